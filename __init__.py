@@ -1,0 +1,13 @@
+"""LaDI-VTON virtual try-on for ComfyUI (arXiv 2305.13501). The nodes are in `nodes/`, the models in `ladivton_core/`."""
+
+WEB_DIRECTORY = "web"
+
+
+async def comfy_entrypoint():
+    """ComfyUI's way in: the extension that lists the nodes."""
+    from .nodes.extension import LadiVTONExtension
+
+    return LadiVTONExtension()
+
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

@@ -1,0 +1,274 @@
+"""Building every model from a preset, filling it from a file of any known layout, and writing it again.
+
+Parts are named as in `embedded.PARTS`. A file's layout and size are told from its content; the SD2 sized
+modules are made on the meta device and take over the file's tensors, so that nothing is held twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..decoding.emasc import EMASC
+from ..embedded import PARTS, embedded_path
+from ..inversion.adapter import InversionAdapter
+from ..inversion.encoders import TextTower, VisionTower
+from ..presets import PRESETS, TINY, Preset
+from ..warping.warper import GarmentWarper
+from . import clip_layout, vae_layout
+from .layouts import describe, expect, identify, load_strict
+from .reading import CheckpointError, read_state_dict
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+_GRID = "tps.gridGen."
+
+
+def build_unet(preset: Preset) -> UNet2DConditionModel:
+    """The try-on UNet (31 input channels, SPEC section 5), randomly initialised."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(**preset.unet)
+
+
+def build_vae(preset: Preset) -> AutoencoderKL:
+    """The autoencoder, randomly initialised; its config carries the preset's latent scale."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(**preset.vae, scaling_factor=preset.vae_scale)
+
+
+def build_text_encoder(preset: Preset) -> TextTower:
+    """The text tower, randomly initialised."""
+    return TextTower(preset.text)
+
+
+def build_vision(preset: Preset) -> VisionTower:
+    """The vision tower, randomly initialised."""
+    return VisionTower(preset.vision)
+
+
+def build_inversion_adapter(preset: Preset) -> InversionAdapter:
+    """The inversion adapter, randomly initialised."""
+    return InversionAdapter(**preset.adapter)
+
+
+def build_warper(preset: Preset) -> GarmentWarper:
+    """Thin-plate-spline matcher and refinement U-Net, randomly initialised."""
+    return GarmentWarper.from_preset(preset)
+
+
+def build_emasc(preset: Preset) -> EMASC:
+    """EMASC, randomly initialised."""
+    return EMASC(**preset.emasc)
+
+
+BUILDERS: dict[str, Callable[[Preset], nn.Module]] = {
+    "unet": build_unet,
+    "vae": build_vae,
+    "text_encoder": build_text_encoder,
+    "vision": build_vision,
+    "inversion_adapter": build_inversion_adapter,
+    "warping": build_warper,
+    "emasc": build_emasc,
+}
+"""Builder of every part in `embedded.PARTS`."""
+
+# A file that holds more than the part is accepted: the part is taken out of it.
+_ACCEPTED = {part: (part,) for part in PARTS} | {"text_encoder": ("text_encoder", "clip"), "vision": ("vision", "clip")}
+
+# The tensors whose shapes tell a preset, in the module's own names.
+_TELLING = {
+    "unet": ("conv_out.weight", "time_embedding.linear_1.weight"),
+    "vae": ("encoder.conv_in.weight", "encoder.conv_norm_out.weight"),
+    "text_encoder": ("token_embedding.weight",),
+    "vision": ("visual.conv1.weight", "visual.positional_embedding"),
+    "inversion_adapter": ("layers.0.weight", "layers.6.weight"),
+    "warping": ("tps.extractionA.model.0.weight", "refinement.inc.double_conv.0.weight"),
+    "emasc": ("conv.0.2.weight", "conv.4.2.weight", "conv.0.weight", "conv.4.weight"),
+}
+
+
+def module_names(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> dict[str, Tensor]:
+    """A state dict of any layout known for `part`, in the names of our module.
+
+    Raises:
+        CheckpointError: the file holds another kind; the message says which.
+    """
+    expect(state, _ACCEPTED[part], path)
+    if part == "vae":
+        return vae_layout.vae_modern_names(state)
+    if part == "vision":
+        from_hf = any(key.startswith("vision_model.") for key in state)
+        return clip_layout.vision_from_hf(state) if from_hf else clip_layout.vision_from_openclip(state)
+    if part == "text_encoder":
+        open_clip = "token_embedding.weight" in state
+        return clip_layout.text_from_openclip(state) if open_clip else clip_layout.text_from_hf(state)
+    if part == "warping":  # the published file also holds an epoch counter and optimisers
+        return {key: tensor for key, tensor in state.items() if key.startswith(("tps.", "refinement."))}
+    return dict(state)
+
+
+def preset_for(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> Preset:
+    """The preset whose sizes a state dict (in module names) has.
+
+    Raises:
+        CheckpointError: no preset has them; the message lists the sizes.
+    """
+    sizes = {}
+    for preset in PRESETS.values():
+        with torch.device("meta"):
+            own = BUILDERS[part](fitted(part, preset, state)).state_dict()
+        told = {key: tuple(own[key].shape) for key in _TELLING[part] if key in own}
+        if all(key in state and tuple(state[key].shape) == shape for key, shape in told.items()):
+            return preset
+        sizes[preset.name] = told
+    found = {key: tuple(state[key].shape) for key in _TELLING[part] if key in state}
+    raise CheckpointError(
+        f"{'this state dict' if path is None else path} is {describe(state)} of a size no preset has: {found}; "
+        + "; ".join(f"{name} has {told}" for name, told in sizes.items())
+        + "."
+    )
+
+
+def fitted(part: str, preset: Preset, state: Mapping[str, Tensor]) -> Preset:
+    """The preset with the options a file decides by itself: EMASC's kind, a UNet without a garment (27 channels)."""
+    if part == "emasc":
+        kind = "linear" if "conv.0.weight" in state else "nonlinear"
+        return dataclasses.replace(preset, emasc=preset.emasc | {"kind": kind})
+    if part == "unet" and "conv_in.weight" in state and state["conv_in.weight"].shape[1] == 27:
+        return dataclasses.replace(preset, unet=preset.unet | {"in_channels": 27})
+    return preset
+
+
+def build_from(
+    part: str,
+    state: Mapping[str, Tensor],
+    preset: Preset | None = None,
+    *,
+    path: Path | str | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> nn.Module:
+    """Module of a part filled from a state dict of any known layout, in eval mode.
+
+    Args:
+        part: one of `embedded.PARTS`.
+        state: flat state dict as `read_state_dict` gives it.
+        preset: sizes; told from the shapes when None.
+        path: file it came from, for messages.
+        dtype: of the weights; the warper is float32 whatever this says (SPEC section 0).
+        device: where to; None leaves it on the CPU.
+
+    Raises:
+        CheckpointError: another kind of file, another size, missing or surplus keys.
+    """
+    if part not in BUILDERS:
+        raise ValueError(f"there is no part {part!r}; parts are {', '.join(BUILDERS)}.")
+    state = module_names(part, state, path)
+    preset = fitted(part, preset or preset_for(part, state, path), state)
+    if part == "unet" and state["conv_in.weight"].shape[1] != preset.unet["in_channels"]:
+        raise CheckpointError(
+            f"{path or 'this state dict'} is {describe(state)}; the try-on UNet has {preset.unet['in_channels']} input channels."
+        )
+    if part == "text_encoder":  # a whole OpenCLIP model has one layer more than Stable Diffusion 2 runs
+        state = _cut(state, preset.text.num_hidden_layers)
+    if part == "vision":
+        state = _with_unused_head(state, preset)
+    if part == "warping":
+        # small, and its grid is computed: built for real and filled by copying
+        module = load_strict(build_warper(preset), state, part, path, optional=(_GRID,))
+        return (module if device is None else module.to(device)).eval()
+    with torch.device("meta"):
+        module = BUILDERS[part](preset)
+    module = load_strict(module, state, part, path, dtype=dtype)
+    return (module if device is None else module.to(device)).eval()
+
+
+def load(
+    part: str,
+    path: Path | str,
+    preset: Preset | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> nn.Module:
+    """`build_from` a file."""
+    return build_from(part, read_state_dict(path), preset, path=path, dtype=dtype, device=device)
+
+
+def load_embedded(
+    part: str, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None, preset: Preset = TINY
+) -> nn.Module:
+    """The shipped tiny model of a part."""
+    return load(part, embedded_path(part), preset, dtype=dtype, device=device)
+
+
+def published_state_dict(part: str, module: nn.Module) -> dict[str, Tensor]:
+    """A part's state dict in the layout of its file: Hugging Face's for the towers, without computed grids."""
+    state = module.state_dict()
+    if part == "vision":
+        return clip_layout.vision_to_hf(state)
+    if part == "text_encoder":
+        return clip_layout.text_to_hf(state)
+    if part == "warping":
+        return {key: tensor for key, tensor in state.items() if not key.startswith(_GRID)}
+    return state
+
+
+def save(part: str, module: nn.Module, path: Path | str, *, dtype: torch.dtype | None = torch.float16) -> None:
+    """Write a part as safetensors in `published_state_dict`'s layout, floating-point tensors as `dtype`."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        key: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for key, tensor in published_state_dict(part, module).items()
+    }
+    save_file(tensors, path, metadata={"format": "pt", "part": part})
+    Path(path).chmod(0o644)  # safetensors writes through a private temporary file
+
+
+def _cut(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Text tower keys cut to the layers that run; only for a tower with exactly one layer more."""
+    if f"transformer.resblocks.{layers}.ln_1.weight" in state:
+        if f"transformer.resblocks.{layers + 1}.ln_1.weight" not in state:
+            return clip_layout.text_from_openclip(state, layers)
+    return state
+
+
+def _with_unused_head(state: dict[str, Tensor], preset: Preset) -> dict[str, Tensor]:
+    """Vision tower keys; a file without the projection or post norm, which LaDI-VTON never runs, gets idle ones."""
+    width = preset.vision.hidden_size
+    like = state.get("visual.class_embedding", torch.zeros(width))
+    idle = {
+        "visual.ln_post.weight": torch.ones(width, dtype=like.dtype),
+        "visual.ln_post.bias": torch.zeros(width, dtype=like.dtype),
+        "visual.proj": torch.zeros(width, preset.vision.projection_dim or width, dtype=like.dtype),
+    }
+    return idle | state
+
+
+__all__ = [
+    "BUILDERS",
+    "build_emasc",
+    "build_from",
+    "build_inversion_adapter",
+    "build_text_encoder",
+    "build_unet",
+    "build_vae",
+    "build_vision",
+    "build_warper",
+    "identify",
+    "load",
+    "load_embedded",
+    "module_names",
+    "preset_for",
+    "published_state_dict",
+    "save",
+]

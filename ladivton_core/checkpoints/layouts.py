@@ -1,0 +1,163 @@
+"""What a state dict holds, told from its keys and shapes, never from the file's name.
+
+`load_strict` fills a module and, when the file is something else, says what it is. `reading.py` makes the
+dict, `build.py` the modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .reading import CheckpointError
+
+KINDS = {
+    "unet": "a diffusers UNet",
+    "vae": "a diffusers VAE",
+    "text_encoder": "a CLIP text encoder",
+    "vision": "a CLIP vision tower",
+    "clip": "a whole CLIP model (text and vision)",
+    "inversion_adapter": "an inversion adapter",
+    "warping": "a warping file (thin-plate spline and refinement)",
+    "tps": "the thin-plate-spline half of a warping file",
+    "refinement": "the refinement half of a warping file",
+    "emasc": "EMASC",
+    "ldm_checkpoint": "a whole Stable Diffusion checkpoint in the original layout",
+    "ldm_unet": "a UNet in the original Stable Diffusion layout",
+    "ldm_vae": "a VAE in the original Stable Diffusion layout",
+    "lora": "a LoRA",
+    "controlnet": "a ControlNet",
+    "vgg19": "torchvision's VGG19",
+    "unknown": "none of the layouts this pack knows",
+}
+"""Every kind `identify` answers with, in words."""
+
+# Looked for in this order; every key of a row has to be there (a trailing * matches any ending).
+_SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("ldm_checkpoint", ("model.diffusion_model.*",)),
+    ("controlnet", ("controlnet_cond_embedding.*",)),
+    ("controlnet", ("zero_convs.*",)),
+    ("warping", ("tps.*", "refinement.*")),
+    ("tps", ("extractionA.model.0.weight", "loc_net.*")),
+    ("refinement", ("inc.*", "outc.*")),
+    ("inversion_adapter", ("encoder_layers.0.self_attn.k_proj.weight", "post_layernorm.weight", "layers.0.weight")),
+    ("emasc", ("conv.0.0.weight", "conv.1.0.weight")),
+    ("emasc", ("conv.0.weight", "conv.1.weight")),
+    ("unet", ("conv_in.weight", "time_embedding.linear_1.weight", "down_blocks.*")),
+    ("ldm_unet", ("input_blocks.0.0.weight", "time_embed.0.weight")),
+    ("vae", ("encoder.conv_in.weight", "decoder.conv_in.weight", "encoder.down_blocks.*")),
+    ("ldm_vae", ("encoder.conv_in.weight", "decoder.conv_in.weight", "encoder.down.*")),
+    ("clip", ("text_model.*", "vision_model.*")),
+    ("clip", ("visual.conv1.weight", "token_embedding.weight")),
+    ("text_encoder", ("text_model.embeddings.token_embedding.weight",)),
+    ("text_encoder", ("embeddings.token_embedding.weight", "final_layer_norm.weight")),
+    ("text_encoder", ("token_embedding.weight", "ln_final.weight")),
+    ("vision", ("vision_model.embeddings.patch_embedding.weight",)),
+    ("vision", ("visual.conv1.weight",)),
+    ("lora", ("lora_*",)),
+    ("vgg19", ("features.0.weight", "features.28.weight")),
+)
+
+
+def identify(state: Mapping[str, Tensor]) -> str:
+    """Kind of a state dict, a key of `KINDS`; `unknown` when nothing fits."""
+    for kind, signs in _SIGNS:
+        if all(_has(state, sign) for sign in signs):
+            return kind
+    if any(".lora_" in key for key in state):
+        return "lora"
+    return "unknown"
+
+
+def describe(state: Mapping[str, Tensor]) -> str:
+    """One phrase a person understands: the kind, and what tells it from its neighbours."""
+    kind = identify(state)
+    phrase = KINDS[kind]
+    if kind == "unet":
+        channels = state["conv_in.weight"].shape[1]
+        known = {4: "text to image", 9: "Stable Diffusion inpainting", 27: "LaDI-VTON without a garment", 31: "LaDI-VTON"}
+        return f"{phrase} with {channels} input channels ({known.get(channels, 'unknown model')})"
+    if kind == "unknown":
+        return f"{phrase} (first keys: {', '.join(list(state)[:3])})"
+    return phrase
+
+
+def expect(state: Mapping[str, Tensor], kinds: tuple[str, ...], path: Path | str | None) -> str:
+    """The dict's kind, when it is one of `kinds`.
+
+    Raises:
+        CheckpointError: it is something else; the message says what.
+    """
+    kind = identify(state)
+    if kind not in kinds:
+        raise CheckpointError(f"{_source(path)} is {describe(state)}; {KINDS[kinds[0]]} was expected here.")
+    return kind
+
+
+def load_strict(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    what: str,
+    path: Path | str | None = None,
+    *,
+    optional: tuple[str, ...] = (),
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
+    """Fill a module: every key present, none left over, every shape equal.
+
+    Args:
+        module: built, or on the meta device (then the tensors are taken over instead of copied).
+        state: state dict in the module's own names.
+        what: kind the caller wants, a key of `KINDS`; used in messages.
+        path: file it came from; used in messages.
+        optional: prefixes of keys the file may leave out because the module computes them.
+        dtype: floating-point type on the meta device; a built module keeps its own.
+
+    Returns:
+        The module.
+
+    Raises:
+        CheckpointError: keys or shapes differ. Says what the file is instead, or names the first differences.
+    """
+    own = module.state_dict()
+    missing = [key for key in own if key not in state and not key.startswith(optional or ("\0",))]
+    surplus = [key for key in state if key not in own]
+    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or surplus or wrong:
+        raise CheckpointError(_difference(own, state, what, path, missing, surplus, wrong))
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    if on_meta:
+        state = {key: tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    module.load_state_dict(state, strict=False, assign=on_meta)
+    return module
+
+
+def _difference(own, state, what, path, missing, surplus, wrong) -> str:
+    kind = identify(state)
+    if kind not in (what, "unknown") and len(missing) > len(own) // 2:
+        return f"{_source(path)} is {describe(state)}; {KINDS.get(what, what)} was expected here."
+    parts = []
+    if wrong:
+        key = wrong[0]
+        parts.append(f"{len(wrong)} of other shape, e.g. {key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}")
+    if missing:
+        parts.append(f"{len(missing)} missing, e.g. {missing[0]}")
+    if surplus:
+        parts.append(f"{len(surplus)} too many, e.g. {surplus[0]}")
+    return (
+        f"{_source(path)} does not fit {KINDS.get(what, what)} of this size: {'; '.join(parts)}. "
+        "It may belong to another preset or be damaged; pick the file that goes with the other models."
+    )
+
+
+def _source(path: Path | str | None) -> str:
+    return "this state dict" if path is None else str(path)
+
+
+def _has(state: Mapping[str, Tensor], sign: str) -> bool:
+    if sign.endswith("*"):
+        return any(key.startswith(sign[:-1]) for key in state)
+    return sign in state

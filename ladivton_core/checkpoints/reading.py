@@ -1,0 +1,99 @@
+"""Reading a weight file of either kind into a flat state dict.
+
+The published LaDI-VTON files are PyTorch archives, Stable Diffusion's and ours safetensors. Nothing is
+ever unpickled that is not a tensor. `layouts.py` tells what the dict holds.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_SKIPPED = ("optimizer", "scheduler", "scaler", "lr_scheduler")
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+class CheckpointError(ValueError):
+    """A weight file that cannot be used; the message says what it is and what was expected."""
+
+
+def read_state_dict(path: Path | str) -> dict[str, Tensor]:
+    """Tensors of a weight file by flat key.
+
+    Nested dicts are flattened with dots (`warping_*.pth` becomes `tps.*` and `refinement.*`), optimiser
+    states and plain numbers are dropped, a `module.` prefix of parallel training is removed.
+
+    Args:
+        path: `.safetensors`, or a `.pth`, `.pt`, `.bin`, `.ckpt` archive of torch.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: truncated, not a weight file, or holds something other than tensors.
+
+    Source: SPEC section 7.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no weight file {path}.")
+    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if not tensors:
+        raise CheckpointError(f"{path} holds no tensors.")
+    if all(key.startswith("module.") for key in tensors):
+        tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} ({path.stat().st_size} bytes) cannot be read as safetensors ({error}). "
+            "It is probably cut short or not a safetensors file; download it again."
+        ) from error
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        # memory mapping keeps a 3.5 GB file from being held twice; old non-zip files cannot be mapped
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a plain weight archive: it is damaged, not a torch file at all, or holds Python "
+            f"objects other than tensors, which are not loaded because they could run code ({_first_line(error)})."
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} ({path.stat().st_size} bytes) cannot be read as a torch archive ({_first_line(error)}). "
+            "It is probably cut short or not a weight file; download it again."
+        ) from error
+    if isinstance(content, Mapping):
+        for wrapper in _WRAPPERS:
+            if isinstance(content.get(wrapper), Mapping):
+                content = content[wrapper]
+                break
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}; a state dict (names to tensors) was expected.")
+    return dict(_flat(content))
+
+
+def _flat(content: Mapping[Any, Any], prefix: str = ""):
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Tensor):
+            yield name, value
+        elif isinstance(value, Mapping) and not str(key).startswith(_SKIPPED):
+            yield from _flat(value, f"{name}.")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

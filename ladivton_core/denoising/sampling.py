@@ -1,0 +1,111 @@
+"""The sampling loop with classifier-free guidance.
+
+One flat function over any diffusers scheduler. `schedule.ddim_scheduler` is the paper's, and
+`conditioning.py` makes the conditioning channels. Paper section 3.3; SPEC section 6, steps 8 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .conditioning import unconditional, without_garment
+
+Callback = Callable[[dict[str, Any]], None]
+"""Gets {"step", "steps", "timestep", "latents", "prediction"} after every step; raise in it to interrupt."""
+
+
+def garment_steps(steps: int, cloth_cond_rate: float) -> float:
+    """Step index from which on the garment latents are zeroed, for both halves (Q17).
+
+    Raises:
+        ValueError: the rate is outside [0, 1].
+    """
+    if not 0 <= cloth_cond_rate <= 1:
+        raise ValueError(f"cloth_cond_rate is a share of the steps, 0 to 1; got {cloth_cond_rate}.")
+    return steps - (1 - cloth_cond_rate) * steps
+
+
+def denoise(
+    unet: nn.Module,
+    scheduler: Any,
+    latents: Tensor,
+    conditioning: Tensor,
+    prompt: Tensor,
+    negative_prompt: Tensor | None = None,
+    *,
+    steps: int = 50,
+    guidance_scale: float = 7.5,
+    cloth_cond_rate: float = 1.0,
+    callback: Callback | None = None,
+    scheduler_step_kwargs: dict[str, Any] | None = None,
+) -> Tensor:
+    """Denoise latents.
+
+    Args:
+        unet: diffusers UNet of 31 (27) input channels; returns a tuple for `return_dict=False`.
+        scheduler: diffusers scheduler; its timesteps are set here.
+        latents: standard normal noise (B, 4, h, w); multiplied by the scheduler's `init_noise_sigma`.
+        conditioning: (B, 27, h, w), or (B, 23, h, w), from `concat_conditioning`.
+        prompt: text embeddings (B, 77, C).
+        negative_prompt: embeddings (B, 77, C) of the unconditional half; needed when guidance is on.
+        steps: sampling steps.
+        guidance_scale: 1 or less switches guidance off, and then the UNet runs on half the batch.
+        cloth_cond_rate: share of the steps, from the first, that see the garment's latents.
+        callback: called after every step; an exception it raises ends the loop.
+        scheduler_step_kwargs: passed to `scheduler.step`, for schedulers that draw noise.
+
+    Returns:
+        Latents (B, 4, h, w).
+
+    Raises:
+        ValueError: shapes, batches or channel counts do not fit; names which.
+
+    Source: SPEC section 6.
+    """
+    guided = guidance_scale > 1
+    _check(unet, latents, conditioning, prompt, negative_prompt, guided)
+    context = torch.cat([negative_prompt.to(prompt), prompt]) if guided else prompt
+    channels = _halves(conditioning, guided)
+    channels_late = _halves(without_garment(conditioning), guided) if cloth_cond_rate < 1 else channels
+    last_garment_step = garment_steps(steps, cloth_cond_rate)
+
+    scheduler.set_timesteps(steps, device=latents.device)
+    latents = latents * scheduler.init_noise_sigma
+    for step, timestep in enumerate(scheduler.timesteps):
+        sample = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, timestep)
+        # "without" only when the rate is below 1: at exactly 1 the last index equals the number of steps
+        extra = channels_late if step >= last_garment_step else channels
+        prediction = unet(torch.cat([sample, extra.to(sample)], dim=1), timestep, encoder_hidden_states=context, return_dict=False)[0]
+        if guided:
+            negative, positive = prediction.chunk(2)
+            prediction = negative + guidance_scale * (positive - negative)
+        latents = scheduler.step(prediction, timestep, latents, **(scheduler_step_kwargs or {}), return_dict=False)[0]
+        if callback is not None:
+            callback({"step": step, "steps": steps, "timestep": int(timestep), "latents": latents, "prediction": prediction})
+    return latents
+
+
+def _halves(conditioning: Tensor, guided: bool) -> Tensor:
+    """Unconditional half first, then the conditional one (SPEC section 6, step 8)."""
+    return torch.cat([unconditional(conditioning), conditioning]) if guided else conditioning
+
+
+def _check(unet, latents, conditioning, prompt, negative_prompt, guided) -> None:
+    batch = latents.shape[0]
+    if conditioning.shape[0] != batch or conditioning.shape[-2:] != latents.shape[-2:]:
+        raise ValueError(f"conditioning {tuple(conditioning.shape)} does not fit latents {tuple(latents.shape)}.")
+    if prompt.shape[0] != batch:
+        raise ValueError(f"there are {prompt.shape[0]} prompt embeddings for {batch} latents; give one each.")
+    if guided and negative_prompt is None:
+        raise ValueError("guidance_scale above 1 needs negative_prompt, the embedding of the empty prompt.")
+    if guided and negative_prompt.shape != prompt.shape:
+        raise ValueError(f"prompt {tuple(prompt.shape)} and negative_prompt {tuple(negative_prompt.shape)} must have one shape.")
+    wanted = getattr(getattr(unet, "config", None), "in_channels", None)
+    given = latents.shape[1] + conditioning.shape[1]
+    if wanted is not None and wanted != given:
+        hint = " It is Stable Diffusion's own inpainting UNet: load the LaDI-VTON one." if wanted == 9 else ""
+        raise ValueError(f"the UNet takes {wanted} input channels and the try-on input has {given}.{hint}")

@@ -1,0 +1,1 @@
+"""Training: one module a stage of the paper (section 4.2; SPEC section 8)."""

@@ -1,0 +1,241 @@
+"""A small VAE for the embedded default, in Stable Diffusion's layout (factor 8, 4 latent channels).
+
+The paper takes Stable Diffusion's VAE as given; it cannot be shipped here, so the tiny preset trains its
+own. Plain training from random weights tends to grey pictures: the encoder therefore starts as a linear
+code (pixel-unshuffle to the whitened first four principal components of 8x8 patches, residual branches
+zero), the decoder as smooth upsampling of the code's least-squares colour. Read `emasc.py` next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..checkpoints.build import build_vae
+from ..presets import TINY, Preset
+from .steps import checkpoint, cosine_schedule, float_norms, resume
+from .world_cache import WorldCache
+
+log = logging.getLogger(__name__)
+_CONSTANT = 4.0  # size of the constant channels that keep the encoder's last norm close to affine
+
+
+def patches(images: Tensor, size: int = 8) -> Tensor:
+    """Non-overlapping patches (N, 3 * size * size), ordered (channel, row, column)."""
+    return F.unfold(images, size, stride=size).transpose(1, 2).reshape(-1, images.shape[1] * size * size)
+
+
+def principal_code(images: Tensor, channels: int = 4) -> tuple[Tensor, Tensor, Tensor]:
+    """Whitening linear code of 8x8 patches.
+
+    Returns:
+        weights (channels, 192) and bias (channels,) with code = weights @ patch + bias of unit variance, and
+        the least-squares map (3, channels + 1) from code (and 1) to the patch's mean colour.
+    """
+    rows = patches(images).double()
+    mean = rows.mean(0)
+    values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
+    weights = vectors[:, -channels:].flip(1).T / values[-channels:].flip(0).sqrt()[:, None]
+    code = (rows - mean) @ weights.T
+    target = rows.reshape(len(rows), 3, -1).mean(-1)
+    design = torch.cat([code, torch.ones(len(code), 1, dtype=code.dtype)], 1)
+    colour = torch.linalg.lstsq(design, target).solution.T
+    return weights.float(), (-(weights @ mean)).float(), colour.float()
+
+
+@torch.no_grad()
+def start_as_linear_code(vae: nn.Module, weights: Tensor, bias: Tensor, colour: Tensor) -> None:
+    """Set an `AutoencoderKL` of four levels to a linear code and its smooth decoding (see module docstring)."""
+    for name, module in vae.named_modules():
+        if name.endswith("conv2") or name.endswith("to_out.0"):  # residual branches start silent
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    encoder, decoder = vae.encoder, vae.decoder
+    _select(encoder.conv_in, torch.eye(3))
+    width = 3
+    for block in encoder.down_blocks[:2]:  # 3 -> 12 -> 48 channels of unshuffled pixels
+        conv = block.downsamplers[0].conv
+        conv.weight[: 4 * width].zero_()
+        conv.bias[: 4 * width].zero_()
+        for channel in range(width):
+            for row in range(2):
+                for column in range(2):
+                    conv.weight[channel * 4 + row * 2 + column, channel, row, column] = 1
+        width *= 4
+    # channel c of the 48 holds pixel (r1 + 2 r2, c1 + 2 c2): invert that order into the patch's own
+    conv = encoder.down_blocks[2].downsamplers[0].conv
+    channels = len(weights)
+    patch = weights.reshape(channels, 3, 8, 8)
+    conv.weight[:channels].zero_()
+    for rgb in range(3):
+        for first in range(4):
+            for second in range(4):
+                for third in range(4):
+                    y = (first // 2) + 2 * (second // 2) + 4 * (third // 2)
+                    x = (first % 2) + 2 * (second % 2) + 4 * (third % 2)
+                    conv.weight[:channels, (rgb * 4 + first) * 4 + second, third // 2, third % 2] = patch[:, rgb, y, x]
+    conv.bias[:channels] = bias
+    shortcut = encoder.down_blocks[3].resnets[0].conv_shortcut
+    group = shortcut.out_channels // 32
+    if group < 4:
+        raise ValueError(f"the last encoder level has {shortcut.out_channels} channels; at least 128 keep its norm affine")
+    for k in range(channels):  # [x, -x, C, -C]: zero mean, variance ruled by the constant
+        rows = slice(group * k, group * (k + 1))
+        shortcut.weight[rows].zero_()
+        shortcut.bias[rows] = 0
+        shortcut.weight[group * k, k], shortcut.weight[group * k + 1, k] = 1, -1
+        shortcut.bias[group * k + 2], shortcut.bias[group * k + 3] = _CONSTANT, -_CONSTANT
+    encoder.conv_out.weight.zero_()
+    encoder.conv_out.bias.zero_()
+    scale = ((1 + _CONSTANT**2) * 2 / group) ** 0.5
+    for k in range(channels):  # silu(z) - silu(-z) = z
+        encoder.conv_out.weight[k, group * k, 1, 1], encoder.conv_out.weight[k, group * k + 1, 1, 1] = scale, -scale
+    encoder.conv_out.bias[channels:] = -5.0
+    for conv in (vae.quant_conv, vae.post_quant_conv):
+        conv.weight.copy_(torch.eye(conv.out_channels)[:, :, None, None])
+        conv.bias.zero_()
+    _select(decoder.conv_in, torch.eye(channels))
+    smooth = torch.outer(torch.tensor([1.0, 2, 1]), torch.tensor([1.0, 2, 1])) / 16
+    for block in decoder.up_blocks:
+        shortcut = block.resnets[0].conv_shortcut
+        if shortcut is not None:
+            _select(shortcut, torch.eye(channels))
+    for block in decoder.up_blocks[:2]:
+        _select(block.upsamplers[0].conv, torch.eye(channels), smooth)
+    last = decoder.up_blocks[2].upsamplers[0].conv
+    pairs = torch.stack([colour[:, :channels], -colour[:, :channels]], 1).reshape(6, channels)  # [r, -r, g, -g, b, -b]
+    offsets = torch.stack([colour[:, channels], -colour[:, channels]], 1).reshape(6)
+    _select(last, pairs, smooth)
+    last.bias[:6] = offsets
+    decoder.conv_out.weight.mul_(0.1)
+    for c in range(3):
+        decoder.conv_out.weight[c, :6].zero_()
+        decoder.conv_out.weight[c, 2 * c, 1, 1], decoder.conv_out.weight[c, 2 * c + 1, 1, 1] = 0.6, -0.6
+
+
+def _select(conv: nn.Conv2d, matrix: Tensor, kernel: Tensor | None = None) -> None:
+    """Let the first outputs of a convolution be `matrix` times its first inputs, and nothing else."""
+    rows, columns = matrix.shape
+    conv.weight[:rows].zero_()
+    conv.bias[:rows] = 0
+    if kernel is None:
+        conv.weight[:rows, :columns, conv.kernel_size[0] // 2, conv.kernel_size[1] // 2] = matrix
+    else:
+        conv.weight[:rows, :columns] = matrix[:, :, None, None] * kernel
+
+
+def crops(cache: WorldCache, rng: np.random.Generator, count: int, size: int) -> Tensor:
+    """Random crops (count, 3, size, size) of people, flat and worn garments, some with a grey hole, [-1, 1]."""
+    out = []
+    for _ in range(count):
+        field = rng.choice(["person", "person", "person", "garment", "worn"])
+        picture = cache.pictures(field, [rng.integers(len(cache))])
+        top, left = rng.integers(0, picture.shape[2] - size + 1), rng.integers(0, picture.shape[3] - size + 1)
+        crop = picture[:, :, top : top + size, left : left + size]
+        if rng.random() < 0.5:
+            crop = crop.flip(3)
+        if field == "person" and rng.random() < 0.35:
+            y, x = sorted(rng.integers(0, size + 1, 2)), sorted(rng.integers(0, size + 1, 2))
+            crop = crop.clone()
+            crop[:, :, y[0] : y[1], x[0] : x[1]] = 0
+        out.append(crop)
+    return torch.cat(out)
+
+
+def reconstruction_loss(result: Tensor, target: Tensor) -> Tensor:
+    """L1 + half the L1 of gradients + twice the MSE + L1 of 16-pixel mean colour."""
+    difference = result - target
+    gradient = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+    return difference.abs().mean() + 0.5 * gradient + 2 * difference.square().mean() + 0.5 * F.avg_pool2d(difference, 16).abs().mean()
+
+
+@torch.no_grad()
+def standardise(vae: nn.Module, images: Tensor, scale: float) -> None:
+    """Fold per-channel mean and deviation of the latents into the quant convolutions, so that latents times
+    `scale` have mean 0 and deviation 1."""
+    means = torch.cat([vae.encode(image[None]).latent_dist.mean for image in images])
+    mean, deviation = means.mean((0, 2, 3)), means.std((0, 2, 3))
+    channels = len(mean)
+    gain = 1 / (deviation * scale)
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    post.bias.add_(post.weight[:, :, 0, 0] @ mean)
+    post.weight.mul_((1 / gain)[None, :, None, None])
+    quant.weight[:channels].mul_(gain[:, None, None, None])
+    quant.bias[:channels] = (quant.bias[:channels] - mean) * gain
+    quant.bias[channels:].add_(2 * gain.log())
+
+
+def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 2500, batch: int = 4, seed: int = 0, minutes: float | None = None) -> None:
+    """Train and write `out/vae.pt` (resumable) and its contact sheet."""
+    torch.manual_seed(seed)
+    cache, rng = WorldCache(world), np.random.default_rng(seed)
+    vae = build_vae(preset)
+    sample = cache.pictures("person", rng.integers(0, len(cache), 40)), cache.pictures("garment", rng.integers(0, len(cache), 10))
+    start_as_linear_code(vae, *principal_code(torch.cat(sample)))
+    float_norms(vae)
+    residual = [p for n, p in vae.named_parameters() if "resnets" in n and "shortcut" not in n or "attentions" in n]
+    known = {id(p) for p in residual}
+    path = [p for n, p in vae.named_parameters() if n.startswith(("encoder", "quant")) and id(p) not in known]
+    rest = [p for n, p in vae.named_parameters() if not n.startswith(("encoder", "quant")) and id(p) not in known]
+    optimizer = torch.optim.AdamW([{"params": residual, "lr": 5e-4}, {"params": rest, "lr": 3e-4}, {"params": path, "lr": 5e-5}], betas=(0.9, 0.99), weight_decay=1e-4)
+    schedule = cosine_schedule(optimizer, steps, warm_up=0.06)
+    first = resume(out / "vae.pt", vae=vae, optimizer=optimizer, schedule=schedule)
+    started, losses = time.monotonic(), []
+    for step in range(first, steps):
+        target = crops(cache, rng, batch, int(rng.choice([96, 128, 160])))
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = vae.encode(target).latent_dist
+            result = vae.decode(posterior.sample()).sample
+        loss = reconstruction_loss(result.float(), target) + 1e-4 * posterior.kl().float().mean() / posterior.mean[0].numel()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 50 == 0 or step == steps - 1:
+            log.info("vae step %d loss %.4f  %.2f s/step", step, np.mean(losses[-50:]), (time.monotonic() - started) / (step - first + 1))
+        if step % 250 == 249 or step == steps - 1:
+            checkpoint(out / "vae.pt", step + 1, vae=vae, optimizer=optimizer, schedule=schedule)
+            report(vae, cache, out / "vae.png")
+
+
+def finish(world: Path, out: Path, preset: Preset = TINY, count: int = 24) -> None:
+    """Standardise the trained VAE's latents and write `out/vae_final.pt`, the state dict the other stages use."""
+    vae = build_vae(preset)
+    resume(out / "vae.pt", vae=vae)
+    cache = WorldCache(world)
+    standardise(vae.eval(), torch.cat([cache.pictures("person", range(count)), cache.pictures("worn", range(count // 2))]), preset.vae_scale)
+    torch.save(vae.state_dict(), out / "vae_final.pt")
+
+
+@torch.no_grad()
+def report(vae: nn.Module, cache: WorldCache, sheet: Path) -> float:
+    """PSNR of four whole pictures, and a sheet of originals above reconstructions."""
+    from torchvision.utils import save_image
+
+    images = torch.cat([cache.pictures("person", [1, 2, 3]), cache.pictures("garment", [4])])
+    result = torch.cat([vae.decode(vae.encode(image[None]).latent_dist.mean).sample for image in images])
+    psnr = float(10 * torch.log10(4 / (result - images).square().mean()))
+    log.info("vae PSNR on whole pictures %.2f dB", psnr)
+    save_image((torch.cat([images, result]).clamp(-1, 1) + 1) / 2, sheet, nrow=len(images))
+    return psnr
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("world", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--batch", type=int, default=4)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train(options.world, options.out, steps=options.steps, batch=options.batch)
+    finish(options.world, options.out)

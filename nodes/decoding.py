@@ -1,0 +1,129 @@
+"""The node that turns latents into a picture with EMASC skip features, and pastes it into the photo if asked.
+
+Paper section 3.4. `native_taps.py` holds the hooks; EMASC and its masking are the core's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..ladivton_core.decoding.emasc import mask_features
+from ..ladivton_core.decoding.paste import paste_back as pasted
+from .native_taps import load_vae, skips_added
+from .tensors import as_image, common_batch, from_image, from_mask, repeat_to
+from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io
+
+
+class LadiVTON_EMASCDecoder(io.ComfyNode):
+    """Decode with the learned skip connections."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_EMASCDecoder",
+            display_name="EMASC Decoder",
+            category=f"{CATEGORY}/decoding",
+            description="Decodes the latent while learned skip connections carry face, hands and background from the photo "
+            "past the VAE's bottleneck. Inside the mask they are cut out. VAE Decode works in its place, without them.",
+            inputs=[
+                io.Vae.Input("vae", tooltip="The VAE that made the skip features."),
+                Emasc.Input("emasc", tooltip="From Load EMASC or Load Embedded Try-On Models."),
+                io.Latent.Input("samples", tooltip="From Try-On Sampler or KSampler."),
+                SkipFeaturesType.Input("skip_features", tooltip="From Try-On Conditioning."),
+                io.Image.Input("person", optional=True, tooltip="The photo; needed to paste back only."),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where to paste; the mask of the skip features if not connected."
+                ),
+                io.Boolean.Input(
+                    "paste_back", default=False,
+                    tooltip="Take every pixel outside the mask from the photo. The paper's pictures are not pasted.",
+                ),
+                io.Int.Input(
+                    "paste_feather", default=0, min=0, max=256,
+                    tooltip="Pixels to either side of the mask's edge over which photo and result are blended when pasting.",
+                ),
+                io.Int.Input(
+                    "skip_grow", default=0, min=-256, max=256,
+                    tooltip="Pixels by which the hole in the skip features grows; 0 as published. A few pixels take away the "
+                    "thin line EMASC can leave along the mask.",
+                ),
+                io.Int.Input(
+                    "skip_feather", default=0, min=0, max=256,
+                    tooltip="Pixels over which the edge of that hole is softened; 0 as published.",
+                ),
+            ],
+            outputs=[io.Image.Output("image", display_name="image", tooltip="The person in the other garment.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, vae, emasc: TorchPart, samples: dict, skip_features: SkipFeatures, person: Tensor | None = None,
+        mask: Tensor | None = None, paste_back: bool = False, paste_feather: int = 0, skip_grow: int = 0,
+        skip_feather: int = 0,
+    ) -> io.NodeOutput:  # fmt: skip
+        if paste_back and person is None:
+            raise ValueError("'paste_back' is on: connect the photo to 'person', or switch it off.")
+        latents = samples["samples"]
+        size = tuple(skip_features.mask.shape[-2:])
+        if tuple(latents.shape[-2:]) != (size[0] // 8, size[1] // 8):
+            raise ValueError(
+                f"'samples' is {latents.shape[-2]} x {latents.shape[-1]} latent pixels, 'skip_features' belongs to a picture of "
+                f"{size[0]} x {size[1]} (height x width). Both must come from the same Try-On Conditioning."
+            )
+        batch = common_batch(
+            samples=latents, skip_features=skip_features.mask,
+            person=None if person is None else from_image(person, "person"),
+            mask=None if mask is None else from_mask(mask, size),
+        )  # fmt: skip
+        image = _decode(vae, emasc, batch["samples"], skip_features, batch["skip_features"], skip_grow, skip_feather)
+        if paste_back:
+            hole = batch["skip_features"] if batch["mask"] is None else batch["mask"]
+            # The photo as it came in, not there and back through [-1, 1]: untouched pixels stay bit for bit.
+            photo = repeat_to(person[..., :3].movedim(-1, 1), image.shape[0])
+            image = pasted(image, photo.to(image), hole.to(image), paste_feather)
+        return io.NodeOutput(as_image(image))
+
+
+def _decode(
+    vae, emasc: TorchPart, latents: Tensor, skip_features: SkipFeatures, masks: Tensor, grow: int, feather: int
+) -> Tensor:
+    """Latents (B, 4, h, w), unscaled, to pictures (B, 3, H, W) in [0, 1], one by one."""
+    import comfy.model_management as memory
+    from comfy.utils import ProgressBar
+
+    widths = tuple(feature.shape[1] for feature in skip_features.features)
+    if widths != emasc.module.in_channels:
+        raise ValueError(
+            f"EMASC ({emasc.source}) reads features of widths {emasc.module.in_channels}, this VAE gives {widths}. Use the VAE "
+            "that EMASC was trained with: Stable Diffusion's with the published file, the embedded one with the embedded."
+        )
+    one = (1, *latents.shape[1:])
+    # Features and their EMASC outputs live beside the decoder.
+    model = load_vae(vae, emasc.patcher, memory_required=1.5 * vae.memory_used_decode(one, vae.vae_dtype))
+    items = latents.shape[0]
+    progress = ProgressBar(items)
+    pictures = []
+    for item in range(items):
+        memory.throw_exception_if_processing_interrupted()
+        taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
+        skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
+        try:
+            with skips_added(model, skips):
+                decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
+        except memory.OOM_EXCEPTION as error:
+            raise RuntimeError(
+                "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. Use a "
+                "smaller picture, start ComfyUI with --cpu-vae, or decode with 'VAE Decode (Tiled)' without EMASC."
+            ) from error
+        pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
+        progress.update(1)
+    return torch.cat(pictures)
+
+
+def _item(tensor: Tensor, item: int) -> Tensor:
+    """Item of a batch as a batch of one; a batch of one serves every item."""
+    return tensor[:1] if tensor.shape[0] == 1 else tensor[item : item + 1]
+
+
+NODES = [LadiVTON_EMASCDecoder]

@@ -1,0 +1,19 @@
+"""What ComfyUI asks the pack for: its list of nodes."""
+
+from __future__ import annotations
+
+from . import decoding, files, garment, models, person, sampling
+from .types import ComfyExtension, io
+
+NODES: list[type[io.ComfyNode]] = [
+    *models.NODES, *files.NODES, *person.NODES, *garment.NODES, *sampling.NODES, *decoding.NODES,
+]  # fmt: skip
+"""Every node, loaders first, then in the order of the paper's stages."""
+
+
+class LadiVTONExtension(ComfyExtension):
+    """Registers the model folder (0.3.75 never calls `on_load`) and hands the nodes over."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        models.register_folder()
+        return NODES

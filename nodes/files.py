@@ -1,0 +1,263 @@
+"""Nodes that read pictures, joints and parse maps from ComfyUI's input folder, or from the examples that ship with the pack.
+
+LoadImage would turn a label picture's numbers into colours; here they stay numbers. `person.py` uses what they load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
+from ..ladivton_core.preprocessing.labels import LABEL_SETS
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLE = "[example] "
+"""Marks the pack's own files in a list, so that the shipped workflow runs before anything is uploaded."""
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+FRAMES = {"picture": None, "768 x 1024 (VITON-HD)": VITONHD_FRAME, "384 x 512 (Dress Code)": DRESSCODE_FRAME}
+"""Pixels a keypoint file counts in: those of the connected picture, or (height, width) of a data set."""
+
+
+def _listing(*endings: str) -> list[str]:
+    """Names of the input folder's files with these endings, then the examples."""
+    import folder_paths
+
+    def names(folder: Path) -> list[str]:
+        return sorted(f.name for f in folder.iterdir() if f.suffix.lower() in endings) if folder.is_dir() else []
+
+    return names(Path(folder_paths.get_input_directory())) + [EXAMPLE + name for name in names(EXAMPLES)]
+
+
+def _path(file: str) -> Path:
+    """Where a chosen file lies.
+
+    Raises:
+        ValueError: it is not there, or lies outside ComfyUI's folders.
+    """
+    import folder_paths
+
+    if file.startswith(EXAMPLE):
+        folder, path = EXAMPLES, EXAMPLES / file.removeprefix(EXAMPLE)
+    else:
+        name, base = folder_paths.annotated_filepath(file)
+        folder = Path(base or folder_paths.get_input_directory())
+        path = folder / name.strip()
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        raise ValueError(
+            f"There is no file {file!r} in {folder}. Upload it (POST /upload/image), or copy it there, and press R to "
+            "refresh the list."
+        )
+    return path
+
+
+def _exists(file: str | None) -> bool | str:
+    if file is None:  # a wire: not known yet
+        return True
+    if not file:
+        return "No file is chosen. Copy one into ComfyUI's input folder and press R to refresh the list."
+    try:
+        _path(file)
+    except ValueError as error:
+        return str(error)
+    return True
+
+
+def _digest(file: str, *options: object) -> str:
+    return hashlib.sha256(_path(file).read_bytes()).hexdigest() + repr(options)
+
+
+class LadiVTON_LoadPicture(io.ComfyNode):
+    """Photo with its own transparency as a mask."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LoadPicture",
+            display_name="Load Picture or Example",
+            category=f"{CATEGORY}/person",
+            description="Like Load Image, and also offers the examples that ship with this pack, so that its workflows run "
+            "before anything is uploaded. Load Image can take its place.",
+            inputs=[
+                io.Combo.Input(
+                    "image", options=_listing(*PICTURES), upload=io.UploadType.image,
+                    tooltip="Picture in ComfyUI's input folder. Entries with [example] ship with this pack.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("picture", display_name="IMAGE", tooltip="The picture."),
+                io.Mask.Output(
+                    "opaque", display_name="opaque",
+                    tooltip="White where the picture is not transparent: a cut-out garment's mask for Prepare Garment.",
+                ),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, image: str | None = None) -> bool | str:
+        return _exists(image)
+
+    @classmethod
+    def fingerprint_inputs(cls, image: str) -> str:
+        return _digest(image)
+
+    @classmethod
+    def execute(cls, image: str) -> io.NodeOutput:
+        import numpy as np
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        path = _path(image)
+        try:
+            with Image.open(path) as file:
+                rgba = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or JPEG.") from error
+        values = torch.from_numpy(rgba.astype(np.float32) / 255)[None]
+        return io.NodeOutput(values[..., :3].contiguous(), values[..., 3].contiguous())
+
+
+class LadiVTON_LoadKeypoints(io.ComfyNode):
+    """OpenPose or Dress Code JSON as POSE_KEYPOINT."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LoadKeypoints",
+            display_name="Load Keypoints",
+            category=f"{CATEGORY}/person",
+            description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, as in "
+            "VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
+            inputs=[
+                io.Combo.Input(
+                    "file", options=_listing(".json"),
+                    tooltip="JSON file in ComfyUI's input folder. Entries with [example] ship with this pack.",
+                ),
+                io.Combo.Input(
+                    "coordinates", options=list(FRAMES), default="picture",
+                    tooltip="Pixels the file counts in, when it does not say so itself: 'picture' for the picture the "
+                    "joints are used with, or the size of a data set's originals. Dress Code files are recognised.",
+                ),
+            ],
+            outputs=[PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints of everyone in the file.")],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, file: str | None = None, coordinates: str | None = None) -> bool | str:
+        known = check_choices(cls, coordinates=coordinates)
+        return _exists(file) if known is True else known
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, coordinates: str = "picture") -> str:
+        return _digest(file, coordinates)
+
+    @classmethod
+    def execute(cls, file: str, coordinates: str = "picture") -> io.NodeOutput:
+        path = _path(file)
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint file.") from error
+        documents = document if isinstance(document, list) else [document]
+        return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
+
+
+def _pose_document(document: object, name: str, frame: tuple[int, int] | None) -> dict:
+    """One frame of POSE_KEYPOINT; the confidence of every joint that has a place is 1, as the data sets' code reads it.
+
+    Raises:
+        ValueError: neither OpenPose nor Dress Code, or nobody in it.
+    """
+    if isinstance(document, dict) and isinstance(document.get("keypoints"), list):  # Dress Code
+        bodies = [[value for row in document["keypoints"] for value in (row[0], row[1], 1.0)]]
+        frame = DRESSCODE_FRAME
+    elif isinstance(document, dict) and isinstance(document.get("people"), list):
+        bodies = [list(person.get("pose_keypoints_2d") or []) for person in document["people"]]
+        bodies = [body for body in bodies if body]
+        if document.get("canvas_width") and document.get("canvas_height"):
+            frame = (document["canvas_height"], document["canvas_width"])
+    else:
+        raise ValueError(
+            f"{name} is neither an OpenPose file (a list 'people') nor a Dress Code file (a list 'keypoints'). "
+            "Choose a keypoint file, or connect a pose detector instead."
+        )
+    if not bodies:
+        raise ValueError(
+            f"{name} shows nobody: its list 'people' is empty. Take a picture in which the person is seen from head to "
+            "hips, and run the pose detector again."
+        )
+    for body in bodies:
+        for joint in range(0, len(body) - 2, 3):
+            if body[joint] > 0 or body[joint + 1] > 0:
+                body[joint + 2] = 1.0
+    result: dict = {"people": [{"pose_keypoints_2d": body} for body in bodies]}
+    if frame is not None:
+        result |= {"canvas_height": frame[0], "canvas_width": frame[1]}
+    return result
+
+
+class LadiVTON_LoadParseMap(io.ComfyNode):
+    """Label picture as numbers."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LoadParseMap",
+            display_name="Load Parse Map",
+            category=f"{CATEGORY}/person",
+            description="Reads a human parse map (which pixel is hair, which is upper clothes...) from a palette or grey "
+            "PNG in ComfyUI's input folder and keeps its label numbers, which Load Image would turn into colours.",
+            inputs=[
+                io.Combo.Input(
+                    "file", options=_listing(".png"), upload=io.UploadType.image,
+                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder. Entries with [example] ship with this "
+                    "pack.",
+                ),
+                io.Combo.Input(
+                    "label_set", options=list(LABEL_SETS), default="LIP20",
+                    tooltip="What the numbers mean: LIP20 for VITON-HD and LIP/CIHP parsers, ATR18 for Dress Code and "
+                    "ATR parsers.",
+                ),
+            ],
+            outputs=[ParseMapType.Output("parse_map", display_name="parse_map", tooltip="Labels, one number a pixel.")],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, file: str | None = None, label_set: str | None = None) -> bool | str:
+        known = check_choices(cls, label_set=label_set)
+        return _exists(file) if known is True else known
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, label_set: str = "LIP20") -> str:
+        return _digest(file, label_set)
+
+    @classmethod
+    def execute(cls, file: str, label_set: str = "LIP20") -> io.NodeOutput:
+        import numpy as np
+        from PIL import Image, UnidentifiedImageError
+
+        path, labels = _path(file), LABEL_SETS[label_set]
+        try:
+            with Image.open(path) as picture:
+                if picture.mode not in ("P", "L", "1", "I", "I;16"):
+                    raise ValueError(
+                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. Save the parse map as a "
+                        "palette or grey PNG whose values are the label numbers."
+                    )
+                values = np.array(picture).astype(np.int64)
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{path.name} is not a picture. Choose a palette or grey PNG.") from error
+        if values.max(initial=0) >= len(labels.labels):
+            raise ValueError(
+                f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. Choose the "
+                "label set of the parser that made it."
+            )
+        return io.NodeOutput(ParseMap(torch.from_numpy(values)[None], labels))
+
+
+NODES = [LadiVTON_LoadPicture, LadiVTON_LoadKeypoints, LadiVTON_LoadParseMap]

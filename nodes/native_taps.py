@@ -1,0 +1,104 @@
+"""ComfyUI's VAE, its encoder tapped and its decoder fed with skip features.
+
+The counterpart of `ladivton_core/decoding/taps.py` for ComfyUI's own autoencoder: hooks on its modules, there for
+one call and always removed. Paper section 3.4; SPEC 3.1 and 3.4. `sampling.py` encodes, `decoding.py` decodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 4
+
+
+def load_vae(vae, *others, memory_required: float) -> nn.Module:
+    """Bring a VAE, and other patchers with it, to the device; returns its first-stage model.
+
+    Raises:
+        ValueError: not a Stable Diffusion autoencoder.
+    """
+    import comfy.model_management as memory
+
+    vae.throw_exception_if_invalid()
+    model = vae.first_stage_model
+    encoder, decoder = getattr(model, "encoder", None), getattr(model, "decoder", None)
+    fits = all(hasattr(model, name) for name in ("quant_conv", "post_quant_conv")) and all(
+        len(getattr(half, levels, ())) == LEVELS for half, levels in ((encoder, "down"), (decoder, "up"))
+    )
+    if not fits:
+        raise ValueError(
+            f"This VAE is a {type(model).__name__} without Stable Diffusion's four encoder and decoder levels, which EMASC "
+            "taps. Use Stable Diffusion 1 or 2's VAE, or the embedded one."
+        )
+    memory.load_models_gpu([vae.patcher, *others], memory_required=memory_required, force_full_load=True)
+    return model
+
+
+def encode_moments(vae, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Encode pictures one by one: posterior moments and the encoder's taps.
+
+    Args:
+        vae: ComfyUI VAE.
+        image: (B, 3, H, W) in [-1, 1], sides divisible by 8.
+
+    Returns:
+        Moments (B, 8, h, w) float32 on ComfyUI's intermediate device, and f1...f5, (B, C_i, h_i, w_i), on the VAE's
+        offload device; f2 is the same tensor as f1 (Q12).
+    """
+    import comfy.model_management as memory
+
+    model = load_vae(vae, memory_required=vae.memory_used_encode(image.shape, vae.vae_dtype))
+    encoder = model.encoder
+    moments, taps = [], []
+    for item in range(image.shape[0]):
+        memory.throw_exception_if_processing_interrupted()
+        seen: dict[int, Tensor] = {}
+        hooks = [encoder.conv_in.register_forward_hook(lambda _module, _args, output: seen.__setitem__(0, output))]
+        for level in range(1, LEVELS):
+            block = encoder.down[level].block[0]
+            hooks.append(block.register_forward_pre_hook(lambda _module, args, level=level: seen.__setitem__(level, args[0])))
+        try:
+            pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
+            moments.append(model.quant_conv(encoder(pixels)).float().to(memory.intermediate_device()))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        taps.append([seen[level].to(vae.patcher.offload_device) for level in range(LEVELS)])
+    f1, f3, f4, f5 = (torch.cat(level) for level in zip(*taps, strict=True))
+    return torch.cat(moments), (f1, f1, f3, f4, f5)
+
+
+@contextmanager
+def skips_added(model: nn.Module, skips: Sequence[Tensor]) -> Iterator[None]:
+    """While inside, every decode of `model` adds masked EMASC outputs f1'...f5' on its way up (SPEC 3.4).
+
+    Raises:
+        ValueError: during the decode, a skip feature has not the size of what it is added to.
+    """
+    decoder = model.decoder
+    # The decoder runs `up` from the last level to the first; f1' joins after the last norm, before conv_out.
+    places = [decoder.conv_out] + [decoder.up[level].block[0] for level in range(LEVELS)]
+    hooks = [place.register_forward_pre_hook(_adder(skip)) for place, skip in zip(places, skips, strict=True)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _adder(skip: Tensor):
+    def add(_module: nn.Module, args: tuple) -> tuple:
+        hidden, *rest = args
+        if hidden.shape != skip.shape:
+            raise ValueError(
+                f"A skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(hidden.shape)}. Skip features need "
+                "the LATENT and the VAE of the same graph, and a VAE that decodes the whole picture: switch tiled decoding "
+                "off."
+            )
+        return (hidden + skip.to(hidden), *rest)
+
+    return add

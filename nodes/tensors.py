@@ -1,0 +1,102 @@
+"""ComfyUI's tensor layouts to the core's and back, and what happens when batches differ.
+
+ComfyUI: IMAGE (B, H, W, 3) in [0, 1], MASK (B, H, W) or (H, W). Core: (B, 3, H, W) in [-1, 1] and (B, 1, H, W).
+Every node goes through these few functions; `types.py` holds the wire types.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def from_image(image: Tensor, what: str = "image") -> Tensor:
+    """IMAGE (B, H, W, 3 or 4) in [0, 1] to (B, 3, H, W) float32 in [-1, 1]; an alpha channel is dropped.
+
+    Raises:
+        ValueError: not an IMAGE.
+    """
+    if image.ndim != 4 or image.shape[-1] < 3:
+        raise ValueError(f"'{what}' has the shape {tuple(image.shape)}; expected an IMAGE (batch, height, width, 3).")
+    # Contiguous: on the CPU torch's channels-last GroupNorm loses precision on nearly flat pictures (seen: 1.6 on
+    # a VAE's moments).
+    return image[..., :3].movedim(-1, 1).float().contiguous() * 2 - 1
+
+
+def to_image(pixels: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] to IMAGE (B, H, W, 3) float32 in [0, 1] on ComfyUI's intermediate device."""
+    return as_image((pixels.float() + 1) / 2)
+
+
+def as_image(pixels: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1] to IMAGE (B, H, W, 3) float32, clamped, on ComfyUI's intermediate device."""
+    import comfy.model_management as memory
+
+    return pixels.float().clamp(0, 1).movedim(1, -1).contiguous().to(memory.intermediate_device())
+
+
+def from_mask(mask: Tensor, size: tuple[int, int] | None = None, what: str = "mask") -> Tensor:
+    """MASK (B, H, W) or (H, W) to (B, 1, H, W) in {0, 1}: 0.5 and more is 1, as the published pipeline does.
+
+    Raises:
+        ValueError: not a MASK, or another size than the (height, width) asked for.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = mask[:, 0]
+    if mask.ndim != 3:
+        raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
+    if size is not None and tuple(mask.shape[-2:]) != tuple(size):
+        raise ValueError(
+            f"'{what}' is {mask.shape[-2]} x {mask.shape[-1]} (height x width), the picture {size[0]} x {size[1]}; "
+            "both must come from the same photo at the same size."
+        )
+    return (mask[:, None] >= 0.5).float()
+
+
+def to_mask(mask: Tensor) -> Tensor:
+    """(B, 1, H, W) to MASK (B, H, W) float32 on ComfyUI's intermediate device."""
+    import comfy.model_management as memory
+
+    return mask[:, 0].float().to(memory.intermediate_device())
+
+
+def common_batch(**inputs: Tensor | None) -> dict[str, Tensor | None]:
+    """Give every tensor the same batch size: a single one is repeated, any other difference is an error.
+
+    Args:
+        inputs: tensors by the name of the node's input; None passes through.
+
+    Raises:
+        ValueError: two batches that are neither equal nor 1; the message names both inputs and their sizes.
+    """
+    sizes = {name: tensor.shape[0] for name, tensor in inputs.items() if tensor is not None}
+    several = [(name, size) for name, size in sizes.items() if size != 1]
+    for name, size in several[1:]:
+        first, expected = several[0]
+        if size != expected:
+            raise ValueError(
+                f"'{first}' is a batch of {expected} and '{name}' a batch of {size}. Batches must be equal; "
+                "a single item is used for every item of the others."
+            )
+    batch = several[0][1] if several else 1
+    return {name: None if tensor is None else repeat_to(tensor, batch) for name, tensor in inputs.items()}
+
+
+def repeat_to(tensor: Tensor, batch: int) -> Tensor:
+    """Repeat a batch of one to `batch` without copying; other sizes pass unchanged."""
+    return tensor.expand(batch, *tensor.shape[1:]) if tensor.shape[0] == 1 and batch != 1 else tensor
+
+
+def check_multiple_of_8(height: int, width: int, what: str) -> None:
+    """The VAE works in blocks of 8 x 8 pixels.
+
+    Raises:
+        ValueError: a side is no multiple of 8; the message says what to do.
+    """
+    if height % 8 or width % 8:
+        raise ValueError(
+            f"'{what}' is {height} x {width} (height x width); both sides must be divisible by 8. Put "
+            "'Fit Person' (LaDI-VTON) before it, or resize the picture, e.g. to 512 x 384."
+        )
+

@@ -1,0 +1,117 @@
+"""What travels on LaDI-VTON's wires beside ComfyUI's own types; the pack's one import of `comfy_api`.
+
+ComfyUI's MODEL, VAE, CLIP, CLIP_VISION, IMAGE, MASK, LATENT and CONDITIONING are used wherever they say enough;
+the types here exist for the rest. `tensors.py` converts between ComfyUI's layout and the core's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import ComfyExtension, io, ui
+from torch import Tensor, nn
+
+from ..ladivton_core.preprocessing.labels import LabelSet
+
+__all__ = [
+    "CATEGORY", "ComfyExtension", "Emasc", "InversionAdapter", "ParseMap", "ParseMapType",
+    "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io", "ui",
+]  # fmt: skip
+
+CATEGORY = "LaDI-VTON"
+"""Root of the pack's entries in ComfyUI's Add Node menu."""
+
+Warper = io.Custom("LADI_WARPER")
+InversionAdapter = io.Custom("LADI_INVERSION_ADAPTER")
+Emasc = io.Custom("LADI_EMASC")
+PoseMap = io.Custom("LADI_POSE_MAP")
+"""Tensor (B, 18, H, W) in [0, 1]."""
+PseudoWords = io.Custom("LADI_PSEUDO_WORDS")
+"""Tensor (B, 16, width of the text encoder)."""
+ParseMapType = io.Custom("LADI_PARSE_MAP")
+SkipFeaturesType = io.Custom("LADI_SKIP_FEATURES")
+PoseKeypoint = io.Custom("POSE_KEYPOINT")
+"""Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
+
+
+def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> bool | str:
+    """For `validate_inputs`: ComfyUI 0.3.75 checks the combo boxes of older nodes, but not those of V3 nodes.
+
+    Args:
+        node: node class with a combo box for every name.
+        chosen: value by input; None (a wire, not known yet) passes.
+
+    Returns:
+        True, or a message that names the input and what can be chosen.
+    """
+    options = {box.id: box.options for box in node.GET_SCHEMA().inputs if isinstance(box, io.Combo.Input)}
+    for name, value in chosen.items():
+        if value is not None and value not in options[name]:
+            return f"'{name}' cannot be {value!r}; choose one of {', '.join(map(str, options[name]))}."
+    return True
+
+
+@dataclass(frozen=True)
+class ParseMap:
+    """Which garment or body part every pixel shows.
+
+    Attributes:
+        labels: (B, H, W) int64, ids of `label_set`.
+        label_set: vocabulary of the ids.
+    """
+
+    labels: Tensor
+    label_set: LabelSet
+
+
+@dataclass(frozen=True)
+class SkipFeatures:
+    """Taps of the VAE encoder on the masked person, and the mask that cuts them.
+
+    Attributes:
+        features: f1...f5, (B, C_i, h_i, w_i), on ComfyUI's offload device; f1 and f2 are one tensor (Q12).
+        mask: inpaint mask (B, 1, H, W) in {0, 1}, 1 = repaint.
+    """
+
+    features: tuple[Tensor, ...]
+    mask: Tensor
+
+
+class TorchPart:
+    """One of LaDI-VTON's own networks under ComfyUI's memory management.
+
+    Args:
+        module: network in float32, on the offload device.
+        source: where it came from, for messages.
+        settings: what a consumer must know of it beside the weights, e.g. `num_words`.
+    """
+
+    def __init__(self, module: nn.Module, source: str, **settings: Any) -> None:
+        import comfy.model_management as memory
+        from comfy.model_patcher import ModelPatcher
+
+        self.source, self.settings = source, settings
+        # ModelPatcher writes attributes of its own on the model it manages: it gets a shell of its own.
+        self._shell = nn.Module()
+        self._shell.network = module.eval().requires_grad_(False)
+        self.patcher = ModelPatcher(
+            self._shell, load_device=memory.get_torch_device(), offload_device=memory.unet_offload_device()
+        )
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, wherever it is at the moment."""
+        return self._shell.network
+
+    @property
+    def device(self):
+        """Where the network runs once loaded."""
+        return self.patcher.load_device
+
+    def load(self, memory_required: float = 0) -> nn.Module:
+        """Bring the network to `device`, making room as ComfyUI does for its own models; returns it."""
+        import comfy.model_management as memory
+
+        memory.load_models_gpu([self.patcher], memory_required=memory_required, force_full_load=True)
+        return self.module

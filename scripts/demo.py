@@ -1,0 +1,93 @@
+"""Dress a person in a garment through a real ComfyUI: `make demo`, or this file on any system.
+
+Starts ComfyUI (installing one first when there is none, see `hosting/installation.py`), uploads the
+pictures, queues `workflows/api/tryon_embedded.json`, shows progress, and writes the result to
+`output/demo`. Without arguments it uses the files in `examples/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hosting import installation
+from hosting.places import EXAMPLES, OUTPUT, WORKFLOWS
+from hosting.server import ComfyServer, ServerError
+from hosting.signals import exit_on_terminate
+
+DEFAULTS = {"person": "person.png", "garment": "garment.png", "keypoints": "keypoints.json", "parse": "parse.png"}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--person", type=Path, help="photo of the person")
+    parser.add_argument("--garment", type=Path, help="shop photo of the garment")
+    parser.add_argument("--keypoints", type=Path, help="the person's joints: OpenPose or Dress Code JSON")
+    parser.add_argument("--parse", type=Path, help="the person's parse map: label PNG")
+    parser.add_argument("--category", choices=("upper_body", "lower_body", "dresses"))
+    parser.add_argument("--seed", type=int, help="noise seed")
+    parser.add_argument("--workflow", type=Path, default=WORKFLOWS / "api" / "tryon_embedded.json", help="API format")
+    parser.add_argument("--output", type=Path, default=OUTPUT / "demo", help="folder for the result")
+    chosen = parser.parse_args()
+    if chosen.person and not (chosen.keypoints and chosen.parse):
+        parser.error("a person of your own needs its keypoints (JSON) and parse map (label PNG) as well")
+    for role, name in DEFAULTS.items():
+        if getattr(chosen, role) is None:
+            setattr(chosen, role, EXAMPLES / name)
+        if not getattr(chosen, role).is_file():
+            parser.error(f"{role}: there is no file {getattr(chosen, role)}")
+    return chosen
+
+
+def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
+    """Run the workflow on a server of its own; the pictures written, the result first."""
+    from hosting.client import ComfyClient
+    from hosting.progress import ProgressBar
+    from hosting.graph import with_files, with_value
+
+    workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
+    print("Starting ComfyUI ...", flush=True)
+    with ComfyServer(host) as server:
+        if server.failed_imports():
+            raise ServerError("ComfyUI could not import the pack:\n" + server.log())
+        client = ComfyClient(server.url)
+        files = {role: getattr(chosen, role) for role in DEFAULTS}
+        workflow = with_files(workflow, files, client.upload)
+        for name in ("category", "seed"):
+            if getattr(chosen, name) is not None:
+                workflow = with_value(workflow, name, getattr(chosen, name))
+        with ProgressBar(workflow) as bar:
+            run = client.run(workflow, on_event=bar).or_raise()
+        print(f"Done in {run.seconds:.1f} s.")
+        return [_save(client.view(image), image["filename"], index, chosen) for index, image in enumerate(run.images())]
+
+
+def _save(content: bytes, filename: str, index: int, chosen: argparse.Namespace) -> Path:
+    name = f"{chosen.person.stem}_wears_{chosen.garment.stem}"
+    name += f"_seed{chosen.seed}" if chosen.seed is not None else ""
+    name += f"_{index}" if index else ""
+    target = chosen.output / (name + Path(filename).suffix)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    return target
+
+
+def main() -> None:
+    chosen = arguments()
+    exit_on_terminate()
+    try:
+        host = installation.find_or_install()
+        installation.run_inside(host)
+        pictures = dress(chosen, host)
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
+    except (installation.InstallationError, ServerError, ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    for picture in pictures:
+        print(f"The picture: {picture.absolute()}")
+
+
+if __name__ == "__main__":
+    main()

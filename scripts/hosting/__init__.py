@@ -1,0 +1,6 @@
+"""A ComfyUI to run the pack in: install one, start it, talk to it.
+
+Not part of the pack: `scripts/` and the host tests use it. `places`, `installation` and `server` need
+nothing but the standard library, because they run before anything is installed. Read
+`installation.py` first, then `server.py`, then `client.py`.
+"""

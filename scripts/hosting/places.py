@@ -1,0 +1,19 @@
+"""Where the repository keeps what it installs and writes. Read `installation.py` next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+"""The pack's own folder: the checkout."""
+
+PACK_NAME = "ComfyUI-LaDI-VTON"
+"""Folder name under which the pack appears in `custom_nodes`."""
+
+HOST = Path(os.environ.get("LADIVTON_HOST") or REPOSITORY / ".host").absolute()
+"""Everything installed for demo and tests: delete the folder to undo it. LADIVTON_HOST moves it."""
+
+EXAMPLES = REPOSITORY / "examples"
+WORKFLOWS = REPOSITORY / "workflows"
+OUTPUT = REPOSITORY / "output"

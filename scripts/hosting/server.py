@@ -1,0 +1,200 @@
+"""One ComfyUI server with this pack linked in, on a free port, in a base folder of its own.
+
+`ComfyServer` is a context manager: on leaving it the server is down and the base folder gone, also after
+Ctrl-C. Nothing of the user's ComfyUI (models, other packs, settings) is read or changed. Standard library
+only. Read `client.py` next.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .installation import Host
+from .places import PACK_NAME, REPOSITORY
+
+READY_SECONDS = 180  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes longer
+BASE_FOLDERS = ("models", "custom_nodes", "input", "output", "temp", "user/default")
+# Without this the page opens with a dialog that swallows the first clicks.
+SETTINGS = {"Comfy.TutorialCompleted": True}
+NOT_IN_A_COPY = (".git", ".host", ".venv", "output", "runs", "__pycache__")
+
+
+class ServerError(RuntimeError):
+    """The server did not start, or stopped by itself; the message ends with its log."""
+
+
+class ComfyServer:
+    """A running ComfyUI.
+
+    Args:
+        host: from `installation.find_or_install`.
+        arguments: further command-line arguments for ComfyUI's main.py; those of the environment variable
+            COMFYUI_ARGS are appended.
+        pack: folder to link into custom_nodes; None starts a ComfyUI without it.
+
+    Attributes:
+        url: such as `http://127.0.0.1:40123`.
+        base: the base folder, with `input`, `output`, `models`, ... inside.
+    """
+
+    def __init__(self, host: Host, arguments: tuple[str, ...] = (), pack: Path | None = REPOSITORY):
+        self.host = host
+        self.arguments = (*arguments, *shlex.split(os.environ.get("COMFYUI_ARGS", "")))
+        self.pack = pack
+        self.process: subprocess.Popen | None = None
+
+    def __enter__(self) -> ComfyServer:
+        self.base = Path(tempfile.mkdtemp(prefix="ladivton-comfyui-"))
+        try:
+            self._start()
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        try:
+            self._stop()
+        finally:
+            if self.pack:
+                _unlink(self.base / "custom_nodes" / PACK_NAME)
+            shutil.rmtree(self.base, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def log(self) -> str:
+        """Everything the server has printed so far."""
+        return self._log_file.read_text(encoding="utf-8", errors="replace")
+
+    def failed_imports(self) -> list[str]:
+        """Node packs and node files that ComfyUI could not import, one line of its log each."""
+        return re.findall(r"^.*IMPORT FAILED.*$", self.log(), re.MULTILINE)
+
+    def _start(self) -> None:
+        for folder in BASE_FOLDERS:
+            (self.base / folder).mkdir(parents=True, exist_ok=True)
+        (self.base / "user/default/comfy.settings.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+        if self.pack:
+            _link(self.pack, self.base / "custom_nodes" / PACK_NAME)
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log_file = self.base / "server.log"
+        command = [
+            str(self.host.python), str(self.host.comfyui / "main.py"),
+            "--listen", "127.0.0.1", "--port", str(port),
+            "--base-directory", str(self.base),
+            "--database-url", f"sqlite:///{(self.base / 'user/comfyui.db').as_posix()}",
+            "--disable-auto-launch", "--disable-api-nodes",
+            *([] if _has_accelerator(self.host.python) else ["--cpu"]),
+            *self.arguments,
+        ]  # fmt: skip
+        # A group of its own: Ctrl-C reaches only this process, which then stops the server in order.
+        if os.name == "nt":
+            own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        else:
+            own_group = {"start_new_session": True}
+            if sys.platform == "linux":
+                own_group["preexec_fn"] = _die_with_parent
+        with self._log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.host.comfyui, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}, **own_group,
+            )  # fmt: skip
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise ServerError(f"ComfyUI stopped with exit code {self.process.returncode} while starting.\n{self._tail()}")
+            try:
+                urllib.request.urlopen(f"{self.url}/system_stats", timeout=5).close()
+                return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.2)
+        raise ServerError(f"ComfyUI did not answer on {self.url} within {READY_SECONDS} s.\n{self._tail()}")
+
+    def _stop(self) -> None:
+        if not self.alive():
+            return
+        if os.name == "nt":
+            steps = [(lambda: self.process.send_signal(signal.CTRL_BREAK_EVENT), 10), (self.process.kill, 10)]
+        else:
+            def send(number: int):
+                return lambda: os.killpg(self.process.pid, number)
+
+            # SIGINT lets ComfyUI close its sockets; a step that is being computed may hold it back.
+            steps = [(send(signal.SIGINT), 10), (send(signal.SIGTERM), 5), (send(signal.SIGKILL), 10)]
+        for step, seconds in steps:
+            try:
+                step()
+                self.process.wait(seconds)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+            except ProcessLookupError:
+                return
+
+    def _tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log().splitlines()[-lines:])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _has_accelerator(python: Path) -> bool:
+    """Whether torch sees a GPU of any make; ComfyUI must be told `--cpu` when it does not."""
+    code = "import torch; a = getattr(torch, 'accelerator', torch.cuda); print(bool(a.is_available()))"
+    return subprocess.check_output([str(python), "-c", code], text=True).strip().endswith("True")
+
+
+def _die_with_parent() -> None:
+    """In the child, before it becomes ComfyUI: have Linux end it should this process be killed outright."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _link(source: Path, link: Path) -> None:
+    """Make `source` appear at `link`: a symlink, on Windows a junction (needs no rights), else a copy."""
+    try:
+        if os.name == "nt":
+            import _winapi
+
+            _winapi.CreateJunction(str(source), str(link))
+        else:
+            link.symlink_to(source, target_is_directory=True)
+    except OSError:
+        shutil.copytree(source, link, ignore=shutil.ignore_patterns(*NOT_IN_A_COPY))
+
+
+def _unlink(link: Path) -> None:
+    """Take the link away before the base folder is deleted, so that deleting cannot follow it."""
+    if link.is_symlink():
+        link.unlink()
+    elif os.name == "nt" and link.exists():
+        try:
+            os.rmdir(link)  # removes a junction and leaves its target; fails on the filled folder of a copy
+        except OSError:
+            shutil.rmtree(link, ignore_errors=True)

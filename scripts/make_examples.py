@@ -1,0 +1,59 @@
+"""Write `examples/`: a person, a garment, keypoints and parse map of the synthetic world, outside its training seed.
+
+    python scripts/make_examples.py [--seed 2026 --person 15 --garment 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+def openpose_document(points) -> dict:
+    """COCO-18 joints (18, 2) as OpenPose's BODY_25 JSON, the form VITON-HD ships; hips give the middle one."""
+    from ladivton_core.preprocessing.keypoints import BODY25_TO_COCO18
+
+    body = [[0.0, 0.0, 0.0] for _ in range(25)]
+    for coco, index in enumerate(BODY25_TO_COCO18):
+        x, y = (round(float(v), 2) for v in points[coco])
+        body[index] = [x, y, 1.0 if x > 0 or y > 0 else 0.0]
+    right, left = body[9], body[12]
+    body[8] = [round((right[0] + left[0]) / 2, 2), round((right[1] + left[1]) / 2, 2), 1.0]
+    flat = [value for joint in body for value in joint]
+    return {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": flat}]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--person", type=int, default=15)
+    parser.add_argument("--garment", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=ROOT / "examples")
+    options = parser.parse_args()
+
+    from PIL import Image
+
+    from ladivton_core.datasets.synthetic import SyntheticWorld
+    from ladivton_core.preprocessing.labels import LIP20
+
+    world = SyntheticWorld(options.seed)
+    worn = world.scene([options.person], [options.person])
+    garment = world.scene([options.person], [options.garment]).garment
+    options.out.mkdir(exist_ok=True)
+    for name, picture in (("person", worn.person), ("garment", garment)):
+        pixels = (picture[0].permute(1, 2, 0) * 255).round().byte().numpy()
+        Image.fromarray(pixels).save(options.out / f"{name}.png")
+    labels = Image.fromarray(worn.parse[0].byte().numpy(), mode="P")
+    labels.putpalette([value for i in range(len(LIP20.labels)) for value in ((i * 67) % 256, (i * 131) % 256, (i * 199) % 256)])
+    labels.save(options.out / "parse.png")
+    document = json.dumps(openpose_document(worn.keypoints[0]), indent=1)
+    (options.out / "keypoints.json").write_text(document + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

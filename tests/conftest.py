@@ -1,0 +1,89 @@
+"""Fixtures for every test: the core by its name, ComfyUI in this process, ComfyUI as a server.
+
+The repository's root goes to the end of `sys.path`: `import ladivton_core` works, while `import nodes`
+stays ComfyUI's own module. Nothing here installs anything; `make test` does, and runs pytest in ComfyUI's
+interpreter.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# `python -m pytest` puts the working folder first; the repository must come last (see above).
+sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve() != REPOSITORY]
+sys.path += [str(REPOSITORY / "scripts"), str(REPOSITORY)]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The reference numbers that the repository carries."""
+    return REPOSITORY / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def comfy_host():
+    """The ComfyUI that `make test` found or installed."""
+    from hosting import installation, places
+
+    if not os.environ.get("COMFYUI_PATH") and not (places.HOST / "ComfyUI" / "main.py").is_file():
+        pytest.skip("no ComfyUI here: run `make test`, or set COMFYUI_PATH")
+    return installation.find_or_install(tests=True)
+
+
+@pytest.fixture(scope="session")
+def comfyui(comfy_host) -> Path:
+    """ComfyUI importable in this process (`import comfy`, `import nodes`), on the CPU where there is no GPU."""
+    import torch
+
+    sys.path.insert(0, str(comfy_host.comfyui))
+    import comfy.cli_args
+
+    # ComfyUI reads its command line at import; in a test there is none, and it would look for CUDA.
+    comfy.cli_args.args.cpu = not torch.cuda.is_available()
+    return comfy_host.comfyui
+
+
+@pytest.fixture(scope="session")
+def pack(comfyui):
+    """The pack imported as ComfyUI does: from its folder, under a name that is not its own."""
+    name = "pack_under_test"
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def comfy_server(comfy_host):
+    """One ComfyUI server with the pack linked in and the example files in its input folder."""
+    import shutil
+
+    from hosting.server import ComfyServer
+
+    with ComfyServer(comfy_host, ("--preview-method", "auto")) as server:
+        examples = REPOSITORY / "examples"
+        if examples.is_dir():
+            shutil.copytree(examples, server.base / "input", dirs_exist_ok=True)
+        yield server
+
+
+@pytest.fixture
+def client(comfy_server):
+    """A client of that server."""
+    from hosting.client import ComfyClient
+
+    return ComfyClient(comfy_server.url)
