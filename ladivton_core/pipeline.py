@@ -124,7 +124,9 @@ class TryOnPipeline:
     _empty_prompt: Tensor | None = field(default=None, init=False, repr=False)
 
     @classmethod
-    def from_embedded(cls, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> TryOnPipeline:
+    def from_embedded(
+        cls, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+    ) -> TryOnPipeline:
         """The shipped tiny models, on the CPU in float32 unless told otherwise."""
         parts = {part: load_embedded(part, dtype=dtype, device=device) for part in PARTS}
         return cls._from_parts(TINY, parts)
@@ -152,7 +154,9 @@ class TryOnPipeline:
         missing = [part for part in PARTS if part not in files and part != "emasc"]
         unknown = [part for part in files if part not in PARTS]
         if missing or unknown:
-            raise ValueError(f"from_files needs one file for each of {', '.join(PARTS)}; missing {missing}, unknown {unknown}.")
+            raise ValueError(
+                f"from_files needs one file for each of {', '.join(PARTS)}; missing {missing}, unknown {unknown}."
+            )
         parts = {part: load(part, path, preset, dtype=dtype, device=device) for part, path in files.items()}
         return cls._from_parts(preset, parts)
 
@@ -189,7 +193,9 @@ class TryOnPipeline:
         return self
 
     @torch.no_grad()
-    def encode_garment(self, garment: Tensor, category: str | Sequence[str], prompt: str | None = None) -> GarmentEncoding:
+    def encode_garment(
+        self, garment: Tensor, category: str | Sequence[str], prompt: str | None = None
+    ) -> GarmentEncoding:
         """Textual inversion of garments (paper section 3.2).
 
         Args:
@@ -205,7 +211,10 @@ class TryOnPipeline:
         if len(categories) != batch:
             raise ValueError(f"there are {batch} garments and {len(categories)} categories; give one, or one each.")
         if prompt is not None and prompt.count(PLACEHOLDER) not in (0, num_words):
-            raise ValueError(f"the prompt holds {prompt.count(PLACEHOLDER)} '$'; write {num_words}, one for each pseudo-word, or none.")
+            raise ValueError(
+                f"the prompt holds {prompt.count(PLACEHOLDER)} '$'; "
+                f"write {num_words}, one for each pseudo-word, or none."
+            )
         prompts = [prompt_for(item, num_words) if prompt is None else prompt for item in categories]
         garment = garment.to(self.device)
         pixels = clip_pixels(garment.to(self.dtype), self.preset.vision.image_size)
@@ -238,10 +247,13 @@ class TryOnPipeline:
         person, mask, pose_map = (x.to(self.device) for x in (person, mask, pose_map))
         if not person.shape[0] == mask.shape[0] == pose_map.shape[0]:
             raise ValueError(
-                f"person, mask and pose map need one batch size, got {person.shape[0]}, {mask.shape[0]}, {pose_map.shape[0]}."
+                f"person, mask and pose map need one batch size, "
+                f"got {person.shape[0]}, {mask.shape[0]}, {pose_map.shape[0]}."
             )
         if pose_map.ndim != 4 or pose_map.shape[1] != 18 or pose_map.shape[-2:] != person.shape[-2:]:
-            raise ValueError(f"pose map must be (B, 18, {person.shape[-2]}, {person.shape[-1]}), got {tuple(pose_map.shape)}.")
+            raise ValueError(
+                f"pose map must be (B, 18, {person.shape[-2]}, {person.shape[-1]}), got {tuple(pose_map.shape)}."
+            )
         latent_size(tuple(person.shape[-2:]), downscale_factor(self.vae))
         mask = binary_mask(mask)
         posterior, taps = encode_with_taps(self.vae, masked_image(person, mask).to(self.dtype))
@@ -310,7 +322,9 @@ class TryOnPipeline:
             raise ValueError(f"posterior must be 'sample' or 'mode', got {posterior!r}.")
         if isinstance(person, Tensor):
             if mask is None or pose_map is None:
-                raise ValueError("a person picture needs mask and pose_map beside it; or give the result of encode_person.")
+                raise ValueError(
+                    "a person picture needs mask and pose_map beside it; or give the result of encode_person."
+                )
             person = self.encode_person(person, mask, pose_map, emasc=emasc)
         elif not emasc:
             person = dataclasses.replace(person, skips=None)
@@ -362,14 +376,22 @@ class TryOnPipeline:
 
     @torch.no_grad()
     def conditioning(
-        self, person: PersonEncoding, warped: Tensor | None, noise: TryOnNoise, *, posterior: str = "sample", no_pose: bool = False
+        self,
+        person: PersonEncoding,
+        warped: Tensor | None,
+        noise: TryOnNoise,
+        *,
+        posterior: str = "sample",
+        no_pose: bool = False,
     ) -> Tensor:
         """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (SPEC section 5)."""
         noise = noise.to(person.moments)
         garment_latents = None
         if self.unet.config.in_channels != 27:
             if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
-                raise ValueError(f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]}).")
+                raise ValueError(
+                    f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]})."
+                )
             # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
             moments = encode_with_taps(self.vae, warped.to(self.device, self.dtype))[0].parameters
             garment_latents = self._latents(moments, noise.garment, posterior)
@@ -408,4 +430,6 @@ def _expand(encoding, batch: int):
             return tuple(map(repeated, value))
         return value.expand(batch, *value.shape[1:]) if isinstance(value, Tensor) and value.shape[0] == 1 else value
 
-    return dataclasses.replace(encoding, **{f.name: repeated(getattr(encoding, f.name)) for f in dataclasses.fields(encoding)})
+    return dataclasses.replace(
+        encoding, **{f.name: repeated(getattr(encoding, f.name)) for f in dataclasses.fields(encoding)}
+    )

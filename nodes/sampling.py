@@ -145,8 +145,9 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
             display_name="Try-On Sampler",
             category=f"{CATEGORY}/sampling",
             description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the MODEL. KSampler "
-            "works in its place (ddim, ddim_uniform, denoise 1). Item i of a batch uses seed + i, so that an item with the "
-            "same seed gives the same picture in any batch.",
+            "works in its place (euler, denoise 1, scheduler sgm_uniform for the embedded and ddim_uniform for the published "
+            "models). Item i of a batch uses seed + i, so that an item with the same seed gives the same picture in any "
+            "batch.",
             inputs=[
                 io.Model.Input("model", tooltip="Try-on MODEL, LoRA and other patches included."),
                 io.Conditioning.Input("positive", tooltip="From Try-On Conditioning."),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "ComfyExtension", "Emasc", "InversionAdapter", "ParseMap", "ParseMapType",
+    "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType",
     "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io", "ui",
 ]  # fmt: skip
 
@@ -31,6 +31,8 @@ PseudoWords = io.Custom("LADI_PSEUDO_WORDS")
 """Tensor (B, 16, width of the text encoder)."""
 ParseMapType = io.Custom("LADI_PARSE_MAP")
 SkipFeaturesType = io.Custom("LADI_SKIP_FEATURES")
+FitRecord = io.Custom("LADI_FIT")
+"""`ladivton_core.preprocessing.fitting.Fit`."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 """Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
 
@@ -45,7 +47,7 @@ def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> bool | str:
     Returns:
         True, or a message that names the input and what can be chosen.
     """
-    options = {box.id: box.options for box in node.GET_SCHEMA().inputs if isinstance(box, io.Combo.Input)}
+    options = {box.id: box.options for box in node.define_schema().inputs if isinstance(box, io.Combo.Input)}
     for name, value in chosen.items():
         if value is not None and value not in options[name]:
             return f"'{name}' cannot be {value!r}; choose one of {', '.join(map(str, options[name]))}."
@@ -92,8 +94,8 @@ class TorchPart:
         from comfy.model_patcher import ModelPatcher
 
         self.source, self.settings = source, settings
-        # ModelPatcher writes attributes of its own on the model it manages: it gets a shell of its own.
-        self._shell = nn.Module()
+        # ModelPatcher writes attributes of its own on the model it manages: it gets a shell, named for ComfyUI's log.
+        self._shell = type(type(module).__name__, (nn.Module,), {})()
         self._shell.network = module.eval().requires_grad_(False)
         self.patcher = ModelPatcher(
             self._shell, load_device=memory.get_torch_device(), offload_device=memory.unet_offload_device()

@@ -1,6 +1,6 @@
 """Write `examples/`: a person, a garment, keypoints and parse map of the synthetic world, outside its training seed.
 
-    python scripts/make_examples.py [--seed 2026 --person 15 --garment 1]
+python scripts/make_examples.py [--seed 2026 --person 15 --garment 1]
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def main() -> None:
         pixels = (picture[0].permute(1, 2, 0) * 255).round().byte().numpy()
         Image.fromarray(pixels).save(options.out / f"{name}.png")
     labels = Image.fromarray(worn.parse[0].byte().numpy(), mode="P")
-    labels.putpalette([value for i in range(len(LIP20.labels)) for value in ((i * 67) % 256, (i * 131) % 256, (i * 199) % 256)])
+    labels.putpalette(
+        [value for i in range(len(LIP20.labels)) for value in ((i * 67) % 256, (i * 131) % 256, (i * 199) % 256)]
+    )
     labels.save(options.out / "parse.png")
     document = json.dumps(openpose_document(worn.keypoints[0]), indent=1)
     (options.out / "keypoints.json").write_text(document + "\n", encoding="utf-8")

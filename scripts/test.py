@@ -24,7 +24,8 @@ def main() -> None:
     # Where the fixtures find the same ComfyUI again, however it was found here.
     environment = {**os.environ, "COMFYUI_PATH": str(host.comfyui), "COMFYUI_PYTHON": str(host.python)}
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    # As Ctrl-C: pytest then tears its fixtures down, the server among them.
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM))
     while True:
         try:
             sys.exit(process.wait())

@@ -175,7 +175,8 @@ def build_from(
     preset = fitted(part, preset or preset_for(part, state, path), state)
     if part == "unet" and state["conv_in.weight"].shape[1] != preset.unet["in_channels"]:
         raise CheckpointError(
-            f"{path or 'this state dict'} is {describe(state)}; the try-on UNet has {preset.unet['in_channels']} input channels."
+            f"{path or 'this state dict'} is {describe(state)}; "
+            f"the try-on UNet has {preset.unet['in_channels']} input channels."
         )
     if part == "text_encoder":  # a whole OpenCLIP model has one layer more than Stable Diffusion 2 runs
         state = _cut(state, preset.text.num_hidden_layers)

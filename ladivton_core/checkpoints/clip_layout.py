@@ -139,7 +139,7 @@ def _to_hf(
             block = f"{prefix}encoder.layers.{match[1]}."
             name = match[2]
             if name.startswith("attn.in_proj_"):
-                for part, piece in zip("qkv", tensor.chunk(3)):
+                for part, piece in zip("qkv", tensor.chunk(3), strict=True):
                     result[f"{block}self_attn.{part}_proj.{name.removeprefix('attn.in_proj_')}"] = piece.contiguous()
             else:
                 module, kind = name.rsplit(".", 1)

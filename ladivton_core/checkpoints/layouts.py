@@ -78,7 +78,12 @@ def describe(state: Mapping[str, Tensor]) -> str:
     phrase = KINDS[kind]
     if kind == "unet":
         channels = state["conv_in.weight"].shape[1]
-        known = {4: "text to image", 9: "Stable Diffusion inpainting", 27: "LaDI-VTON without a garment", 31: "LaDI-VTON"}
+        known = {
+            4: "text to image",
+            9: "Stable Diffusion inpainting",
+            27: "LaDI-VTON without a garment",
+            31: "LaDI-VTON",
+        }
         return f"{phrase} with {channels} input channels ({known.get(channels, 'unknown model')})"
     if kind == "unknown":
         return f"{phrase} (first keys: {', '.join(list(state)[:3])})"
@@ -130,7 +135,9 @@ def load_strict(
         raise CheckpointError(_difference(own, state, what, path, missing, surplus, wrong))
     on_meta = any(tensor.is_meta for tensor in own.values())
     if on_meta:
-        state = {key: tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor for key, tensor in state.items()}
+        state = {
+            key: tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor for key, tensor in state.items()
+        }
     module.load_state_dict(state, strict=False, assign=on_meta)
     return module
 
@@ -142,7 +149,9 @@ def _difference(own, state, what, path, missing, surplus, wrong) -> str:
     parts = []
     if wrong:
         key = wrong[0]
-        parts.append(f"{len(wrong)} of other shape, e.g. {key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}")
+        parts.append(
+            f"{len(wrong)} of other shape, e.g. {key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        )
     if missing:
         parts.append(f"{len(missing)} missing, e.g. {missing[0]}")
     if surplus:

@@ -19,7 +19,18 @@ from .synthetic_garments import draw_garment, sample_garment
 from .synthetic_people import SIDES, Body, mannequin, sample_person
 
 SIZE = (512, 384)
-_LABEL = {"background": 0, "hair": 2, "garment": 5, "trousers": 9, "neck": 10, "skirt": 12, "face": 13, "left": 14, "right": 15, "leg": 16}
+_LABEL = {
+    "background": 0,
+    "hair": 2,
+    "garment": 5,
+    "trousers": 9,
+    "neck": 10,
+    "skirt": 12,
+    "face": 13,
+    "left": 14,
+    "right": 15,
+    "leg": 16,
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,11 @@ def _draw_person(person, cloth, noise, x, y):
     body = Body(person, x, y)
     size = noise.shape[1:]
     height = (y / SIZE[0] - 0.5)[:, None]
-    picture = person["background"] + person["background_2"] * height + 0.03 * soft_noise(person["background_noise"], size)[:, None]
+    picture = (
+        person["background"]
+        + person["background_2"] * height
+        + 0.03 * soft_noise(person["background_noise"], size)[:, None]
+    )
     parse = torch.zeros(noise.shape, dtype=torch.int64)
     worn = torch.ones_like(picture)
 
@@ -123,7 +138,11 @@ def _draw_person(person, cloth, noise, x, y):
     roundness = 1 - 0.16 * (body.across / body.half_width()).clamp(-1.2, 1.2).abs() ** 3
     paint(skin * roundness[:, None], coverage(body.trunk()), "neck")
     bare, legs = body.legs()
-    crease = 1 - 0.16 * (body.across / (person["hip"] * 1.2)).clamp(-1.3, 1.3).abs() ** 3 - 0.18 * torch.exp(-(body.across.abs() / 5)) * (1 - person["skirt"]) * (body.down > 1.1)
+    crease = (
+        1
+        - 0.16 * (body.across / (person["hip"] * 1.2)).clamp(-1.3, 1.3).abs() ** 3
+        - 0.18 * torch.exp(-(body.across.abs() / 5)) * (1 - person["skirt"]) * (body.down > 1.1)
+    )
     paint(skin * crease[:, None], coverage(bare), "leg")
     code = torch.where(person["skirt"] > 0, _LABEL["skirt"], _LABEL["trousers"]).expand_as(parse)
     paint(person["trousers"] * (crease + 0.05 * noise)[:, None], coverage(legs), code)
@@ -134,11 +153,17 @@ def _draw_person(person, cloth, noise, x, y):
     paint(colour, alpha, "garment", alpha)
     for side, (_, colour, alpha) in zip(SIDES, pieces[1:], strict=True):
         arm = body.arm(side)
-        light = 1 - 0.2 * arm["across"].clamp(-1.1, 1.1).abs() ** 3 + 0.05 * person["light"] * arm["across"].clamp(-1, 1)
+        light = (
+            1 - 0.2 * arm["across"].clamp(-1.1, 1.1).abs() ** 3 + 0.05 * person["light"] * arm["across"].clamp(-1, 1)
+        )
         reach = coverage(torch.minimum(arm["distance"], body.hand(side)))
         paint(skin * light[:, None].clamp(0.6, 1.1), reach, side)
         paint(colour, alpha, "garment", alpha)
-    skull_light = 1 - 0.12 * coverage(face["nose"]) - 0.1 * ((x - body.head_centre()[0]) / (30 * person["head"])).clamp(-1, 1).abs() ** 3
+    skull_light = (
+        1
+        - 0.12 * coverage(face["nose"])
+        - 0.1 * ((x - body.head_centre()[0]) / (30 * person["head"])).clamp(-1, 1).abs() ** 3
+    )
     paint(skin * skull_light[:, None], coverage(face["skull"]), "face")
     dark = torch.tensor([0.12, 0.09, 0.08]).view(1, 3, 1, 1)
     paint(dark, coverage(face["eyes"]), "face")

@@ -28,7 +28,11 @@ def sample_garment(rng: np.random.Generator) -> dict[str, float | np.ndarray]:
     grey = rng.random() < 0.15
     value = rng.uniform(0.25, 0.95)
     first = np.array(colorsys.hsv_to_rgb(hue, 0.06 if grey else rng.uniform(0.45, 0.95), value))
-    second = np.array(colorsys.hsv_to_rgb((hue + rng.uniform(0.2, 0.8)) % 1, rng.uniform(0.0, 0.9), (value + rng.uniform(0.35, 0.65)) % 1 * 0.8 + 0.18))
+    second = np.array(
+        colorsys.hsv_to_rgb(
+            (hue + rng.uniform(0.2, 0.8)) % 1, rng.uniform(0.0, 0.9), (value + rng.uniform(0.35, 0.65)) % 1 * 0.8 + 0.18
+        )
+    )
     return {
         "pattern": float(rng.integers(0, len(PATTERNS))),
         "colour": np.clip(first, 0.05, 0.96),
@@ -38,7 +42,12 @@ def sample_garment(rng: np.random.Generator) -> dict[str, float | np.ndarray]:
         "phase": rng.uniform(0, 1),
         "print_shape": float(rng.integers(0, 4)),
         "print_size": rng.uniform(28, 44),
-        "sleeve": float(rng.choice([0.0, rng.uniform(0.45, 0.75), rng.uniform(1.0, 1.3), rng.uniform(1.8, 1.96)], p=[0.14, 0.38, 0.13, 0.35])),
+        "sleeve": float(
+            rng.choice(
+                [0.0, rng.uniform(0.45, 0.75), rng.uniform(1.0, 1.3), rng.uniform(1.8, 1.96)],
+                p=[0.14, 0.38, 0.13, 0.35],
+            )
+        ),
         "sleeve_fit": rng.uniform(1.12, 1.45),
         "fit": rng.uniform(1.06, 1.2),
         "flare": rng.uniform(-0.02, 0.14),
@@ -56,7 +65,10 @@ def trunk_piece(body: Body, garment: dict[str, Tensor]) -> dict[str, Tensor]:
     side = garment["fit"] + garment["flare"] * body.down.clamp(0, 1.2)
     shoulder_cut = torch.where(garment["sleeve"] > 0, 1.06, 0.86)
     shoulder_line = -0.045 + 0.085 * (body.across.abs() / body.people["shoulder"]).clamp_max(1.3) ** 1.5
-    outline = (across.abs() - torch.where(body.down < 0.16, torch.minimum(side, shoulder_cut + 0.6 * body.down.clamp_min(0)), side)) * body.half_width()
+    outline = (
+        across.abs()
+        - torch.where(body.down < 0.16, torch.minimum(side, shoulder_cut + 0.6 * body.down.clamp_min(0)), side)
+    ) * body.half_width()
     outline = torch.maximum(outline, (shoulder_line - body.down) * torso)
     outline = torch.maximum(outline, (body.down - garment["hem"] - 0.012 * torch.cos(across * 2.2)) * torso)
     outline = torch.maximum(outline, -_neckline(body, garment))
@@ -86,7 +98,12 @@ def sleeve_piece(body: Body, garment: dict[str, Tensor], side: str) -> dict[str,
     end = (arm["along"] - garment["sleeve"]) * body.people["upper_arm"]
     distance = torch.maximum(arm["distance"] - widening, end)
     distance = torch.where(garment["sleeve"] > 0, distance, torch.full_like(distance, 1e3))
-    return {"distance": distance, "a": arm["across"] * _FLAT_RADIUS + 4.0, "b": arm["along"] * _FLAT_ARM, "across": arm["across"] / garment["sleeve_fit"]}
+    return {
+        "distance": distance,
+        "a": arm["across"] * _FLAT_RADIUS + 4.0,
+        "b": arm["along"] * _FLAT_ARM,
+        "across": arm["across"] / garment["sleeve_fit"],
+    }
 
 
 def pattern_colour(garment: dict[str, Tensor], a: Tensor, b: Tensor, trunk: bool) -> Tensor:
@@ -104,7 +121,9 @@ def pattern_colour(garment: dict[str, Tensor], a: Tensor, b: Tensor, trunk: bool
     gradient = smoothstep(10, 275, b) if trunk else smoothstep(10, 275, b * 0.6)
     none = torch.zeros_like(across)
     emblem = _emblem(garment, a, b) if trunk else none
-    amount = torch.stack([none, across, down, (across + down) / 2, dots, gradient, emblem, none if trunk else torch.ones_like(across)])
+    amount = torch.stack(
+        [none, across, down, (across + down) / 2, dots, gradient, emblem, none if trunk else torch.ones_like(across)]
+    )
     chosen = garment["pattern"].long().expand(1, *amount.shape[1:])
     amount = amount.gather(0, chosen)[0][:, None]
     return garment["colour"] * (1 - amount) + garment["colour_2"] * amount
@@ -117,7 +136,11 @@ def _emblem(garment: dict[str, Tensor], a: Tensor, b: Tensor) -> Tensor:
     box = torch.maximum(x.abs(), y.abs()) - r * 0.85
     angle = torch.atan2(x, -y)
     star = (x * x + y * y).sqrt() - r * (0.78 + 0.36 * torch.cos(5 * angle))
-    shape = torch.where(garment["print_shape"] < 0.5, disc, torch.where(garment["print_shape"] < 1.5, ring, torch.where(garment["print_shape"] < 2.5, box, star)))
+    shape = torch.where(
+        garment["print_shape"] < 0.5,
+        disc,
+        torch.where(garment["print_shape"] < 1.5, ring, torch.where(garment["print_shape"] < 2.5, box, star)),
+    )
     return smoothstep(1.2, -1.2, shape)
 
 
@@ -128,11 +151,18 @@ def cloth_shade(body: Body, piece: dict[str, Tensor], noise: Tensor, worn: bool,
         return 1 - 0.05 * across.abs() ** 3 + 0.025 * noise
     phases = body.people["fold_phase"]
     u, v = across, piece["b"] / 120
-    folds = torch.sin(7 * u + 5 * v + phases[..., 0, None, None]) * torch.sin(3.2 * v - 2 * u + phases[..., 1, None, None])
+    folds = torch.sin(7 * u + 5 * v + phases[..., 0, None, None]) * torch.sin(
+        3.2 * v - 2 * u + phases[..., 1, None, None]
+    )
     waist = torch.exp(-(((v - 1.45) / 0.6) ** 2)) if trunk else torch.exp(-(((v - 1.0) / 0.35) ** 2))
     pull = torch.sin(10 * v + 3 * u + phases[..., 2, None, None]) * waist
     depth = body.people["fold_depth"]
-    return 1 - 0.2 * across.abs() ** 3 + 0.07 * body.people["light"] * across + depth * (0.8 * folds + 0.7 * pull + 0.6 * noise)
+    return (
+        1
+        - 0.2 * across.abs() ** 3
+        + 0.07 * body.people["light"] * across
+        + depth * (0.8 * folds + 0.7 * pull + 0.6 * noise)
+    )
 
 
 def hem_line(distance: Tensor) -> Tensor:

@@ -21,10 +21,36 @@ SIDES = ("right", "left")
 _OUTWARD = {"right": -1.0, "left": 1.0}
 
 SKIN_TONES = np.array(
-    [[0.96, 0.82, 0.72], [0.91, 0.74, 0.61], [0.82, 0.63, 0.48], [0.68, 0.48, 0.35], [0.50, 0.34, 0.24], [0.36, 0.24, 0.17]]
+    [
+        [0.96, 0.82, 0.72],
+        [0.91, 0.74, 0.61],
+        [0.82, 0.63, 0.48],
+        [0.68, 0.48, 0.35],
+        [0.50, 0.34, 0.24],
+        [0.36, 0.24, 0.17],
+    ]
 )
-HAIR_TONES = np.array([[0.10, 0.08, 0.07], [0.25, 0.16, 0.10], [0.45, 0.29, 0.16], [0.74, 0.58, 0.34], [0.55, 0.22, 0.12], [0.55, 0.54, 0.53]])
-TROUSER_TONES = np.array([[0.16, 0.18, 0.24], [0.22, 0.30, 0.46], [0.40, 0.50, 0.66], [0.13, 0.13, 0.14], [0.62, 0.55, 0.44], [0.42, 0.42, 0.40], [0.85, 0.84, 0.80]])
+HAIR_TONES = np.array(
+    [
+        [0.10, 0.08, 0.07],
+        [0.25, 0.16, 0.10],
+        [0.45, 0.29, 0.16],
+        [0.74, 0.58, 0.34],
+        [0.55, 0.22, 0.12],
+        [0.55, 0.54, 0.53],
+    ]
+)
+TROUSER_TONES = np.array(
+    [
+        [0.16, 0.18, 0.24],
+        [0.22, 0.30, 0.46],
+        [0.40, 0.50, 0.66],
+        [0.13, 0.13, 0.14],
+        [0.62, 0.55, 0.44],
+        [0.42, 0.42, 0.40],
+        [0.85, 0.84, 0.80],
+    ]
+)
 
 
 def sample_person(rng: np.random.Generator) -> dict[str, float | np.ndarray]:
@@ -169,7 +195,16 @@ class Body:
         t, _, length = along_segment(self.x, self.y, ex, ey, wx, wy)
         radius = self.people["arm_radius"] * 0.72
         reach = 20.0 / length
-        return tapered_capsule(self.x, self.y, wx + (wx - ex) * reach * 0.4, wy + (wy - ey) * reach * 0.4, wx + (wx - ex) * reach * 1.3, wy + (wy - ey) * reach * 1.3, radius, radius * 0.7)
+        return tapered_capsule(
+            self.x,
+            self.y,
+            wx + (wx - ex) * reach * 0.4,
+            wy + (wy - ey) * reach * 0.4,
+            wx + (wx - ex) * reach * 1.3,
+            wy + (wy - ey) * reach * 1.3,
+            radius,
+            radius * 0.7,
+        )
 
     def trunk(self) -> Tensor:
         """Distance to the bare trunk with its shoulders."""
@@ -200,7 +235,12 @@ class Body:
             order += [j[f"hip_{side}"], j[f"knee_{side}"], absent]
         order += [face["eye_right"], face["eye_left"], face["ear_right"], face["ear_left"]]
         points = torch.stack([torch.stack([a.flatten(), b.flatten()], -1) for a, b in order], 1)
-        inside = (points[..., 0] >= 0) & (points[..., 0] < self.x.shape[-1]) & (points[..., 1] >= 0) & (points[..., 1] < self.x.shape[-2])
+        inside = (
+            (points[..., 0] >= 0)
+            & (points[..., 0] < self.x.shape[-1])
+            & (points[..., 1] >= 0)
+            & (points[..., 1] < self.x.shape[-2])
+        )
         return points * inside[..., None]
 
     @_once
@@ -211,10 +251,23 @@ class Body:
         skull = ellipse(self.x, self.y, hx, hy, 29 * head, 38 * head)
         crown = ellipse(self.x, self.y, hx, hy - 8 * head, 29 * head * self.people["hair_width"], 38 * head * 1.06)
         length = self.people["hair_length"]
-        fall = tapered_capsule(self.x, self.y, hx, hy, hx, hy + 62 * length * head, 27 * head * self.people["hair_width"], 30 * head * self.people["hair_width"])
+        fall = tapered_capsule(
+            self.x,
+            self.y,
+            hx,
+            hy,
+            hx,
+            hy + 62 * length * head,
+            27 * head * self.people["hair_width"],
+            30 * head * self.people["hair_width"],
+        )
         behind = torch.minimum(crown, torch.where(length > 0.2, fall, torch.full_like(fall, 1e3)))
-        fringe = torch.maximum(crown, self.y - (hy - 17 * head + 0.012 * (self.x - hx) ** 2 * self.people["hair_width"]))
-        eyes = torch.minimum(*(ellipse(self.x, self.y, hx + s * 12 * head, hy - 5 * head, 4.2 * head, 2.6 * head) for s in (-1, 1)))
+        fringe = torch.maximum(
+            crown, self.y - (hy - 17 * head + 0.012 * (self.x - hx) ** 2 * self.people["hair_width"])
+        )
+        eyes = torch.minimum(
+            *(ellipse(self.x, self.y, hx + s * 12 * head, hy - 5 * head, 4.2 * head, 2.6 * head) for s in (-1, 1))
+        )
         mouth = ellipse(self.x, self.y, hx, hy + 20 * head, 9 * head, 2.8 * head)
         nose = ellipse(self.x, self.y, hx, hy + 7 * head, 3.2 * head, 6 * head)
         return {"skull": skull, "behind": behind, "fringe": fringe, "eyes": eyes, "mouth": mouth, "nose": nose}
@@ -238,8 +291,13 @@ class Body:
                 tapered_capsule(self.x, self.y, *knee, *ankle, p["hip"] * 0.52, p["hip"] * 0.4),
             )
             trousers = leg if trousers is None else torch.minimum(trousers, leg)
-        waistband = torch.maximum(self.across.abs() - self.half_width() * 1.02, (self.down - 0.99).abs() * p["torso"] - 0.09 * p["torso"])
-        skirt = torch.maximum(self.across.abs() - p["hip"] * (1.1 + 0.75 * (self.down - 0.95).clamp_min(0)), (0.92 - self.down) * p["torso"])
+        waistband = torch.maximum(
+            self.across.abs() - self.half_width() * 1.02, (self.down - 0.99).abs() * p["torso"] - 0.09 * p["torso"]
+        )
+        skirt = torch.maximum(
+            self.across.abs() - p["hip"] * (1.1 + 0.75 * (self.down - 0.95).clamp_min(0)),
+            (0.92 - self.down) * p["torso"],
+        )
         skirt = torch.maximum(skirt, (self.down - 1.7) * p["torso"])
         below = (0.90 - self.down) * p["torso"]
         trousers = torch.maximum(torch.minimum(trousers, waistband), below)

@@ -35,12 +35,14 @@ class EMASC(nn.Module):
     def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int], kind: str = "nonlinear") -> None:
         super().__init__()
         if len(in_channels) != len(out_channels):
-            raise ValueError(f"EMASC needs as many output as input widths; got {len(in_channels)} and {len(out_channels)}.")
+            raise ValueError(
+                f"EMASC needs as many output as input widths; got {len(in_channels)} and {len(out_channels)}."
+            )
         if kind not in KINDS:
             raise ValueError(f"EMASC kind {kind!r} is unknown; choose one of {', '.join(KINDS)}.")
         self.kind = kind
         self.in_channels, self.out_channels = tuple(in_channels), tuple(out_channels)
-        self.conv = nn.ModuleList(_branch(a, b, kind) for a, b in zip(in_channels, out_channels))
+        self.conv = nn.ModuleList(_branch(a, b, kind) for a, b in zip(in_channels, out_channels, strict=True))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Skip features of the taps.
@@ -60,7 +62,7 @@ class EMASC(nn.Module):
                 f"EMASC expects taps of widths {self.in_channels}, got {widths}: "
                 "the VAE and the EMASC file belong to different presets."
             )
-        return [branch(feature) for branch, feature in zip(self.conv, features)]
+        return [branch(feature) for branch, feature in zip(self.conv, features, strict=True)]
 
 
 def _branch(width_in: int, width_out: int, kind: str) -> nn.Module:
@@ -127,8 +129,10 @@ def mask_features(features: Sequence[Tensor], mask: Tensor, *, grow: int = 0, fe
     if mask.ndim != 4 or mask.shape[1] != 1:
         raise ValueError(f"mask must be (B, 1, H, W), got {tuple(mask.shape)}.")
     if features and mask.shape[0] not in (1, features[0].shape[0]):
-        raise ValueError(f"mask has batch {mask.shape[0]} and the skip features {features[0].shape[0]}; they must agree.")
+        raise ValueError(
+            f"mask has batch {mask.shape[0]} and the skip features {features[0].shape[0]}; they must agree."
+        )
     mask = mask.float()
     if grow or feather:
         mask = soften_mask(mask, grow, feather)
-    return [feature * (1 - m).to(feature) for feature, m in zip(features, masks_at(mask, features))]
+    return [feature * (1 - m).to(feature) for feature, m in zip(features, masks_at(mask, features), strict=True)]

@@ -28,7 +28,8 @@ def paste_back(image: Tensor, person: Tensor, mask: Tensor, feather: int = 0) ->
     """
     if image.shape[-2:] != person.shape[-2:] or mask.shape[-2:] != image.shape[-2:]:
         raise ValueError(
-            f"paste_back needs one size; image {tuple(image.shape)}, person {tuple(person.shape)}, mask {tuple(mask.shape)}."
+            f"paste_back needs one size; image {tuple(image.shape)}, person {tuple(person.shape)}, "
+            f"mask {tuple(mask.shape)}."
         )
     mask = soften_mask(mask.to(image), feather=feather)
     return image * mask + person.to(image) * (1 - mask)

@@ -45,7 +45,9 @@ def encode_with_taps(vae: AutoencoderKL, image: Tensor) -> tuple[DiagonalGaussia
         raise ValueError(f"image must be (B, 3, H, W) in [-1, 1], got {tuple(image.shape)}.")
     if image.shape[-2] % factor or image.shape[-1] % factor:
         height, width = image.shape[-2:]
-        raise ValueError(f"image is {height}x{width}; the VAE needs a height and width divisible by {factor}: resize or pad it.")
+        raise ValueError(
+            f"image is {height}x{width}; the VAE needs a height and width divisible by {factor}: resize or pad it."
+        )
     encoder = vae.encoder
     sample = encoder.conv_in(image)
     taps = [sample]
@@ -100,7 +102,7 @@ def _add(sample: Tensor, pending: list[Tensor]) -> Tensor:
     skip = pending.pop()
     if skip.shape[1:] != sample.shape[1:] or skip.shape[0] not in (1, sample.shape[0]):
         raise ValueError(
-            f"skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(sample.shape)}: person image, mask and "
-            "latents must have one size and batch, and EMASC and VAE must belong together."
+            f"skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(sample.shape)}: person image, mask "
+            "and latents must have one size and batch, and EMASC and VAE must belong together."
         )
     return sample + skip.to(sample)

@@ -29,7 +29,9 @@ def latent_size(size: tuple[int, int], factor: int = FACTOR) -> tuple[int, int]:
     """
     height, width = size
     if height % factor or width % factor:
-        raise ValueError(f"the picture is {height}x{width}; height and width must be divisible by {factor}: resize or pad it.")
+        raise ValueError(
+            f"the picture is {height}x{width}; height and width must be divisible by {factor}: resize or pad it."
+        )
     return height // factor, width // factor
 
 
@@ -79,7 +81,9 @@ def posterior_mode(moments: Tensor) -> Tensor:
     return moments.chunk(2, dim=1)[0]
 
 
-def sample_posterior(moments: Tensor, generator: torch.Generator | None = None, *, noise: Tensor | None = None) -> Tensor:
+def sample_posterior(
+    moments: Tensor, generator: torch.Generator | None = None, *, noise: Tensor | None = None
+) -> Tensor:
     """Sample of a VAE posterior (Q6): mean + exp(logvar / 2) * noise, log variance clamped to [-30, 20].
 
     Args:
@@ -116,7 +120,12 @@ def concat_conditioning(mask: Tensor, masked_latents: Tensor, pose: Tensor, garm
 
     Source: SPEC section 5.
     """
-    parts = {"mask": (mask, 1), "masked_latents": (masked_latents, 4), "pose": (pose, 18), "garment_latents": (garment_latents, 4)}
+    parts = {
+        "mask": (mask, 1),
+        "masked_latents": (masked_latents, 4),
+        "pose": (pose, 18),
+        "garment_latents": (garment_latents, 4),
+    }
     for name, (tensor, channels) in parts.items():
         if tensor is None:
             continue
@@ -134,7 +143,7 @@ def unconditional(conditioning: Tensor) -> Tensor:
 
 
 def without_garment(conditioning: Tensor) -> Tensor:
-    """The conditioning with the garment latents zeroed, for the steps after `cloth_cond_rate` (SPEC section 6, step 9)."""
+    """The conditioning with the garment latents zeroed, for steps after `cloth_cond_rate` (SPEC section 6, step 9)."""
     zeroed = conditioning.clone()
     zeroed[:, GARMENT_START:] = 0
     return zeroed

@@ -79,13 +79,17 @@ def denoise(
         sample = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, timestep)
         # "without" only when the rate is below 1: at exactly 1 the last index equals the number of steps
         extra = channels_late if step >= last_garment_step else channels
-        prediction = unet(torch.cat([sample, extra.to(sample)], dim=1), timestep, encoder_hidden_states=context, return_dict=False)[0]
+        prediction = unet(
+            torch.cat([sample, extra.to(sample)], dim=1), timestep, encoder_hidden_states=context, return_dict=False
+        )[0]
         if guided:
             negative, positive = prediction.chunk(2)
             prediction = negative + guidance_scale * (positive - negative)
         latents = scheduler.step(prediction, timestep, latents, **(scheduler_step_kwargs or {}), return_dict=False)[0]
         if callback is not None:
-            callback({"step": step, "steps": steps, "timestep": int(timestep), "latents": latents, "prediction": prediction})
+            callback(
+                {"step": step, "steps": steps, "timestep": int(timestep), "latents": latents, "prediction": prediction}
+            )
     return latents
 
 
@@ -103,7 +107,9 @@ def _check(unet, latents, conditioning, prompt, negative_prompt, guided) -> None
     if guided and negative_prompt is None:
         raise ValueError("guidance_scale above 1 needs negative_prompt, the embedding of the empty prompt.")
     if guided and negative_prompt.shape != prompt.shape:
-        raise ValueError(f"prompt {tuple(prompt.shape)} and negative_prompt {tuple(negative_prompt.shape)} must have one shape.")
+        raise ValueError(
+            f"prompt {tuple(prompt.shape)} and negative_prompt {tuple(negative_prompt.shape)} must have one shape."
+        )
     wanted = getattr(getattr(unet, "config", None), "in_channels", None)
     given = latents.shape[1] + conditioning.shape[1]
     if wanted is not None and wanted != given:

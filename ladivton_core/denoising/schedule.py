@@ -33,7 +33,9 @@ def alphas_cumprod(schedule: NoiseSchedule) -> Tensor:
     """
     if schedule.snr_shift <= 0:
         raise ValueError(f"snr_shift must be positive, got {schedule.snr_shift}.")
-    plain = torch.linspace(schedule.beta_start**0.5, schedule.beta_end**0.5, schedule.train_steps, dtype=torch.float32) ** 2
+    plain = (
+        torch.linspace(schedule.beta_start**0.5, schedule.beta_end**0.5, schedule.train_steps, dtype=torch.float32) ** 2
+    )
     alphas = torch.cumprod(1.0 - plain, dim=0)
     if _is_plain(schedule):
         return alphas
@@ -45,7 +47,7 @@ def alphas_cumprod(schedule: NoiseSchedule) -> Tensor:
         root = alphas.sqrt()
         root = (root - root[-1]) * (first / (root[0] - root[-1]))
         alphas = root.square()
-        alphas[-1] = TERMINAL_ALPHA
+        alphas.clamp_min_(TERMINAL_ALPHA)  # the last few of a shifted schedule would fall below it
     return alphas.float()
 
 

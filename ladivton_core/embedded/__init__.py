@@ -22,5 +22,7 @@ def embedded_path(part: str) -> Path:
         raise ValueError(f"there is no embedded part {part!r}; parts are {', '.join(PARTS)}.")
     path = EMBEDDED_DIR / f"{part}.safetensors"
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: the pack was installed without its embedded weights; install it again.")
+        raise FileNotFoundError(
+            f"{path} is missing: the pack was installed without its embedded weights; install it again."
+        )
     return path

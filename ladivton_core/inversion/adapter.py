@@ -74,7 +74,9 @@ class InversionAdapter(nn.Module):
             ValueError: the output does not divide into that many words.
         """
         if self.output_dim % num_words:
-            raise ValueError(f"the adapter writes {self.output_dim} numbers, which is not {num_words} words of one width.")
+            raise ValueError(
+                f"the adapter writes {self.output_dim} numbers, which is not {num_words} words of one width."
+            )
         return self(tokens).unflatten(1, (num_words, -1))
 
 
@@ -110,7 +112,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
         query, key, value = (
-            proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
+            proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         return self.out_proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
 

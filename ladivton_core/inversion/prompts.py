@@ -49,7 +49,7 @@ def tokenize(prompts: Sequence[str] | str, context_length: int = CONTEXT_LENGTH)
     tokenizer = _tokenizer()
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     ids = torch.zeros(len(prompts), context_length, dtype=torch.int64)
-    for row, prompt in zip(ids, prompts):
+    for row, prompt in zip(ids, prompts, strict=True):
         tokens = [tokenizer.sot_token_id, *tokenizer.encode(prompt)][: context_length - 1]
         tokens.append(tokenizer.eot_token_id)
         row[: len(tokens)] = torch.tensor(tokens)

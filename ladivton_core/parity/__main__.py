@@ -28,7 +28,9 @@ def run_case(case: Case) -> list[Check]:
 
 def worst(checks: list[Check]) -> Check:
     """The check nearest to failing, or failing worst."""
-    return max(checks, key=lambda check: (not check.ok, check.error / check.tolerance if check.tolerance else check.error))
+    return max(
+        checks, key=lambda check: (not check.ok, check.error / check.tolerance if check.tolerance else check.error)
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,9 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
         shown = worst(checks)
         seconds = time.monotonic() - begun
         verdict = "FAIL" if failed else "ok"
-        write(f"{case.name:32s} {shown.error:.3g} <= {shown.tolerance:.3g} ({shown.name}; {len(checks)} checks, {seconds:.1f} s)  {verdict}\n")
+        write(
+            f"{case.name:32s} error {shown.error:.3g}, tolerance {shown.tolerance:.3g} "
+            f"({shown.name}; {len(checks)} checks, {seconds:.1f} s)  {verdict}\n"
+        )
         for check in checks if options.verbose else failed:
-            write(f"    {check.name:40s} {check.error:.3g} (tolerance {check.tolerance:.3g}) {'ok' if check.ok else 'FAIL'}\n")
+            verdict = "ok" if check.ok else "FAIL"
+            write(f"    {check.name:40s} error {check.error:.3g}, tolerance {check.tolerance:.3g}  {verdict}\n")
         sys.stdout.flush()
     if not cases:
         write(f"{options.folder} holds no golden case (*.json)\n")

@@ -83,7 +83,9 @@ class Case:
         from .rule import rule_input
 
         return {
-            spec["name"]: rule_input(self.seed, spec["name"], spec["shape"], spec["lo"], spec["hi"], spec.get("block", 1))
+            spec["name"]: rule_input(
+                self.seed, spec["name"], spec["shape"], spec["lo"], spec["hi"], spec.get("block", 1)
+            )
             for spec in self.meta.get("inputs", [])
         }
 
@@ -94,10 +96,16 @@ class Case:
         Raises:
             FileNotFoundError: neither exists.
         """
-        for place in (self.folder / "datasets", self.folder.parent / "datasets", self.folder.parent / "public" / "datasets"):
+        for place in (
+            self.folder / "datasets",
+            self.folder.parent / "datasets",
+            self.folder.parent / "public" / "datasets",
+        ):
             if place.is_dir():
                 return place
-        raise FileNotFoundError(f"case {self.name} needs the toy data sets, but there is no {self.folder / 'datasets'}.")
+        raise FileNotFoundError(
+            f"case {self.name} needs the toy data sets, but there is no {self.folder / 'datasets'}."
+        )
 
     def checks(self, computed: dict[str, Tensor], exact: Iterable[str] = ()) -> Iterator[Check]:
         """One check an expected tensor; those `computed` lacks fail, so that nothing is passed over.

@@ -22,9 +22,13 @@ def emasc(case: Case) -> list[Check]:
     outputs = model([case.inputs[f"feat{level}"] for level in range(len(config["in_channels"]))])
     mask = binary_mask(case.inputs["mask"])
     computed = {"mask": mask}
-    for level, (out, masked, small) in enumerate(zip(outputs, mask_features(outputs, mask), masks_at(mask, outputs))):
+    for level, (out, masked, small) in enumerate(
+        zip(outputs, mask_features(outputs, mask), masks_at(mask, outputs), strict=True)
+    ):
         computed |= {f"out{level}": out, f"masked{level}": masked, f"mask_at_{level}": small}
-    return list(case.checks(computed, exact=[name for name in computed if name.startswith("mask") and "ed" not in name]))
+    return list(
+        case.checks(computed, exact=[name for name in computed if name.startswith("mask") and "ed" not in name])
+    )
 
 
 @family("vae_emasc")
@@ -37,7 +41,9 @@ def vae_emasc(case: Case) -> list[Check]:
         raise ValueError(f"int_layers {config['int_layers']} are not supported; the published taps are {levels}.")
     vae = rule_vae(config["vae"], case.seed, case.gain)
     widths = dict(in_channels=config["emasc_in"], out_channels=config["emasc_out"])
-    model = rule_emasc(widths, config["emasc_seed"], config.get("emasc_type", config.get("type", "nonlinear")), case.gain)
+    model = rule_emasc(
+        widths, config["emasc_seed"], config.get("emasc_type", config.get("type", "nonlinear")), case.gain
+    )
     mask = binary_mask(case.inputs["mask"])
     posterior, taps = encode_with_taps(vae, masked_image(case.inputs["image"], mask))
     outputs = model(taps)

@@ -19,7 +19,9 @@ def ddim(case: Case) -> Iterator[Check]:
     scheduler_config = {key: value for key, value in case.config.items() if key != "steps"}
     scheduler = scheduler_of(scheduler_config)
     computed, exact = {"alphas_cumprod": alphas_cumprod(schedule_of(scheduler_config))}, []
-    if scheduler_config.get("beta_schedule", "scaled_linear") != "scaled_linear" or scheduler_config.get("trained_betas"):
+    if scheduler_config.get("beta_schedule", "scaled_linear") != "scaled_linear" or scheduler_config.get(
+        "trained_betas"
+    ):
         computed["alphas_cumprod"] = scheduler.alphas_cumprod
     for steps in case.config["steps"]:
         scheduler.set_timesteps(steps)

@@ -110,6 +110,8 @@ def adapter_arguments(config: Mapping[str, Any], vision: Mapping[str, Any]) -> d
     )
 
 
-def rule_adapter(config: Mapping[str, Any], vision: Mapping[str, Any], seed: int, gain: float = 1.0) -> InversionAdapter:
+def rule_adapter(
+    config: Mapping[str, Any], vision: Mapping[str, Any], seed: int, gain: float = 1.0
+) -> InversionAdapter:
     """Inversion adapter with rule weights."""
     return load_rule_weights(InversionAdapter(**adapter_arguments(config, vision)), seed, gain)

@@ -124,7 +124,9 @@ def e2e_tiny(case: Case) -> list[Check]:
     return list(case.checks(computed))
 
 
-def _pipeline(case: Case, *, num_words: int = 16, gain: float, warper_gain: float = 1.0, whole: bool = False) -> TryOnPipeline:
+def _pipeline(
+    case: Case, *, num_words: int = 16, gain: float, warper_gain: float = 1.0, whole: bool = False
+) -> TryOnPipeline:
     """Pipeline of a case's sizes with rule weights; without the garment's models unless `whole`."""
     config: dict[str, Any] = case.config
     seeds, widths = config["seeds"], emasc_widths(config["vae"])
@@ -210,5 +212,9 @@ def _draws(case: Case, pipeline: TryOnPipeline, shape: torch.Size, with_garment:
 
 
 def _noises(noise: TryOnNoise) -> dict[str, Tensor]:
-    named = {"noise_cloth_posterior": noise.garment, "noise_latents": noise.latents, "noise_masked_posterior": noise.masked}
+    named = {
+        "noise_cloth_posterior": noise.garment,
+        "noise_latents": noise.latents,
+        "noise_masked_posterior": noise.masked,
+    }
     return {name: tensor for name, tensor in named.items() if tensor is not None}

@@ -101,7 +101,11 @@ class Scenes:
             return sample_posterior(moments, noise=noise) * self.scale
 
         truth, mask = latents("truth"), self.rows["mask"][index].float()
-        pose = self.rows["pose"][index].float() if "pose" in self.rows else mask.new_zeros(len(mask), POSE_CHANNELS, *mask.shape[2:])
+        pose = (
+            self.rows["pose"][index].float()
+            if "pose" in self.rows
+            else mask.new_zeros(len(mask), POSE_CHANNELS, *mask.shape[2:])
+        )
         warped = latents("warped") if "warped" in self.rows else torch.zeros_like(truth)
         return truth, concat_conditioning(mask, latents("masked"), pose, warped), self.tokens[index].float()
 
@@ -134,7 +138,16 @@ def drop(recipe: Recipe, conditioning: Tensor, generator: torch.Generator) -> tu
     return conditioning, words
 
 
-def train(recipe: Recipe, scenes: Scenes, out: Path, preset: Preset, start: Path | None = None, seed: int = 0, show=None, held_out: int = 50) -> None:
+def train(
+    recipe: Recipe,
+    scenes: Scenes,
+    out: Path,
+    preset: Preset,
+    start: Path | None = None,
+    seed: int = 0,
+    show=None,
+    held_out: int = 50,
+) -> None:
     """Run a stage into `out/<name>.pt`.
 
     Args:
@@ -164,7 +177,14 @@ def train(recipe: Recipe, scenes: Scenes, out: Path, preset: Preset, start: Path
         with torch.autocast("cpu", torch.bfloat16):
             predicted = model(noised(clean, noise, alphas[times]), times, conditioning, model.words(tokens, dropped))
         weight = 1 + (recipe.hole_weight - 1) * conditioning[:, :1]
-        loss = (F.mse_loss(predicted.float(), target(clean, noise, alphas[times], preset.schedule.prediction_type), reduction="none") * weight).mean()
+        loss = (
+            F.mse_loss(
+                predicted.float(),
+                target(clean, noise, alphas[times], preset.schedule.prediction_type),
+                reduction="none",
+            )
+            * weight
+        ).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
@@ -173,7 +193,13 @@ def train(recipe: Recipe, scenes: Scenes, out: Path, preset: Preset, start: Path
         average.update(model)
         losses.append(loss.item())
         if step % 25 == 0 or step == recipe.steps - 1:
-            log.info("%s step %d loss %.4f  %.2f s/step", recipe.name, step, np.mean(losses[-25:]), (time.monotonic() - started) / (step - first + 1))
+            log.info(
+                "%s step %d loss %.4f  %.2f s/step",
+                recipe.name,
+                step,
+                np.mean(losses[-25:]),
+                (time.monotonic() - started) / (step - first + 1),
+            )
         if step % 200 == 199 or step == recipe.steps - 1:
             checkpoint(path, step + 1, **parts)
             gates(average.module, scenes, held_out, preset)
@@ -205,15 +231,21 @@ def gates(model: TryOnDenoiser, scenes: Scenes, held_out: int, preset: Preset) -
         else:
             found = a.sqrt() * noisy - (1 - a).sqrt() * predicted
         errors[name] = float(((found - clean).square() * mask).sum() / (4 * mask.sum()))
-    log.info("held-out x0 error at the last timestep: %s", ", ".join(f"{name} {error:.3f}" for name, error in errors.items()))
+    log.info(
+        "held-out x0 error at the last timestep: %s", ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
+    )
     return errors
 
 
 @torch.no_grad()
-def sample(model: TryOnDenoiser, scenes: Scenes, index, preset: Preset, steps: int = 10, guidance_scale: float = 1.0) -> Tensor:
+def sample(
+    model: TryOnDenoiser, scenes: Scenes, index, preset: Preset, steps: int = 10, guidance_scale: float = 1.0
+) -> Tensor:
     """Latents (B, 4, h, w), unscaled, of some rows by DDIM; rows are seeded by their index."""
     clean, conditioning, tokens = scenes.batch(index, torch.Generator().manual_seed(3))
-    noise = torch.cat([torch.randn(1, *clean.shape[1:], generator=torch.Generator().manual_seed(int(i))) for i in index])
+    noise = torch.cat(
+        [torch.randn(1, *clean.shape[1:], generator=torch.Generator().manual_seed(int(i))) for i in index]
+    )
     keep = torch.zeros(len(clean), dtype=torch.bool)
     return denoise(
         model.unet, ddim_scheduler(preset.schedule), noise, conditioning, model.words(tokens, keep), model.words(tokens, ~keep),

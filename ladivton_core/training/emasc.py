@@ -61,7 +61,11 @@ def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 350, batch
                 taps = encode_with_taps(vae, image * (1 - mask))[1]
             result = decode_with_skips(vae, latents, mask_features(net(taps), mask))
         difference = result.float() - image
-        loss = difference.abs().mean() + 0.5 * (difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()) + difference.square().mean()
+        loss = (
+            difference.abs().mean()
+            + 0.5 * (difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
+            + difference.square().mean()
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -70,7 +74,12 @@ def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 350, batch
         average.update(net)
         losses.append(loss.item())
         if step % 25 == 0 or step == steps - 1:
-            log.info("emasc step %d loss %.4f  %.2f s/step", step, np.mean(losses[-25:]), (time.monotonic() - started) / (step - first + 1))
+            log.info(
+                "emasc step %d loss %.4f  %.2f s/step",
+                step,
+                np.mean(losses[-25:]),
+                (time.monotonic() - started) / (step - first + 1),
+            )
         if step % 100 == 99 or step == steps - 1:
             checkpoint(out / "emasc.pt", step + 1, **parts)
             report(vae, average.module, cache)

@@ -81,7 +81,9 @@ def full(cache: WorldCache, rows, vae: nn.Module, warper: nn.Module) -> dict[str
     """`FULL_FIELDS` of some scenes."""
     agnostic = cache.agnostic(rows)
     pose = pose_map(cache.raw("keypoints", rows), tuple(agnostic.shape[-2:]))
-    warped = torch.cat([warper(g[None], a[None], p[None]).warped for g, a, p in zip(cache.pictures("garment", rows), agnostic, pose)])
+    warped = torch.cat(
+        [warper(g[None], a[None], p[None]).warped for g, a, p in zip(cache.pictures("garment", rows), agnostic, pose)]
+    )
     return {
         "mask": latent_mask(cache.raw("mask", rows).float()).to(torch.uint8),
         "pose": latent_pose(pose).half(),
@@ -91,12 +93,18 @@ def full(cache: WorldCache, rows, vae: nn.Module, warper: nn.Module) -> dict[str
     }
 
 
-def extract(world: Path, out: Path, which: str, count: int, worker: int = 0, workers: int = 1, preset: Preset = TINY) -> None:
+def extract(
+    world: Path, out: Path, which: str, count: int, worker: int = 0, workers: int = 1, preset: Preset = TINY
+) -> None:
     """Write `out/latents_small` or `out/latents_full` for the first `count` scenes; chunks already there are kept."""
     cache, folder = WorldCache(world), out / f"latents_{which}"
     folder.mkdir(parents=True, exist_ok=True)
     vae = trained_vae(out, preset)
-    fields, other = (SMALL_FIELDS, averaged(out, "vision", build_vision(preset))) if which == "small" else (FULL_FIELDS, trained_warper(out, preset))
+    fields, other = (
+        (SMALL_FIELDS, averaged(out, "vision", build_vision(preset)))
+        if which == "small"
+        else (FULL_FIELDS, trained_warper(out, preset))
+    )
     compute = small if which == "small" else full
     for chunk in range(worker, min(count, len(cache)) // CHUNK, workers):
         if (folder / f"{chunk:04d}_{fields[-1]}.npy").exists():

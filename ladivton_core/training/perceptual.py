@@ -50,7 +50,9 @@ class PerceptualLoss(nn.Module):
             given = {key.removeprefix("features."): tensor for key, tensor in state_dict.items()}
             missing = [key for key in own if key not in given]
             if missing:
-                raise ValueError(f"these are not VGG19 weights: {missing[0]} is missing; give torchvision's VGG19 (ImageNet V1).")
+                raise ValueError(
+                    f"these are not VGG19 weights: {missing[0]} is missing; give torchvision's VGG19 (ImageNet V1)."
+                )
             self.features.load_state_dict({key: given[key] for key in own})
         self.requires_grad_(False).eval()
 
@@ -89,7 +91,7 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             wanted = self.feature_maps(target.detach())
         maps = self.feature_maps(prediction)
-        return sum(weight * F.l1_loss(a, b) for weight, a, b in zip(WEIGHTS, maps, wanted))
+        return sum(weight * F.l1_loss(a, b) for weight, a, b in zip(WEIGHTS, maps, wanted, strict=True))
 
 
 def _resize_short_side(image: Tensor) -> Tensor:

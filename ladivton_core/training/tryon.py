@@ -16,7 +16,9 @@ from ..presets import TINY, Preset
 from .denoiser import Recipe, Scenes, TryOnDenoiser, sample, train
 from .latents import load, trained_vae
 
-RECIPE = Recipe("tryon", steps=3000, batch=8, learning_rate=1e-3, drop_words=0.1, drop_garment=0.3, drop_pose=0.05, drop_all=0.05)
+RECIPE = Recipe(
+    "tryon", steps=3000, batch=8, learning_rate=1e-3, drop_words=0.1, drop_garment=0.3, drop_pose=0.05, drop_all=0.05
+)
 
 
 def run(out: Path, preset: Preset = TINY, recipe: Recipe = RECIPE) -> None:
@@ -30,7 +32,12 @@ def run(out: Path, preset: Preset = TINY, recipe: Recipe = RECIPE) -> None:
 
         index = list(range(6))
         result = sample(model, scenes, index, preset)
-        columns = [rows["masked"][index][:, :4].float(), rows["warped"][index][:, :4].float(), result, rows["truth"][index][:, :4].float()]
+        columns = [
+            rows["masked"][index][:, :4].float(),
+            rows["warped"][index][:, :4].float(),
+            result,
+            rows["truth"][index][:, :4].float(),
+        ]
         with torch.no_grad():
             pictures = torch.cat([vae.decode(latent[None]).sample for latent in torch.cat(columns)])
         save_image((pictures.clamp(-1, 1) + 1) / 2, out / f"{name}.png", nrow=len(index))

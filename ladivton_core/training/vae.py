@@ -85,7 +85,9 @@ def start_as_linear_code(vae: nn.Module, weights: Tensor, bias: Tensor, colour: 
     shortcut = encoder.down_blocks[3].resnets[0].conv_shortcut
     group = shortcut.out_channels // 32
     if group < 4:
-        raise ValueError(f"the last encoder level has {shortcut.out_channels} channels; at least 128 keep its norm affine")
+        raise ValueError(
+            f"the last encoder level has {shortcut.out_channels} channels; at least 128 keep its norm affine"
+        )
     for k in range(channels):  # [x, -x, C, -C]: zero mean, variance ruled by the constant
         rows = slice(group * k, group * (k + 1))
         shortcut.weight[rows].zero_()
@@ -153,7 +155,12 @@ def reconstruction_loss(result: Tensor, target: Tensor) -> Tensor:
     """L1 + half the L1 of gradients + twice the MSE + L1 of 16-pixel mean colour."""
     difference = result - target
     gradient = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-    return difference.abs().mean() + 0.5 * gradient + 2 * difference.square().mean() + 0.5 * F.avg_pool2d(difference, 16).abs().mean()
+    return (
+        difference.abs().mean()
+        + 0.5 * gradient
+        + 2 * difference.square().mean()
+        + 0.5 * F.avg_pool2d(difference, 16).abs().mean()
+    )
 
 
 @torch.no_grad()
@@ -172,19 +179,34 @@ def standardise(vae: nn.Module, images: Tensor, scale: float) -> None:
     quant.bias[channels:].add_(2 * gain.log())
 
 
-def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 2500, batch: int = 4, seed: int = 0, minutes: float | None = None) -> None:
+def train(
+    world: Path,
+    out: Path,
+    preset: Preset = TINY,
+    steps: int = 2500,
+    batch: int = 4,
+    seed: int = 0,
+    minutes: float | None = None,
+) -> None:
     """Train and write `out/vae.pt` (resumable) and its contact sheet."""
     torch.manual_seed(seed)
     cache, rng = WorldCache(world), np.random.default_rng(seed)
     vae = build_vae(preset)
-    sample = cache.pictures("person", rng.integers(0, len(cache), 40)), cache.pictures("garment", rng.integers(0, len(cache), 10))
+    sample = (
+        cache.pictures("person", rng.integers(0, len(cache), 40)),
+        cache.pictures("garment", rng.integers(0, len(cache), 10)),
+    )
     start_as_linear_code(vae, *principal_code(torch.cat(sample)))
     float_norms(vae)
     residual = [p for n, p in vae.named_parameters() if "resnets" in n and "shortcut" not in n or "attentions" in n]
     known = {id(p) for p in residual}
     path = [p for n, p in vae.named_parameters() if n.startswith(("encoder", "quant")) and id(p) not in known]
     rest = [p for n, p in vae.named_parameters() if not n.startswith(("encoder", "quant")) and id(p) not in known]
-    optimizer = torch.optim.AdamW([{"params": residual, "lr": 5e-4}, {"params": rest, "lr": 3e-4}, {"params": path, "lr": 5e-5}], betas=(0.9, 0.99), weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(
+        [{"params": residual, "lr": 5e-4}, {"params": rest, "lr": 3e-4}, {"params": path, "lr": 5e-5}],
+        betas=(0.9, 0.99),
+        weight_decay=1e-4,
+    )
     schedule = cosine_schedule(optimizer, steps, warm_up=0.06)
     first = resume(out / "vae.pt", vae=vae, optimizer=optimizer, schedule=schedule)
     started, losses = time.monotonic(), []
@@ -193,7 +215,10 @@ def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 2500, batc
         with torch.autocast("cpu", torch.bfloat16):
             posterior = vae.encode(target).latent_dist
             result = vae.decode(posterior.sample()).sample
-        loss = reconstruction_loss(result.float(), target) + 1e-4 * posterior.kl().float().mean() / posterior.mean[0].numel()
+        loss = (
+            reconstruction_loss(result.float(), target)
+            + 1e-4 * posterior.kl().float().mean() / posterior.mean[0].numel()
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -201,7 +226,12 @@ def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 2500, batc
         schedule.step()
         losses.append(loss.item())
         if step % 50 == 0 or step == steps - 1:
-            log.info("vae step %d loss %.4f  %.2f s/step", step, np.mean(losses[-50:]), (time.monotonic() - started) / (step - first + 1))
+            log.info(
+                "vae step %d loss %.4f  %.2f s/step",
+                step,
+                np.mean(losses[-50:]),
+                (time.monotonic() - started) / (step - first + 1),
+            )
         if step % 250 == 249 or step == steps - 1:
             checkpoint(out / "vae.pt", step + 1, vae=vae, optimizer=optimizer, schedule=schedule)
             report(vae, cache, out / "vae.png")
@@ -212,7 +242,11 @@ def finish(world: Path, out: Path, preset: Preset = TINY, count: int = 24) -> No
     vae = build_vae(preset)
     resume(out / "vae.pt", vae=vae)
     cache = WorldCache(world)
-    standardise(vae.eval(), torch.cat([cache.pictures("person", range(count)), cache.pictures("worn", range(count // 2))]), preset.vae_scale)
+    standardise(
+        vae.eval(),
+        torch.cat([cache.pictures("person", range(count)), cache.pictures("worn", range(count // 2))]),
+        preset.vae_scale,
+    )
     torch.save(vae.state_dict(), out / "vae_final.pt")
 
 

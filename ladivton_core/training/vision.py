@@ -33,7 +33,16 @@ def attributes(world: SyntheticWorld, indices) -> tuple[Tensor, Tensor]:
     """Pattern classes (N,) and numeric attributes (N, 9), about unit range, of garments of the world."""
     garments = [world.garment(i) for i in indices]
     classes = torch.tensor([int(g["pattern"]) for g in garments])
-    plain = [[*(g["colour"] * 2 - 1), *(g["colour_2"] * 2 - 1), g["period"] / 25 - 2, g["sleeve"] - 1, g["neck_depth"] * 20 - 2] for g in garments]
+    plain = [
+        [
+            *(g["colour"] * 2 - 1),
+            *(g["colour_2"] * 2 - 1),
+            g["period"] / 25 - 2,
+            g["sleeve"] - 1,
+            g["neck_depth"] * 20 - 2,
+        ]
+        for g in garments
+    ]
     return classes, torch.tensor(np.array(plain), dtype=torch.float32)
 
 
@@ -53,15 +62,24 @@ def attribute_loss(logits: Tensor, numbers: Tensor, classes: Tensor, targets: Te
     weights = torch.ones_like(targets)
     weights[:, 3:7][classes == PATTERNS.index("solid")] = 0
     weights[:, 6][(classes > PATTERNS.index("dots"))] = 0
-    return F.cross_entropy(logits, classes) + 4 * (F.smooth_l1_loss(numbers, targets, reduction="none") * weights).mean()
+    return (
+        F.cross_entropy(logits, classes) + 4 * (F.smooth_l1_loss(numbers, targets, reduction="none") * weights).mean()
+    )
 
 
-def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 700, batch: int = 24, seed: int = 0, world_seed: int = 1) -> None:
+def train(
+    world: Path, out: Path, preset: Preset = TINY, steps: int = 700, batch: int = 24, seed: int = 0, world_seed: int = 1
+) -> None:
     """Train the tower into `out/vision.pt`; logs held-out accuracy of the pattern and error of the colour."""
     torch.manual_seed(seed)
     cache, rng, held_out = WorldCache(world), np.random.default_rng(seed), 100
     size = preset.vision.image_size
-    pixels = torch.cat([(resize(cache.pictures("garment", range(s, s + 25)), size) * 255).floor().to(torch.uint8) for s in range(0, len(cache), 25)])
+    pixels = torch.cat(
+        [
+            (resize(cache.pictures("garment", range(s, s + 25)), size) * 255).floor().to(torch.uint8)
+            for s in range(0, len(cache), 25)
+        ]
+    )
     classes, numbers = attributes(SyntheticWorld(world_seed), range(len(cache)))
     tower = build_vision(preset)
     head = AttributeHead(preset.vision.hidden_size)
@@ -87,7 +105,14 @@ def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 700, batch
                 logits, found = head(average.module(normalise(pixels[:held_out].float() / 255)))
             right = (logits.argmax(1) == classes[:held_out]).float().mean()
             error = (found[:, :3] - numbers[:held_out, :3]).abs().mean() / 2
-            log.info("vision step %d loss %.3f held-out pattern %.2f colour error %.3f  %.2f s/step", step, loss, right, error, (time.monotonic() - started) / (step - first + 1))
+            log.info(
+                "vision step %d loss %.3f held-out pattern %.2f colour error %.3f  %.2f s/step",
+                step,
+                float(loss),
+                right,
+                error,
+                (time.monotonic() - started) / (step - first + 1),
+            )
             checkpoint(out / "vision.pt", step + 1, **parts)
 
 

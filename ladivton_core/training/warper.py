@@ -58,7 +58,9 @@ def cloth_mask(picture: Tensor) -> Tensor:
     return ((0.94 - picture.amin(1, keepdim=True)) * 12).clamp(0, 1)
 
 
-def train_spline(world: Path, out: Path, preset: Preset = TINY, steps: int = 1500, batch: int = 16, seed: int = 0) -> None:
+def train_spline(
+    world: Path, out: Path, preset: Preset = TINY, steps: int = 1500, batch: int = 16, seed: int = 0
+) -> None:
     """Train `ConvNetTPS` into `out/tps.pt`: L1 of the warped garment and of its outline, 0.01 bending penalty."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -84,7 +86,12 @@ def train_spline(world: Path, out: Path, preset: Preset = TINY, steps: int = 150
         average.update(net)
         losses.append(loss.item())
         if step % 50 == 0 or step == steps - 1:
-            log.info("tps step %d loss %.4f  %.2f s/step", step, np.mean(losses[-50:]), (time.monotonic() - started) / (step - first + 1))
+            log.info(
+                "tps step %d loss %.4f  %.2f s/step",
+                step,
+                np.mean(losses[-50:]),
+                (time.monotonic() - started) / (step - first + 1),
+            )
         if step % 250 == 249 or step == steps - 1:
             checkpoint(out / "tps.pt", step + 1, **parts)
             _report_spline(average.module.eval(), scenes, held_out, out / "tps.png")
@@ -96,7 +103,9 @@ def _report_spline(net: nn.Module, scenes: SmallScenes, held_out: int, sheet: Pa
 
     garment, worn, agnostic, pose = scenes.batch(np.arange(held_out))
     warped = sample_garment(garment, net(garment, torch.cat([agnostic, pose], 1))[0])
-    log.info("tps held-out L1 %.4f (unwarped %.4f)", (warped - worn).abs().mean() / 2, (garment - worn).abs().mean() / 2)
+    log.info(
+        "tps held-out L1 %.4f (unwarped %.4f)", (warped - worn).abs().mean() / 2, (garment - worn).abs().mean() / 2
+    )
     rows = [(x[:8] + 1) / 2 for x in (garment, agnostic, warped, worn)]
     save_image(torch.cat(rows).clamp(0, 1), sheet, nrow=8)
 
@@ -125,7 +134,15 @@ def start_from_coarse(net: nn.Module, mean: Tensor, deviation: Tensor) -> None:
         out.bias[channel] = mean[channel] - 4.0 * deviation[channel]
 
 
-def train_refinement(world: Path, out: Path, preset: Preset = TINY, steps: int = 900, batch: int = 4, seed: int = 0, crop: tuple[int, int] = (320, 256)) -> None:
+def train_refinement(
+    world: Path,
+    out: Path,
+    preset: Preset = TINY,
+    steps: int = 900,
+    batch: int = 4,
+    seed: int = 0,
+    crop: tuple[int, int] = (320, 256),
+) -> None:
     """Train `RefinementUNet` into `out/refinement.pt` on crops, the spline frozen: L1 + L1 of gradients."""
     torch.manual_seed(seed)
     cache, rng, held_out = WorldCache(world), np.random.default_rng(seed), 100
@@ -148,7 +165,9 @@ def train_refinement(world: Path, out: Path, preset: Preset = TINY, steps: int =
         with torch.autocast("cpu", torch.bfloat16):
             result = net(inputs)
         difference = result.float() - worn[window]
-        loss = difference.abs().mean() + 0.5 * (difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
+        loss = difference.abs().mean() + 0.5 * (
+            difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -157,7 +176,12 @@ def train_refinement(world: Path, out: Path, preset: Preset = TINY, steps: int =
         average.update(net)
         losses.append(loss.item())
         if step % 25 == 0 or step == steps - 1:
-            log.info("refinement step %d loss %.4f  %.2f s/step", step, np.mean(losses[-25:]), (time.monotonic() - started) / (step - first + 1))
+            log.info(
+                "refinement step %d loss %.4f  %.2f s/step",
+                step,
+                np.mean(losses[-25:]),
+                (time.monotonic() - started) / (step - first + 1),
+            )
         if step % 150 == 149 or step == steps - 1:
             checkpoint(out / "refinement.pt", step + 1, **parts)
             warper.refinement = average.module.eval()
@@ -171,7 +195,9 @@ def spline_weights(out: Path) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def coarse_scenes(warper: GarmentWarper, cache: WorldCache, rows, garments=None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def coarse_scenes(
+    warper: GarmentWarper, cache: WorldCache, rows, garments=None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Agnostic image, worn garment, coarse warp (B, 3, H, W) and pose map (B, 18, H, W) of cached scenes.
 
     Args:

@@ -28,10 +28,13 @@ def render_chunk(folder: Path, world: SyntheticWorld, chunk: int, shift: int) ->
     """Render scenes `chunk * CHUNK ...`: person i wears garment i + `shift`. Pictures are stored as uint8."""
     indices = range(chunk * CHUNK, (chunk + 1) * CHUNK)
     parts: list[Scene] = [
-        world.scene(list(block), [i + shift for i in block]) for block in (indices[k : k + 5] for k in range(0, CHUNK, 5))
+        world.scene(list(block), [i + shift for i in block])
+        for block in (indices[k : k + 5] for k in range(0, CHUNK, 5))
     ]
     parse = torch.cat([part.parse for part in parts])
-    mask = agnostic_mask(parse, torch.cat([part.keypoints for part in parts]), "upper_body", LIP20, missing_joints="skip")
+    mask = agnostic_mask(
+        parse, torch.cat([part.keypoints for part in parts]), "upper_body", LIP20, missing_joints="skip"
+    )
     stored = {}
     for field in FIELDS:
         value = mask if field == "mask" else torch.cat([getattr(part, field) for part in parts])
@@ -68,8 +71,12 @@ class Chunks:
         folder = Path(folder)
         self.chunks = sorted(path.name[:4] for path in folder.glob(f"[0-9][0-9][0-9][0-9]_{fields[-1]}.npy"))
         if not self.chunks:
-            raise FileNotFoundError(f"no complete chunk in {folder}: run the stage before this one (see training/embedded.py)")
-        self._maps = {field: [np.load(folder / f"{c}_{field}.npy", mmap_mode="r") for c in self.chunks] for field in fields}
+            raise FileNotFoundError(
+                f"no complete chunk in {folder}: run the stage before this one (see training/embedded.py)"
+            )
+        self._maps = {
+            field: [np.load(folder / f"{c}_{field}.npy", mmap_mode="r") for c in self.chunks] for field in fields
+        }
 
     def __len__(self) -> int:
         return len(self.chunks) * CHUNK

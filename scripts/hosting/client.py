@@ -36,7 +36,7 @@ class PromptRejected(ValueError):
     def __init__(self, answer: dict[str, Any]):
         self.error: dict[str, Any] = answer.get("error") or {}
         self.node_errors: dict[str, Any] = answer.get("node_errors") or {}
-        lines = [f"ComfyUI refused the workflow: {self.error.get('message', answer)}"]
+        lines = [f"ComfyUI refused the workflow: {self.error.get('message', 'some of its outputs cannot be made')}"]
         for node, entry in self.node_errors.items():
             for error in entry["errors"]:
                 lines.append(f"  node {node} ({entry['class_type']}): {error['message']}: {error['details']}")
@@ -137,13 +137,23 @@ class ComfyClient:
         return run
 
     def queue(self, workflow: dict[str, Any]) -> str:
-        """Queue a workflow in API format; its prompt id. Raises `PromptRejected`."""
+        """Queue a workflow in API format; its prompt id.
+
+        Raises:
+            PromptRejected: ComfyUI found a fault in any node. (It would itself still run those outputs that do not
+                need the faulty node, which ends as a success without the result; here that run is taken back.)
+        """
         body = {"prompt": workflow, "client_id": self.client_id}
         answer = self._session.post(f"{self.url}/prompt", json=body, timeout=HTTP_SECONDS)
         if answer.status_code == 400:
             raise PromptRejected(answer.json())
         answer.raise_for_status()
-        return answer.json()["prompt_id"]
+        accepted = answer.json()
+        if accepted.get("node_errors"):
+            for path, body in (("/queue", {"delete": [accepted["prompt_id"]]}), ("/interrupt", accepted)):
+                self._session.post(self.url + path, json=body, timeout=HTTP_SECONDS).raise_for_status()
+            raise PromptRejected(accepted)
+        return accepted["prompt_id"]
 
     def interrupt(self) -> None:
         """Stop what is running now, at its next step."""

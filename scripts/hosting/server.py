@@ -26,7 +26,7 @@ from pathlib import Path
 from .installation import Host
 from .places import PACK_NAME, REPOSITORY
 
-READY_SECONDS = 180  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes longer
+READY_SECONDS = 300  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes much longer
 BASE_FOLDERS = ("models", "custom_nodes", "input", "output", "temp", "user/default")
 # Without this the page opens with a dialog that swallows the first clicks.
 SETTINGS = {"Comfy.TutorialCompleted": True}
@@ -136,23 +136,21 @@ class ComfyServer:
     def _stop(self) -> None:
         if not self.alive():
             return
-        if os.name == "nt":
-            steps = [(lambda: self.process.send_signal(signal.CTRL_BREAK_EVENT), 10), (self.process.kill, 10)]
-        else:
-            def send(number: int):
-                return lambda: os.killpg(self.process.pid, number)
-
-            # SIGINT lets ComfyUI close its sockets; a step that is being computed may hold it back.
-            steps = [(send(signal.SIGINT), 10), (send(signal.SIGTERM), 5), (send(signal.SIGKILL), 10)]
-        for step, seconds in steps:
+        # ComfyUI has nothing to save: its base folder goes with it. SIGINT would wait for the step being computed.
+        for name in ("CTRL_BREAK_EVENT",) if os.name == "nt" else ("SIGTERM", "SIGKILL"):
             try:
-                step()
-                self.process.wait(seconds)
-                return
+                if os.name == "nt":
+                    self.process.send_signal(getattr(signal, name))
+                else:
+                    os.killpg(self.process.pid, getattr(signal, name))
+                self.process.wait(10)
             except subprocess.TimeoutExpired:
                 continue
             except ProcessLookupError:
                 return
+        if self.alive():
+            self.process.kill()
+            self.process.wait(10)
 
     def _tail(self, lines: int = 40) -> str:
         return "\n".join(self.log().splitlines()[-lines:])

@@ -76,7 +76,8 @@ def _press_run_and_wait(client, page) -> dict:
             if prompt_id in before:
                 continue
             assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
-            return next(image for shown in entry["outputs"].values() for image in shown.get("images", ()))
+            shown = [image for outputs in entry["outputs"].values() for image in outputs.get("images", ())]
+            return next(image for image in shown if image["type"] == "output")
         page.wait_for_timeout(500)
     raise AssertionError(f"no picture within {RUN_SECONDS} s")
 

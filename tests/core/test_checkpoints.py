@@ -18,7 +18,9 @@ MANIFESTS = Path(__file__).parent / "manifests"
 
 
 def manifest(name):
-    return {key: tuple(shape) for key, shape in json.loads((MANIFESTS / f"{name}.json").read_text())["state_dict"].items()}
+    return {
+        key: tuple(shape) for key, shape in json.loads((MANIFESTS / f"{name}.json").read_text())["state_dict"].items()
+    }
 
 
 def on_meta(shapes):
@@ -39,7 +41,12 @@ def sd2(part):
 
 @pytest.mark.parametrize(
     ("part", "name"),
-    [("unet", "unet"), ("emasc", "emasc"), ("inversion_adapter", "inversion_adapter"), ("vae", "sd2_inpainting_vae_modern")],
+    [
+        ("unet", "unet"),
+        ("emasc", "emasc"),
+        ("inversion_adapter", "inversion_adapter"),
+        ("vae", "sd2_inpainting_vae_modern"),
+    ],
 )
 def test_sd2_modules_have_the_published_names_and_shapes(part, name):
     assert shapes_of(sd2(part).state_dict()) == manifest(name)
@@ -114,7 +121,9 @@ def test_towers_equal_transformers():
 
     torch.manual_seed(0)
     fields = {"hidden_act": "gelu", "attention_dropout": 0.0}
-    text = transformers.CLIPTextModel(transformers.CLIPTextConfig(**(dataclasses.asdict(TINY.text) | fields | {"projection_dim": 64}))).eval()
+    text = transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(**(dataclasses.asdict(TINY.text) | fields | {"projection_dim": 64}))
+    ).eval()
     vision = transformers.CLIPVisionModelWithProjection(
         transformers.CLIPVisionConfig(**(dataclasses.asdict(TINY.vision) | fields))
     ).eval()
@@ -158,7 +167,7 @@ def test_an_old_vae_with_convolutions_for_attention_is_read():
     key = "encoder.mid_block.attentions.0.query.weight"
     old[key] = old[key][:, :, None, None]
     loaded = build.build_from("vae", old, TINY)
-    assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), vae.state_dict().values()))
+    assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), vae.state_dict().values(), strict=True))
 
 
 # --- building and filling
@@ -187,7 +196,9 @@ def test_the_embedded_part_loads_in_float32(part):
 
 def test_half_precision_is_kept_but_for_the_warper():
     assert build.load_embedded("emasc", dtype=torch.float16).conv[0][0].weight.dtype == torch.float16
-    assert build.load_embedded("warping", dtype=torch.float16).refinement.inc.double_conv[0].weight.dtype == torch.float32
+    assert (
+        build.load_embedded("warping", dtype=torch.float16).refinement.inc.double_conv[0].weight.dtype == torch.float32
+    )
 
 
 def test_a_published_warping_archive_is_read(tmp_path):
@@ -195,10 +206,15 @@ def test_a_published_warping_archive_is_read(tmp_path):
     torch.manual_seed(0)
     warper = build.build_warper(TINY)
     content = {"epoch": 3, "tps": warper.tps.state_dict(), "refinement": warper.refinement.state_dict()}
-    content["optimizer_tps"] = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
+    content["optimizer_tps"] = {
+        "state": {0: {"exp_avg": torch.zeros(3)}},
+        "param_groups": [{"lr": 1e-4, "params": [0]}],
+    }
     torch.save(content, tmp_path / "warping.pth")
     loaded = build.load("warping", tmp_path / "warping.pth")
-    assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), warper.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), warper.state_dict().values(), strict=True)
+    )
 
 
 def test_the_parallel_prefix_is_removed(tmp_path):

@@ -30,7 +30,7 @@ def test_taps_do_not_change_what_is_encoded(vae):
     with torch.no_grad():
         posterior, taps = encode_with_taps(vae, image)
         assert torch.allclose(posterior.parameters, vae.encode(image).latent_dist.parameters, atol=1e-6)
-    assert [tuple(tap.shape[1:]) for tap in taps] == [(c, *s) for c, s in zip((8, 8, 8, 16, 24), SIZES)]
+    assert [tuple(tap.shape[1:]) for tap in taps] == [(c, *s) for c, s in zip((8, 8, 8, 16, 24), SIZES, strict=True)]
     assert taps[0] is taps[1]
 
 
@@ -39,14 +39,14 @@ def test_no_skips_is_the_plain_decoder(vae):
     with torch.no_grad():
         plain = vae.decode(latents).sample
         assert torch.allclose(decode_with_skips(vae, latents), plain, atol=1e-6)
-        zeros = [torch.zeros(1, c, *s) for c, s in zip((8, 16, 24, 32, 32), SIZES)]
+        zeros = [torch.zeros(1, c, *s) for c, s in zip((8, 16, 24, 32, 32), SIZES, strict=True)]
         assert torch.allclose(decode_with_skips(vae, latents, zeros), plain, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", range(5))
 def test_every_skip_reaches_the_picture(vae, level):
     latents = torch.randn(1, 4, 4, 3)
-    skips = [torch.zeros(1, c, *s) for c, s in zip((8, 16, 24, 32, 32), SIZES)]
+    skips = [torch.zeros(1, c, *s) for c, s in zip((8, 16, 24, 32, 32), SIZES, strict=True)]
     with torch.no_grad():
         plain = decode_with_skips(vae, latents, skips)
         skips[level] = torch.randn(skips[level].shape)
@@ -95,7 +95,7 @@ def test_features_are_zero_in_the_hole_and_whole_outside():
     mask = torch.zeros(1, 1, 32, 24)
     mask[..., :16, :] = 1
     features = [torch.rand(1, 2, *size) + 1 for size in SIZES]
-    for feature, masked in zip(features, mask_features(features, mask)):
+    for feature, masked in zip(features, mask_features(features, mask), strict=True):
         half = feature.shape[-2] // 2
         assert not masked[..., :half, :].any()
         assert torch.equal(masked[..., half:, :], feature[..., half:, :])

@@ -162,7 +162,9 @@ def run(**options):
 def test_guidance_puts_the_blank_half_first():
     unet, latents, channels, _ = run(steps=2, guidance_scale=3.0)
     first = unet.inputs[0]
-    assert torch.equal(first, torch.cat([torch.cat([latents, cond.unconditional(channels)], 1), torch.cat([latents, channels], 1)]))
+    assert torch.equal(
+        first, torch.cat([torch.cat([latents, cond.unconditional(channels)], 1), torch.cat([latents, channels], 1)])
+    )
     assert unet.contexts[0].mean((1, 2)).tolist() == [0, 0, 2, 2]
 
 
@@ -220,4 +222,6 @@ def test_stable_diffusions_own_unet_is_named():
     unet = Recorder()
     unet.config = type("Config", (), {"in_channels": 9})
     with pytest.raises(ValueError, match="own inpainting UNet"):
-        denoise(unet, None, torch.zeros(1, 4, 3, 2), torch.zeros(1, 27, 3, 2), torch.zeros(1, 5, 6), torch.zeros(1, 5, 6))
+        denoise(
+            unet, None, torch.zeros(1, 4, 3, 2), torch.zeros(1, 27, 3, 2), torch.zeros(1, 5, 6), torch.zeros(1, 5, 6)
+        )

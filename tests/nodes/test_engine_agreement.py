@@ -1,0 +1,114 @@
+"""Graph engine and core engine, the same inputs, seeds and schedule: the same latents and the same picture."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ladivton_core.presets import PUBLISHED_VAE_SCALE
+
+
+def pixels(image: torch.Tensor) -> torch.Tensor:
+    return image.movedim(-1, 1).contiguous() * 2 - 1
+
+
+def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual - expected).abs().max() / expected.abs().max())
+
+
+@pytest.fixture(scope="session")
+def core(pipeline, scene, prepared):
+    """`core(seeds, steps=..., ...)`: the core's result on the same people and garments."""
+
+    def execute(**options):
+        return pipeline(
+            pixels(scene.person), pixels(scene.garment), mask=prepared.mask[:, None], pose_map=prepared.pose_map, **options
+        )
+
+    return execute
+
+
+def test_stages_before_the_sampler_agree(pipeline, scene, prepared):
+    garment = pipeline.encode_garment(pixels(scene.garment), "upper_body")
+    torch.testing.assert_close(prepared.pseudo_words, garment.pseudo_words, rtol=1e-3, atol=1e-5)
+    assert relative(prepared.positive[0][0], garment.prompt) < 1e-4
+    assert relative(prepared.negative[0][0], pipeline.empty_prompt()) < 1e-4
+    person = pipeline.encode_person(pixels(scene.person), prepared.mask[:, None], prepared.pose_map)
+    warped, coarse = pipeline.warp(pixels(scene.garment), person)
+    torch.testing.assert_close(pixels(prepared.warped), warped, rtol=0, atol=1e-5)
+    torch.testing.assert_close(pixels(prepared.coarse), coarse.clamp(-1, 1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(pixels(prepared.agnostic), person.agnostic, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "graph, options",
+    [
+        ({}, {}),
+        ({"guidance": 1.0}, {"guidance_scale": 1.0}),
+        ({"cloth_cond_rate": 0.5}, {"cloth_cond_rate": 0.5}),
+        ({"cloth_cond_rate": 0.0}, {"cloth_cond_rate": 0.0}),
+        ({"no_pose": True}, {"no_pose": True}),
+        ({"sample_posterior": False}, {"posterior": "mode"}),
+    ],
+    ids=["plain", "unguided", "garment for half the steps", "never the garment", "no pose", "posterior mode"],
+)
+def test_latents_and_picture_agree(run, models, condition, core, graph, options):
+    seed, steps = 40, 5
+    expected = core(**{"seeds": [seed, seed + 1], "steps": steps, "guidance_scale": 3.0} | options)
+    for_conditioning = {key: graph[key] for key in ("no_pose", "sample_posterior") if key in graph}
+    for_sampler = {"guidance": 3.0} | {key: graph[key] for key in ("guidance", "cloth_cond_rate") if key in graph}
+    positive, negative, latent, skips = condition(posterior_seed=seed, **for_conditioning)
+    (samples,) = run(
+        "TryOnSampler", model=models.model, positive=positive, negative=negative, latent=latent, seed=seed, steps=steps,
+        **for_sampler,
+    )  # fmt: skip
+    (image,) = run("EMASCDecoder", vae=models.vae, emasc=models.emasc, samples=samples, skip_features=skips)
+
+    assert relative(samples["samples"] * PUBLISHED_VAE_SCALE, expected.latents) < 1e-3
+    assert float((image.movedim(-1, 1) - expected.images).abs().max()) < 1 / 255
+
+
+def test_the_paper_schedule_agrees_too(run, models, condition, core, pipeline, module):
+    """epsilon, leading timesteps, last step to sigma_0: the published models' schedule on the tiny UNet."""
+    import dataclasses
+
+    from ladivton_core.denoising.schedule import ddim_scheduler
+    from ladivton_core.presets import NoiseSchedule
+
+    native = module("nodes.native")
+    paper = dataclasses.replace(native.PRESETS["tiny"], schedule=module("ladivton_core.presets").NoiseSchedule())
+    state = {key: value.clone() for key, value in pipeline.unet.state_dict().items()}
+    model = native.unet_model(paper, state, torch.float32)
+    pipeline.scheduler = ddim_scheduler(NoiseSchedule())
+    try:
+        expected = core(seeds=[7, 8], steps=6, guidance_scale=2.0)
+    finally:
+        pipeline.scheduler = None
+    positive, negative, latent, _ = condition(posterior_seed=7)
+    (samples,) = run(
+        "TryOnSampler", model=model, positive=positive, negative=negative, latent=latent, seed=7, steps=6, guidance=2.0
+    )
+    assert relative(samples["samples"] * PUBLISHED_VAE_SCALE, expected.latents) < 1e-3
+
+
+def test_ksampler_works_in_place_of_the_try_on_sampler(run, models, condition):
+    """Same first noise; ComfyUI's DDIM ends at sigma 0 instead of sigma_0, and its spacing differs by a step."""
+    import comfy.sample
+
+    positive, negative, latent, _ = condition()
+    (ours,) = run(
+        "TryOnSampler", model=models.model, positive=positive, negative=negative, latent=latent, seed=3, steps=10, guidance=1.5
+    )
+    noise = torch.cat([torch.randn(1, 4, *latent["samples"].shape[-2:], generator=_third(3 + i)) for i in range(2)])
+    with torch.inference_mode():
+        stock = comfy.sample.sample(
+            models.model, noise, 10, 1.5, "ddim", "sgm_uniform", positive, negative, latent["samples"], seed=3
+        )
+    assert stock.isfinite().all()
+    assert torch.nn.functional.cosine_similarity(stock.flatten(1), ours["samples"].flatten(1)).min() > 0.9
+
+
+def _third(seed: int) -> torch.Generator:
+    """Generator of an item after its first draw: the second draw is the sampler's noise (Q6)."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.randn(1, 4, 16, 12, generator=generator)
+    return generator

@@ -1,0 +1,158 @@
+"""ComfyUI's own classes, filled from a preset and a state dict, compute what the core's engine and the golden data do."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+
+import pytest
+import torch
+from ladivton_core.parity.case import Case
+from ladivton_core.parity.rule import rule_state_dict
+from ladivton_core.presets import SD2, TINY, ClipTower, NoiseSchedule
+
+
+@pytest.fixture(scope="session")
+def native(module, models):
+    return module("nodes.native")
+
+
+@pytest.fixture(scope="session")
+def paper_sampler(pack, models):
+    return importlib.import_module(f"{pack.__name__}.nodes.paper_sampler")
+
+
+@pytest.fixture
+def case(golden):
+    """`case("clip_vision_a")`."""
+    from safetensors.torch import load_file
+
+    def load(name: str) -> Case:
+        meta = json.loads((golden / f"{name}.json").read_text(encoding="utf-8"))
+        return Case(name, golden, meta, load_file(golden / f"{name}.safetensors"))
+
+    return load
+
+
+def tower(config: dict) -> ClipTower:
+    names = {field.name for field in dataclasses.fields(ClipTower)}
+    return ClipTower(**{key: value for key, value in config.items() if key in names})
+
+
+@torch.inference_mode()
+def test_unet_equals_diffusers(models, pipeline):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 31, 16, 16, generator=generator)
+    context = torch.randn(2, 77, TINY.text.hidden_size, generator=generator)
+    times = torch.tensor([999.0, 21.0])
+    expected = pipeline.unet(x, times, context).sample
+    actual = models.model.model.diffusion_model(x, times, context=context)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@torch.inference_mode()
+def test_vae_equals_diffusers(models, pipeline, scene):
+    pixels = scene.person.movedim(-1, 1).contiguous() * 2 - 1
+    expected = pipeline.vae.encode(pixels).latent_dist.mode()
+    torch.testing.assert_close(models.vae.first_stage_model.encode(pixels), expected, rtol=1e-4, atol=1e-4)
+    decoded = (pipeline.vae.decode(expected).sample / 2 + 0.5).clamp(0, 1)
+    torch.testing.assert_close(models.vae.decode(expected).movedim(-1, 1), decoded, rtol=0, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_text_encoder_equals_golden_data_with_and_without_pseudo_words(native, module, case):
+    golden = case("text_encoding_a")
+    config = tower(golden.config["text_config"])
+    core_like = _hf_text_shapes(config)
+    weights = rule_state_dict(golden.seed, core_like, golden.gain)
+    clip = native.clip(dataclasses.replace(TINY, text=config), weights, torch.float32)
+    insert = module("nodes.garment")._with_words
+    for row, ids in enumerate(golden.tensors["input_ids"].tolist()):
+        tokens = {"h": [[(token, 1.0) for token in ids]]}
+        plain = clip.encode_from_tokens(tokens)
+        assert golden.check("plain_last_hidden_state", plain, expected=golden.tensors["plain_last_hidden_state"][row : row + 1]).ok
+        if 259 in ids:
+            worded = clip.encode_from_tokens(insert(tokens, golden.inputs["word_embeddings"][row]))
+            assert golden.check("last_hidden_state", worded, expected=golden.tensors["last_hidden_state"][row : row + 1]).ok
+
+
+@torch.inference_mode()
+def test_vision_tower_equals_golden_data(native, case):
+    golden = case("clip_vision_a")
+    config = tower(golden.config["vision_config"])
+    weights = rule_state_dict(golden.seed, _hf_vision_shapes(config), golden.gain)
+    vision = native.clip_vision(dataclasses.replace(TINY, vision=config), weights, torch.float32)
+    hidden, _, embeds, _ = vision.model(pixel_values=golden.inputs["pixel_values"])
+    assert golden.check("last_hidden_state", hidden).ok
+    assert golden.check("image_embeds", embeds).ok
+
+
+def _layer_shapes(prefix: str, config: ClipTower) -> dict[str, tuple]:
+    width, hidden = config.hidden_size, config.intermediate_size
+    shapes = {}
+    for layer in range(config.num_hidden_layers):
+        start = f"{prefix}.encoder.layers.{layer}."
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            shapes |= {f"{start}self_attn.{name}.weight": (width, width), f"{start}self_attn.{name}.bias": (width,)}
+        for name in ("layer_norm1", "layer_norm2"):
+            shapes |= {f"{start}{name}.weight": (width,), f"{start}{name}.bias": (width,)}
+        shapes |= {f"{start}mlp.fc1.weight": (hidden, width), f"{start}mlp.fc1.bias": (hidden,)}
+        shapes |= {f"{start}mlp.fc2.weight": (width, hidden), f"{start}mlp.fc2.bias": (width,)}
+    return shapes
+
+
+def _hf_text_shapes(config: ClipTower) -> dict[str, torch.Tensor]:
+    width = config.hidden_size
+    shapes = _layer_shapes("text_model", config) | {
+        "text_model.embeddings.token_embedding.weight": (config.vocab_size, width),
+        "text_model.embeddings.position_embedding.weight": (config.max_position_embeddings, width),
+        "text_model.final_layer_norm.weight": (width,),
+        "text_model.final_layer_norm.bias": (width,),
+    }
+    return {key: torch.empty(shape) for key, shape in shapes.items()}
+
+
+def _hf_vision_shapes(config: ClipTower) -> dict[str, torch.Tensor]:
+    width = config.hidden_size
+    shapes = _layer_shapes("vision_model", config) | {
+        "vision_model.embeddings.class_embedding": (width,),
+        "vision_model.embeddings.patch_embedding.weight": (width, 3, config.patch_size, config.patch_size),
+        "vision_model.embeddings.position_embedding.weight": ((config.image_size // config.patch_size) ** 2 + 1, width),
+        "visual_projection.weight": (config.projection_dim, width),
+    }
+    for name in ("pre_layrnorm", "post_layernorm"):
+        shapes |= {f"vision_model.{name}.weight": (width,), f"vision_model.{name}.bias": (width,)}
+    return {key: torch.empty(shape) for key, shape in shapes.items()}
+
+
+def test_noise_schedule_travels_in_the_model(models, paper_sampler):
+    from ladivton_core.denoising.schedule import paper_sigmas, sigmas
+
+    sampling = models.model.get_model_object("model_sampling")
+    torch.testing.assert_close(sampling.sigmas, sigmas(TINY.schedule))
+    for steps in (1, 7, 20):
+        torch.testing.assert_close(paper_sampler.paper_sigmas(sampling, steps)[0], paper_sigmas(TINY.schedule, steps))
+
+
+def test_without_a_schedule_the_papers_is_taken(paper_sampler):
+    assert paper_sampler.noise_schedule(object()) == NoiseSchedule()
+
+
+def test_every_published_unet_key_has_a_place_of_its_shape(native, repository):
+    import comfy.utils
+
+    manifest = json.loads((repository / "tests" / "core" / "manifests" / "unet.json").read_text(encoding="utf-8"))
+    config = native._unet_config(SD2)
+    config.set_inference_dtype(torch.float32, None)
+    names = comfy.utils.unet_to_diffusers(config.unet_config)
+    own = native.TryOnModel(config, SD2.schedule, device="meta").diffusion_model.state_dict()
+    published = {names[key]: tuple(shape) for key, shape in manifest["state_dict"].items()}
+    assert published == {key: tuple(tensor.shape) for key, tensor in own.items()}
+
+
+def test_precision_is_what_was_asked_for(run, models):
+    assert models.clip.cond_stage_model.clip_h.transformer.text_model.final_layer_norm.weight.dtype == torch.float32
+    assert models.clip_vision.model.vision_model.encoder.layers[0].mlp.fc1.weight.dtype == torch.float32
+    assert models.model.model_dtype() == torch.float32
+    assert models.vae.vae_dtype == torch.float32
