@@ -1,4 +1,4 @@
-"""LaDI-VTON virtual try-on for ComfyUI (arXiv 2305.13501). The nodes are in `nodes/`, the models in `ladivton_core/`."""
+"""LaDI-VTON virtual try-on for ComfyUI (arXiv 2305.13501): nodes in `nodes/`, models in `ladivton_core/`."""
 
 WEB_DIRECTORY = "web"
 

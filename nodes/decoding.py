@@ -24,7 +24,8 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
             node_id="LadiVTON_EMASCDecoder",
             display_name="EMASC Decoder",
             category=f"{CATEGORY}/decoding",
-            description="Decodes the latent while learned skip connections carry face, hands and background from the photo "
+            description="Decodes the latent while learned skip connections carry face, hands and background from the "
+            "photo "
             "past the VAE's bottleneck. Inside the mask they are cut out. VAE Decode works in its place, without them.",
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE that made the skip features."),
@@ -41,11 +42,13 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "paste_feather", default=0, min=0, max=256,
-                    tooltip="Pixels to either side of the mask's edge over which photo and result are blended when pasting.",
+                    tooltip="Pixels to either side of the mask's edge over which photo and result are blended when "
+                    "pasting.",
                 ),
                 io.Int.Input(
                     "skip_grow", default=0, min=-256, max=256,
-                    tooltip="Pixels by which the hole in the skip features grows; 0 as published. A few pixels take away the "
+                    tooltip="Pixels by which the hole in the skip features grows; 0 as published. A few pixels take "
+                    "away the "
                     "thin line EMASC can leave along the mask.",
                 ),
                 io.Int.Input(
@@ -68,7 +71,8 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         size = tuple(skip_features.mask.shape[-2:])
         if tuple(latents.shape[-2:]) != (size[0] // 8, size[1] // 8):
             raise ValueError(
-                f"'samples' is {latents.shape[-2]} x {latents.shape[-1]} latent pixels, 'skip_features' belongs to a picture of "
+                f"'samples' is {latents.shape[-2]} x {latents.shape[-1]} latent pixels, 'skip_features' belongs to a "
+                "picture of "
                 f"{size[0]} x {size[1]} (height x width). Both must come from the same Try-On Conditioning."
             )
         batch = common_batch(
@@ -95,8 +99,10 @@ def _decode(
     widths = tuple(feature.shape[1] for feature in skip_features.features)
     if widths != emasc.module.in_channels:
         raise ValueError(
-            f"EMASC ({emasc.source}) reads features of widths {emasc.module.in_channels}, this VAE gives {widths}. Use the VAE "
-            "that EMASC was trained with: Stable Diffusion's with the published file, the embedded one with the embedded."
+            f"EMASC ({emasc.source}) reads features of widths {emasc.module.in_channels}, this VAE gives {widths}. "
+            "Use the VAE "
+            "that EMASC was trained with: Stable Diffusion's with the published file, the embedded one with the "
+            "embedded."
         )
     one = (1, *latents.shape[1:])
     # Features and their EMASC outputs live beside the decoder.

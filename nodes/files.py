@@ -1,4 +1,4 @@
-"""Nodes that read pictures, joints and parse maps from ComfyUI's input folder, or from the examples that ship with the pack.
+"""Nodes that read pictures, joints and parse maps from ComfyUI's input folder, or from the pack's examples.
 
 LoadImage would turn a label picture's numbers into colours; here they stay numbers. `person.py` uses what they load.
 """
@@ -82,7 +82,8 @@ class LadiVTON_LoadPicture(io.ComfyNode):
             node_id="LadiVTON_LoadPicture",
             display_name="Load Picture or Example",
             category=f"{CATEGORY}/person",
-            description="Like Load Image, and also offers the examples that ship with this pack, so that its workflows run "
+            description="Like Load Image, and also offers the examples that ship with this pack, so that its "
+            "workflows run "
             "before anything is uploaded. Load Image can take its place.",
             inputs=[
                 io.Combo.Input(
@@ -117,7 +118,8 @@ class LadiVTON_LoadPicture(io.ComfyNode):
             with Image.open(path) as file:
                 rgba = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))
         except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or JPEG.") from error
+            raise ValueError(f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or "
+            "JPEG.") from error
         values = torch.from_numpy(rgba.astype(np.float32) / 255)[None]
         return io.NodeOutput(values[..., :3].contiguous(), values[..., 3].contiguous())
 
@@ -131,7 +133,8 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
             node_id="LadiVTON_LoadKeypoints",
             display_name="Load Keypoints",
             category=f"{CATEGORY}/person",
-            description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, as in "
+            description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, as "
+            "in "
             "VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
             inputs=[
                 io.Combo.Input(
@@ -144,7 +147,8 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
                     "joints are used with, or the size of a data set's originals. Dress Code files are recognised.",
                 ),
             ],
-            outputs=[PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints of everyone in the file.")],
+            outputs=[PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints of everyone in the "
+            "file.")],
         )  # fmt: skip
 
     @classmethod
@@ -162,7 +166,8 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint file.") from error
+            raise ValueError(f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint "
+            "file.") from error
         documents = document if isinstance(document, list) else [document]
         return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
 
@@ -210,12 +215,14 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
             node_id="LadiVTON_LoadParseMap",
             display_name="Load Parse Map",
             category=f"{CATEGORY}/person",
-            description="Reads a human parse map (which pixel is hair, which is upper clothes...) from a palette or grey "
+            description="Reads a human parse map (which pixel is hair, which is upper clothes...) from a palette or "
+            "grey "
             "PNG in ComfyUI's input folder and keeps its label numbers, which Load Image would turn into colours.",
             inputs=[
                 io.Combo.Input(
                     "file", options=_listing(".png"), upload=io.UploadType.image,
-                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder. Entries with [example] ship with this "
+                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder. Entries with [example] ship with "
+                    "this "
                     "pack.",
                 ),
                 io.Combo.Input(
@@ -246,7 +253,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
             with Image.open(path) as picture:
                 if picture.mode not in ("P", "L", "1", "I", "I;16"):
                     raise ValueError(
-                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. Save the parse map as a "
+                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. Save the parse map "
+                        "as a "
                         "palette or grey PNG whose values are the label numbers."
                     )
                 values = np.array(picture).astype(np.int64)
@@ -254,7 +262,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
             raise ValueError(f"{path.name} is not a picture. Choose a palette or grey PNG.") from error
         if values.max(initial=0) >= len(labels.labels):
             raise ValueError(
-                f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. Choose the "
+                f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. Choose "
+                "the "
                 "label set of the parser that made it."
             )
         return io.NodeOutput(ParseMap(torch.from_numpy(values)[None], labels))

@@ -26,7 +26,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
             node_id="LadiVTON_FitPerson",
             display_name="Fit Person",
             category=f"{CATEGORY}/person",
-            description="Brings a photo of any size to one the models can work with, together with its joints, parse map and "
+            description="Brings a photo of any size to one the models can work with, together with its joints, parse "
+            "map and "
             "mask. 'Stitch Person' puts the result back into the photo.",
             inputs=[
                 io.Image.Input("photo", tooltip="Photo of the person, any size."),
@@ -37,7 +38,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
                 io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height of the fitted picture."),
                 io.Combo.Input(
                     "fit", options=["pad", "crop", "stretch"], default="pad",
-                    tooltip="'pad' keeps all of the photo, 'crop' fills the size and cuts what sticks out, 'stretch' changes "
+                    tooltip="'pad' keeps all of the photo, 'crop' fills the size and cuts what sticks out, 'stretch' "
+                    "changes "
                     "the proportions, as the paper's data sets do.",
                 ),
                 io.Combo.Input("border", options=list(FILLS), default="edge", tooltip="What padding shows."),
@@ -46,7 +48,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
             outputs=[
                 io.Image.Output("person", display_name="person", tooltip="The fitted photo."),
                 PoseKeypoint.Output(
-                    "fitted_keypoints", display_name="keypoints", tooltip="Joints of the chosen person in the fitted photo."
+                    "fitted_keypoints", display_name="keypoints", tooltip="Joints of the chosen person in the fitted "
+                    "photo."
                 ),
                 ParseMapType.Output("fitted_parse_map", display_name="parse_map", tooltip="The fitted parse map."),
                 io.Mask.Output("fitted_mask", display_name="mask", tooltip="The fitted mask."),
@@ -60,8 +63,9 @@ class LadiVTON_FitPerson(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, photo: Tensor, keypoints: list | None = None, parse_map: ParseMap | None = None, mask: Tensor | None = None,
-        width: int = 384, height: int = 512, fit: str = "pad", border: str = "edge", person_index: int = 0,
+        cls, photo: Tensor, keypoints: list | None = None, parse_map: ParseMap | None = None,
+        mask: Tensor | None = None, width: int = 384, height: int = 512, fit: str = "pad", border: str = "edge",
+        person_index: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
         check_multiple_of_8(height, width, "height and width of Fit Person")
         pixels = photo[..., :3].movedim(-1, 1).contiguous()
@@ -70,7 +74,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
         labels = None if parse_map is None else parse_map.labels[:, None]
         if labels is not None and tuple(labels.shape[-2:]) != source:
             raise ValueError(
-                f"'parse_map' is {labels.shape[-2]} x {labels.shape[-1]} and 'photo' {source[0]} x {source[1]} (height x "
+                f"'parse_map' is {labels.shape[-2]} x {labels.shape[-1]} and 'photo' {source[0]} x {source[1]} "
+                "(height x "
                 "width); load the parse map of this photo."
             )
         masked = None if mask is None else from_mask(mask, source)
@@ -106,9 +111,11 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                 FitRecord.Input("fit", tooltip="From Fit Person."),
                 io.Mask.Input(
                     "mask", optional=True,
-                    tooltip="Only this part of the result is taken, e.g. the mask of Agnostic Person; all of it without.",
+                    tooltip="Only this part of the result is taken, e.g. the mask of Agnostic Person; all of it "
+                    "without.",
                 ),
-                io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over which the mask's edge is blended."),
+                io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over which the mask's edge is "
+                "blended."),
             ],
             outputs=[io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it.")],
         )  # fmt: skip

@@ -32,10 +32,12 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             category=f"{CATEGORY}/garment",
             description="Puts the shop garment on white and brings it to the size the models know.",
             inputs=[
-                io.Image.Input("garment", tooltip="Shop photo of the garment alone, lying or hanging, seen from the front."),
+                io.Image.Input("garment", tooltip="Shop photo of the garment alone, lying or hanging, seen from the "
+                "front."),
                 io.Mask.Input(
                     "mask", optional=True,
-                    tooltip="White where the garment is; everything else becomes white. Not needed on a white backdrop.",
+                    tooltip="White where the garment is; everything else becomes white. Not needed on a white "
+                    "backdrop.",
                 ),
                 io.Boolean.Input(
                     "invert_mask", default=False,
@@ -45,7 +47,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                 io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height of the result."),
                 io.Combo.Input(
                     "fit", options=["stretch", "pad", "crop"], default="stretch",
-                    tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, 'pad' with white, "
+                    tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, 'pad' with "
+                    "white, "
                     "'crop' what sticks out.",
                 ),
             ],
@@ -58,8 +61,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, garment: Tensor, mask: Tensor | None = None, invert_mask: bool = False, width: int = 384, height: int = 512,
-        fit: str = "stretch",
+        cls, garment: Tensor, mask: Tensor | None = None, invert_mask: bool = False, width: int = 384,
+        height: int = 512, fit: str = "stretch",
     ) -> io.NodeOutput:  # fmt: skip
         check_multiple_of_8(height, width, "height and width of Prepare Garment")
         pixels = from_image(garment, "garment")
@@ -67,7 +70,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             soft = mask[None] if mask.ndim == 2 else mask
             if soft.shape[-2:] != pixels.shape[-2:]:
                 raise ValueError(
-                    f"'mask' is {soft.shape[-2]} x {soft.shape[-1]} and 'garment' {pixels.shape[-2]} x {pixels.shape[-1]} "
+                    f"'mask' is {soft.shape[-2]} x {soft.shape[-1]} and 'garment' {pixels.shape[-2]} x "
+                    f"{pixels.shape[-1]} "
                     "(height x width); both must come from the same photo. (Load Image gives a 64 x 64 mask for a "
                     "picture without transparency: disconnect it.)"
                 )
@@ -85,7 +89,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
             node_id="LadiVTON_GarmentWarper",
             display_name="Garment Warper",
             category=f"{CATEGORY}/garment",
-            description="Bends the garment onto the person's pose with a thin-plate spline (predicted at 256 x 192, applied "
+            description="Bends the garment onto the person's pose with a thin-plate spline (predicted at 256 x 192, "
+            "applied "
             "at full size) and refines the result.",
             inputs=[
                 Warper.Input("warper", tooltip="From Load Garment Warper or Load Embedded Try-On Models."),
@@ -94,9 +99,11 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
             ],
             outputs=[
-                io.Image.Output("warped_garment", display_name="warped_garment", tooltip="Warped and refined garment, for Try-On Conditioning."),
+                io.Image.Output("warped_garment", display_name="warped_garment", tooltip="Warped and refined garment, "
+                "for Try-On Conditioning."),
                 io.Image.Output("coarse", display_name="coarse", tooltip="The same before refinement."),
-                io.Image.Output("grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to look at."),
+                io.Image.Output("grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to "
+                "look at."),
             ],
         )
 
@@ -146,12 +153,14 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
             node_id="LadiVTON_TextualInversionEncoder",
             display_name="Textual Inversion Encoder",
             category=f"{CATEGORY}/garment",
-            description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, which carry its "
+            description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, which carry "
+            "its "
             "colour, fabric and pattern.",
             inputs=[
                 io.Clip.Input("clip", tooltip="Stable Diffusion 2 text encoder (or the embedded one)."),
                 io.ClipVision.Input("clip_vision", tooltip="CLIP ViT-H/14 vision tower (or the embedded one)."),
-                InversionAdapter.Input("adapter", tooltip="From Load Inversion Adapter or Load Embedded Try-On Models."),
+                InversionAdapter.Input("adapter", tooltip="From Load Inversion Adapter or Load Embedded Try-On "
+                "Models."),
                 io.Image.Input("garment", tooltip="Garment on white, not warped, from Prepare Garment."),
                 io.Combo.Input(
                     "category", options=list(CATEGORIES), default="upper_body",
@@ -164,8 +173,10 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive conditioning, for Try-On Conditioning."),
-                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The words as vectors, to save as an embedding."),
+                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive conditioning, "
+                "for Try-On Conditioning."),
+                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The words as vectors, to "
+                "save as an embedding."),
             ],
         )  # fmt: skip
 
@@ -183,7 +194,8 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         text = _prompt(prompt, category, count)
         tokens = _tokens_with_room(clip, text, count)
         seen = _look_at(clip_vision, from_image(garment, "garment"), adapter)
-        words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count).to(memory.intermediate_device())
+        words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count)
+        words = words.to(memory.intermediate_device())
         _check_width(clip, words)
         conditionings = []
         for item in words:  # one garment at a time: ComfyUI's text encoder joins prompts into one long one
@@ -207,7 +219,8 @@ def _look_at(clip_vision, garment: Tensor, adapter: TorchPart) -> Tensor:
     if tokens.shape[-1] != width:
         raise ValueError(
             f"This CLIP_VISION gives features {tokens.shape[-1]} wide, the inversion adapter ({adapter.source}) reads "
-            f"{width}. Use CLIP ViT-H/14 (laion2B) with the published adapter, the embedded tower with the embedded one."
+            f"{width}. Use CLIP ViT-H/14 (laion2B) with the published adapter, the embedded tower with the embedded "
+            "one."
         )
     return tokens
 
@@ -242,10 +255,12 @@ def _tokens_with_room(clip, text: str, count: int) -> dict:
     tokens = clip.tokenize(text)
     if len(tokens) != 1:
         raise ValueError(
-            f"This CLIP has {len(tokens)} text encoders ({', '.join(tokens)}); LaDI-VTON needs Stable Diffusion 2's single "
+            f"This CLIP has {len(tokens)} text encoders ({', '.join(tokens)}); LaDI-VTON needs Stable Diffusion 2's "
+            "single "
             "one: Load CLIP with type 'stable_diffusion', or the embedded one."
         )
-    found = sum(token == PLACEHOLDER_ID for chunk in next(iter(tokens.values())) for token, *_ in chunk if isinstance(token, int))
+    ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if isinstance(token, int)]
+    found = ids.count(PLACEHOLDER_ID)
     if found != count:
         raise ValueError(
             f"This text encoder kept {found} of {count} '$' of the prompt. Use Stable Diffusion 2's text encoder."
@@ -256,11 +271,12 @@ def _tokens_with_room(clip, text: str, count: int) -> dict:
 def _with_words(tokens: dict, words: Tensor) -> dict:
     """Tokens with the `$` replaced, one after the other, by the rows of `words` (N, C)."""
     rows = iter(words)
+
+    def replaced(token):
+        return next(rows) if isinstance(token, int) and token == PLACEHOLDER_ID else token
+
     return {
-        name: [
-            [(next(rows), *rest) if isinstance(token, int) and token == PLACEHOLDER_ID else (token, *rest) for token, *rest in chunk]
-            for chunk in chunks
-        ]
+        name: [[(replaced(token), *rest) for token, *rest in chunk] for chunk in chunks]
         for name, chunks in tokens.items()
     }
 
@@ -279,7 +295,8 @@ def _check_width(clip, words: Tensor) -> None:
     width = embeddings().weight.shape[-1]
     if width != words.shape[-1]:
         raise ValueError(
-            f"This CLIP's words are {width} wide, the inversion adapter writes {words.shape[-1]}. Use Stable Diffusion 2's "
+            f"This CLIP's words are {width} wide, the inversion adapter writes {words.shape[-1]}. Use Stable "
+            "Diffusion 2's "
             "text encoder (1024) with the published adapter, the embedded one with the embedded adapter."
         )
 
@@ -304,17 +321,20 @@ class LadiVTON_SavePseudoWords(io.ComfyNode):
             node_id="LadiVTON_SavePseudoWords",
             display_name="Save Pseudo-Words",
             category=f"{CATEGORY}/garment",
-            description="Saves the garment's pseudo-words as a ComfyUI embedding: any prompt of any Stable Diffusion 2 graph "
+            description="Saves the garment's pseudo-words as a ComfyUI embedding: any prompt of any Stable Diffusion "
+            "2 graph "
             "can then say 'embedding:name'.",
             inputs=[
                 PseudoWords.Input("pseudo_words", tooltip="From Textual Inversion Encoder."),
                 io.String.Input(
                     "name", default="my_garment",
-                    tooltip="File name in models/embeddings, without ending. A batch gets _0, _1, ... An existing file is "
+                    tooltip="File name in models/embeddings, without ending. A batch gets _0, _1, ... An existing "
+                    "file is "
                     "replaced.",
                 ),
             ],
-            outputs=[io.String.Output("prompt_words", display_name="prompt_words", tooltip="What to write in a prompt.")],
+            outputs=[io.String.Output("prompt_words", display_name="prompt_words", tooltip="What to write in a "
+            "prompt.")],
             is_output_node=True,
         )  # fmt: skip
 

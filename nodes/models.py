@@ -98,12 +98,15 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
                 )
             ],
             outputs=[
-                io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule; for Try-On Sampler or KSampler."),
+                io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule; for "
+                "Try-On Sampler or KSampler."),
                 io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words."),
                 io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder."),
-                io.ClipVision.Output("CLIP_VISION", display_name="CLIP_VISION", tooltip="Vision tower that looks at the garment."),
+                io.ClipVision.Output("CLIP_VISION", display_name="CLIP_VISION", tooltip="Vision tower that looks at "
+                "the garment."),
                 Warper.Output("warper", display_name="warper", tooltip="Garment warper."),
-                InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter: from vision features to pseudo-words."),
+                InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter: from vision "
+                "features to pseudo-words."),
                 Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections for the decoder."),
             ],
         )
@@ -219,7 +222,8 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
             category=f"{CATEGORY}/loaders",
             description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
             "inversion_adapter_dresscode.pth).",
-            inputs=[io.Combo.Input("adapter_name", options=_files(FOLDER), tooltip="Adapter file in models/ladi_vton.")],
+            inputs=[io.Combo.Input("adapter_name", options=_files(FOLDER), tooltip="Adapter file in "
+            "models/ladi_vton.")],
             outputs=[InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter.")],
         )
 
@@ -245,7 +249,8 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
             node_id="LadiVTON_LoadEMASC",
             display_name="Load EMASC",
             category=f"{CATEGORY}/loaders",
-            description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), which "
+            description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
+            "which "
             "carry detail outside the mask from the VAE's encoder to its decoder.",
             inputs=[io.Combo.Input("emasc_name", options=_files(FOLDER), tooltip="EMASC file in models/ladi_vton.")],
             outputs=[Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections.")],

@@ -44,7 +44,7 @@ class TryOnModel(comfy.model_base.BaseModel):
         kinds = {"epsilon": comfy.model_base.ModelType.EPS, "v_prediction": comfy.model_base.ModelType.V_PREDICTION}
         super().__init__(config, model_type=kinds[schedule.prediction_type], device=device)
         # Every sampler and scheduler of ComfyUI reads its noise levels here.
-        self.model_sampling.set_sigmas(sigmas(schedule))
+        self.model_sampling.set_sigmas(_strictly_rising(sigmas(schedule)))
         self.model_sampling.noise_schedule = schedule
 
     def extra_conds(self, **kwargs) -> dict:
@@ -53,16 +53,30 @@ class TryOnModel(comfy.model_base.BaseModel):
         if concat is None or concat.shape[1] != IN_CHANNELS - 4:
             found = "no extra channels" if concat is None else f"{concat.shape[1]} extra channels"
             raise ValueError(
-                f"The try-on MODEL needs the {IN_CHANNELS - 4} channels of mask, masked person, pose and garment, and this "
+                f"The try-on MODEL needs the {IN_CHANNELS - 4} channels of mask, masked person, pose and garment, and "
+                "this "
                 f"conditioning has {found}. Connect positive and negative of 'Try-On Conditioning' to the sampler."
             )
         noise = kwargs.get("noise")
         if noise is not None and concat.shape[-2:] != noise.shape[-2:]:
             raise ValueError(
-                f"The latent is {tuple(noise.shape[-2:])} and the try-on conditioning {tuple(concat.shape[-2:])} (height, "
+                f"The latent is {tuple(noise.shape[-2:])} and the try-on conditioning {tuple(concat.shape[-2:])} "
+                "(height, "
                 "width in latent pixels). Use the LATENT that comes out of the same 'Try-On Conditioning'."
             )
         return super().extra_conds(**kwargs)
+
+
+def _strictly_rising(table: Tensor) -> Tensor:
+    """Noise levels without ties, by parts in a million.
+
+    ComfyUI finds the timestep of a sigma by looking for the nearest one and takes the first of equals. A schedule that
+    ends in pure noise has several equal last ones, and the UNet would be told 997 where the paper's loop says 999.
+    """
+    rising = table.clone()
+    for step in range(len(table) - 2, -1, -1):
+        rising[step] = torch.minimum(rising[step], rising[step + 1] * (1 - 3e-6))
+    return rising
 
 
 def unet_model(
@@ -120,7 +134,9 @@ def _unet_config(preset: Preset) -> comfy.supported_models.SD20:
     unet = preset.unet
     widths, heads, layers = unet["block_out_channels"], unet["attention_head_dim"], unet["layers_per_block"]
     attends = ["CrossAttn" in kind for kind in unet["down_block_types"]]
-    head_dims = {w // h for w, h, cross in zip(widths, heads, attends) if cross} | {widths[-1] // heads[-1]}
+    # Levels without attention do not use their heads; the middle always attends, at the last width.
+    levels = [*zip(widths, heads, attends, strict=True), (widths[-1], heads[-1], True)]
+    head_dims = {width // count for width, count, cross in levels if cross}
     if len(head_dims) != 1 or any(w % widths[0] for w in widths) or unet["norm_num_groups"] != 32:
         raise ValueError(
             f"ComfyUI's SD2 UNet cannot run the preset {preset.name!r}: it needs one head width, level widths that are "
@@ -155,7 +171,8 @@ def vae(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None
     """VAE from a diffusers-keyed autoencoder of any widths that are multiples of the first."""
     widths = preset.vae["block_out_channels"]
     if any(width % widths[0] for width in widths) or preset.vae["norm_num_groups"] != 32:
-        raise ValueError(f"ComfyUI's VAE cannot run the preset {preset.name!r}: widths {widths} must be multiples of the first.")
+        raise ValueError(f"ComfyUI's VAE cannot run the preset {preset.name!r}: widths {widths} must be multiples of "
+        "the first.")
     ddconfig = {
         "double_z": True,
         "z_channels": preset.vae["latent_channels"],

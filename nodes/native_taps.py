@@ -31,7 +31,8 @@ def load_vae(vae, *others, memory_required: float) -> nn.Module:
     )
     if not fits:
         raise ValueError(
-            f"This VAE is a {type(model).__name__} without Stable Diffusion's four encoder and decoder levels, which EMASC "
+            f"This VAE is a {type(model).__name__} without Stable Diffusion's four encoder and decoder levels, which "
+            "EMASC "
             "taps. Use Stable Diffusion 1 or 2's VAE, or the embedded one."
         )
     memory.load_models_gpu([vae.patcher, *others], memory_required=memory_required, force_full_load=True)
@@ -56,20 +57,28 @@ def encode_moments(vae, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     moments, taps = [], []
     for item in range(image.shape[0]):
         memory.throw_exception_if_processing_interrupted()
-        seen: dict[int, Tensor] = {}
-        hooks = [encoder.conv_in.register_forward_hook(lambda _module, _args, output: seen.__setitem__(0, output))]
-        for level in range(1, LEVELS):
-            block = encoder.down[level].block[0]
-            hooks.append(block.register_forward_pre_hook(lambda _module, args, level=level: seen.__setitem__(level, args[0])))
-        try:
+        with taps_kept(encoder) as seen:
             pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
             moments.append(model.quant_conv(encoder(pixels)).float().to(memory.intermediate_device()))
-        finally:
-            for hook in hooks:
-                hook.remove()
         taps.append([seen[level].to(vae.patcher.offload_device) for level in range(LEVELS)])
     f1, f3, f4, f5 = (torch.cat(level) for level in zip(*taps, strict=True))
     return torch.cat(moments), (f1, f1, f3, f4, f5)
+
+
+@contextmanager
+def taps_kept(encoder: nn.Module) -> Iterator[dict[int, Tensor]]:
+    """While inside, an encoder pass leaves its taps in the dict: 0 = f1 (= f2), 1...3 = f3...f5 (SPEC 3.1)."""
+    seen: dict[int, Tensor] = {}
+
+    def keeper(level: int):
+        return lambda _module, args: seen.__setitem__(level, args[0])
+
+    hooks = [encoder.down[level].block[0].register_forward_pre_hook(keeper(level)) for level in range(LEVELS)]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -95,8 +104,10 @@ def _adder(skip: Tensor):
         hidden, *rest = args
         if hidden.shape != skip.shape:
             raise ValueError(
-                f"A skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(hidden.shape)}. Skip features need "
-                "the LATENT and the VAE of the same graph, and a VAE that decodes the whole picture: switch tiled decoding "
+                f"A skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(hidden.shape)}. Skip features "
+                "need "
+                "the LATENT and the VAE of the same graph, and a VAE that decodes the whole picture: switch tiled "
+                "decoding "
                 "off."
             )
         return (hidden + skip.to(hidden), *rest)

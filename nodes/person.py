@@ -43,7 +43,8 @@ def person_index_input() -> io.Int.Input:
     """The widget that picks one of several people."""
     return io.Int.Input(
         "person_index", default=0, min=-1, max=99,
-        tooltip="Which person of the keypoints, counted from 0; -1 takes the largest. Use the same number in every node.",
+        tooltip="Which person of the keypoints, counted from 0; -1 takes the largest. Use the same number in every "
+        "node.",
     )  # fmt: skip
 
 
@@ -56,7 +57,8 @@ class LadiVTON_PoseMap(io.ComfyNode):
             node_id="LadiVTON_PoseMap",
             display_name="Pose Map",
             category=f"{CATEGORY}/person",
-            description="Draws the 18 body joints as blurred dots, one channel a joint: the form in which the warper and "
+            description="Draws the 18 body joints as blurred dots, one channel a joint: the form in which the warper "
+            "and "
             "the try-on model see the pose.",
             inputs=[
                 PoseKeypoint.Input("keypoints", tooltip="Body joints from Load Keypoints or any pose detector."),
@@ -65,8 +67,10 @@ class LadiVTON_PoseMap(io.ComfyNode):
                     tooltip="Photo the joints belong to: gives the size of the map and the backdrop of the picture. "
                     "Without it the two sizes below count.",
                 ),
-                io.Int.Input("width", default=384, min=8, max=8192, step=8, tooltip="Width when no person is connected."),
-                io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height when no person is connected."),
+                io.Int.Input("width", default=384, min=8, max=8192, step=8, tooltip="Width when no person is "
+                "connected."),
+                io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height when no person is "
+                "connected."),
                 io.Float.Input(
                     "sigma", default=SIGMA, min=0.5, max=200.0, step=0.5,
                     tooltip="Size of a dot in pixels. The published weights know 9 at 512 x 384.",
@@ -109,7 +113,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             node_id="LadiVTON_AgnosticPerson",
             display_name="Agnostic Person",
             category=f"{CATEGORY}/person",
-            description="Cuts the old garment, the arms and (Dress Code) the neck out of the photo and gives the mask of "
+            description="Cuts the old garment, the arms and (Dress Code) the neck out of the photo and gives the mask "
+            "of "
             "what is to be repainted. From a parse map as in the paper, or from masks you painted or segmented.",
             inputs=[
                 io.Image.Input("person", tooltip="Photo of the person, e.g. 384 x 512."),
@@ -119,7 +124,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 PoseKeypoint.Input(
                     "keypoints", optional=True,
-                    tooltip="Body joints; the stroke along the arms and the neck line follow them. Needed with a parse map.",
+                    tooltip="Body joints; the stroke along the arms and the neck line follow them. Needed with a "
+                    "parse map.",
                 ),
                 ParseMapType.Input("parse_map", optional=True, tooltip="Labels of the photo, from Load Parse Map."),
                 io.Mask.Input(
@@ -127,23 +133,27 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 io.Mask.Input(
                     "arms_mask", optional=True,
-                    tooltip="With a garment mask: arms and hands. What the stroke along the arms leaves of them is kept; "
+                    tooltip="With a garment mask: arms and hands. What the stroke along the arms leaves of them is "
+                    "kept; "
                     "without keypoints they are repainted.",
                 ),
                 io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: face, hair, hands, bag."),
                 io.Combo.Input(
                     "missing_joints", options=["published", "skip"], default="published",
-                    tooltip="Joints nobody found: 'published' draws the arms' stroke through the picture's corner as the "
+                    tooltip="Joints nobody found: 'published' draws the arms' stroke through the picture's corner as "
+                    "the "
                     "paper's code does; 'skip' leaves them out, better for real photos.",
                 ),
                 io.Combo.Input(
                     "neck", options=["published", "cut", "keep"], default="published",
-                    tooltip="'published' repaints the neck with ATR18 labels only; 'cut' always, for garments with another "
+                    tooltip="'published' repaints the neck with ATR18 labels only; 'cut' always, for garments with "
+                    "another "
                     "neckline; 'keep' never.",
                 ),
                 io.Int.Input(
                     "grow", default=GROW, min=0, max=256,
-                    tooltip="Pixels by which the repainted region grows. The published weights know 10 at 512 x 384; scale "
+                    tooltip="Pixels by which the repainted region grows. The published weights know 10 at 512 x 384; "
+                    "scale "
                     "it with the size of your picture.",
                 ),
                 io.Int.Input(
@@ -152,19 +162,23 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "repaint_skirt", default=False,
-                    tooltip="Repaint skirts too. The published code leaves Dress Code's skirts in place when a lower-body "
+                    tooltip="Repaint skirts too. The published code leaves Dress Code's skirts in place when a "
+                    "lower-body "
                     "garment is exchanged.",
                 ),
                 person_index_input(),
             ],
             outputs=[
-                io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with the repainted region in mid-grey."),
+                io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with the repainted region in "
+                "mid-grey."),
                 io.Mask.Output("mask", display_name="mask", tooltip="White where the sampler repaints."),
             ],
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, category: str | None = None, missing_joints: str | None = None, neck: str | None = None) -> bool | str:
+    def validate_inputs(
+        cls, category: str | None = None, missing_joints: str | None = None, neck: str | None = None
+    ) -> bool | str:
         return check_choices(cls, category=category, missing_joints=missing_joints, neck=neck)
 
     @classmethod
@@ -202,7 +216,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 stroke_width=arm_width or int(STROKE_AT_512 / 512 * size[0]), grow=grow,
             )  # fmt: skip
         else:
-            raise ValueError("Connect a 'parse_map' (with 'keypoints'), or a 'garment_mask', so that the garment can be found.")
+            raise ValueError("Connect a 'parse_map' (with 'keypoints'), or a 'garment_mask', so that the garment can "
+            "be found.")
         return io.NodeOutput(to_image(agnostic_image(batch["person"], mask)), to_mask(mask))
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from comfy_api.latest import ComfyExtension, io, ui
+from comfy_api.latest import ComfyExtension, io
 from torch import Tensor, nn
 
 from ..ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType",
-    "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io", "ui",
+    "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint",
+    "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"

@@ -44,8 +44,8 @@ def arguments() -> argparse.Namespace:
 def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
     """Run the workflow on a server of its own; the pictures written, the result first."""
     from hosting.client import ComfyClient
-    from hosting.progress import ProgressBar
     from hosting.graph import with_files, with_value
+    from hosting.progress import ProgressBar
 
     workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
     print("Starting ComfyUI ...", flush=True)

@@ -1,7 +1,8 @@
 """Install ComfyUI, or run it with this pack until Ctrl-C: `python scripts/host.py install | serve | python`.
 
-`python` prints the path of the interpreter that has everything, for use in other commands. `serve` is for looking at the nodes in a browser: it prints the address, keeps models and results in a
-base folder of its own, and deletes that folder at the end.
+`python` prints the path of the interpreter that has everything, for use in other commands. `serve` is for
+looking at the nodes in a browser: it prints the address, keeps models and results in a base folder of its own, and
+deletes that folder at the end.
 """
 
 from __future__ import annotations

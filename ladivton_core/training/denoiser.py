@@ -37,6 +37,7 @@ class Recipe:
         name: of its checkpoint, `out/name.pt`.
         steps, batch, learning_rate: of AdamW.
         drop_words, drop_garment, drop_pose, drop_all: probabilities per sample.
+        time_power: timesteps are drawn as u ** time_power; above 1 favours low noise.
         hole_weight: weight of the loss inside the inpaint mask; outside it is 1.
     """
 
@@ -48,6 +49,7 @@ class Recipe:
     drop_garment: float = 1.0
     drop_pose: float = 0.1
     drop_all: float = 0.05
+    time_power: float = 1.0
     hole_weight: float = 2.0
 
 
@@ -108,6 +110,11 @@ class Scenes:
         )
         warped = latents("warped") if "warped" in self.rows else torch.zeros_like(truth)
         return truth, concat_conditioning(mask, latents("masked"), pose, warped), self.tokens[index].float()
+
+
+def draw_times(recipe: Recipe, count: int, generator: torch.Generator) -> Tensor:
+    """Random timesteps (B,) below `count`: uniform to a power, so that the last steps of sampling get their share."""
+    return (torch.rand(recipe.batch, generator=generator) ** recipe.time_power * count).long()
 
 
 def noised(clean: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
@@ -172,7 +179,7 @@ def train(
     for step in range(first, recipe.steps):
         clean, conditioning, tokens = scenes.batch(rng.integers(held_out, len(scenes), recipe.batch), generator)
         conditioning, dropped = drop(recipe, conditioning, generator)
-        times = torch.randint(0, len(alphas), (recipe.batch,), generator=generator)
+        times = draw_times(recipe, len(alphas), generator)
         noise = torch.randn(clean.shape, generator=generator)
         with torch.autocast("cpu", torch.bfloat16):
             predicted = model(noised(clean, noise, alphas[times]), times, conditioning, model.words(tokens, dropped))

@@ -17,7 +17,15 @@ from .denoiser import Recipe, Scenes, TryOnDenoiser, sample, train
 from .latents import load, trained_vae
 
 RECIPE = Recipe(
-    "tryon", steps=3000, batch=8, learning_rate=1e-3, drop_words=0.1, drop_garment=0.3, drop_pose=0.05, drop_all=0.05
+    "tryon",
+    steps=4000,
+    batch=8,
+    learning_rate=1e-3,
+    drop_words=0.1,
+    drop_garment=0.3,
+    drop_pose=0.05,
+    drop_all=0.05,
+    time_power=1.5,
 )
 
 

@@ -38,7 +38,7 @@ def with_files(workflow: Workflow, files: dict[str, Path], upload: Callable[[Pat
             if isinstance(value, str) and re.fullmatch(rf"(.*[/ ])?{role}\.\w+( \[\w+\])?", value)
         ]
         if not places:
-            raise ValueError(f"the workflow has no node that loads a file called {role}.*, so {file} has no place in it")
+            raise ValueError(f"the workflow has no node that loads a file called {role}.*, so {file} finds no place")
         uploaded = upload(file, f"{role}_{file.name}")  # the role keeps person/1.png and garment/1.png apart
         for inputs, name in places:
             inputs[name] = uploaded

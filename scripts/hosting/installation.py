@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -132,7 +133,8 @@ def _install(tests: bool) -> Host:
         ("tests", TEST_REQUIREMENTS, tests),
     ):
         if wanted:
-            _step(name, _lines(file), f"requirements: {file.relative_to(REPOSITORY)}", lambda file=file: pip("-r", str(file)))
+            title = f"requirements: {file.relative_to(REPOSITORY)}"
+            _step(name, _lines(file), title, lambda file=file: pip("-r", str(file)))
     return host
 
 
@@ -152,8 +154,9 @@ def _step(name: str, fingerprint: object, title: str, action: Callable[[], objec
 
 
 def _venv(folder: Path) -> None:
-    if sys.version_info < (3, 10):
-        raise InstallationError(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]} at {sys.executable}.")
+    version = platform.python_version_tuple()
+    if tuple(map(int, version[:2])) < (3, 10):
+        raise InstallationError(f"Python 3.10 or newer is needed; {sys.executable} is {'.'.join(version)}.")
     result = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
     if result.returncode:
         raise InstallationError(

@@ -45,16 +45,24 @@ class ComfyServer:
         arguments: further command-line arguments for ComfyUI's main.py; those of the environment variable
             COMFYUI_ARGS are appended.
         pack: folder to link into custom_nodes; None starts a ComfyUI without it.
+        environment: environment variables to set for the server.
 
     Attributes:
         url: such as `http://127.0.0.1:40123`.
         base: the base folder, with `input`, `output`, `models`, ... inside.
     """
 
-    def __init__(self, host: Host, arguments: tuple[str, ...] = (), pack: Path | None = REPOSITORY):
+    def __init__(
+        self,
+        host: Host,
+        arguments: tuple[str, ...] = (),
+        pack: Path | None = REPOSITORY,
+        environment: dict[str, str] | None = None,
+    ):
         self.host = host
         self.arguments = (*arguments, *shlex.split(os.environ.get("COMFYUI_ARGS", "")))
         self.pack = pack
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **(environment or {})}
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> ComfyServer:
@@ -118,14 +126,15 @@ class ComfyServer:
         with self._log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.host.comfyui, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}, **own_group,
+                env=self.environment, **own_group,
             )  # fmt: skip
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if not self.alive():
-                raise ServerError(f"ComfyUI stopped with exit code {self.process.returncode} while starting.\n{self._tail()}")
+                code = self.process.returncode
+                raise ServerError(f"ComfyUI stopped with exit code {code} while starting.\n{self._tail()}")
             try:
                 urllib.request.urlopen(f"{self.url}/system_stats", timeout=5).close()
                 return

@@ -30,12 +30,13 @@ DROP = """
     const canvas = document.querySelector("#graph-canvas");
     const box = canvas.getBoundingClientRect();
     const where = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
-    for (const kind of ["dragenter", "dragover", "drop"])
-        canvas.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true, ...where }));
+    const event = { dataTransfer: transfer, bubbles: true, cancelable: true, ...where };
+    for (const kind of ["dragenter", "dragover", "drop"]) canvas.dispatchEvent(new DragEvent(kind, event));
 }
 """
 NODE_TYPES = "() => window.app.graph.nodes.map(node => node.type)"
-MISSING_NODES = "() => window.app.graph.nodes.map(node => node.type).filter(type => !LiteGraph.registered_node_types[type])"
+MISSING_NODES = f"() => ({NODE_TYPES})().filter(type => !LiteGraph.registered_node_types[type])"
+FIT_VIEW = "() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')"
 PICTURE_SHOWN = "() => window.app.graph.nodes.some(node => node.type === 'SaveImage' && node.imgs?.[0]?.naturalWidth)"
 
 
@@ -97,6 +98,8 @@ def test_dropped_workflow_has_every_node_and_gives_a_picture(page, client, repos
 
     assert len(client.view(picture)) > 10_000
     page.wait_for_function(PICTURE_SHOWN, timeout=30_000)
+    page.evaluate(FIT_VIEW)
+    page.wait_for_timeout(1000)  # the view glides
     target = repository / "output" / "browser" / "tryon_embedded.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(target))

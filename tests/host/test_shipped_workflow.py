@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
 import numpy as np
 import psutil
@@ -92,4 +93,5 @@ def test_ten_runs_leave_memory_flat(client, comfy_server, quick):
     for seed in range(100, 110):
         client.run(with_value(quick, "seed", seed)).or_raise()
         resident.append(server.memory_info().rss)
+    logging.info("resident memory: %s", [f"{size / MIB:.0f} MiB" for size in resident])
     assert max(resident[2:]) <= 1.05 * resident[1], [f"{size / MIB:.0f} MiB" for size in resident]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from ladivton_core.presets import PUBLISHED_VAE_SCALE
 
 
@@ -20,9 +21,8 @@ def core(pipeline, scene, prepared):
     """`core(seeds, steps=..., ...)`: the core's result on the same people and garments."""
 
     def execute(**options):
-        return pipeline(
-            pixels(scene.person), pixels(scene.garment), mask=prepared.mask[:, None], pose_map=prepared.pose_map, **options
-        )
+        person = {"mask": prepared.mask[:, None], "pose_map": prepared.pose_map}
+        return pipeline(pixels(scene.person), pixels(scene.garment), **person, **options)
 
     return execute
 
@@ -33,9 +33,9 @@ def test_stages_before_the_sampler_agree(pipeline, scene, prepared):
     assert relative(prepared.positive[0][0], garment.prompt) < 1e-4
     assert relative(prepared.negative[0][0], pipeline.empty_prompt()) < 1e-4
     person = pipeline.encode_person(pixels(scene.person), prepared.mask[:, None], prepared.pose_map)
-    warped, coarse = pipeline.warp(pixels(scene.garment), person)
-    torch.testing.assert_close(pixels(prepared.warped), warped, rtol=0, atol=1e-5)
-    torch.testing.assert_close(pixels(prepared.coarse), coarse.clamp(-1, 1), rtol=0, atol=1e-5)
+    warped = pipeline.warp(pixels(scene.garment), person)
+    torch.testing.assert_close(pixels(prepared.warped), warped.warped, rtol=0, atol=1e-5)
+    torch.testing.assert_close(pixels(prepared.coarse), warped.coarse.clamp(-1, 1), rtol=0, atol=1e-5)
     torch.testing.assert_close(pixels(prepared.agnostic), person.agnostic, rtol=0, atol=1e-6)
 
 
@@ -96,8 +96,9 @@ def test_ksampler_works_in_place_of_the_try_on_sampler(run, models, condition):
 
     positive, negative, latent, _ = condition()
     (ours,) = run(
-        "TryOnSampler", model=models.model, positive=positive, negative=negative, latent=latent, seed=3, steps=10, guidance=1.5
-    )
+        "TryOnSampler", model=models.model, positive=positive, negative=negative, latent=latent, seed=3, steps=10,
+        guidance=1.5,
+    )  # fmt: skip
     noise = torch.cat([torch.randn(1, 4, *latent["samples"].shape[-2:], generator=_third(3 + i)) for i in range(2)])
     with torch.inference_mode():
         stock = comfy.sample.sample(

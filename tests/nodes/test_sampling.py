@@ -8,8 +8,8 @@ import torch
 
 def sample(run, models, conditioned, **options) -> torch.Tensor:
     positive, negative, latent, _ = conditioned
-    inputs = {"model": models.model, "positive": positive, "negative": negative, "latent": latent, "steps": 3, "guidance": 1.5}
-    return run("TryOnSampler", **inputs | options)[0]["samples"]
+    wires = {"model": models.model, "positive": positive, "negative": negative, "latent": latent}
+    return run("TryOnSampler", **wires | {"steps": 3, "guidance": 1.5} | options)[0]["samples"]
 
 
 def test_negative_keeps_mask_and_person_only(condition):

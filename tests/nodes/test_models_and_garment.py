@@ -1,0 +1,120 @@
+"""Loaders and garment nodes: files told by content, widths checked, pseudo-words usable as an embedding."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ladivton_core.embedded import EMBEDDED_DIR
+
+
+@pytest.fixture
+def model_folder(tmp_path, nodes):
+    """models/ladi_vton, empty."""
+    import folder_paths
+
+    paths, extensions = folder_paths.folder_names_and_paths["ladi_vton"]
+    folder_paths.folder_names_and_paths["ladi_vton"] = ([str(tmp_path)], extensions)
+    yield tmp_path
+    folder_paths.folder_names_and_paths["ladi_vton"] = (paths, extensions)
+
+
+def test_loaders_take_their_own_file_and_name_any_other(run, model_folder):
+    loaders = {
+        "LoadWarper": ("warper_name", "warping"),
+        "LoadInversionAdapter": ("adapter_name", "inversion_adapter"),
+        "LoadEMASC": ("emasc_name", "emasc"),
+        "LoadTryOnModel": ("unet_name", "unet"),
+    }
+    for part in ("warping", "inversion_adapter", "emasc", "unet"):
+        # Names say nothing: content decides.
+        shutil.copy(EMBEDDED_DIR / f"{part}.safetensors", model_folder / f"{part[0]}.safetensors")
+    for loader, (name, part) in loaders.items():
+        assert len(run(loader, **{name: f"{part[0]}.safetensors"})) == 1
+        wrong = "e.safetensors" if part != "emasc" else "w.safetensors"
+        with pytest.raises(ValueError, match=f"{wrong} is .* was expected here"):
+            run(loader, **{name: wrong})
+
+
+def test_missing_and_truncated_files_say_what_to_do(run, nodes, model_folder):
+    answer = nodes["LadiVTON_LoadEMASC"].validate_inputs(emasc_name="gone.pth")
+    assert "gone.pth" in answer and "models/ladi_vton" in answer
+    whole = (EMBEDDED_DIR / "emasc.safetensors").read_bytes()
+    (model_folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cut.safetensors.*download it again"):
+        run("LoadEMASC", emasc_name="cut.safetensors")
+
+
+def test_stable_diffusions_own_unet_is_named(run, module, model_folder):
+    native = module("nodes.native")
+    state = {
+        "conv_in.weight": torch.zeros(320, 9, 3, 3), "time_embedding.linear_1.weight": torch.zeros(1),
+        "down_blocks.0": torch.zeros(1),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="9 input channels.*inpainting.*31"):
+        native.preset_of_unet(state, "sd2_inpainting.safetensors")
+
+
+def test_own_prompts_take_one_dollar_for_all_words(run, models, scene, prepared):
+    inputs = {name: getattr(models, name) for name in ("clip", "clip_vision", "adapter")} | {"garment": scene.garment}
+    paper, _ = run("TextualInversionEncoder", **inputs)
+    same, _ = run("TextualInversionEncoder", **inputs, prompt="a photo of a model wearing an upper body garment $")
+    torch.testing.assert_close(paper[0][0], same[0][0])
+    assert paper[0][0].shape == (2, 77, 64) and torch.equal(paper[0][0], prepared.positive[0][0])
+    with pytest.raises(ValueError, match="has 3 '\\$'"):
+        run("TextualInversionEncoder", **inputs, prompt="$ $ and $")
+
+
+def test_text_encoder_and_tower_of_another_width_are_named(run, models, module, scene):
+    garment = module("nodes.garment")
+    with pytest.raises(ValueError, match="words are 64 wide, the inversion adapter writes 32"):
+        garment._check_width(models.clip, torch.zeros(1, 16, 32))
+    seen = {"last_hidden_state": torch.zeros(1, 2, 8)}
+    narrow = SimpleNamespace(image_size=224, encode_image=lambda *args, **options: seen)
+    with pytest.raises(ValueError, match="features 8 wide"):
+        garment._look_at(narrow, torch.zeros(1, 3, 8, 8), models.adapter)
+
+
+def test_saved_pseudo_words_work_in_any_prompt(run, models, prepared, tmp_path):
+    import folder_paths
+
+    before = folder_paths.folder_names_and_paths["embeddings"]
+    folder_paths.folder_names_and_paths["embeddings"] = ([str(tmp_path)], before[1])
+    try:
+        (words,) = run("SavePseudoWords", pseudo_words=prepared.pseudo_words[:1], name="shirt")
+    finally:
+        folder_paths.folder_names_and_paths["embeddings"] = before
+    assert words == "embedding:shirt"
+    tokenizer = models.clip.tokenizer.clip_h
+    tokenizer.embedding_directory, kept = str(tmp_path), tokenizer.embedding_directory
+    try:
+        with torch.inference_mode():
+            tokens = models.clip.tokenize(f"a photo of a model wearing an upper body garment {words}")
+            encoded = models.clip.encode_from_tokens(tokens)
+    finally:
+        tokenizer.embedding_directory = kept
+    torch.testing.assert_close(encoded, prepared.positive[0][0][:1], rtol=1e-4, atol=1e-5)
+
+
+def test_garment_on_white_at_the_models_size(run, scene):
+    mask = torch.zeros(128, 96)
+    mask[32:96, 24:72] = 1
+    (white,) = run("PrepareGarment", garment=scene.garment, mask=mask, width=48, height=64)
+    assert white.shape == (2, 64, 48, 3) and torch.all(white[:, :8] > 0.99)
+    (inverted,) = run("PrepareGarment", garment=scene.garment, mask=1 - mask, invert_mask=True, width=48, height=64)
+    assert torch.equal(white, inverted)
+    with pytest.raises(ValueError, match="divisible by 8"):
+        run("PrepareGarment", garment=scene.garment, width=50, height=64)
+    with pytest.raises(ValueError, match="'mask' is 64 x 64"):
+        run("PrepareGarment", garment=scene.garment, mask=torch.ones(1, 64, 64))
+
+
+def test_warped_garments_do_not_depend_on_their_batch(run, models, scene, prepared):
+    warped, _, grid = run(
+        "GarmentWarper", warper=models.warper, garment=scene.garment[1:], agnostic=prepared.agnostic[1:],
+        pose_map=prepared.pose_map[1:],
+    )  # fmt: skip
+    assert torch.equal(warped, prepared.warped[1:]) and grid.shape == warped.shape
