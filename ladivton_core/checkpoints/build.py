@@ -7,7 +7,7 @@ modules are made on the meta device and take over the file's tensors, so that no
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,14 +223,32 @@ def published_state_dict(part: str, module: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def save(part: str, module: nn.Module, path: Path | str, *, dtype: torch.dtype | None = torch.float16) -> None:
-    """Write a part as safetensors in `published_state_dict`'s layout, floating-point tensors as `dtype`."""
+def save(
+    part: str,
+    module: nn.Module,
+    path: Path | str,
+    *,
+    dtype: torch.dtype | None = torch.float16,
+    eight_bit: Container[str] = (),
+) -> None:
+    """Write a part as safetensors in `published_state_dict`'s layout, floating-point tensors as `dtype`.
+
+    Args:
+        eight_bit: names of tensors whose values all fit float8_e4m3fn and are stored so.
+
+    Raises:
+        ValueError: such a tensor would change.
+    """
     from safetensors.torch import save_file
 
-    tensors = {
-        key: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
-        for key, tensor in published_state_dict(part, module).items()
-    }
+    tensors = {}
+    for key, tensor in published_state_dict(part, module).items():
+        stored = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+        if key in eight_bit:
+            stored = tensor.to(torch.float8_e4m3fn)
+            if not torch.equal(stored.to(tensor.dtype), tensor):
+                raise ValueError(f"{key} of {part} has values that 8 bits cannot hold; leave it out of eight_bit.")
+        tensors[key] = stored.detach().cpu().contiguous().clone()
     save_file(tensors, path, metadata={"format": "pt", "part": part})
     Path(path).chmod(0o644)  # safetensors writes through a private temporary file
 

@@ -30,10 +30,11 @@ from .denoiser import TryOnDenoiser
 from .latents import averaged, trained_vae, trained_warper
 
 log = logging.getLogger(__name__)
+_EIGHT_BIT = ("text_model.embeddings.token_embedding.weight",)  # never trained, made exact in 8 bits by TryOnDenoiser
 
 
 def export(out: Path, folder: Path = EMBEDDED_DIR, preset: Preset = TINY) -> int:
-    """Write every trained part as float16 safetensors; returns the bytes written."""
+    """Write every trained part as safetensors (float16, the token table 8 bits); returns the bytes written."""
     model = averaged(out, "tryon", TryOnDenoiser(preset))
     parts = {
         "unet": model.unet,
@@ -45,7 +46,7 @@ def export(out: Path, folder: Path = EMBEDDED_DIR, preset: Preset = TINY) -> int
         "emasc": averaged(out, "emasc", build_emasc(preset)),
     }
     for name, module in parts.items():
-        save(name, module, folder / f"{name}.safetensors", dtype=torch.float16)
+        save(name, module, folder / f"{name}.safetensors", dtype=torch.float16, eight_bit=_EIGHT_BIT)
     total = sum((folder / f"{name}.safetensors").stat().st_size for name in parts)
     log.info("wrote %d parts, %.1f MiB, to %s", len(parts), total / 2**20, folder)
     return total

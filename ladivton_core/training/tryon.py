@@ -18,7 +18,7 @@ from .latents import load, trained_vae
 
 RECIPE = Recipe(
     "tryon",
-    steps=4000,
+    steps=2800,
     batch=8,
     learning_rate=1e-3,
     drop_words=0.1,

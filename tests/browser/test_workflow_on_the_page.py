@@ -60,7 +60,7 @@ def page(chromium, comfy_server):
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        page = browser.new_page(viewport={"width": 2240, "height": 1260})
         page.goto(comfy_server.url)
         page.wait_for_function(PAGE_READY, timeout=120_000)
         yield page
