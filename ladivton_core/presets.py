@@ -67,6 +67,8 @@ class Preset:
         adapter, tps, refinement, emasc: keyword arguments of `InversionAdapter`, `ConvNetTPS`,
             `RefinementUNet` and `EMASC`.
         steps, guidance_scale: sampling defaults.
+        preview_rgb: least-squares colours of the latents for live previews, in [-1, 1]: one row of RGB for each
+            of the 4 scaled latent channels, then the constant; None takes Stable Diffusion's.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Preset:
     vae_scale: float = PUBLISHED_VAE_SCALE
     steps: int = 50
     guidance_scale: float = 7.5
+    preview_rgb: tuple[tuple[float, float, float], ...] | None = None
 
 
 def _unet(widths, down, up, heads, layers, context) -> dict[str, Any]:
@@ -152,13 +155,20 @@ TINY = Preset(
     text=ClipTower(64, 128, 2, 4),
     vision=ClipTower(96, 192, 3, 3, projection_dim=64),
     num_words=16,
-    adapter=dict(input_dim=96, hidden_dim=192, output_dim=16 * 64, num_encoder_layers=1, dropout=0.0, num_heads=3, mlp_dim=192),
-    tps=dict(height=256, width=192, input_nc=21, n_layer=3, base_width=16, max_width=128, regression_widths=(128, 64, 64, 32)),
+    adapter=dict(
+        input_dim=96, hidden_dim=192, output_dim=16 * 64, num_encoder_layers=1, dropout=0.0, num_heads=3, mlp_dim=192
+    ),
+    tps=dict(
+        height=256, width=192, input_nc=21, n_layer=3, base_width=16, max_width=128, regression_widths=(128, 64, 64, 32)
+    ),
     refinement=dict(n_channels=24, n_classes=3, bilinear=True, base_width=16),
     emasc=_emasc((64, 64, 64, 128)),
-    schedule=NoiseSchedule(prediction_type="v_prediction", snr_shift=32.0, zero_terminal_snr=True, timestep_spacing="trailing"),
+    schedule=NoiseSchedule(
+        prediction_type="v_prediction", snr_shift=32.0, zero_terminal_snr=True, timestep_spacing="trailing"
+    ),
     steps=20,
     guidance_scale=1.5,
+    preview_rgb=((0.51, 0.51, 0.47), (0.07, 0.02, -0.16), (-0.07, 0.12, -0.02), (0.01, 0.01, 0.01), (0.42, 0.41, 0.42)),
 )  # fmt: skip
 
 PRESETS = {preset.name: preset for preset in (SD2, TINY)}

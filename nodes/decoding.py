@@ -75,6 +75,12 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
                 "picture of "
                 f"{size[0]} x {size[1]} (height x width). Both must come from the same Try-On Conditioning."
             )
+        if paste_back and tuple(person.shape[1:3]) != size:
+            raise ValueError(
+                f"'person' is {person.shape[1]} x {person.shape[2]} and the result {size[0]} x {size[1]} (height x "
+                "width). To paste back, connect the picture that went into 'Try-On Conditioning'; 'Stitch Person' puts "
+                "the result into the photo it was fitted from."
+            )
         batch = common_batch(
             samples=latents, skip_features=skip_features.mask,
             person=None if person is None else from_image(person, "person"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import comparison, decoding, files, fitting, garment, models, person, sampling
+from . import comparison, decoding, files, fitting, garment, inversion, models, person, sampling
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
-    *models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES, *sampling.NODES, *decoding.NODES,
-    *comparison.NODES,
+    *models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES, *inversion.NODES,
+    *sampling.NODES, *decoding.NODES, *comparison.NODES,
 ]  # fmt: skip
 """Every node, loaders first, then in the order of the paper's stages."""
 

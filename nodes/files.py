@@ -169,7 +169,13 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
             raise ValueError(f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint "
             "file.") from error
         documents = document if isinstance(document, list) else [document]
-        return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
+        try:
+            return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
+        except (AttributeError, IndexError, TypeError) as error:
+            raise ValueError(
+                f"{path.name} has joints that are not numbers x, y, confidence ({error}). Run the pose detector again, "
+                "or choose another keypoint file."
+            ) from error
 
 
 def _pose_document(document: object, name: str, frame: tuple[int, int] | None) -> dict:
@@ -258,8 +264,10 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                         "palette or grey PNG whose values are the label numbers."
                     )
                 values = np.array(picture).astype(np.int64)
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{path.name} is not a picture. Choose a palette or grey PNG.") from error
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(
+                f"{path.name} cannot be read as a picture ({error}). Save the parse map again as a palette or grey PNG."
+            ) from error
         if values.max(initial=0) >= len(labels.labels):
             raise ValueError(
                 f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. Choose "

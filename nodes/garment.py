@@ -1,24 +1,18 @@
-"""Nodes on the garment: on white, warped onto the person, written into the prompt as pseudo-words.
+"""Nodes on the garment: on white, and warped onto the person.
 
-Paper sections 3.2 and 3.3. `sampling.py` takes the warped garment and the conditioning.
+Paper section 3.2. `inversion.py` writes the garment into the prompt, `sampling.py` takes the warped garment.
 """
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
-from ..ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD, clip_pixels
-from ..ladivton_core.inversion.prompts import PLACEHOLDER, PLACEHOLDER_ID, prompt_for
 from ..ladivton_core.preprocessing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment import garment_on_white
-from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.warping.warper import sample_garment
 from .tensors import check_multiple_of_8, common_batch, from_image, to_image
-from .types import CATEGORY, InversionAdapter, PoseMap, PseudoWords, TorchPart, Warper, check_choices, io
+from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io
 
 
 class LadiVTON_PrepareGarment(io.ComfyNode):
@@ -116,7 +110,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         batch = common_batch(
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
         )
-        network = warper.load()
+        # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
+        network = warper.load(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2])
         items = batch["garment"].shape[0]
         progress = ProgressBar(items)
         warped, coarse, meshes = [], [], []
@@ -144,223 +139,4 @@ def _with_mesh(coarse: Tensor, grid: Tensor, cells: int = 16) -> Tensor:
     return coarse * (1 - lines) + red * lines
 
 
-class LadiVTON_TextualInversionEncoder(io.ComfyNode):
-    """The garment as words."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_TextualInversionEncoder",
-            display_name="Textual Inversion Encoder",
-            category=f"{CATEGORY}/garment",
-            description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, which carry "
-            "its "
-            "colour, fabric and pattern.",
-            inputs=[
-                io.Clip.Input("clip", tooltip="Stable Diffusion 2 text encoder (or the embedded one)."),
-                io.ClipVision.Input("clip_vision", tooltip="CLIP ViT-H/14 vision tower (or the embedded one)."),
-                InversionAdapter.Input("adapter", tooltip="From Load Inversion Adapter or Load Embedded Try-On "
-                "Models."),
-                io.Image.Input("garment", tooltip="Garment on white, not warped, from Prepare Garment."),
-                io.Combo.Input(
-                    "category", options=list(CATEGORIES), default="upper_body",
-                    tooltip="Completes the paper's prompt: 'a photo of a model wearing an upper body garment $ $ ...'.",
-                ),
-                io.String.Input(
-                    "prompt", optional=True, multiline=True, default="",
-                    placeholder="empty: the paper's prompt. Else e.g.: a photo of a model wearing $, studio light",
-                    tooltip="Your own prompt; one $ stands for all pseudo-words. Leave empty for the paper's prompt.",
-                ),
-            ],
-            outputs=[
-                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive conditioning, "
-                "for Try-On Conditioning."),
-                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The words as vectors, to "
-                "save as an embedding."),
-            ],
-        )  # fmt: skip
-
-    @classmethod
-    def validate_inputs(cls, category: str | None = None) -> bool | str:
-        return check_choices(cls, category=category)
-
-    @classmethod
-    def execute(
-        cls, clip, clip_vision, adapter: TorchPart, garment: Tensor, category: str = "upper_body", prompt: str = ""
-    ) -> io.NodeOutput:
-        import comfy.model_management as memory
-
-        count = adapter.settings["num_words"]
-        text = _prompt(prompt, category, count)
-        tokens = _tokens_with_room(clip, text, count)
-        seen = _look_at(clip_vision, from_image(garment, "garment"), adapter)
-        words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count)
-        words = words.to(memory.intermediate_device())
-        _check_width(clip, words)
-        conditionings = []
-        for item in words:  # one garment at a time: ComfyUI's text encoder joins prompts into one long one
-            memory.throw_exception_if_processing_interrupted()
-            conditionings.append(clip.encode_from_tokens_scheduled(_with_words(tokens, item), show_pbar=False))
-        return io.NodeOutput(_stacked(conditionings), words)
-
-
-def _look_at(clip_vision, garment: Tensor, adapter: TorchPart) -> Tensor:
-    """Vision tokens (B, T, C) of garments (B, 3, H, W) in [-1, 1].
-
-    Raises:
-        ValueError: the tower's width is not the adapter's.
-    """
-    pixels = clip_pixels(garment, clip_vision.image_size)
-    # Back to a picture of whole 8-bit levels: ComfyUI's own rounding then changes nothing (Q4).
-    mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
-    picture = (pixels * std + mean).clamp(0, 1).movedim(1, -1)
-    tokens = clip_vision.encode_image(picture, crop=False)["last_hidden_state"]
-    width = adapter.module.input_dim
-    if tokens.shape[-1] != width:
-        raise ValueError(
-            f"This CLIP_VISION gives features {tokens.shape[-1]} wide, the inversion adapter ({adapter.source}) reads "
-            f"{width}. Use CLIP ViT-H/14 (laion2B) with the published adapter, the embedded tower with the embedded "
-            "one."
-        )
-    return tokens
-
-
-def _prompt(prompt: str, category: str, count: int) -> str:
-    """The paper's prompt, or the user's with its single `$` standing for all words.
-
-    Raises:
-        ValueError: the user's prompt has no `$`, or a number of them that is neither 1 nor `count`.
-    """
-    if not prompt.strip():
-        return prompt_for(category, count)
-    # A $ that touches other characters would be swallowed into their token.
-    spaced = re.sub(re.escape(PLACEHOLDER), f" {PLACEHOLDER} ", prompt)
-    found = spaced.count(PLACEHOLDER)
-    if found == 1:
-        return spaced.replace(PLACEHOLDER, " ".join([PLACEHOLDER] * count))
-    if found != count:
-        raise ValueError(
-            f"The prompt has {found} '$'. Write one '$' where the garment belongs (or all {count}), e.g. 'a photo of a "
-            "model wearing $', or leave it empty."
-        )
-    return spaced
-
-
-def _tokens_with_room(clip, text: str, count: int) -> dict:
-    """Tokens of a prompt, all of whose `$` are still there.
-
-    Raises:
-        ValueError: not a single text encoder, or it does not know `$`.
-    """
-    tokens = clip.tokenize(text)
-    if len(tokens) != 1:
-        raise ValueError(
-            f"This CLIP has {len(tokens)} text encoders ({', '.join(tokens)}); LaDI-VTON needs Stable Diffusion 2's "
-            "single "
-            "one: Load CLIP with type 'stable_diffusion', or the embedded one."
-        )
-    ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if isinstance(token, int)]
-    found = ids.count(PLACEHOLDER_ID)
-    if found != count:
-        raise ValueError(
-            f"This text encoder kept {found} of {count} '$' of the prompt. Use Stable Diffusion 2's text encoder."
-        )
-    return tokens
-
-
-def _with_words(tokens: dict, words: Tensor) -> dict:
-    """Tokens with the `$` replaced, one after the other, by the rows of `words` (N, C)."""
-    rows = iter(words)
-
-    def replaced(token):
-        return next(rows) if isinstance(token, int) and token == PLACEHOLDER_ID else token
-
-    return {
-        name: [[(replaced(token), *rest) for token, *rest in chunk] for chunk in chunks]
-        for name, chunks in tokens.items()
-    }
-
-
-def _check_width(clip, words: Tensor) -> None:
-    """ComfyUI only logs vectors of a wrong width and drops them.
-
-    Raises:
-        ValueError: the words are not as wide as the text encoder's embeddings.
-    """
-    stage = clip.cond_stage_model
-    encoder = getattr(stage, getattr(stage, "clip", ""), None)
-    embeddings = getattr(getattr(encoder, "transformer", None), "get_input_embeddings", None)
-    if embeddings is None:
-        raise ValueError("This CLIP is not a CLIP text encoder. Use Stable Diffusion 2's, or the embedded one.")
-    width = embeddings().weight.shape[-1]
-    if width != words.shape[-1]:
-        raise ValueError(
-            f"This CLIP's words are {width} wide, the inversion adapter writes {words.shape[-1]}. Use Stable "
-            "Diffusion 2's "
-            "text encoder (1024) with the published adapter, the embedded one with the embedded adapter."
-        )
-
-
-def _stacked(conditionings: list) -> list:
-    """Conditionings of single garments as one conditioning of their batch."""
-    stacked = []
-    for entries in zip(*conditionings, strict=True):
-        options = dict(entries[0][1])
-        if isinstance(options.get("pooled_output"), Tensor):
-            options["pooled_output"] = torch.cat([entry[1]["pooled_output"] for entry in entries])
-        stacked.append([torch.cat([entry[0] for entry in entries]), options])
-    return stacked
-
-
-class LadiVTON_SavePseudoWords(io.ComfyNode):
-    """The words as a textual-inversion embedding."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_SavePseudoWords",
-            display_name="Save Pseudo-Words",
-            category=f"{CATEGORY}/garment",
-            description="Saves the garment's pseudo-words as a ComfyUI embedding: any prompt of any Stable Diffusion "
-            "2 graph "
-            "can then say 'embedding:name'.",
-            inputs=[
-                PseudoWords.Input("pseudo_words", tooltip="From Textual Inversion Encoder."),
-                io.String.Input(
-                    "name", default="my_garment",
-                    tooltip="File name in models/embeddings, without ending. A batch gets _0, _1, ... An existing "
-                    "file is "
-                    "replaced.",
-                ),
-            ],
-            outputs=[io.String.Output("prompt_words", display_name="prompt_words", tooltip="What to write in a "
-            "prompt.")],
-            is_output_node=True,
-        )  # fmt: skip
-
-    @classmethod
-    def validate_inputs(cls, name: str | None = None) -> bool | str:
-        if name is not None and not re.fullmatch(r"[\w\- .]*\w", name):
-            return f"{name!r} cannot be a file name: use letters, digits, blanks, dots, - and _."
-        return True
-
-    @classmethod
-    def execute(cls, pseudo_words: Tensor, name: str = "my_garment") -> io.NodeOutput:
-        import folder_paths
-        from safetensors.torch import save_file
-
-        folder = Path(folder_paths.get_folder_paths("embeddings")[0])
-        folder.mkdir(parents=True, exist_ok=True)
-        names = [name] if len(pseudo_words) == 1 else [f"{name}_{item}" for item in range(len(pseudo_words))]
-        for words, file in zip(pseudo_words, names, strict=True):
-            # clip_h is the key under which ComfyUI looks for Stable Diffusion 2's words.
-            save_file({"clip_h": words.float().cpu().contiguous()}, folder / f"{file}.safetensors")
-        return io.NodeOutput(" ".join(f"embedding:{file}" for file in names))
-
-
-NODES = [
-    LadiVTON_PrepareGarment,
-    LadiVTON_GarmentWarper,
-    LadiVTON_TextualInversionEncoder,
-    LadiVTON_SavePseudoWords,
-]
+NODES = [LadiVTON_PrepareGarment, LadiVTON_GarmentWarper]

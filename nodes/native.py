@@ -13,6 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import comfy.clip_vision
+import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management as memory
 import comfy.sd
@@ -164,6 +165,11 @@ def _unet_config(preset: Preset) -> comfy.supported_models.SD20:
         }
     )
     config.unet_config["num_head_channels"] = head_dims.pop()
+    if preset.preview_rgb is not None:  # live previews; TAESD knows Stable Diffusion's latents only
+        config.latent_format = comfy.latent_formats.SD15()
+        config.latent_format.latent_rgb_factors = [list(row) for row in preset.preview_rgb[:-1]]
+        config.latent_format.latent_rgb_factors_bias = list(preset.preview_rgb[-1])
+        config.latent_format.taesd_decoder_name = None
     return config
 
 

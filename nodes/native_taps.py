@@ -39,12 +39,13 @@ def load_vae(vae, *others, memory_required: float) -> nn.Module:
     return model
 
 
-def encode_moments(vae, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+def encode_moments(vae, image: Tensor, progress=None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Encode pictures one by one: posterior moments and the encoder's taps.
 
     Args:
         vae: ComfyUI VAE.
         image: (B, 3, H, W) in [-1, 1], sides divisible by 8.
+        progress: ComfyUI's `ProgressBar`, moved on by one a picture.
 
     Returns:
         Moments (B, 8, h, w) float32 on ComfyUI's intermediate device, and f1...f5, (B, C_i, h_i, w_i), on the VAE's
@@ -61,6 +62,8 @@ def encode_moments(vae, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
             pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
             moments.append(model.quant_conv(encoder(pixels)).float().to(memory.intermediate_device()))
         taps.append([seen[level].to(vae.patcher.offload_device) for level in range(LEVELS)])
+        if progress is not None:
+            progress.update(1)
     f1, f3, f4, f5 = (torch.cat(level) for level in zip(*taps, strict=True))
     return torch.cat(moments), (f1, f1, f3, f4, f5)
 

@@ -188,7 +188,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         keep_mask: Tensor | None = None, missing_joints: str = "published", neck: str = "published", grow: int = GROW,
         arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
-        picture = from_image(person, "person")
+        picture = from_image(person, "person").cpu()  # drawing masks is the CPU's work
         size = (picture.shape[-2], picture.shape[-1])
         joints = None if keypoints is None else joints_of(keypoints, size, person_index)
         masks = {

@@ -36,7 +36,15 @@ def item_seeds(seed: int, items: int, index: list[int] | None = None) -> list[in
         seed: of item 0.
         items: batch size.
         index: original positions, when a batch was cut up before (`batch_index` of a LATENT).
+
+    Raises:
+        ValueError: `index` does not name one position an item.
     """
+    if index is not None and len(index) != items:
+        raise ValueError(
+            f"'latent' was cut down to the items {list(index)} of its batch, 'positive' and 'negative' hold {items}. "
+            "Take the same items out of person, mask, pose_map and warped_garment before 'Try-On Conditioning'."
+        )
     positions = range(items) if index is None else index
     return [(seed + position) % (LARGEST_SEED + 1) for position in positions]
 
@@ -94,6 +102,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         warped_garment: Tensor, sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         import comfy.model_management as memory
+        from comfy.utils import ProgressBar
 
         picture = from_image(person, "person")
         size = (picture.shape[-2], picture.shape[-1])
@@ -111,8 +120,9 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         )  # fmt: skip
         items = inputs["person"].shape[0]
 
-        masked_moments, features = encode_moments(vae, masked_image(inputs["person"], inputs["mask"]))
-        garment_moments, _ = encode_moments(vae, inputs["warped_garment"])
+        progress = ProgressBar(2 * items)
+        masked_moments, features = encode_moments(vae, masked_image(inputs["person"], inputs["mask"]), progress)
+        garment_moments, _ = encode_moments(vae, inputs["warped_garment"], progress)
         if sample_posterior:
             noise = item_noise(item_seeds(posterior_seed, items), (4, *masked_moments.shape[-2:]))
             masked_latents = sampled(masked_moments, noise=noise.masked)
@@ -197,11 +207,10 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
         from . import paper_sampler
 
         _check_model(model)
-        samples = latent["samples"]
-        common_batch(
-            latent=samples, positive=_largest(positive), negative=_largest(negative),
+        samples = common_batch(
+            latent=latent["samples"], positive=_largest(positive), negative=_largest(negative),
             positive_channels=_channels(positive, "positive"), negative_channels=_channels(negative, "negative"),
-        )  # fmt: skip
+        )["latent"]  # fmt: skip
         seeds = item_seeds(seed, samples.shape[0], latent.get("batch_index"))
         noise = item_noise(seeds, (4, *samples.shape[-2:])).latents
         result = paper_sampler.sample(

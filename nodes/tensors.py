@@ -64,6 +64,8 @@ def to_mask(mask: Tensor) -> Tensor:
 def common_batch(**inputs: Tensor | None) -> dict[str, Tensor | None]:
     """Give every tensor the same batch size: a single one is repeated, any other difference is an error.
 
+    All move to the first one's device: with `--gpu-only` some nodes' outputs are on the GPU and some are not.
+
     Args:
         inputs: tensors by the name of the node's input; None passes through.
 
@@ -80,7 +82,8 @@ def common_batch(**inputs: Tensor | None) -> dict[str, Tensor | None]:
                 "a single item is used for every item of the others."
             )
     batch = several[0][1] if several else 1
-    return {name: None if tensor is None else repeat_to(tensor, batch) for name, tensor in inputs.items()}
+    device = next((tensor.device for tensor in inputs.values() if tensor is not None), None)
+    return {name: None if tensor is None else repeat_to(tensor.to(device), batch) for name, tensor in inputs.items()}
 
 
 def repeat_to(tensor: Tensor, batch: int) -> Tensor:

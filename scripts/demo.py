@@ -22,7 +22,7 @@ DEFAULTS = {"person": "person.png", "garment": "garment.png", "keypoints": "keyp
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--person", type=Path, help="photo of the person")
+    parser.add_argument("--person", type=Path, help="photo of the person, any size; the result has 384 x 512")
     parser.add_argument("--garment", type=Path, help="shop photo of the garment")
     parser.add_argument("--keypoints", type=Path, help="the person's joints: OpenPose or Dress Code JSON")
     parser.add_argument("--parse", type=Path, help="the person's parse map: label PNG")
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
 def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
     """Run the workflow on a server of its own; the pictures written, the result first."""
     from hosting.client import ComfyClient
-    from hosting.graph import with_files, with_value
+    from hosting.graph import with_files, with_person_fitted, with_value
     from hosting.progress import ProgressBar
 
     workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
@@ -55,6 +55,8 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
         client = ComfyClient(server.url)
         files = {role: getattr(chosen, role) for role in DEFAULTS}
         workflow = with_files(workflow, files, client.upload)
+        if chosen.person != EXAMPLES / DEFAULTS["person"]:
+            workflow = with_person_fitted(workflow)
         for name in ("category", "seed"):
             if getattr(chosen, name) is not None:
                 workflow = with_value(workflow, name, getattr(chosen, name))

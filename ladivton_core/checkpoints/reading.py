@@ -30,7 +30,7 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     states and plain numbers are dropped, a `module.` prefix of parallel training is removed.
 
     Args:
-        path: `.safetensors`, or a `.pth`, `.pt`, `.bin`, `.ckpt` archive of torch.
+        path: safetensors, or an archive of torch (`.pth`, `.pt`, `.bin`, `.ckpt`); told by content, not by name.
 
     Raises:
         FileNotFoundError: no such file.
@@ -41,12 +41,21 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no weight file {path}.")
-    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    tensors = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors.")
     if all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
     return tensors
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a JSON header follows the 8 bytes of its length; a file that is neither kind goes by its name."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":
+        return True
+    return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))  # zip and pickle
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -64,8 +73,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        # memory mapping keeps a 3.5 GB file from being held twice; old non-zip files cannot be mapped
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        # Memory mapping keeps a 3.5 GB file from being held twice. Old non-zip files cannot be mapped; and given the
+        # name of an archive that is called *.safetensors, torch would read it as such.
+        mapped = zipfile.is_zipfile(path) and path.suffix != ".safetensors"
+        with path.open("rb") as file:
+            content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not a plain weight archive: it is damaged, not a torch file at all, or holds Python "

@@ -36,7 +36,7 @@ def load_sample(case: Case, spec: Mapping[str, Any], size: tuple[int, int]) -> t
     name = spec.get("dataset") or spec["key"].split("/")[0]
     wanted = (spec["im_name"], spec["c_name"])
     for split, order in (("test", "unpaired"), ("test", "paired"), ("train", "paired")):
-        root = case.folder / "datasets" / name
+        root = case.datasets / name
         try:
             if name == "vitonhd":
                 dataset: VitonHD | DressCode = VitonHD(root, split, order, size)
@@ -47,7 +47,7 @@ def load_sample(case: Case, spec: Mapping[str, Any], size: tuple[int, int]) -> t
         pairs = [pair[-2:] for pair in dataset.pairs]
         if wanted in pairs:
             return dataset[pairs.index(wanted)], dataset
-    raise ValueError(f"no pair list under {case.folder / 'datasets' / name} pairs {wanted[0]} with {wanted[1]}")
+    raise ValueError(f"no pair list under {case.datasets / name} pairs {wanted[0]} with {wanted[1]}")
 
 
 @family("dataset")

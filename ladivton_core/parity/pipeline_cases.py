@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..denoising.conditioning import binary_mask
+from ..datasets.sample import TryOnSample
+from ..decoding.taps import downscale_factor
+from ..denoising.conditioning import binary_mask, latent_size
 from ..denoising.noise import TryOnNoise, shared_noise
 from ..inversion.pixels import clip_pixels
 from ..inversion.prompts import tokenize
@@ -19,6 +21,7 @@ from ..pipeline import GarmentEncoding, TryOnPipeline
 from ..presets import SD2, Preset
 from ..warping.warper import GarmentWarper
 from .case import Case, Check, family
+from .dataset_cases import load_sample
 from .inversion_cases import prompt_of_row
 from .models import (
     adapter_arguments,
@@ -184,30 +187,20 @@ def _gains(case: Case) -> tuple[float, float]:
     return numbers[0], numbers[-1]
 
 
-def _sample(case: Case):
+def _sample(case: Case) -> TryOnSample:
     """The case's data-set sample, found by the names of person and garment."""
-    from ..datasets import DressCode, VitonHD
-
     config = case.config
-    root = case.datasets / config["dataset"]
     category, person_name = config["sample"].split("/")
     size = (config.get("height", SD2.size[0]), config.get("width", SD2.size[1]))
-    order, split = config.get("order", "paired"), config.get("split", config.get("phase", "test"))
-    if config["dataset"] == "vitonhd":
-        data = VitonHD(root, split, order, size)
-    else:
-        data = DressCode(root, split, order, (category,), size)
-    for index in range(len(data)):
-        sample = data[index]
-        if (sample.person_name, sample.garment_name) == (person_name, config["cloth"]):
-            return sample
-    raise ValueError(f"{root} has no pair {person_name} {config['cloth']} in the order {order!r}.")
+    spec = dict(dataset=config["dataset"], category=category, im_name=person_name, c_name=config["cloth"])
+    return load_sample(case, spec, size)[0]
 
 
 def _draws(case: Case, pipeline: TryOnPipeline, shape: torch.Size, with_garment: bool) -> TryOnNoise:
     """The noises the run drew, drawn once more from a fresh generator of the same seed."""
     generator = torch.Generator().manual_seed(case.config["generator_seed"])
-    latent = (shape[0], pipeline.vae.config.latent_channels, shape[-2] // 8, shape[-1] // 8)
+    size = latent_size(tuple(shape[-2:]), downscale_factor(pipeline.vae))
+    latent = (shape[0], pipeline.vae.config.latent_channels, *size)
     return shared_noise(generator, latent, with_garment=with_garment)
 
 

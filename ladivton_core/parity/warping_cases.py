@@ -117,9 +117,7 @@ def refinement(case: Case) -> Iterator[Check]:
     unet = RefinementUNet(**{key: case.config[key] for key in keys if key in case.config})
     load_rule_weights(unet, case.seed, case.gain)
     output = unet(torch.cat([case.inputs[name] for name in ("im_mask", "pose_map", "warped")], dim=1))
-    yield case.check("output", output)
-    if "output_clamped" in case.tensors:
-        yield case.check("output_clamped", output.clamp(-1, 1))
+    yield from case.checks({"output": output, "output_clamped": output.clamp(-1, 1)})
 
 
 @family("heatmap")

@@ -227,8 +227,13 @@ def gates(model: TryOnDenoiser, scenes: Scenes, held_out: int, preset: Preset) -
     bare[:, GARMENT_START:] = 0
     keep, none = torch.zeros(held_out, dtype=torch.bool), torch.ones(held_out, dtype=torch.bool)
     shuffled = tokens.roll(1, 0)
-    cases = {"all": (conditioning, tokens, keep), "no words": (conditioning, tokens, none), "no garment": (bare, tokens, keep),
-             "neither": (bare, tokens, none), "no garment, wrong words": (bare, shuffled, keep)}  # fmt: skip
+    cases = {
+        "all": (conditioning, tokens, keep),
+        "no words": (conditioning, tokens, none),
+        "no garment": (bare, tokens, keep),
+        "neither": (bare, tokens, none),
+        "no garment, wrong words": (bare, shuffled, keep),
+    }
     errors = {}
     for name, (channels, words, dropped) in cases.items():
         noisy = noised(clean, noise, alphas[times])
@@ -254,7 +259,9 @@ def sample(
         [torch.randn(1, *clean.shape[1:], generator=torch.Generator().manual_seed(int(i))) for i in index]
     )
     keep = torch.zeros(len(clean), dtype=torch.bool)
-    return denoise(
-        model.unet, ddim_scheduler(preset.schedule), noise, conditioning, model.words(tokens, keep), model.words(tokens, ~keep),
-        steps=steps, guidance_scale=guidance_scale,
-    ) / preset.vae_scale  # fmt: skip
+    words, empty = model.words(tokens, keep), model.words(tokens, ~keep)
+    scheduler = ddim_scheduler(preset.schedule)
+    latents = denoise(
+        model.unet, scheduler, noise, conditioning, words, empty, steps=steps, guidance_scale=guidance_scale
+    )
+    return latents / preset.vae_scale

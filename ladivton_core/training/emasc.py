@@ -39,7 +39,7 @@ def masked_crops(cache: WorldCache, rng: np.random.Generator, count: int, size: 
     return torch.cat(images), torch.cat(masks)
 
 
-def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 350, batch: int = 4, seed: int = 0) -> None:
+def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 300, batch: int = 4, seed: int = 0) -> None:
     """Train EMASC into `out/emasc.pt`."""
     torch.manual_seed(seed)
     cache, rng = WorldCache(world), np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def report(vae: nn.Module, net: nn.Module, cache: WorldCache, count: int = 4) ->
         skips = mask_features(net(encode_with_taps(vae, image * (1 - mask))[1]), mask)
         both = [decode_with_skips(vae, latents, s) - image for s in (None, skips)]
         errors.append([float((e.square() * (1 - mask)).sum() / (3 * (1 - mask).sum())) for e in both])
-    plain, with_emasc = (10 * np.log10(4 / np.mean(column)) for column in zip(*errors))
+    plain, with_emasc = (10 * np.log10(4 / np.mean(column)) for column in zip(*errors, strict=True))
     log.info("PSNR outside the mask: %.2f dB without, %.2f dB with EMASC", plain, with_emasc)
     return plain, with_emasc
 
@@ -104,7 +104,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     train(options.world, options.out, steps=options.steps)

@@ -8,11 +8,12 @@
     latents small RUNS/world RUNS            pre-extraction
     inversion RUNS                           paper: inversion adapter
     emasc RUNS/world RUNS                    paper: EMASC
-    latents full RUNS/world RUNS             pre-extraction
+    latents full RUNS/world RUNS --count 1300   pre-extraction
     tryon RUNS                               paper: try-on UNet with the adapter
     embedded RUNS                            write ladivton_core/embedded
 
-Each line is `python -m ladivton_core.training.<line>` and resumes where it stopped.
+Each line is `python -m ladivton_core.training.<line>` and resumes where it stopped; the defaults are what the shipped
+weights were made with. `CARD.md` beside the weights has figures and times.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ..embedded import EMBEDDED_DIR
 from ..presets import TINY, Preset
 from .denoiser import TryOnDenoiser
 from .latents import averaged, trained_vae, trained_warper
+from .tryon import FINISH
 
 log = logging.getLogger(__name__)
 _EIGHT_BIT = ("text_model.embeddings.token_embedding.weight",)  # never trained, made exact in 8 bits by TryOnDenoiser
@@ -35,7 +37,7 @@ _EIGHT_BIT = ("text_model.embeddings.token_embedding.weight",)  # never trained,
 
 def export(out: Path, folder: Path = EMBEDDED_DIR, preset: Preset = TINY) -> int:
     """Write every trained part as safetensors (float16, the token table 8 bits); returns the bytes written."""
-    model = averaged(out, "tryon", TryOnDenoiser(preset))
+    model = averaged(out, FINISH.name, TryOnDenoiser(preset))
     parts = {
         "unet": model.unet,
         "text_encoder": model.text,

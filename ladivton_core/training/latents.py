@@ -81,9 +81,8 @@ def full(cache: WorldCache, rows, vae: nn.Module, warper: nn.Module) -> dict[str
     """`FULL_FIELDS` of some scenes."""
     agnostic = cache.agnostic(rows)
     pose = pose_map(cache.raw("keypoints", rows), tuple(agnostic.shape[-2:]))
-    warped = torch.cat(
-        [warper(g[None], a[None], p[None]).warped for g, a, p in zip(cache.pictures("garment", rows), agnostic, pose)]
-    )
+    triples = zip(cache.pictures("garment", rows), agnostic, pose, strict=True)
+    warped = torch.cat([warper(g[None], a[None], p[None]).warped for g, a, p in triples])
     return {
         "mask": latent_mask(cache.raw("mask", rows).float()).to(torch.uint8),
         "pose": latent_pose(pose).half(),

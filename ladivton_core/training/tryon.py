@@ -7,6 +7,7 @@ dropped often, so that the words keep their voice. `show` draws a contact sheet 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -28,9 +29,16 @@ RECIPE = Recipe(
     time_power=1.5,
 )
 
+FINISH = dataclasses.replace(RECIPE, name="tryon_finish", steps=650, learning_rate=5e-4, time_power=3.0)
+"""A second pass at low noise, against the grain that the first one leaves."""
 
-def run(out: Path, preset: Preset = TINY, recipe: Recipe = RECIPE) -> None:
-    """Train into `out/tryon.pt` from `out/latents_full`, the tokens of `out/latents_small` and `out/inversion.pt`."""
+
+def run(out: Path, preset: Preset = TINY, recipe: Recipe = RECIPE, start: str = "inversion") -> None:
+    """Train into `out/<recipe.name>.pt`, from `out/latents_full` and the tokens of `out/latents_small`.
+
+    Args:
+        start: the stage whose weights are taken over.
+    """
     rows = load(out, "full")
     tokens = load(out, "small")["tokens"][: len(rows["truth"])]
     scenes, vae = Scenes(rows, tokens, preset.vae_scale), trained_vae(out, preset)
@@ -50,15 +58,13 @@ def run(out: Path, preset: Preset = TINY, recipe: Recipe = RECIPE) -> None:
             pictures = torch.cat([vae.decode(latent[None]).sample for latent in torch.cat(columns)])
         save_image((pictures.clamp(-1, 1) + 1) / 2, out / f"{name}.png", nrow=len(index))
 
-    train(recipe, scenes, out, preset, start=out / "inversion.pt", show=show)
+    train(recipe, scenes, out, preset, start=out / f"{start}.pt", show=show)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=RECIPE.steps)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    import dataclasses
-
-    run(options.out, recipe=dataclasses.replace(RECIPE, steps=options.steps))
+    run(options.out)
+    run(options.out, recipe=FINISH, start=RECIPE.name)

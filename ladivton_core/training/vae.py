@@ -183,8 +183,8 @@ def train(
     world: Path,
     out: Path,
     preset: Preset = TINY,
-    steps: int = 2500,
-    batch: int = 4,
+    steps: int = 1400,
+    batch: int = 6,
     seed: int = 0,
     minutes: float | None = None,
 ) -> None:
@@ -267,8 +267,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--batch", type=int, default=6)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     train(options.world, options.out, steps=options.steps, batch=options.batch)

@@ -68,7 +68,7 @@ def attribute_loss(logits: Tensor, numbers: Tensor, classes: Tensor, targets: Te
 
 
 def train(
-    world: Path, out: Path, preset: Preset = TINY, steps: int = 700, batch: int = 24, seed: int = 0, world_seed: int = 1
+    world: Path, out: Path, preset: Preset = TINY, steps: int = 600, batch: int = 24, seed: int = 0, world_seed: int = 1
 ) -> None:
     """Train the tower into `out/vision.pt`; logs held-out accuracy of the pattern and error of the colour."""
     torch.manual_seed(seed)
@@ -120,7 +120,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("world", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=600)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     train(options.world, options.out, steps=options.steps)

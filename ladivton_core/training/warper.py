@@ -59,7 +59,7 @@ def cloth_mask(picture: Tensor) -> Tensor:
 
 
 def train_spline(
-    world: Path, out: Path, preset: Preset = TINY, steps: int = 1500, batch: int = 16, seed: int = 0
+    world: Path, out: Path, preset: Preset = TINY, steps: int = 1400, batch: int = 16, seed: int = 0
 ) -> None:
     """Train `ConvNetTPS` into `out/tps.pt`: L1 of the warped garment and of its outline, 0.01 bending penalty."""
     torch.manual_seed(seed)
@@ -138,7 +138,7 @@ def train_refinement(
     world: Path,
     out: Path,
     preset: Preset = TINY,
-    steps: int = 900,
+    steps: int = 700,
     batch: int = 4,
     seed: int = 0,
     crop: tuple[int, int] = (320, 256),

@@ -45,6 +45,28 @@ def with_files(workflow: Workflow, files: dict[str, Path], upload: Callable[[Pat
     return result
 
 
+def with_person_fitted(workflow: Workflow) -> Workflow:
+    """The workflow with 'Fit Person' behind the person's loaders: any photo comes down to the models' 384 x 512.
+
+    Raises:
+        ValueError: the workflow does not have exactly one 'Agnostic Person' that is fed by wires.
+    """
+    result = copy.deepcopy(workflow)
+    loaded = result[the(result, "LadiVTON_AgnosticPerson")]["inputs"]
+    sources = [loaded.get(name) for name in ("person", "keypoints", "parse_map")]
+    if not all(isinstance(source, list) for source in sources):
+        raise ValueError("person, keypoints and parse_map of 'Agnostic Person' must be wires to fit a photo")
+    fitted = {tuple(source): ["fit", output] for output, source in enumerate(sources)}
+    for node in result.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list):
+                node["inputs"][name] = fitted.get(tuple(value), value)
+    options = {"width": 384, "height": 512, "fit": "pad", "border": "edge", "person_index": 0}
+    wires = dict(zip(("photo", "keypoints", "parse_map"), sources, strict=True))
+    result["fit"] = {"class_type": "LadiVTON_FitPerson", "inputs": wires | options}
+    return result
+
+
 def with_value(workflow: Workflow, name: str, value: Any) -> Workflow:
     """The workflow with every input called `name` set to `value`, except where a wire feeds it.
 

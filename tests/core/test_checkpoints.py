@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ladivton_core.checkpoints import build, clip_layout, vae_layout
 from ladivton_core.checkpoints.layouts import KINDS, identify, load_strict
@@ -190,7 +191,8 @@ def test_the_embedded_part_loads_in_float32(part):
     assert {p.dtype for p in module.parameters()} == {torch.float32}
     assert not any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
     stored = read_state_dict(embedded_path(part))
-    assert {tensor.dtype for tensor in stored.values() if tensor.is_floating_point()} == {torch.float16}
+    # float8: the token table
+    assert {t.dtype for t in stored.values() if t.is_floating_point()} <= {torch.float16, torch.float8_e4m3fn}
     assert build.preset_for(part, build.module_names(part, stored)) == TINY
 
 
@@ -280,6 +282,15 @@ def test_a_truncated_safetensors_file_says_so(tmp_path):
     path.write_bytes(embedded_path("emasc").read_bytes()[:5000])
     with pytest.raises(CheckpointError, match=r"cut.safetensors \(5000 bytes\).*cut short"):
         read_state_dict(path)
+
+
+def test_the_kind_of_a_file_is_told_by_its_content(tmp_path):
+    tensors = {"a": torch.arange(3.0)}
+    torch.save(tensors, tmp_path / "archive.safetensors")
+    torch.save(tensors, tmp_path / "old.safetensors", _use_new_zipfile_serialization=False)
+    save_file(tensors, tmp_path / "safe.pth")
+    for name in ("archive.safetensors", "old.safetensors", "safe.pth"):
+        assert torch.equal(read_state_dict(tmp_path / name)["a"], tensors["a"])
 
 
 def test_a_truncated_archive_says_so(tmp_path):

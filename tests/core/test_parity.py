@@ -83,6 +83,7 @@ def test_the_command_says_ok_and_ends_in_zero(tmp_path, capsys):
         ({"family": "moonlight", "seed": 1}, "unknown family 'moonlight'"),
         ({"family": "token_ids", "dresses": [1, 2, 3]}, "FAIL"),
         ({"family": "ddim"}, "FAIL"),
+        ([1, 2], "holds a list"),
     ],
 )
 def test_the_command_fails_loudly(tmp_path, capsys, content, said):

@@ -64,7 +64,10 @@ def test_the_target_leads_back_to_the_clean_latents(kind):
     a = alphas_cumprod(TINY.schedule)[torch.tensor([10, 400, 900])]
     noisy, target = denoiser.noised(clean, noise, a), denoiser.target(clean, noise, a, kind)
     a = a.view(-1, 1, 1, 1)
-    found = (noisy - (1 - a).sqrt() * target) / a.sqrt() if kind == "epsilon" else a.sqrt() * noisy - (1 - a).sqrt() * target
+    if kind == "epsilon":
+        found = (noisy - (1 - a).sqrt() * target) / a.sqrt()
+    else:
+        found = a.sqrt() * noisy - (1 - a).sqrt() * target
     assert torch.allclose(found, clean, atol=1e-3)
 
 

@@ -78,6 +78,11 @@ def test_paste_back_without_a_photo_says_what_to_connect(decoded):
         decoded.run(paste_back=True)
 
 
+def test_photo_of_another_size_is_named_before_decoding(decoded, scene):
+    with pytest.raises(ValueError, match="'person' is 120 x 96 and the result 128 x 96.*Stitch Person"):
+        decoded.run(person=scene.person[:, :120], paste_back=True)
+
+
 def test_latents_of_another_picture_are_named(decoded):
     with pytest.raises(ValueError, match="'samples' is 8 x 8 latent pixels.*same Try-On Conditioning"):
         decoded.run(samples={"samples": torch.zeros(2, 4, 8, 8)})

@@ -69,13 +69,13 @@ def test_own_prompts_take_one_dollar_for_all_words(run, models, scene, prepared)
 
 
 def test_text_encoder_and_tower_of_another_width_are_named(run, models, module, scene):
-    garment = module("nodes.garment")
+    inversion = module("nodes.inversion")
     with pytest.raises(ValueError, match="words are 64 wide, the inversion adapter writes 32"):
-        garment._check_width(models.clip, torch.zeros(1, 16, 32))
+        inversion._check_width(models.clip, torch.zeros(1, 16, 32))
     seen = {"last_hidden_state": torch.zeros(1, 2, 8)}
     narrow = SimpleNamespace(image_size=224, encode_image=lambda *args, **options: seen)
     with pytest.raises(ValueError, match="features 8 wide"):
-        garment._look_at(narrow, torch.zeros(1, 3, 8, 8), models.adapter)
+        inversion._look_at(narrow, torch.zeros(1, 3, 8, 8), models.adapter)
 
 
 def test_saved_pseudo_words_work_in_any_prompt(run, models, prepared, tmp_path):
@@ -97,6 +97,18 @@ def test_saved_pseudo_words_work_in_any_prompt(run, models, prepared, tmp_path):
     finally:
         tokenizer.embedding_directory = kept
     torch.testing.assert_close(encoded, prepared.positive[0][0][:1], rtol=1e-4, atol=1e-5)
+
+
+def test_pseudo_words_stay_in_the_embeddings_folder(run, nodes, prepared):
+    assert "cannot be a file name" in nodes["LadiVTON_SavePseudoWords"].validate_inputs(name="../shirt")
+    with pytest.raises(ValueError, match="cannot be a file name"):  # a wired name reaches only `execute`
+        run("SavePseudoWords", pseudo_words=prepared.pseudo_words[:1], name="../shirt")
+
+
+def test_inputs_on_different_devices_meet_on_the_firsts(module):
+    first, second = torch.zeros(2, 3, device="meta"), torch.zeros(1, 3)
+    batch = module("nodes.tensors").common_batch(first=first, second=second)
+    assert batch["second"].device.type == "meta" and batch["second"].shape == (2, 3)
 
 
 def test_garment_on_white_at_the_models_size(run, scene):

@@ -68,7 +68,7 @@ def test_text_encoder_equals_golden_data_with_and_without_pseudo_words(native, m
     core_like = _hf_text_shapes(config)
     weights = rule_state_dict(golden.seed, core_like, golden.gain)
     clip = native.clip(dataclasses.replace(TINY, text=config), weights, torch.float32)
-    insert = module("nodes.garment")._with_words
+    insert = module("nodes.inversion")._with_words
     for row, ids in enumerate(golden.tensors["input_ids"].tolist()):
         tokens = {"h": [[(token, 1.0) for token in ids]]}
         encoded = {"plain_last_hidden_state": clip.encode_from_tokens(tokens)}

@@ -97,7 +97,13 @@ def test_keypoint_files_of_both_data_sets_are_read(run, nodes, input_folder):
 
 @pytest.mark.parametrize(
     "text, message",
-    [("{", "is not JSON"), ('{"joints": []}', "neither an OpenPose file"), ('{"people": []}', "shows nobody")],
+    [
+        ("{", "is not JSON"),
+        ('{"joints": []}', "neither an OpenPose file"),
+        ('{"people": []}', "shows nobody"),
+        ('{"people": [{"pose_keypoints_2d": [null, 1, 1]}]}', "joints that are not numbers"),
+        ('{"keypoints": [[1], [2]]}', "joints that are not numbers"),
+    ],
 )
 def test_unusable_keypoint_files_are_named(run, input_folder, text, message):
     (input_folder / "bad.json").write_text(text, encoding="utf-8")
@@ -120,11 +126,18 @@ def test_parse_map_keeps_its_numbers(run, input_folder):
     Image.new("RGB", (4, 4)).save(input_folder / "colour.png")
     with pytest.raises(ValueError, match="colour.png is a colour picture.*label"):
         run("LoadParseMap", file="colour.png")
+    whole = (input_folder / "palette.png").read_bytes()
+    (input_folder / "cut.png").write_bytes(whole[:-30])
+    with pytest.raises(ValueError, match="cut.png cannot be read as a picture.*Save"):
+        run("LoadParseMap", file="cut.png")
 
 
 def test_files_outside_the_input_folder_are_refused(nodes, input_folder):
-    answer = nodes["LadiVTON_LoadParseMap"].validate_inputs(file="../secret.png")
-    assert "There is no file" in answer
+    (input_folder.parent / "secret.png").write_bytes(b"secret")
+    for file in ("../secret.png", f"{input_folder.parent}/secret.png", "../secret.png [input]", "[example] ../README.md"):
+        assert "There is no file" in nodes["LadiVTON_LoadParseMap"].validate_inputs(file=file)
+        with pytest.raises(ValueError, match="There is no file"):  # a wired name reaches only `execute`
+            nodes["LadiVTON_LoadPicture"].execute(image=file)
     assert "Upload" in nodes["LadiVTON_LoadKeypoints"].validate_inputs(file="missing.json")
 
 

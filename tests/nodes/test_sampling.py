@@ -35,6 +35,15 @@ def test_items_taken_out_of_a_batch_keep_their_noise(run, models, condition):
     assert torch.equal(alone, cut)
 
 
+def test_one_latent_serves_every_person(run, models, condition):
+    positive, negative, latent, skips = condition()
+    whole = sample(run, models, (positive, negative, latent, skips), steps=1)
+    single = {"samples": latent["samples"][:1]}
+    assert torch.equal(sample(run, models, (positive, negative, single, skips), steps=1), whole)
+    with pytest.raises(ValueError, match=r"cut down to the items \[1\].*hold 2.*before 'Try-On Conditioning'"):
+        sample(run, models, (positive, negative, single | {"batch_index": [1]}, skips), steps=1)
+
+
 def test_seeds_wrap_instead_of_overflowing(run, models, condition):
     assert sample(run, models, condition(), seed=2**64 - 1, steps=1).isfinite().all()
 
