@@ -34,9 +34,9 @@ def test_stages_before_the_sampler_agree(pipeline, scene, prepared):
     assert relative(prepared.negative[0][0], pipeline.empty_prompt()) < 1e-4
     person = pipeline.encode_person(pixels(scene.person), prepared.mask[:, None], prepared.pose_map)
     warped = pipeline.warp(pixels(scene.garment), person)
-    # One by one here, as a batch there: convolutions round differently by the number of threads (seen: 1.1e-5).
+    # One by one here, as a batch there: convolutions round differently by the number of threads (seen: 4e-5).
     torch.testing.assert_close(pixels(prepared.warped), warped.warped, rtol=0, atol=1e-4)
-    torch.testing.assert_close(pixels(prepared.coarse), warped.coarse.clamp(-1, 1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(pixels(prepared.coarse), warped.coarse.clamp(-1, 1), rtol=0, atol=1e-4)
     torch.testing.assert_close(pixels(prepared.agnostic), person.agnostic, rtol=0, atol=1e-6)
 
 
