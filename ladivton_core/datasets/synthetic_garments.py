@@ -8,7 +8,6 @@ the spine, sleeve coordinates follow the arm. Read `synthetic.py` next.
 from __future__ import annotations
 
 import colorsys
-import math
 
 import numpy as np
 import torch
@@ -188,12 +187,3 @@ def draw_garment(body: Body, garment: dict[str, Tensor], noise: Tensor, worn: bo
         shade = cloth_shade(body, piece, noise, worn, False) * hem_line(piece["distance"])
         colour = pattern_colour(garment, piece["a"], piece["b"], False) * shade[:, None]
         yield f"sleeve_{side}", colour.clamp(0, 1), coverage(piece["distance"])
-
-
-def colour_name(rgb: np.ndarray) -> str:
-    """Rough name of a colour, for captions and reports."""
-    hue, saturation, value = colorsys.rgb_to_hsv(*(float(c) for c in rgb))
-    if saturation < 0.18:
-        return "black" if value < 0.3 else "white" if value > 0.8 else "grey"
-    names = ("red", "orange", "yellow", "green", "green", "cyan", "blue", "blue", "purple", "pink")
-    return names[int(math.floor(hue * 10)) % 10]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,6 @@ class RunningAverage(nn.Module):
 
     def __init__(self, module: nn.Module, decay: float = 0.998):
         super().__init__()
-        import copy
-
         self.module = copy.deepcopy(module).requires_grad_(False)
         self.decay, self.updates = decay, 0
 

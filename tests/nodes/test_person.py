@@ -134,7 +134,8 @@ def test_parse_map_keeps_its_numbers(run, input_folder):
 
 def test_files_outside_the_input_folder_are_refused(nodes, input_folder):
     (input_folder.parent / "secret.png").write_bytes(b"secret")
-    for file in ("../secret.png", f"{input_folder.parent}/secret.png", "../secret.png [input]", "[example] ../README.md"):
+    outside = ("../secret.png", f"{input_folder.parent}/secret.png", "../secret.png [input]", "[example] ../README.md")
+    for file in outside:
         assert "There is no file" in nodes["LadiVTON_LoadParseMap"].validate_inputs(file=file)
         with pytest.raises(ValueError, match="There is no file"):  # a wired name reaches only `execute`
             nodes["LadiVTON_LoadPicture"].execute(image=file)
