@@ -24,7 +24,7 @@ from ..denoising.sampling import denoise
 from ..denoising.schedule import alphas_cumprod, ddim_scheduler
 from ..inversion.prompts import prompt_for, tokenize
 from ..presets import Preset
-from .steps import RunningAverage, checkpoint, cosine_schedule, float_norms, resume
+from .steps import RunningAverage, checkpoint, cosine_schedule, descend, float_norms, resume
 
 log = logging.getLogger(__name__)
 
@@ -192,11 +192,7 @@ def train(
             )
             * weight
         ).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, optimizer, schedule)
         average.update(model)
         losses.append(loss.item())
         if step % 25 == 0 or step == recipe.steps - 1:

@@ -21,7 +21,8 @@ from ..decoding.emasc import mask_features
 from ..decoding.taps import decode_with_skips, encode_with_taps
 from ..presets import TINY, Preset
 from .latents import trained_vae
-from .steps import RunningAverage, checkpoint, cosine_schedule, float_norms, resume
+from .perceptual import gradient_l1
+from .steps import RunningAverage, checkpoint, cosine_schedule, descend, float_norms, resume
 from .world_cache import WorldCache
 
 log = logging.getLogger(__name__)
@@ -61,16 +62,8 @@ def train(world: Path, out: Path, preset: Preset = TINY, steps: int = 300, batch
                 taps = encode_with_taps(vae, image * (1 - mask))[1]
             result = decode_with_skips(vae, latents, mask_features(net(taps), mask))
         difference = result.float() - image
-        loss = (
-            difference.abs().mean()
-            + 0.5 * (difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
-            + difference.square().mean()
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        loss = difference.abs().mean() + 0.5 * gradient_l1(difference) + difference.square().mean()
+        descend(loss, optimizer, schedule)
         average.update(net)
         losses.append(loss.item())
         if step % 25 == 0 or step == steps - 1:

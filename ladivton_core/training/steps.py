@@ -23,6 +23,15 @@ def cosine_schedule(optimizer: torch.optim.Optimizer, steps: int, warm_up: float
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+def descend(loss: torch.Tensor, optimizer: torch.optim.Optimizer, schedule: Any) -> None:
+    """One step of an optimiser and its schedule, gradients clipped to norm 1 over all its weights."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], 1.0)
+    optimizer.step()
+    schedule.step()
+
+
 def checkpoint(path: Path, step: int, **parts: Any) -> None:
     """Write the state dicts of `parts` and the step to `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

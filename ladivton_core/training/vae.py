@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from ..checkpoints.build import build_vae
 from ..presets import TINY, Preset
-from .steps import checkpoint, cosine_schedule, float_norms, resume
+from .perceptual import gradient_l1
+from .steps import checkpoint, cosine_schedule, descend, float_norms, resume
 from .world_cache import WorldCache
 
 log = logging.getLogger(__name__)
@@ -154,10 +155,9 @@ def crops(cache: WorldCache, rng: np.random.Generator, count: int, size: int) ->
 def reconstruction_loss(result: Tensor, target: Tensor) -> Tensor:
     """L1 + half the L1 of gradients + twice the MSE + L1 of 16-pixel mean colour."""
     difference = result - target
-    gradient = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
     return (
         difference.abs().mean()
-        + 0.5 * gradient
+        + 0.5 * gradient_l1(difference)
         + 2 * difference.square().mean()
         + 0.5 * F.avg_pool2d(difference, 16).abs().mean()
     )
@@ -219,11 +219,7 @@ def train(
             reconstruction_loss(result.float(), target)
             + 1e-4 * posterior.kl().float().mean() / posterior.mean[0].numel()
         )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, optimizer, schedule)
         losses.append(loss.item())
         if step % 50 == 0 or step == steps - 1:
             log.info(

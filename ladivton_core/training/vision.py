@@ -22,7 +22,7 @@ from ..datasets.synthetic import SyntheticWorld
 from ..datasets.synthetic_garments import PATTERNS
 from ..inversion.pixels import normalise, resize
 from ..presets import TINY, Preset
-from .steps import RunningAverage, checkpoint, cosine_schedule, resume
+from .steps import RunningAverage, checkpoint, cosine_schedule, descend, resume
 from .world_cache import WorldCache
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,7 @@ def train(
         with torch.autocast("cpu", torch.bfloat16):
             result = head(tower(normalise(pixels[rows].float() / 255)))
         loss = attribute_loss(*(r.float() for r in result), classes[rows], numbers[rows])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, optimizer, schedule)
         average.update(tower)
         if step % 50 == 49 or step == steps - 1:
             with torch.no_grad():
@@ -108,7 +104,7 @@ def train(
             log.info(
                 "vision step %d loss %.3f held-out pattern %.2f colour error %.3f  %.2f s/step",
                 step,
-                float(loss),
+                loss.item(),
                 right,
                 error,
                 (time.monotonic() - started) / (step - first + 1),

@@ -21,7 +21,8 @@ from ..preprocessing.pose_map import heat_maps, pose_map
 from ..presets import TINY, Preset
 from ..warping.thin_plate_spline import bending_penalty
 from ..warping.warper import GarmentWarper, sample_garment
-from .steps import RunningAverage, checkpoint, cosine_schedule, resume
+from .perceptual import gradient_l1
+from .steps import RunningAverage, checkpoint, cosine_schedule, descend, resume
 from .world_cache import WorldCache
 
 log = logging.getLogger(__name__)
@@ -78,11 +79,7 @@ def train_spline(
         warped = sample_garment(garment, grid)
         outline = (sample_garment(cloth_mask(garment), grid) - cloth_mask(worn)).abs().mean()
         loss = (warped - worn).abs().mean() + 0.5 * outline + 0.01 * bending_penalty(points).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, optimizer, schedule)
         average.update(net)
         losses.append(loss.item())
         if step % 50 == 0 or step == steps - 1:
@@ -165,14 +162,8 @@ def train_refinement(
         with torch.autocast("cpu", torch.bfloat16):
             result = net(inputs)
         difference = result.float() - worn[window]
-        loss = difference.abs().mean() + 0.5 * (
-            difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        loss = difference.abs().mean() + 0.5 * gradient_l1(difference)
+        descend(loss, optimizer, schedule)
         average.update(net)
         losses.append(loss.item())
         if step % 25 == 0 or step == steps - 1:

@@ -82,7 +82,7 @@ def test_the_embedding_table_survives_eight_bits():
     assert torch.equal(table, table.to(torch.float8_e4m3fn).float()) and table.std() > 0.1
 
 
-def test_a_stage_stopped_and_resumed_gives_the_same_weights(tmp_path):
+def test_a_finished_stage_is_kept_and_a_longer_one_goes_on_from_it(tmp_path):
     generator = torch.Generator().manual_seed(0)
     rows = {
         "mask": (torch.rand(6, 1, 16, 8, generator=generator) > 0.5).to(torch.uint8),
