@@ -1,58 +1,51 @@
-"""Signed-distance shapes for the synthetic world: batched, anti-aliased, in pixels.
+"""Signed-distance shapes for the synthetic world, in drawing units.
 
-Every shape is negative inside. Points `x`, `y` and every parameter broadcast against (B, H, W); pixel
-centres lie at integer coordinates, x to the right, y down. Read `synthetic_people.py` next.
+Every shape is negative inside. `x` and `y` are the drawing coordinates (H, W) of the pixels, x to the
+right, y down; parameters are numbers. Read `synthetic_body.py` next.
 """
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def pixel_grid(size: tuple[int, int], device=None) -> tuple[Tensor, Tensor]:
-    """Pixel coordinates of a (height, width) canvas: x and y, each (1, H, W) float32."""
-    height, width = size
+def pixel_grid(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Pixel coordinates of a (height, width) canvas: x and y, each (H, W) float32; centres are integers."""
     y, x = torch.meshgrid(
-        torch.arange(height, dtype=torch.float32, device=device),
-        torch.arange(width, dtype=torch.float32, device=device),
-        indexing="ij",
+        torch.arange(size[0], dtype=torch.float32), torch.arange(size[1], dtype=torch.float32), indexing="ij"
     )
-    return x[None], y[None]
+    return x, y
 
 
-def coverage(distance: Tensor) -> Tensor:
-    """How much of each pixel a shape covers, in [0, 1]: a one-pixel ramp around distance 0."""
-    return (0.5 - distance).clamp(0, 1)
-
-
-def ellipse(x: Tensor, y: Tensor, cx, cy, rx, ry) -> Tensor:
+def ellipse(x: Tensor, y: Tensor, cx: float, cy: float, rx: float, ry: float) -> Tensor:
     """Approximate distance to an axis-aligned ellipse; exact on its outline."""
     nx, ny = (x - cx) / rx, (y - cy) / ry
     radius = (nx * nx + ny * ny).sqrt()
     gradient = ((nx / rx) ** 2 + (ny / ry) ** 2).sqrt().clamp_min(1e-6)
-    return (radius - 1) * radius / gradient.clamp_min(1e-6) / radius.clamp_min(1e-3)
+    return (radius - 1) * radius / gradient / radius.clamp_min(1e-3)
 
 
-def along_segment(x: Tensor, y: Tensor, x0, y0, x1, y1) -> tuple[Tensor, Tensor, Tensor]:
-    """Frame of a segment: position along it (0 at the first end, 1 at the second, not clamped), signed
-    distance across it (positive to the left of its direction on screen), and its length in pixels."""
+def along_segment(x: Tensor, y: Tensor, x0: float, y0: float, x1: float, y1: float) -> tuple[Tensor, Tensor]:
+    """Frame of a segment: position along it (0 at the first end, 1 at the second, not clamped) and signed
+    distance across it (positive to the left of its direction on screen)."""
     dx, dy = x1 - x0, y1 - y0
-    length = (dx * dx + dy * dy).sqrt().clamp_min(1e-6)
+    length = max(math.hypot(dx, dy), 1e-6)
     px, py = x - x0, y - y0
-    return (px * dx + py * dy) / length**2, (px * dy - py * dx) / length, length
+    return (px * dx + py * dy) / length**2, (px * dy - py * dx) / length
 
 
-def tapered_capsule(x: Tensor, y: Tensor, x0, y0, x1, y1, r0, r1) -> Tensor:
+def tapered_capsule(x: Tensor, y: Tensor, x0: float, y0: float, x1: float, y1: float, r0: float, r1: float) -> Tensor:
     """Distance to a capsule whose radius runs linearly from `r0` to `r1`."""
-    t, _, _ = along_segment(x, y, x0, y0, x1, y1)
-    t = t.clamp(0, 1)
-    px, py = x - (x0 + t * (x1 - x0)), y - (y0 + t * (y1 - y0))
-    return (px * px + py * py).sqrt() - (r0 + t * (r1 - r0))
+    t = along_segment(x, y, x0, y0, x1, y1)[0].clamp(0, 1)
+    return torch.hypot(x - (x0 + t * (x1 - x0)), y - (y0 + t * (y1 - y0))) - (r0 + t * (r1 - r0))
 
 
 def smooth_union(a: Tensor, b: Tensor, radius: float) -> Tensor:
-    """Union of two shapes with the joint rounded over `radius` pixels."""
+    """Union of two shapes with the joint rounded over `radius` units."""
     blend = (0.5 + 0.5 * (b - a) / radius).clamp(0, 1)
     return b + (a - b) * blend - radius * blend * (1 - blend)
 
@@ -63,11 +56,12 @@ def smoothstep(low: float, high: float, value: Tensor) -> Tensor:
     return t * t * (3 - 2 * t)
 
 
-def soft_noise(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Smooth noise (B, H, W) in about [-1, 1] from a coarse grid of values (B, h, w)."""
-    return torch.nn.functional.interpolate(values[:, None], size=size, mode="bicubic", align_corners=True)[:, 0]
+def soft_noise(values: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Smooth noise (H, W) in about [-1, 1] from a coarse grid of values (h, w)."""
+    grid = torch.tensor(values, dtype=torch.float32)[None, None]
+    return torch.nn.functional.interpolate(grid, size=size, mode="bicubic", align_corners=True)[0, 0]
 
 
 def over(picture: Tensor, colour: Tensor, alpha: Tensor) -> Tensor:
-    """Paint `colour` (B, 3, H, W) or (B, 3, 1, 1) over `picture` (B, 3, H, W) with `alpha` (B, H, W)."""
-    return picture + (colour - picture) * alpha[:, None]
+    """Paint `colour` (3, H, W) or (3, 1, 1) over `picture` (3, H, W) with `alpha` (H, W)."""
+    return picture + (colour - picture) * alpha

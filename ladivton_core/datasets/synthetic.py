@@ -1,9 +1,9 @@
 """A procedural try-on world: people, garments, and the rendered truth of anyone in anything.
 
 No data set can be shipped, so the embedded default learns from this one. Because the world is
-rendered, the unpaired truth exists: the same person in the other garment. Pictures are 512x384; labels
-are VITON-HD's (LIP20), keypoints COCO-18. Drawing lives in `synthetic_people.py` and
-`synthetic_garments.py`.
+rendered, the unpaired truth exists: the same person in the other garment. It has the three categories of
+Dress Code. Pictures are 512x384; labels are LIP20's, keypoints COCO-18. People are drawn from numbers in
+`synthetic_people.py`, garments from those in `synthetic_garments.py`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .signed_distance import coverage, over, pixel_grid, soft_noise
-from .synthetic_garments import draw_garment, sample_garment
-from .synthetic_people import SIDES, Body, mannequin, sample_person
+from ..preprocessing.labels import LIP20
+from .signed_distance import ellipse, over, smoothstep, soft_noise
+from .synthetic_body import SIDES, SIZE, Body
+from .synthetic_garments import draw_flat, draw_sleeve, draw_trunk, sample_garment
+from .synthetic_people import mannequin, sample_person
 
-SIZE = (512, 384)
-_LABEL = {
-    "background": 0,
-    "hair": 2,
-    "garment": 5,
-    "trousers": 9,
-    "neck": 10,
-    "skirt": 12,
-    "face": 13,
-    "left": 14,
-    "right": 15,
-    "leg": 16,
-}
+CYCLE = ("upper_body", "lower_body", "upper_body", "dresses")
+"""Category of people and garments by index, repeated: VITON-HD's only one is half of the world."""
+UNPAIRED_SHIFT = len(CYCLE)
+"""Person i can wear garment i + UNPAIRED_SHIFT: the same category, another garment."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,7 @@ class Scene:
         parse: LIP20 labels (B, H, W), int64.
         keypoints: COCO-18 joints (B, 18, 2), pixels; missing ones are (0, 0).
         worn: the garment as worn, everything else white (B, 3, H, W), [0, 1]: the warper's target.
+        category: of each person's exchanged garment.
     """
 
     person: Tensor
@@ -50,6 +44,7 @@ class Scene:
     parse: Tensor
     keypoints: Tensor
     worn: Tensor
+    category: tuple[str, ...]
 
 
 class SyntheticWorld:
@@ -63,110 +58,145 @@ class SyntheticWorld:
     def __init__(self, seed: int = 0, size: tuple[int, int] = SIZE):
         self.seed, self.size = seed, size
 
+    @staticmethod
+    def category(index: int) -> str:
+        """Category of person and garment `index`."""
+        return CYCLE[index % len(CYCLE)]
+
     def person(self, index: int) -> dict:
         """Numbers of person `index`; the same on every machine and in any batch."""
-        return sample_person(np.random.default_rng([self.seed, index, 1]))
+        return sample_person(np.random.default_rng([self.seed, index, 1]), self.category(index))
 
     def garment(self, index: int) -> dict:
         """Numbers of garment `index`."""
-        return sample_garment(np.random.default_rng([self.seed, index, 2]))
+        return sample_garment(np.random.default_rng([self.seed, index, 2]), self.category(index))
 
     def scene(self, people: list[int], garments: list[int]) -> Scene:
-        """Draw person `people[i]` wearing garment `garments[i]`."""
-        if len(people) != len(garments) or not people:
-            raise ValueError(f"{len(people)} people and {len(garments)} garments: give equally many, at least one")
+        """Draw person `people[i]` wearing garment `garments[i]`; a batch may mix categories.
+
+        Raises:
+            ValueError: not equally many, none, or a garment of another category than its person's.
+        """
         return draw([self.person(i) for i in people], [self.garment(i) for i in garments], self.size)
 
 
 def draw(people: list[dict], garments: list[dict], size: tuple[int, int] = SIZE) -> Scene:
-    """Render a batch of people in garments (see `Scene`)."""
-    x, y = pixel_grid(size)
-    x, y = x * (SIZE[1] / size[1]), y * (SIZE[0] / size[0])
-    person, cloth = _stack(people), _stack(garments)
-    noise = soft_noise(person["cloth_noise"], size)
+    """Render people in garments (see `Scene`).
+
+    Args:
+        people, garments: numbers from `sample_person` and `sample_garment`, of the same category pairwise.
+
+    Raises:
+        ValueError: not equally many, none, or the categories differ.
+    """
+    if len(people) != len(garments) or not people:
+        raise ValueError(f"{len(people)} people and {len(garments)} garments: give equally many, at least one")
+    for row, (person, garment) in enumerate(zip(people, garments, strict=True)):
+        if person["category"] != garment["category"]:
+            raise ValueError(
+                f"row {row}: a {garment['category']} garment for a {person['category']} person; categories must "
+                f"agree, so shift garments by a multiple of {UNPAIRED_SHIFT}"
+            )
+    rows = []
     with torch.no_grad():
-        flat = _draw_flat(cloth, noise, x, y, len(garments))
-        picture, parse, worn, body = _draw_person(person, cloth, noise, x, y)
-    keypoints = body.keypoints() * torch.tensor([size[1] / SIZE[1], size[0] / SIZE[0]])
-    return Scene(picture.clamp(0, 1), flat.clamp(0, 1), parse, keypoints, worn.clamp(0, 1))
+        for person, garment in zip(people, garments, strict=True):
+            painter = _Painter(person, size)
+            painter.draw(garment)
+            flat = torch.ones(3, *size)
+            for colour, alpha in draw_flat(garment, Body(mannequin(garment), size)):
+                flat = over(flat, colour, alpha)
+            pictures = (painter.picture.clamp(0, 1), flat, painter.parse, painter.body.keypoints(), painter.worn)
+            rows.append(pictures)
+    return Scene(*(torch.stack(column) for column in zip(*rows, strict=True)), tuple(p["category"] for p in people))
 
 
-def _stack(rows: list[dict]) -> dict[str, Tensor]:
-    """Dicts of numbers to a dict of tensors: scalars (B, 1, 1), colours (B, 3, 1, 1), the rest (B, ...)."""
-    stacked = {}
-    for key in rows[0]:
-        value = torch.tensor(np.stack([np.asarray(row[key], dtype=np.float64) for row in rows]), dtype=torch.float32)
-        if value.ndim == 1:
-            value = value[:, None, None]
-        elif value.shape[1:] == (3,):
-            value = value[:, :, None, None]
-        stacked[key] = value
-    return stacked
+def _colour(rgb) -> Tensor:
+    return torch.tensor(np.asarray(rgb), dtype=torch.float32).view(3, 1, 1)
 
 
-def _draw_flat(cloth, noise, x, y, count: int) -> Tensor:
-    pose = {key: torch.full((count, 1, 1), value) for key, value in mannequin().items()}
-    body = Body(pose, x, y)
-    picture = torch.ones(count, 3, *noise.shape[1:])
-    for _, colour, alpha in draw_garment(body, cloth, noise, worn=False):
-        picture = over(picture, colour, alpha)
-    return picture
+def _garment_label(garment: dict) -> str:
+    if garment["category"] == "lower_body":
+        return "skirt" if garment["skirt"] else "pants"
+    return {"upper_body": "upper_clothes", "dresses": "dress"}[garment["category"]]
 
 
-def _draw_person(person, cloth, noise, x, y):
-    body = Body(person, x, y)
-    size = noise.shape[1:]
-    height = (y / SIZE[0] - 0.5)[:, None]
-    picture = (
-        person["background"]
-        + person["background_2"] * height
-        + 0.03 * soft_noise(person["background_noise"], size)[:, None]
-    )
-    parse = torch.zeros(noise.shape, dtype=torch.int64)
-    worn = torch.ones_like(picture)
+class _Painter:
+    """Layers of one person from back to front: the picture, the labels, and the exchanged garment alone."""
 
-    def paint(colour: Tensor, alpha: Tensor, label: str | Tensor, cloth_alpha: Tensor | None = None):
-        nonlocal picture, parse, worn
-        picture = over(picture, colour, alpha)
-        code = _LABEL[label] if isinstance(label, str) else label
-        parse = torch.where(alpha > 0.5, code, parse)
-        worn = over(worn, colour if cloth_alpha is not None else torch.ones(1, 3, 1, 1), alpha)
+    def __init__(self, person: dict, size: tuple[int, int]):
+        self.person, self.body = person, Body(person, size)
+        self.picture = self._background(size)
+        self.parse = torch.zeros(size, dtype=torch.int64)
+        self.worn = torch.ones(3, *size)
 
-    skin = person["skin"]
-    face = body.face()
-    paint(person["hair"] * (0.85 + 0.1 * noise)[:, None].clamp(0.6, 1), coverage(face["behind"]), "hair")
-    roundness = 1 - 0.16 * (body.across / body.half_width()).clamp(-1.2, 1.2).abs() ** 3
-    paint(skin * roundness[:, None], coverage(body.trunk()), "neck")
-    bare, legs = body.legs()
-    crease = (
-        1
-        - 0.16 * (body.across / (person["hip"] * 1.2)).clamp(-1.3, 1.3).abs() ** 3
-        - 0.18 * torch.exp(-(body.across.abs() / 5)) * (1 - person["skirt"]) * (body.down > 1.1)
-    )
-    paint(skin * crease[:, None], coverage(bare), "leg")
-    code = torch.where(person["skirt"] > 0, _LABEL["skirt"], _LABEL["trousers"]).expand_as(parse)
-    paint(person["trousers"] * (crease + 0.05 * noise)[:, None], coverage(legs), code)
-    neck_shade = 1 - 0.2 * coverage(body.face()["skull"] - 6)
-    paint(skin * neck_shade[:, None], coverage(body.neck()), "neck")
-    pieces = list(draw_garment(body, cloth, noise, worn=True))
-    _, colour, alpha = pieces[0]
-    paint(colour, alpha, "garment", alpha)
-    for side, (_, colour, alpha) in zip(SIDES, pieces[1:], strict=True):
-        arm = body.arm(side)
-        light = (
-            1 - 0.2 * arm["across"].clamp(-1.1, 1.1).abs() ** 3 + 0.05 * person["light"] * arm["across"].clamp(-1, 1)
-        )
-        reach = coverage(torch.minimum(arm["distance"], body.hand(side)))
-        paint(skin * light[:, None].clamp(0.6, 1.1), reach, side)
-        paint(colour, alpha, "garment", alpha)
-    skull_light = (
-        1
-        - 0.12 * coverage(face["nose"])
-        - 0.1 * ((x - body.head_centre()[0]) / (30 * person["head"])).clamp(-1, 1).abs() ** 3
-    )
-    paint(skin * skull_light[:, None], coverage(face["skull"]), "face")
-    dark = torch.tensor([0.12, 0.09, 0.08]).view(1, 3, 1, 1)
-    paint(dark, coverage(face["eyes"]), "face")
-    paint(skin * torch.tensor([0.92, 0.55, 0.55]).view(1, 3, 1, 1), coverage(face["mouth"]), "face")
-    paint(person["hair"], coverage(face["fringe"]), "hair")
-    return picture, parse, worn, body
+    def draw(self, garment: dict) -> None:
+        """Paint everything."""
+        other = self.person["other"]
+        layers = [garment] if other is None else [other, garment]
+        if self.person["category"] == "lower_body" and not self.person["tucked"]:
+            layers.reverse()
+        self._bare_body()
+        for layer in layers:
+            self._paint(*draw_trunk(self.body, layer, worn=True), _garment_label(layer), layer is garment)
+        for side in SIDES:  # over the hems, so that no garment changes the shoes
+            shoe = self.body.shoe(side)
+            shine = 1 + 0.12 * smoothstep(0, -12, shoe)
+            self._paint(_colour(self.person["shoe"]) * shine, self.body.coverage(shoe), f"{side}_shoe")
+        for side in SIDES:
+            self._arm(side)
+            for layer in layers:
+                if layer["sleeve"] > 0:
+                    colour, alpha = draw_sleeve(self.body, layer, side, worn=True)
+                    self._paint(colour, alpha, _garment_label(layer), layer is garment)
+        self._head()
+
+    def _paint(self, colour: Tensor, alpha: Tensor, label: str, exchanged: bool = False) -> None:
+        self.picture = over(self.picture, colour, alpha)
+        self.parse[alpha > 0.5] = LIP20.id(label)
+        self.worn = over(self.worn, colour if exchanged else torch.ones(3, 1, 1), alpha)
+
+    def _background(self, size: tuple[int, int]) -> Tensor:
+        p, body = self.person, self.body
+        height = torch.linspace(-0.5, 0.5, size[0])[:, None]
+        side = torch.linspace(-1, 1, size[1])[None]
+        picture = _colour(p["background"]) + _colour(p["background_2"]) * height
+        picture = picture + 0.03 * soft_noise(p["background_noise"], size) + 0.03 * p["light"] * side
+        feet = [body.joints[f"ankle_{side}"] for side in SIDES]
+        x, y = sum(foot[0] for foot in feet) / 2, max(foot[1] for foot in feet) + 0.7 * p["hip"]
+        ground = smoothstep(-10, 10, body.y - (y - 45))
+        shadow = smoothstep(14, -14, ellipse(body.x, body.y, x, y, 95, 14))
+        return picture * (1 - 0.1 * ground) * (1 - 0.28 * shadow)
+
+    def _bare_body(self) -> None:
+        p, body = self.person, self.body
+        skin = _colour(p["skin"])
+        ripple = 0.9 + 0.06 * torch.sin(0.35 * (body.x - p["cx"]) + 0.02 * body.y)
+        self._paint(_colour(p["hair"]) * ripple, body.coverage(body.face()["behind"]), "hair")
+        roundness = 1 - 0.16 * (body.across / body.half_width()).clamp(-1.2, 1.2).abs() ** 3
+        self._paint(skin * roundness, body.coverage(body.trunk()), "neck")
+        for side in SIDES:
+            leg = body.leg(side)
+            light = self._limb_light(leg, side) - 0.05 * torch.exp(-(((leg["along"] - 1) / 0.06) ** 2))
+            self._paint(skin * light, body.coverage(leg["distance"]), f"{side}_leg")
+        neck_shade = 1 - 0.2 * body.coverage(body.face()["skull"] - 6)
+        self._paint(skin * neck_shade, body.coverage(body.neck()), "neck")
+
+    def _limb_light(self, limb: dict[str, Tensor], side: str) -> Tensor:
+        across = limb["across"].clamp(-1.1, 1.1)
+        sign = 1 if side == "left" else -1
+        return 1 - 0.2 * across.abs() ** 3 + 0.05 * self.person["light"] * sign * across
+
+    def _arm(self, side: str) -> None:
+        arm, hand = self.body.arm(side), self.body.hand(side)
+        skin = _colour(self.person["skin"]) * self._limb_light(arm, side)
+        self._paint(skin, self.body.coverage(torch.minimum(arm["distance"], hand)), f"{side}_arm")
+
+    def _head(self) -> None:
+        p, body, face = self.person, self.body, self.body.face()
+        skin = _colour(p["skin"])
+        across = ((body.x - body.head_centre()[0]) / (30 * p["head"])).clamp(-1, 1)
+        light = 1 - 0.12 * body.coverage(face["nose"]) - 0.1 * across.abs() ** 3 + 0.06 * p["light"] * across
+        self._paint(skin * light, body.coverage(face["skull"]), "face")
+        self._paint(_colour([0.12, 0.09, 0.08]), body.coverage(face["eyes"]), "face")
+        self._paint(skin * _colour([0.92, 0.55, 0.55]), body.coverage(face["mouth"]), "face")
+        self._paint(_colour(p["hair"]), body.coverage(face["fringe"]), "hair")
