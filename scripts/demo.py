@@ -2,7 +2,7 @@
 
 Starts ComfyUI (installing one first when there is none, see `hosting/installation.py`), uploads the
 pictures, queues `workflows/api/tryon_embedded.json`, shows progress, and writes the result to
-`output/demo`. Without arguments it uses the files in `examples/`.
+`output/demo`. What is not given comes from `examples/`, in the category asked for.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ def arguments() -> argparse.Namespace:
     chosen = parser.parse_args()
     if chosen.person and not (chosen.keypoints and chosen.parse):
         parser.error("a person of your own needs its keypoints (JSON) and parse map (label PNG) as well")
+    chosen.own_person = chosen.person is not None
+    prefix = "" if chosen.category in (None, "upper_body") else f"{chosen.category}_"
     for role, name in DEFAULTS.items():
         if getattr(chosen, role) is None:
-            setattr(chosen, role, EXAMPLES / name)
+            setattr(chosen, role, EXAMPLES / f"{prefix}{name}")
         if not getattr(chosen, role).is_file():
             parser.error(f"{role}: there is no file {getattr(chosen, role)}")
     return chosen
@@ -55,7 +57,7 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
         client = ComfyClient(server.url)
         files = {role: getattr(chosen, role) for role in DEFAULTS}
         workflow = with_files(workflow, files, client.upload)
-        if chosen.person != EXAMPLES / DEFAULTS["person"]:
+        if chosen.own_person:
             workflow = with_person_fitted(workflow)
         for name in ("category", "seed"):
             if getattr(chosen, name) is not None:

@@ -1,6 +1,7 @@
-"""Write `examples/`: a person, a garment, keypoints and parse map of the synthetic world, outside its training seed.
+"""Write `examples/`: for every category a person, a garment, keypoints and parse map of the synthetic world, outside
+the seeds it is trained on.
 
-python scripts/make_examples.py [--seed 2026 --person 15 --garment 1]
+python scripts/make_examples.py [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+SEED = 2026
+EXAMPLES = {"": (6, 0), "lower_body_": (5, 1), "dresses_": (11, 15)}
+"""Person and garment by file name prefix; the upper body has none."""
 
 
 def openpose_document(points) -> dict:
@@ -30,31 +35,29 @@ def openpose_document(points) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--person", type=int, default=15)
-    parser.add_argument("--garment", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "examples")
-    options = parser.parse_args()
+    out: Path = parser.parse_args().out
 
     from PIL import Image
 
     from ladivton_core.datasets.synthetic import SyntheticWorld
     from ladivton_core.preprocessing.labels import LIP20
 
-    world = SyntheticWorld(options.seed)
-    worn = world.scene([options.person], [options.person])
-    garment = world.scene([options.person], [options.garment]).garment
-    options.out.mkdir(exist_ok=True)
-    for name, picture in (("person", worn.person), ("garment", garment)):
-        pixels = (picture[0].permute(1, 2, 0) * 255).round().byte().numpy()
-        Image.fromarray(pixels).save(options.out / f"{name}.png")
-    labels = Image.fromarray(worn.parse[0].byte().numpy(), mode="P")
-    labels.putpalette(
-        [value for i in range(len(LIP20.labels)) for value in ((i * 67) % 256, (i * 131) % 256, (i * 199) % 256)]
-    )
-    labels.save(options.out / "parse.png")
-    document = json.dumps(openpose_document(worn.keypoints[0]), indent=1)
-    (options.out / "keypoints.json").write_text(document + "\n", encoding="utf-8")
+    out.mkdir(exist_ok=True)
+    world = SyntheticWorld(SEED)
+    for prefix, (person, garment) in EXAMPLES.items():
+        worn = world.scene([person], [person])
+        flat = world.scene([person], [garment]).garment
+        for name, picture in (("person", worn.person), ("garment", flat)):
+            pixels = (picture[0].permute(1, 2, 0) * 255).round().byte().numpy()
+            Image.fromarray(pixels).save(out / f"{prefix}{name}.png")
+        labels = Image.fromarray(worn.parse[0].byte().numpy(), mode="P")
+        labels.putpalette(
+            [value for i in range(len(LIP20.labels)) for value in ((i * 67) % 256, (i * 131) % 256, (i * 199) % 256)]
+        )
+        labels.save(out / f"{prefix}parse.png")
+        document = json.dumps(openpose_document(worn.keypoints[0]), indent=1)
+        (out / f"{prefix}keypoints.json").write_text(document + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

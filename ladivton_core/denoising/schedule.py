@@ -6,7 +6,7 @@ to lower signal-to-noise ratios and ends in pure noise. `sampling.py` runs the l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from diffusers import DDIMScheduler
 
     from ..presets import NoiseSchedule
+
+SAMPLERS = ("ddim", "unipc", "dpmpp_2m")
+"""Samplers `sampling_scheduler` knows; `ddim` is the paper's."""
 
 TERMINAL_ALPHA = 4.8973451890853435e-08
 """Last cumulative alpha of a zero-terminal schedule. Exact 0 has no finite sigma; ComfyUI uses this value."""
@@ -121,6 +124,25 @@ def ddim_scheduler(schedule: NoiseSchedule) -> DDIMScheduler:
     # From betas diffusers multiplies the alphas up again in float32, which loses the last, tiny ones.
     scheduler.alphas_cumprod = alphas
     scheduler.final_alpha_cumprod = alphas[0]
+    return scheduler
+
+
+def sampling_scheduler(schedule: NoiseSchedule, sampler: str = "ddim") -> Any:
+    """A diffusers scheduler for a schedule: the paper's DDIM, UniPC or DPM-Solver++ 2M, with its spacing of timesteps.
+
+    Raises:
+        ValueError: a sampler that is not one of `SAMPLERS`.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"there is no sampler {sampler!r} here; it is one of {', '.join(SAMPLERS)}.")
+    ddim = ddim_scheduler(schedule)
+    if sampler == "ddim":
+        return ddim
+    from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+
+    kind = UniPCMultistepScheduler if sampler == "unipc" else DPMSolverMultistepScheduler
+    scheduler = kind.from_config(ddim.config)
+    scheduler.alphas_cumprod = ddim.alphas_cumprod  # exact, as above; its steps are computed from these
     return scheduler
 
 

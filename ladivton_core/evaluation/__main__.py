@@ -1,4 +1,7 @@
-"""`python -m ladivton_core.evaluation synthetic --seed 999 --count 20 --order unpaired --json out.json`."""
+"""`python -m ladivton_core.evaluation synthetic --seed 999 --count 20 --order unpaired --json out.json`.
+
+`ablations` writes docs/ablations.md, `train-classifier` the weights that judge colour and pattern.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,73 @@ import json
 import logging
 from pathlib import Path
 
-from .synthetic import ORDERS, evaluate
+from ..denoising.schedule import SAMPLERS
+from ..preprocessing.labels import CATEGORIES
+from . import ablations, classifier_training, synthetic
+from .classifier import PATH
+from .samples import ORDERS
+from .variants import PARTS, Variant
+
+log = logging.getLogger(__name__)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; `arguments` in place of the command line's."""
     parser = argparse.ArgumentParser(prog="python -m ladivton_core.evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    synthetic = commands.add_parser(
-        "synthetic", help="figures and a contact sheet of the embedded default on unseen samples"
-    )
-    synthetic.add_argument("--seed", type=int, default=999, help="seed of the world; 1 is the one it was trained on")
-    synthetic.add_argument("--count", type=int, default=20)
-    synthetic.add_argument("--order", choices=ORDERS, default="unpaired")
-    synthetic.add_argument("--steps", type=int, help="sampling steps (the preset's)")
-    synthetic.add_argument("--guidance-scale", type=float, help="guidance (the preset's)")
-    synthetic.add_argument("--json", type=Path, help="write the figures here")
-    synthetic.add_argument("--sheet", type=Path, help="write a contact sheet here (PNG or JPEG)")
-    chosen = parser.parse_args()
+
+    one = commands.add_parser("synthetic", help="figures and a contact sheet of the embedded default")
+    _world(one, count=20)
+    one.add_argument("--category", choices=CATEGORIES, help="only people of one category")
+    one.add_argument("--withhold", choices=PARTS, action="append", default=[], help="leave a part out; repeatable")
+    one.add_argument("--steps", type=int, help="sampling steps (the preset's)")
+    one.add_argument("--guidance-scale", type=float, help="guidance (the preset's)")
+    one.add_argument("--sampler", choices=SAMPLERS, default="ddim")
+    one.add_argument("--json", type=Path, help="write the figures here, and a contact sheet beside them")
+    one.add_argument("--sheet", type=Path, help="write the contact sheet here instead (PNG or JPEG)")
+
+    grid = commands.add_parser("ablations", help="the ablation table, as text and pictures")
+    _world(grid, count=24)
+    grid.add_argument("--out", type=Path, default=Path("docs"), help="folder of ablations.md and images/ablations.jpg")
+
+    learn = commands.add_parser("train-classifier", help="train the classifier that judges colour and pattern")
+    learn.add_argument("--steps", type=int, default=2400)
+    learn.add_argument("--out", type=Path, default=PATH)
+
+    chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    figures = evaluate(
+    if chosen.command == "synthetic":
+        _synthetic(chosen)
+    elif chosen.command == "ablations":
+        ablations.write(chosen.out, chosen.seed, chosen.count, chosen.order, batch=chosen.batch)
+    else:
+        log.info("right on held-out pictures: %s", classifier_training.train(chosen.out, steps=chosen.steps))
+
+
+def _world(parser: argparse.ArgumentParser, count: int) -> None:
+    parser.add_argument("--seed", type=int, default=999, help="seed of the world; 1 is the one it was trained on")
+    parser.add_argument("--count", type=int, default=count, help="samples")
+    parser.add_argument("--order", choices=ORDERS, default="unpaired")
+    parser.add_argument("--batch", type=int, default=1, help="samples at a time; changes the speed only")
+
+
+def _synthetic(chosen: argparse.Namespace) -> None:
+    sheet = chosen.sheet or (chosen.json and chosen.json.with_suffix(".jpg"))
+    variant = Variant(tuple(chosen.withhold), chosen.sampler, chosen.steps, chosen.guidance_scale)
+    figures = synthetic.evaluate(
         chosen.seed,
         chosen.count,
         chosen.order,
-        sheet=chosen.sheet,
-        steps=chosen.steps,
-        guidance_scale=chosen.guidance_scale,
+        category=chosen.category,
+        variant=variant,
+        batch=chosen.batch,
+        sheet=sheet,
     )
     text = json.dumps(figures, indent=1)
     if chosen.json:
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(text + "\n", encoding="utf-8")
-    logging.getLogger(__name__).info("%s", text)
+    log.info("%s", text)
 
 
 if __name__ == "__main__":

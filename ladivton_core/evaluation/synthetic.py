@@ -1,7 +1,7 @@
-"""The embedded default on unseen people of the synthetic world, against the rendered truth.
+"""A pipeline on unseen people of the synthetic world, against the rendered truth.
 
-In the unpaired order person i wears the garment of person i + 1, and the world draws what that looks like.
-Figures are means over samples; pictures count in [0, 1].
+In the unpaired order the world draws what the given garment would look like. Figures are means over samples;
+pictures count in [0, 1]. `metrics.py` and `classifier.py` say what the figures are.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import torch
 from torch import Tensor
 
 from ..datasets.synthetic import SyntheticWorld
-from ..preprocessing.agnostic import agnostic_mask
-from ..preprocessing.labels import LIP20
-from ..preprocessing.pose_map import pose_map
+from ..pipeline import TryOnPipeline
+from .classifier import SAME_COLOUR, Cloth, colour_distances, load_classifier, look, shown
+from .metrics import l1, psnr, ssim
+from .samples import Samples, blocks, draw, first
+from .sheet import write_sheet
+from .variants import Variant, encode, run
 
 log = logging.getLogger(__name__)
-ORDERS = ("paired", "unpaired")
+_SHEET_ROWS = 20
+_STRANGERS = range(1_000_000, 1_000_100)  # garments nobody is given; the chance level compares with them
 
 
 def evaluate(
@@ -27,96 +31,96 @@ def evaluate(
     count: int,
     order: str,
     *,
+    category: str | None = None,
+    variant: Variant | None = None,
+    batch: int = 1,
     sheet: Path | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-    pipeline=None,
+    pipeline: TryOnPipeline | None = None,
 ) -> dict[str, float]:
     """Run the pipeline on `count` samples of world `seed`.
 
     Args:
         order: `paired` or `unpaired`.
-        sheet: where to write a contact sheet (person, garment, warped, agnostic, result, truth), if anywhere.
-        steps, guidance_scale: the preset's when None.
-        pipeline: a `TryOnPipeline` in place of the embedded one.
+        category: only people of one of `upper_body`, `lower_body`, `dresses`.
+        variant: how to run the pipeline; the preset's way when None.
+        batch: samples at a time; it changes the speed only.
+        sheet: where to write a contact sheet (person, garment, warped, agnostic, result, truth) of the first 20
+            samples, if anywhere.
+        pipeline: in place of the embedded one.
 
     Returns:
-        `l1`, `l1_mask`, `psnr_mask`, `psnr_outside`, `psnr_outside_no_emasc`, `warp_l1_tps`, `warp_l1_refined`,
-        `seconds_per_picture`.
+        `ssim`, `l1` of the whole picture, `ssim_mask`, `l1_mask`, `psnr_mask` inside the inpaint mask, `psnr_outside`,
+        `psnr_outside_no_emasc` outside it; `warp_l1_tps`, `warp_l1_refined` of the warped garment against the truly
+        worn one; `pattern_right`, `colour_right` shares by the classifier and `colour_chance`, the share of right
+        colours had other garments been asked for; `seconds_per_picture` from encoding to decoding. With more than
+        one category the same again for each, e.g. `dresses.ssim`.
 
     Raises:
-        ValueError: an unknown order, or no samples.
+        ValueError: an unknown order or category, or no samples.
+        FileNotFoundError: the classifier's weights are missing.
     """
-    if order not in ORDERS or count < 1:
-        raise ValueError(f"order is one of {', '.join(ORDERS)} and count at least 1; got {order!r} and {count}")
-    if pipeline is None:
-        from ..pipeline import TryOnPipeline
-
-        pipeline = TryOnPipeline.from_embedded()
-    world, shift = SyntheticWorld(seed), int(order == "unpaired")
-    sums: dict[str, float] = {}
+    pipeline = pipeline or TryOnPipeline.from_embedded()
+    variant, classifier = variant or Variant(), load_classifier()
+    world = SyntheticWorld(seed, pipeline.preset.size)
+    others = shown([world.garment(index) for index in _STRANGERS])
+    columns: dict[str, list[Tensor]] = {}
+    categories: list[str] = []
     rows: list[Tensor] = []
-    for index in range(count):
-        before, truth = world.scene([index], [index]), world.scene([index], [index + shift])
-        mask = agnostic_mask(before.parse, before.keypoints, "upper_body", LIP20, missing_joints="skip")
-        person, garment = before.person * 2 - 1, truth.garment * 2 - 1
+    for block in blocks(first(world, count, category), batch):
+        samples = draw(world, block, order)
         started = time.monotonic()
-        encoded = pipeline.encode_person(person, mask, pose_map(before.keypoints, world.size))
-        result = pipeline(encoded, garment, seeds=index, steps=steps, guidance_scale=guidance_scale)
-        seconds = time.monotonic() - started
-        figures = _figures(result, truth, mask) | {"seconds_per_picture": seconds}
-        plain = pipeline.decode(result.latents)
-        figures["psnr_outside_no_emasc"] = _psnr(plain, truth.person, 1 - mask)
-        for name, value in figures.items():
-            sums[name] = sums.get(name, 0.0) + value / count
-        rows.append(
-            torch.cat(
-                [
-                    before.person,
-                    truth.garment,
-                    result.warped / 2 + 0.5,
-                    (person * (1 - mask)) / 2 + 0.5,
-                    result.images,
-                    truth.person,
-                ]
-            )
-        )
-        log.info("sample %d of %d", index + 1, count)
+        encoded = encode(pipeline, samples)
+        result = run(pipeline, encoded, variant)
+        images = result.images.cpu()
+        seconds = (time.monotonic() - started) / len(block)
+        plain = pipeline.decode(result.latents).cpu()
+        seen = look(classifier, images, samples.mask)
+        figures = compare(images, samples) | judge(seen, samples)
+        figures["colour_chance"] = (colour_distances(seen, others) <= SAME_COLOUR).float().mean(1)
+        figures["psnr_outside_no_emasc"] = psnr(plain, samples.truth, 1 - samples.mask)
+        for name, picture in (("warp_l1_tps", encoded.warp.coarse), ("warp_l1_refined", encoded.warp.warped)):
+            figures[name] = l1(picture.cpu() / 2 + 0.5, samples.worn)
+        figures["seconds_per_picture"] = torch.full((len(block),), seconds)
+        for name, values in figures.items():
+            columns.setdefault(name, []).append(values)
+        categories += samples.categories
+        if sheet is not None and len(rows) < _SHEET_ROWS:
+            warped, agnostic = (x.cpu() / 2 + 0.5 for x in (encoded.warp.warped, encoded.person.agnostic))
+            pictures = (samples.person, samples.garment, warped, agnostic, images, samples.truth)
+            rows += list(torch.stack(pictures, dim=1))
+        log.info("%d of %d samples", len(categories), count)
     if sheet is not None:
-        write_sheet(rows, sheet)
-    return {name: round(value, 4) for name, value in sums.items()}
+        write_sheet(rows[:_SHEET_ROWS], sheet, titles=("person", "garment", "warped", "agnostic", "result", "truth"))
+    return _means({name: torch.cat(values) for name, values in columns.items()}, categories)
 
 
-def _figures(result, truth, mask: Tensor) -> dict[str, float]:
-    difference = (result.images - truth.person).abs()
-    worn = truth.worn
+def compare(images: Tensor, samples: Samples) -> dict[str, Tensor]:
+    """Figures (B,) of pictures (B, 3, H, W) in [0, 1] against the truth, by name."""
+    truth, mask = samples.truth, samples.mask
     return {
-        "l1": float(difference.mean()),
-        "l1_mask": float((difference * mask).sum() / (3 * mask.sum())),
-        "psnr_mask": _psnr(result.images, truth.person, mask),
-        "psnr_outside": _psnr(result.images, truth.person, 1 - mask),
-        "warp_l1_tps": float((result.coarse / 2 + 0.5 - worn).abs().mean()),
-        "warp_l1_refined": float((result.warped / 2 + 0.5 - worn).abs().mean()),
+        "ssim": ssim(images, truth),
+        "l1": l1(images, truth),
+        "ssim_mask": ssim(images, truth, mask),
+        "l1_mask": l1(images, truth, mask),
+        "psnr_mask": psnr(images, truth, mask),
+        "psnr_outside": psnr(images, truth, 1 - mask),
     }
 
 
-def _psnr(image: Tensor, truth: Tensor, where: Tensor) -> float:
-    """Decibels over the pixels of a mask."""
-    error = ((image - truth).square() * where).sum() / (3 * where.sum())
-    return float(-10 * torch.log10(error.clamp_min(1e-10)))
+def judge(seen: Cloth, samples: Samples) -> dict[str, Tensor]:
+    """1 where the classifier saw the pattern, or the colour, that was asked for (B,), by name."""
+    asked = shown(samples.garments)
+    return {
+        "pattern_right": (seen.patterns == asked.patterns).float(),
+        "colour_right": (colour_distances(seen, asked).diagonal() <= SAME_COLOUR).float(),
+    }
 
 
-def write_sheet(rows: list[Tensor], path: Path, height: int = 256) -> None:
-    """Tile rows of pictures (N, 3, H, W) in [0, 1] into one image file, each `height` pixels high."""
-    import numpy as np
-    from PIL import Image
-
-    small = [
-        torch.nn.functional.interpolate(
-            row.clamp(0, 1), size=(height, height * row.shape[-1] // row.shape[-2]), mode="area"
-        )
-        for row in rows
-    ]
-    table = torch.cat([torch.cat(list(row), dim=2) for row in small], dim=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((table.permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)).save(path, quality=90)
+def _means(columns: dict[str, Tensor], categories: list[str]) -> dict[str, float]:
+    means = {name: round(float(values.mean()), 4) for name, values in columns.items()}
+    kinds = sorted(set(categories))
+    if len(kinds) > 1:
+        for kind in kinds:
+            rows = torch.tensor([category == kind for category in categories])
+            means |= {f"{kind}.{name}": round(float(values[rows].mean()), 4) for name, values in columns.items()}
+    return means

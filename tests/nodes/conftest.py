@@ -58,9 +58,9 @@ def scene(module):
     from ladivton_core.datasets.synthetic import SyntheticWorld
 
     world = SyntheticWorld(seed=9)
-    drawn = world.scene([0, 1], [2, 3])
+    drawn = world.scene([0, 2], [4, 6])  # all upper-body (see `synthetic.CYCLE`)
     small = torch.nn.functional.interpolate
-    person, garments = (small(x, SIZE, mode="area") for x in (drawn.person, world.scene([4, 5], [6, 7]).garment))
+    person, garments = (small(x, SIZE, mode="area") for x in (drawn.person, world.scene([4, 6], [8, 10]).garment))
     parse = small(drawn.parse[:, None].float(), SIZE, mode="nearest-exact")[:, 0].long()
     joints = drawn.keypoints * (SIZE[0] / drawn.person.shape[-2])
     keypoints = []
