@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ..ladivton_core.checkpoints.build import build_from, preset_for
+from ..ladivton_core.checkpoints.build import build_from, module_names, preset_for
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import TINY
@@ -179,7 +179,7 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
         from . import native
 
         path = _find(unet_name, *cls.folders)
-        state = read_state_dict(path)
+        state = module_names("unet", read_state_dict(path), path)
         return io.NodeOutput(native.unet_model(native.preset_of_unet(state, path), state, PRECISIONS[precision], path))
 
 

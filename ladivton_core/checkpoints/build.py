@@ -15,19 +15,21 @@ import torch
 from torch import Tensor, nn
 
 from ..decoding.emasc import EMASC
-from ..embedded import PARTS, embedded_path
+from ..embedded import embedded_path
 from ..inversion.adapter import InversionAdapter
 from ..inversion.encoders import TextTower, VisionTower
 from ..presets import PRESETS, TINY, Preset
 from ..warping.warper import GarmentWarper
-from . import clip_layout, vae_layout
-from .layouts import describe, expect, identify, load_strict
+from . import clip_layout, unet_layout, vae_layout
+from .folders import part_file
+from .layouts import check_strict, describe, identify, load_strict, part_of
 from .reading import CheckpointError, read_state_dict
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-_GRID = "tps.gridGen."
+WARP_GRID = "tps.gridGen."
+"""What the warper computes when it is built; the published files hold it as well."""
 
 
 def build_unet(preset: Preset) -> UNet2DConditionModel:
@@ -80,9 +82,6 @@ BUILDERS: dict[str, Callable[[Preset], nn.Module]] = {
 }
 """Builder of every part in `embedded.PARTS`."""
 
-# A file that holds more than the part is accepted: the part is taken out of it.
-_ACCEPTED = {part: (part,) for part in PARTS} | {"text_encoder": ("text_encoder", "clip"), "vision": ("vision", "clip")}
-
 # The tensors whose shapes tell a preset, in the module's own names.
 _TELLING = {
     "unet": ("conv_out.weight", "time_embedding.linear_1.weight"),
@@ -96,14 +95,17 @@ _TELLING = {
 
 
 def module_names(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> dict[str, Tensor]:
-    """A state dict of any layout known for `part`, in the names of our module.
+    """A state dict of any layout known for `part`, in the names of our module; a file may hold other parts as well.
 
     Raises:
         CheckpointError: the file holds another kind; the message says which.
     """
-    expect(state, _ACCEPTED[part], path)
+    state = part_of(part, state, path)
+    if part == "unet":
+        return unet_layout.unet_from_ldm(state) if "input_blocks.0.0.weight" in state else state
     if part == "vae":
-        return vae_layout.vae_modern_names(state)
+        from_ldm = "encoder.mid.block_1.conv1.weight" in state
+        return vae_layout.vae_from_ldm(state) if from_ldm else vae_layout.vae_modern_names(state)
     if part == "vision":
         from_hf = any(key.startswith("vision_model.") for key in state)
         return clip_layout.vision_from_hf(state) if from_hf else clip_layout.vision_from_openclip(state)
@@ -171,25 +173,40 @@ def build_from(
     """
     if part not in BUILDERS:
         raise ValueError(f"there is no part {part!r}; parts are {', '.join(BUILDERS)}.")
-    state = module_names(part, state, path)
-    preset = fitted(part, preset or preset_for(part, state, path), state)
+    state, preset = _module_state(part, state, preset, path)
     if part == "unet" and state["conv_in.weight"].shape[1] != preset.unet["in_channels"]:
         raise CheckpointError(
             f"{path or 'this state dict'} is {describe(state)}; "
             f"the try-on UNet has {preset.unet['in_channels']} input channels."
         )
-    if part == "text_encoder":  # a whole OpenCLIP model has one layer more than Stable Diffusion 2 runs
-        state = _cut(state, preset.text.num_hidden_layers)
-    if part == "vision":
-        state = _with_unused_head(state, preset)
     if part == "warping":
         # small, and its grid is computed: built for real and filled by copying
-        module = load_strict(build_warper(preset), state, part, path, optional=(_GRID,))
+        module = load_strict(build_warper(preset), state, part, path, optional=(WARP_GRID,))
         return (module if device is None else module.to(device)).eval()
     with torch.device("meta"):
         module = BUILDERS[part](preset)
     module = load_strict(module, state, part, path, dtype=dtype)
     return (module if device is None else module.to(device)).eval()
+
+
+def check(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> Preset:
+    """Whether a state dict of any known layout has exactly the names and shapes of a part; no tensor is read.
+
+    Stable Diffusion's own inpainting UNet (9 input channels) passes: training starts from it.
+
+    Returns:
+        The preset it belongs to.
+
+    Raises:
+        CheckpointError: another kind of file, a size no preset has, missing or surplus keys, other shapes.
+    """
+    state, preset = _module_state(part, {key: tensor.to("meta") for key, tensor in state.items()}, None, path)
+    with torch.device("meta"):
+        own = BUILDERS[part](preset).state_dict()
+    if part == "unet" and state["conv_in.weight"].shape[1] == unet_layout.INPAINTING_CHANNELS:
+        own |= {"conv_in.weight": own["conv_in.weight"][:, : unet_layout.INPAINTING_CHANNELS]}
+    check_strict(own, state, part, path, optional=(WARP_GRID,) if part == "warping" else ())
+    return preset
 
 
 def load(
@@ -200,7 +217,8 @@ def load(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> nn.Module:
-    """`build_from` a file."""
+    """`build_from` a file, or the part's file in a diffusers folder."""
+    path = part_file(path, part)
     return build_from(part, read_state_dict(path), preset, path=path, dtype=dtype, device=device)
 
 
@@ -219,7 +237,7 @@ def published_state_dict(part: str, module: nn.Module) -> dict[str, Tensor]:
     if part == "text_encoder":
         return clip_layout.text_to_hf(state)
     if part == "warping":
-        return {key: tensor for key, tensor in state.items() if not key.startswith(_GRID)}
+        return {key: tensor for key, tensor in state.items() if not key.startswith(WARP_GRID)}
     return state
 
 
@@ -253,8 +271,21 @@ def save(
     Path(path).chmod(0o644)  # safetensors writes through a private temporary file
 
 
-def _cut(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Text tower keys cut to the layers that run; only for a tower with exactly one layer more."""
+def _module_state(
+    part: str, state: Mapping[str, Tensor], preset: Preset | None, path: Path | str | None
+) -> tuple[dict[str, Tensor], Preset]:
+    """A file's tensors in our module's names, and the preset fitted to them."""
+    state = module_names(part, state, path)
+    preset = fitted(part, preset or preset_for(part, state, path), state)
+    if part == "text_encoder":
+        state = cut_text(state, preset.text.num_hidden_layers)
+    if part == "vision":
+        state = _with_unused_head(state, preset)
+    return state, preset
+
+
+def cut_text(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Text tower cut to the layers that run, when it has exactly one more, as a whole OpenCLIP model does."""
     if f"transformer.resblocks.{layers}.ln_1.weight" in state:
         if f"transformer.resblocks.{layers + 1}.ln_1.weight" not in state:
             return clip_layout.text_from_openclip(state, layers)
@@ -266,9 +297,9 @@ def _with_unused_head(state: dict[str, Tensor], preset: Preset) -> dict[str, Ten
     width = preset.vision.hidden_size
     like = state.get("visual.class_embedding", torch.zeros(width))
     idle = {
-        "visual.ln_post.weight": torch.ones(width, dtype=like.dtype),
-        "visual.ln_post.bias": torch.zeros(width, dtype=like.dtype),
-        "visual.proj": torch.zeros(width, preset.vision.projection_dim or width, dtype=like.dtype),
+        "visual.ln_post.weight": like.new_ones(width),
+        "visual.ln_post.bias": like.new_zeros(width),
+        "visual.proj": like.new_zeros(width, preset.vision.projection_dim or width),
     }
     return idle | state
 
@@ -283,6 +314,8 @@ __all__ = [
     "build_vae",
     "build_vision",
     "build_warper",
+    "check",
+    "cut_text",
     "identify",
     "load",
     "load_embedded",

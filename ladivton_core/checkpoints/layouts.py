@@ -1,7 +1,7 @@
 """What a state dict holds, told from its keys and shapes, never from the file's name.
 
-`load_strict` fills a module and, when the file is something else, says what it is. `reading.py` makes the
-dict, `build.py` the modules.
+`part_of` takes one part out of a file that holds several. `load_strict` fills a module and, when the file is something
+else, says what it is. `reading.py` makes the dict, `build.py` the modules.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..embedded import PARTS
 from .reading import CheckpointError
 
 KINDS = {
@@ -35,9 +36,24 @@ KINDS = {
 }
 """Every kind `identify` answers with, in words."""
 
+# Where a whole checkpoint in the original layout keeps the parts.
+_LDM_PREFIXES = {
+    "unet": "model.diffusion_model.",
+    "vae": "first_stage_model.",
+    "text_encoder": "cond_stage_model.model.",
+}
+_HOLDS = {
+    "clip": ("text_encoder", "vision"),
+    "ldm_unet": ("unet",),
+    "ldm_vae": ("vae",),
+    **{part: (part,) for part in PARTS},
+}
+
 # Looked for in this order; every key of a row has to be there (a trailing * matches any ending).
 _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ldm_checkpoint", ("model.diffusion_model.*",)),
+    ("ldm_checkpoint", ("first_stage_model.*",)),
+    ("ldm_checkpoint", ("cond_stage_model.model.*",)),
     ("controlnet", ("controlnet_cond_embedding.*",)),
     ("controlnet", ("zero_convs.*",)),
     ("warping", ("tps.*", "refinement.*")),
@@ -72,12 +88,34 @@ def identify(state: Mapping[str, Tensor]) -> str:
     return "unknown"
 
 
+def parts_in(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Which of `embedded.PARTS` a state dict holds, in whatever layout; several in a whole model's single file."""
+    kind = identify(state)
+    if kind == "ldm_checkpoint":
+        return tuple(part for part, prefix in _LDM_PREFIXES.items() if _has(state, f"{prefix}*"))
+    return _HOLDS.get(kind, ())
+
+
+def part_of(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> dict[str, Tensor]:
+    """A part's tensors, still in the file's layout but without the prefix a whole checkpoint gives them.
+
+    Raises:
+        CheckpointError: the part is not in there; the message says what is.
+    """
+    if part not in parts_in(state):
+        raise CheckpointError(f"{_source(path)} is {describe(state)}; {KINDS[part]} was expected here.")
+    prefix = _LDM_PREFIXES[part] if identify(state) == "ldm_checkpoint" else ""
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+
+
 def describe(state: Mapping[str, Tensor]) -> str:
     """One phrase a person understands: the kind, and what tells it from its neighbours."""
     kind = identify(state)
     phrase = KINDS[kind]
-    if kind == "unet":
-        channels = state["conv_in.weight"].shape[1]
+    if kind == "ldm_checkpoint":
+        return f"{phrase} ({', '.join(parts_in(state))})"
+    if kind in ("unet", "ldm_unet"):
+        channels = state["conv_in.weight" if kind == "unet" else "input_blocks.0.0.weight"].shape[1]
         known = {
             4: "text to image",
             9: "Stable Diffusion inpainting",
@@ -128,11 +166,7 @@ def load_strict(
         CheckpointError: keys or shapes differ. Says what the file is instead, or names the first differences.
     """
     own = module.state_dict()
-    missing = [key for key in own if key not in state and not key.startswith(optional or ("\0",))]
-    surplus = [key for key in state if key not in own]
-    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
-    if missing or surplus or wrong:
-        raise CheckpointError(_difference(own, state, what, path, missing, surplus, wrong))
+    check_strict(own, state, what, path, optional=optional)
     on_meta = any(tensor.is_meta for tensor in own.values())
     if on_meta:
         state = {
@@ -140,6 +174,26 @@ def load_strict(
         }
     module.load_state_dict(state, strict=False, assign=on_meta)
     return module
+
+
+def check_strict(
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    what: str,
+    path: Path | str | None = None,
+    *,
+    optional: tuple[str, ...] = (),
+) -> None:
+    """Compare names and shapes with those of a module's state dict, as `load_strict` does before it fills anything.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    missing = [key for key in own if key not in state and not key.startswith(optional or ("\0",))]
+    surplus = [key for key in state if key not in own]
+    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or surplus or wrong:
+        raise CheckpointError(_difference(own, state, what, path, missing, surplus, wrong))
 
 
 def _difference(own, state, what, path, missing, surplus, wrong) -> str:

@@ -1,11 +1,14 @@
 """Reading a weight file of either kind into a flat state dict.
 
 The published LaDI-VTON files are PyTorch archives, Stable Diffusion's and ours safetensors. Nothing is
-ever unpickled that is not a tensor. `layouts.py` tells what the dict holds.
+ever unpickled that is not a tensor. Both kinds are mapped into memory: a tensor is read from the disk when it is
+used, so looking at names and shapes, or taking one part out of a large file, costs next to nothing. `layouts.py`
+tells what the dict holds, `folders.py` where in a folder the file is.
 """
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -30,7 +33,8 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     states and plain numbers are dropped, a `module.` prefix of parallel training is removed.
 
     Args:
-        path: safetensors, or an archive of torch (`.pth`, `.pt`, `.bin`, `.ckpt`); told by content, not by name.
+        path: safetensors, an archive of torch (`.pth`, `.pt`, `.bin`, `.ckpt`), or the index (JSON) of a model that
+            diffusers or transformers split over several files; told by content, not by name.
 
     Raises:
         FileNotFoundError: no such file.
@@ -41,11 +45,46 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no weight file {path}.")
-    tensors = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
+    tensors = _read_any(path)
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors.")
     if all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def is_mapped(path: Path | str) -> bool:
+    """Whether `read_state_dict` leaves a file's tensors on the disk until they are used.
+
+    Only torch archives from before 2020 (torch 1.5), and ones that are named `.safetensors`, are read whole.
+    """
+    path = Path(path)
+    return _is_safetensors(path) or _is_index(path) or _can_be_mapped(path)
+
+
+def _read_any(path: Path) -> dict[str, Tensor]:
+    if _is_safetensors(path):
+        return _read_safetensors(path)
+    return _read_index(path) if _is_index(path) else _read_torch(path)
+
+
+def _is_index(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"{" and not _is_safetensors(path)
+
+
+def _read_index(path: Path) -> dict[str, Tensor]:
+    """All files an index names, as one dict."""
+    try:
+        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is a JSON file but not the index of a split model.") from error
+    tensors = {}
+    for name in names:
+        shard = path.parent / name
+        if Path(name).name != name or not shard.is_file():  # an index names files beside it, nothing elsewhere
+            raise CheckpointError(f"{path} names the file {name}, which is not beside it; download all {len(names)}.")
+        tensors |= _read_any(shard)
     return tensors
 
 
@@ -73,9 +112,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        # Memory mapping keeps a 3.5 GB file from being held twice. Old non-zip files cannot be mapped; and given the
-        # name of an archive that is called *.safetensors, torch would read it as such.
-        mapped = zipfile.is_zipfile(path) and path.suffix != ".safetensors"
+        mapped = _can_be_mapped(path)
         with path.open("rb") as file:
             content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
@@ -96,6 +133,11 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds a {type(content).__name__}; a state dict (names to tensors) was expected.")
     return dict(_flat(content))
+
+
+def _can_be_mapped(path: Path) -> bool:
+    # Given the name of an archive that is called *.safetensors, torch would read it as such.
+    return zipfile.is_zipfile(path) and path.suffix != ".safetensors"
 
 
 def _flat(content: Mapping[Any, Any], prefix: str = ""):

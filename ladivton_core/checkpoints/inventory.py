@@ -1,0 +1,130 @@
+"""What weight files lie in a folder, and whether they are right. Only names and shapes are read, but for a hash.
+
+`layouts.py` tells the kinds, `build.check` compares names and shapes; `sources.py` knows hashes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from .build import check, module_names
+from .download import file_sha256
+from .layouts import describe, parts_in
+from .reading import CheckpointError, is_mapped, read_state_dict
+from .sources import Source, sources
+
+LADI_FOLDER = "ladi_vton"
+"""Folder below ComfyUI's `models` for the published files."""
+
+_SUFFIXES = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file.
+
+    Attributes:
+        path: where it lies; the index of a split model stands for its files.
+        size: bytes.
+        parts: which of `embedded.PARTS` it holds.
+        what: kind and number format in words, or why it could not be read.
+    """
+
+    path: Path
+    size: int
+    parts: tuple[str, ...]
+    what: str
+
+
+def weight_files(folder: Path) -> Iterator[Path]:
+    """Weight files below a folder, sorted; a split model by its index alone. Links are followed, hidden folders not."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        indices = [name for name in names if ".index." in name and name.endswith(".json")]
+        split = {shard for name in indices for shard in _shards(Path(place) / name)}
+        for name in sorted(names):
+            if name in indices or (Path(name).suffix in _SUFFIXES and name not in split):
+                yield Path(place) / name
+
+
+def look(path: Path) -> Found:
+    """What a file holds, told from its content; a file that cannot be read says so instead of raising."""
+    size = path.stat().st_size + sum((path.parent / shard).stat().st_size for shard in _shards(path))
+    try:
+        if not is_mapped(path) and path.suffix != ".safetensors":
+            return Found(path, size, (), "an old torch archive, or no weight file; not looked into")
+        state = read_state_dict(path)
+    except (CheckpointError, OSError) as error:
+        return Found(path, size, (), f"cannot be read: {error}")
+    return Found(path, size, parts_in(state), f"{describe(state)}, {_dtypes(state)}")
+
+
+def verify(path: Path, *, part: str | None = None, sha256: str | None = None) -> str:
+    """Check a file's kind, names, shapes and, when one is known, hash.
+
+    Args:
+        part: what it has to hold; a file that `sources.json` names has to hold its part.
+        sha256: in place of the one in `sources.json`.
+
+    Returns:
+        What it is, in words.
+
+    Raises:
+        CheckpointError: something is wrong; the message says what.
+        FileNotFoundError: there is no such file.
+    """
+    state = read_state_dict(path)
+    source = _source(path)
+    part = part or (source.part if source else None)
+    parts = (part,) if part else parts_in(state)
+    if not parts:
+        raise CheckpointError(f"{path} is {describe(state)}, none of the models of a try-on.")
+    presets = {name: check(name, state, path).name for name in parts}
+    if source and source.channels:
+        channels = module_names("unet", state, path)["conv_in.weight"].shape[1]
+        if channels != source.channels:
+            raise CheckpointError(f"{path} takes {channels} input channels; {source.name} has {source.channels}.")
+    said = ", ".join(f"{name} of {preset}" for name, preset in presets.items())
+    expected = sha256 or (source.sha256 if source else None)
+    if expected:
+        found = file_sha256(path)
+        if found != expected.lower():
+            raise CheckpointError(f"{path} has the SHA-256 {found}; {expected.lower()} was expected.")
+        return f"{describe(state)}, {_dtypes(state)} ({said}); SHA-256 right"
+    return f"{describe(state)}, {_dtypes(state)} ({said}); no SHA-256 to compare with"
+
+
+def own_files(models: Path) -> list[Path]:
+    """What of ComfyUI's models folder concerns this pack: all of `ladi_vton`, and the files `sources.json` names."""
+    files = list(weight_files(models / LADI_FOLDER))
+    named = (models / source.folder / source.name for source in sources() if source.part)
+    return files + [path for path in named if path.is_file() and path not in files]
+
+
+def _source(path: Path) -> Source | None:
+    return next((source for source in sources() if source.name == path.name), None)
+
+
+def _shards(path: Path) -> set[str]:
+    """Names of the files an index stands for; none for anything else."""
+    if path.suffix != ".json":
+        return set()
+    try:
+        names = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):  # some other JSON
+        return set()
+    return {name for name in names if (path.parent / name).is_file()}
+
+
+def _dtypes(state: Mapping[str, Tensor]) -> str:
+    kinds = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if tensor.is_floating_point()}
+    return " and ".join(sorted(kinds)) or "no floating-point tensors"
+
+
+__all__ = ["LADI_FOLDER", "Found", "look", "own_files", "verify", "weight_files"]

@@ -1,0 +1,57 @@
+"""The weight files this pack knows by name, as `sources.json` lists them: address, licence, folder, hash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file.
+
+    Attributes:
+        name: what it is called here.
+        group: what to ask `download` for to get everything that belongs together.
+        part: one of `embedded.PARTS`; None for what is not a weight file.
+        folder: under ComfyUI's `models`.
+        licence: in the words of its publisher.
+        size: bytes; None when not known.
+        sha256: hexadecimal; None when not known.
+        urls: mirrors in the order they are asked.
+        channels: input channels of a UNet; None for the rest.
+    """
+
+    name: str
+    group: str
+    part: str | None
+    folder: str
+    licence: str
+    size: int | None
+    sha256: str | None
+    urls: tuple[str, ...]
+    channels: int | None = None
+
+
+def sources() -> list[Source]:
+    """All of `sources.json`."""
+    text = Path(__file__).with_name("sources.json").read_text(encoding="utf-8")
+    return [Source(**file | {"urls": tuple(file["urls"])}) for file in json.loads(text)["files"]]
+
+
+def chosen(names: list[str]) -> list[Source]:
+    """The files of some names or groups, each once.
+
+    Raises:
+        ValueError: a name that is neither.
+    """
+    known = sources()
+    for name in names:
+        if not any(name in (source.name, source.group) for source in known):
+            groups = dict.fromkeys(source.group for source in known)
+            raise ValueError(
+                f"{name!r} is no known file or group; groups are {', '.join(groups)}, files are "
+                f"{', '.join(source.name for source in known)}."
+            )
+    return [source for source in known if {source.name, source.group} & set(names)]
