@@ -1,17 +1,19 @@
 # Thin front of scripts/*.py, which do the same on Windows and macOS without make.
 #
 #   make demo                                     the example person in the example garment
+#   make demo CATEGORY=dresses                    the same for lower_body or dresses
 #   make demo GARMENT=shirt.png SEED=7            another garment
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
 #   make serve                                    ComfyUI with the pack, to open in a browser
+#   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
 #
 # COMFYUI_PATH=/path/to/ComfyUI uses that one; otherwise one is installed into .host (once).
 
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test serve
+.PHONY: demo test serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -22,3 +24,6 @@ test:
 
 serve:
 	@$(PYTHON) scripts/host.py serve
+
+train-embedded:
+	@$(PYTHON) scripts/train_embedded.py $(call option,RUNS,runs)

@@ -8,7 +8,7 @@ SPEC section 6. The graph engine (`nodes/`) is the other user of the stages.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ class TryOnPipeline:
     ) -> TryOnPipeline:
         """The shipped tiny models, on the CPU in float32 unless told otherwise."""
         parts = {part: load_embedded(part, dtype=dtype, device=device) for part in PARTS}
-        return cls._from_parts(TINY, parts)
+        return cls.from_parts(TINY, parts)
 
     @classmethod
     def from_files(
@@ -158,10 +158,11 @@ class TryOnPipeline:
                 f"from_files needs one file for each of {', '.join(PARTS)}; missing {missing}, unknown {unknown}."
             )
         parts = {part: load(part, path, preset, dtype=dtype, device=device) for part, path in files.items()}
-        return cls._from_parts(preset, parts)
+        return cls.from_parts(preset, parts)
 
     @classmethod
-    def _from_parts(cls, preset: Preset, parts: dict[str, nn.Module]) -> TryOnPipeline:
+    def from_parts(cls, preset: Preset, parts: Mapping[str, nn.Module]) -> TryOnPipeline:
+        """The models of `embedded.PARTS` by name, built and on one device; `emasc` may be missing."""
         return cls(
             preset=preset,
             unet=parts["unet"],

@@ -1,1 +1,5 @@
-"""Training: one module a stage of the paper (section 4.2; SPEC section 8). `embedded.py` lists their order."""
+"""Training: the paper's stages as commands (section 4.2; SPEC section 8). `__main__.py` is the command line.
+
+Read `config.py`, `stage.py`, `draws.py`, `loop.py`, `recipe.py` in this order, then the stages: `warper.py`,
+`extraction.py`, `emasc.py`, `denoiser.py`; `world.py`, `vae.py` and `vision.py` make what the paper takes as given.
+"""

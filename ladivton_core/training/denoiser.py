@@ -1,120 +1,158 @@
-"""The training loop of the two denoising stages: noise, targets, dropping of conditions, held-out gates.
+"""Stages `inversion` and `tryon`: noise, targets, dropping of conditions, held-out gates (SPEC 8.3, 8.4).
 
-`inversion.py` (stage 3: no warped garment, so that the words must count) and `tryon.py` (stage 4: the full
-conditioning) are settings of this loop. Objectives of SPEC 8.3 and 8.4 in the preset's own prediction type
-and schedule. Where the published loop drops text, garment and pose independently (8.4), this one also drops
-all three together now and then, because that is what guidance asks for at inference.
+Both are settings of one stage. `inversion` sees neither pose nor warped garment, so that only the pseudo-words
+can say what to paint: the 31-channel UNet with these channels at zero is the inpainting UNet. The paper then
+trains the adapter alone; the embedded default has no pretrained UNet and text encoder to listen, so there all
+three learn together. `tryon` sees everything. Prediction type and noise schedule are the preset's.
 """
 
 from __future__ import annotations
 
-import logging
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.build import build_inversion_adapter, build_text_encoder, build_unet
-from ..denoising.conditioning import GARMENT_START, KEPT_CHANNELS, POSE_CHANNELS, concat_conditioning, sample_posterior
+from ..checkpoints.build import BUILDERS
+from ..checkpoints.unet_layout import INPAINTING_CHANNELS
+from ..datasets.synthetic import UNPAIRED_SHIFT
+from ..denoising.conditioning import (
+    GARMENT_START,
+    KEPT_CHANNELS,
+    POSE_CHANNELS,
+    concat_conditioning,
+    sample_posterior,
+)
 from ..denoising.sampling import denoise
 from ..denoising.schedule import alphas_cumprod, ddim_scheduler
 from ..inversion.prompts import prompt_for, tokenize
+from ..preprocessing.labels import CATEGORIES
 from ..presets import Preset
-from .steps import RunningAverage, checkpoint, cosine_schedule, descend, float_norms, resume
+from .chunks import Chunks
+from .config import ConfigError, TrainingSettings
+from .draws import Draws, Rows
+from .norms import float_norms
+from .stage import SCRATCH, Run, TrainingStage, frozen
 
-log = logging.getLogger(__name__)
+PARTS = ("unet", "text_encoder", "inversion_adapter")
+"""What may be trained here."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One denoising stage.
+class DenoisingSettings(TrainingSettings):
+    """Settings of both stages.
 
     Attributes:
-        name: of its checkpoint, `out/name.pt`.
-        steps, batch, learning_rate: of AdamW.
-        drop_words, drop_garment, drop_pose, drop_all: probabilities per sample.
+        latents: stage whose extracted rows are read.
+        train: which of `PARTS` learn; the others are frozen.
+        drop_words, drop_garment, drop_pose, drop_all: probabilities per sample. The published loop drops three
+            conditions independently; `drop_all` adds what guidance asks for at inference.
         time_power: timesteps are drawn as u ** time_power; above 1 favours low noise.
         hole_weight: weight of the loss inside the inpaint mask; outside it is 1.
+        latent_weights: weights of the loss for each latent channel; none weighs them alike.
+        own: share of steps that noise what the model itself paints from pure noise, not the clean latents: sampling's
+            later steps meet what its earlier ones left, and a small model otherwise takes that for the truth. For
+            v-prediction.
+        shift: largest (rows, columns) in latents by which a sample is moved, its border repeated.
+        gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
+        sheet_steps: sampling steps of the validation pictures.
     """
 
-    name: str
-    steps: int
-    batch: int
-    learning_rate: float
-    drop_words: float = 0.1
-    drop_garment: float = 1.0
-    drop_pose: float = 0.1
-    drop_all: float = 0.05
+    latents: str = "extract"
+    train: tuple[str, ...] = PARTS
+    drop_words: float = 0.0
+    drop_garment: float = 0.0
+    drop_pose: float = 0.0
+    drop_all: float = 0.0
     time_power: float = 1.0
-    hole_weight: float = 2.0
+    hole_weight: float = 1.0
+    latent_weights: tuple[float, ...] = ()
+    own: float = 0.0
+    shift: tuple[int, int] = (0, 0)
+    gradient_checkpointing: bool = False
+    sheet_steps: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.train or any(part not in PARTS for part in self.train):
+            raise ConfigError(f"train = {list(self.train)} is a choice of one or more of {', '.join(PARTS)}.")
+        if self.own and self.preset.schedule.prediction_type != "v_prediction":
+            raise ConfigError(f"own = {self.own} needs models with v-prediction; {self.models} has not.")
+
+
+class _Outside(dict):
+    """Modules kept out of another one's parameters; copies of that one share them."""
+
+    def __deepcopy__(self, memo) -> _Outside:
+        return self
 
 
 class TryOnDenoiser(nn.Module):
-    """UNet, text encoder and inversion adapter: what the denoising stages train together."""
-
-    def __init__(self, preset: Preset):
-        super().__init__()
-        self.preset = preset
-        self.unet = float_norms(build_unet(preset))
-        self.text = build_text_encoder(preset)
-        self.adapter = build_inversion_adapter(preset)
-        self.text.token_embedding.weight.requires_grad_(False)  # the pseudo-words carry what must be learned
-        with torch.no_grad():  # exact in 8 bit, so that the file can be small
-            table = self.text.token_embedding.weight
-            table.copy_((table * (0.25 / table.std())).to(torch.float8_e4m3fn).float())
-            self.unet.conv_in.weight[:, 9:] = 0  # pose and garment enter in stage 4, from nothing (SPEC section 5)
-
-    def words(self, tokens: Tensor, dropped: Tensor, category: str = "upper_body") -> Tensor:
-        """Prompt embeddings (B, 77, C) of garment tokens (B, T, W); `dropped` rows get the empty prompt."""
-        count = self.preset.num_words
-        ids = tokenize([prompt_for(category, count), ""])[dropped.long()]
-        return self.text(ids, self.adapter(tokens).view(len(tokens), count, -1))
-
-    def forward(self, noisy: Tensor, times: Tensor, conditioning: Tensor, words: Tensor) -> Tensor:
-        """The UNet's prediction (B, 4, h, w)."""
-        return self.unet(torch.cat([noisy, conditioning], 1), times, words).sample
-
-
-class Scenes:
-    """Rows of extracted latents as batches.
+    """UNet, text encoder and inversion adapter in one call. Only the trained ones are submodules.
 
     Args:
-        rows: fields of `latents.load`; `pose` and `warped` may be missing (then zero).
-        tokens: vision tokens (N, T, W).
-        scale: the VAE's latent scale.
+        parts: modules by name.
+        train: names of those that learn.
+        device: of the frozen ones (Q23: they need no gradients).
     """
 
-    def __init__(self, rows: dict[str, Tensor], tokens: Tensor, scale: float):
-        self.rows, self.tokens, self.scale = rows, tokens, scale
+    def __init__(self, parts: Mapping[str, nn.Module], train: tuple[str, ...], device: torch.device | str):
+        super().__init__()
+        self.outside = _Outside({name: frozen(part, device) for name, part in parts.items() if name not in train})
+        for name in train:
+            self.add_module(name, parts[name].requires_grad_(True))
+        if "text_encoder" in train:  # the pseudo-words carry what must be learned
+            parts["text_encoder"].token_embedding.weight.requires_grad_(False)
+
+    def part(self, name: str) -> nn.Module:
+        """One of the three, trained or not."""
+        return self.outside[name] if name in self.outside else self.get_submodule(name)
+
+    def words(self, tokens: Tensor, ids: Tensor) -> Tensor:
+        """Prompt embeddings (B, 77, C) of garment tokens (B, T, W) in prompts (B, 77)."""
+        text = self.part("text_encoder")
+        pseudo_words = self.part("inversion_adapter")(tokens).unflatten(1, (-1, text.config.hidden_size))
+        return text(ids, pseudo_words)
+
+    def forward(self, noisy: Tensor, times: Tensor, conditioning: Tensor, tokens: Tensor, ids: Tensor) -> Tensor:
+        """The UNet's prediction (B, 4, h, w)."""
+        return self.part("unet")(torch.cat([noisy, conditioning], 1), times, self.words(tokens, ids)).sample
+
+
+def starting_parts(run: Run, preset: Preset, train: tuple[str, ...]) -> dict[str, nn.Module]:
+    """The three modules as `Run.part` finds them, or random where `run.init` says so and they are to be trained.
+
+    A random token table is made exact in 8 bits, so that its file can be small, and given a spread the text
+    encoder can work with; a random UNet takes pose and garment in from zero, like an extended one.
+    """
+    parts = {}
+    for name in PARTS:
+        # no inpainting model has an adapter: without a file it starts at random, as in the paper
+        random = run.made(name) is None and name in train and (run.init == SCRATCH or name == "inversion_adapter")
+        parts[name] = BUILDERS[name](preset) if random else run.part(name, preset)
+        with torch.no_grad():
+            if random and name == "text_encoder":
+                table = parts[name].token_embedding.weight
+                table.copy_((table * (0.25 / table.std())).to(torch.float8_e4m3fn).float())
+            if random and name == "unet":
+                parts[name].conv_in.weight[:, INPAINTING_CHANNELS:] = 0
+    return parts
+
+
+class Latents(Rows):
+    """Extracted rows (`extraction.py`) in float32."""
+
+    def __init__(self, chunks: Chunks):
+        self.chunks = chunks
 
     def __len__(self) -> int:
-        return len(self.rows["truth"])
+        return len(self.chunks)
 
-    def batch(self, index, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Clean latents (B, 4, h, w), conditioning (B, 27, h, w), garment tokens (B, T, W)."""
-
-        def latents(field: str) -> Tensor:
-            moments = self.rows[field][index].float()
-            noise = torch.randn(moments[:, :4].shape, generator=generator)
-            return sample_posterior(moments, noise=noise) * self.scale
-
-        truth, mask = latents("truth"), self.rows["mask"][index].float()
-        pose = (
-            self.rows["pose"][index].float()
-            if "pose" in self.rows
-            else mask.new_zeros(len(mask), POSE_CHANNELS, *mask.shape[2:])
-        )
-        warped = latents("warped") if "warped" in self.rows else torch.zeros_like(truth)
-        return truth, concat_conditioning(mask, latents("masked"), pose, warped), self.tokens[index].float()
-
-
-def draw_times(recipe: Recipe, count: int, generator: torch.Generator) -> Tensor:
-    """Random timesteps (B,) below `count`: uniform to a power, so that the last steps of sampling get their share."""
-    return (torch.rand(recipe.batch, generator=generator) ** recipe.time_power * count).long()
+    def item(self, row: int, rng=None, step: int = 0) -> dict[str, Tensor]:
+        found = {name: self.chunks.read(row, name) for name in self.chunks.fields}
+        return {name: value if name == "category" else value.float() for name, value in found.items()}
 
 
 def noised(clean: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
@@ -131,133 +169,168 @@ def target(clean: Tensor, noise: Tensor, alphas: Tensor, prediction_type: str) -
     return a.sqrt() * noise - (1 - a).sqrt() * clean
 
 
-def drop(recipe: Recipe, conditioning: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def clean_from(noisy: Tensor, predicted: Tensor, alphas: Tensor, prediction_type: str) -> Tensor:
+    """The clean latents that a prediction at some noise level means."""
+    a = alphas.view(-1, 1, 1, 1)
+    if prediction_type == "epsilon":
+        return (noisy - (1 - a).sqrt() * predicted) / a.sqrt()
+    return a.sqrt() * noisy - (1 - a).sqrt() * predicted
+
+
+def drop(settings: DenoisingSettings, conditioning: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     """Zero garment and pose channels at random; returns the conditioning and which rows lose their words."""
-
-    def chosen(probability: float) -> Tensor:
-        return torch.rand(len(conditioning), generator=generator) < probability
-
-    everything = chosen(recipe.drop_all)
-    words, garment, pose = (chosen(p) | everything for p in (recipe.drop_words, recipe.drop_garment, recipe.drop_pose))
+    everything = draws.uniform() < settings.drop_all
+    words, garment, pose = (
+        (draws.uniform() < share) | everything
+        for share in (settings.drop_words, settings.drop_garment, settings.drop_pose)
+    )
     conditioning = conditioning.clone()
-    conditioning[:, GARMENT_START:][garment] = 0
-    conditioning[:, KEPT_CHANNELS:GARMENT_START][pose] = 0
+    conditioning[garment, GARMENT_START:] = 0
+    conditioning[pose, KEPT_CHANNELS:GARMENT_START] = 0
     return conditioning, words
 
 
-def train(
-    recipe: Recipe,
-    scenes: Scenes,
-    out: Path,
-    preset: Preset,
-    start: Path | None = None,
-    seed: int = 0,
-    show=None,
-    held_out: int = 50,
-) -> None:
-    """Run a stage into `out/<name>.pt`.
+def shifted(pictures: Tensor, limits: tuple[int, int], draws: Draws) -> Tensor:
+    """Every sample of (B, C, h, w) moved at random by up to `limits` (rows, columns), the border repeated."""
+    rows, columns = limits
+    height, width = pictures.shape[-2:]
+    tops, lefts = ((draws.uniform() * (2 * limit + 1)).long().tolist() for limit in limits)
+    padded = F.pad(pictures, (columns, columns, rows, rows), mode="replicate")
+    places = zip(padded, tops, lefts, strict=True)
+    return torch.stack([picture[:, y : y + height, x : x + width] for picture, y, x in places])
 
-    Args:
-        start: checkpoint of the stage before, whose averaged weights are taken over.
-        show: called with (denoiser, name) at every report, to draw a contact sheet.
-        held_out: the first rows, never trained on, used for the gates.
-    """
-    torch.manual_seed(seed)
-    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    model = TryOnDenoiser(preset)
-    if start is not None:
-        state = torch.load(start, map_location="cpu", weights_only=True)["average"]
-        model.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
-    average = RunningAverage(model, 0.996)
-    weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    schedule = cosine_schedule(optimizer, recipe.steps)
-    parts = {"net": model, "average": average, "optimizer": optimizer, "schedule": schedule}
-    path = out / f"{recipe.name}.pt"
-    first, started, losses = resume(path, **parts), time.monotonic(), []
-    alphas = alphas_cumprod(preset.schedule)
-    for step in range(first, recipe.steps):
-        clean, conditioning, tokens = scenes.batch(rng.integers(held_out, len(scenes), recipe.batch), generator)
-        conditioning, dropped = drop(recipe, conditioning, generator)
-        times = draw_times(recipe, len(alphas), generator)
-        noise = torch.randn(clean.shape, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            predicted = model(noised(clean, noise, alphas[times]), times, conditioning, model.words(tokens, dropped))
-        weight = 1 + (recipe.hole_weight - 1) * conditioning[:, :1]
-        loss = (
-            F.mse_loss(
-                predicted.float(),
-                target(clean, noise, alphas[times], preset.schedule.prediction_type),
-                reduction="none",
+
+class Denoising(TrainingStage):
+    """Trains UNet, text encoder and adapter, or some of them, to denoise extracted latents."""
+
+    settings_type = DenoisingSettings
+    sheet_titles = ("masked", "warped", "result", "person")
+
+    def __init__(self, settings: DenoisingSettings, run: Run, device: torch.device | str) -> None:
+        self.settings, self.preset, self.device = settings, settings.preset, device
+        folder = run.folder / settings.latents
+        self.rows = Latents(Chunks(folder / "train", settings.latents))
+        self.held_out = Latents(Chunks(folder / "held_out", settings.latents))
+        parts = starting_parts(run, self.preset, settings.train)
+        float_norms(parts["unet"])
+        if settings.gradient_checkpointing:
+            parts["unet"].enable_gradient_checkpointing()
+        self.module = TryOnDenoiser(parts, settings.train, device)
+        self.vae = frozen(run.part("vae", self.preset), device)  # for the sheet alone
+        self.alphas = alphas_cumprod(self.preset.schedule).to(device)
+        # one row a category, the empty prompt last
+        self.ids = tokenize([*(prompt_for(name, self.preset.num_words) for name in CATEGORIES), ""]).to(device)
+
+    def conditions(self, batch: dict[str, Tensor], draws: Draws) -> tuple[Tensor, Tensor]:
+        """Clean latents (B, 4, h, w) and conditioning (B, 27, h, w); posteriors are sampled anew (Q6)."""
+
+        def latents(field: str) -> Tensor:
+            moments = batch[field]
+            return sample_posterior(moments, noise=draws.normal(*moments[0, :4].shape)) * self.preset.vae_scale
+
+        truth, mask = latents("truth"), batch["mask"]
+        pose = batch.get("pose", mask.new_zeros(len(mask), POSE_CHANNELS, *mask.shape[2:]))
+        warped = latents("warped") if "warped" in batch else torch.zeros_like(truth)
+        return truth, concat_conditioning(mask, latents("masked"), pose, warped)
+
+    def prompts(self, category: Tensor, dropped: Tensor) -> Tensor:
+        """Token ids (B, 77): the prompt of each category, the empty one where the words are dropped."""
+        return self.ids[torch.where(dropped, len(CATEGORIES), category)]
+
+    def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
+        settings = self.settings
+        clean, conditioning = self.conditions(batch, draws)
+        if any(settings.shift):
+            both = shifted(torch.cat([clean, conditioning], 1), settings.shift, draws)
+            clean, conditioning = both.split([clean.shape[1], conditioning.shape[1]], 1)
+        conditioning, dropped = drop(settings, conditioning, draws)
+        times = (draws.uniform() ** settings.time_power * len(self.alphas)).long()
+        noise, alphas = draws.normal(*clean.shape[1:]), self.alphas[times]
+        ids = self.prompts(batch["category"], dropped)
+        weight = 1 + (settings.hole_weight - 1) * conditioning[:, :1]
+        if settings.latent_weights:
+            weight = weight * clean.new_tensor(settings.latent_weights).view(1, -1, 1, 1)
+        conditions = (conditioning, batch["tokens"], ids)
+        kind = self.preset.schedule.prediction_type
+        if draws.shared() < settings.own:
+            noisy = noised(self.painted(module, conditions, draws), noise, alphas)
+            found = clean_from(noisy, module(noisy, times, *conditions).float(), alphas, kind)
+            return ((found - clean).square() * weight).mean()
+        predicted = module(noised(clean, noise, alphas), times, *conditions)
+        return (F.mse_loss(predicted.float(), target(clean, noise, alphas, kind), reduction="none") * weight).mean()
+
+    @torch.no_grad()
+    def painted(self, module: nn.Module, conditions: tuple[Tensor, ...], draws: Draws) -> Tensor:
+        """Clean latents (B, 4, h, w) as the model guesses them in two steps from pure noise."""
+        noise = draws.normal(4, *conditions[0].shape[2:])
+        guess = torch.zeros_like(noise)
+        for time in (len(self.alphas) - 1, len(self.alphas) // 2):
+            times = torch.full((len(noise),), time, device=noise.device)
+            noisy = noised(guess, noise, self.alphas[times])
+            predicted = module(noisy, times, *conditions).float()
+            guess = clean_from(noisy, predicted, self.alphas[times], self.preset.schedule.prediction_type)
+        return guess
+
+    def validate(self, module: TryOnDenoiser) -> tuple[dict[str, float], list[Tensor]]:
+        return self.gates(module), self.sheet(module)
+
+    def _batch(self, rows: range) -> tuple[dict[str, Tensor], Draws]:
+        items = [self.held_out.item(row) for row in rows]
+        batch = {name: torch.stack([item[name] for item in items]).to(self.device) for name in items[0]}
+        return batch, Draws(self.settings.seed, 0, rows, self.device)
+
+    def gates(self, module: TryOnDenoiser, block: int = 3 * UNPAIRED_SHIFT) -> dict[str, float]:
+        """Held-out error of the clean latents inside the hole, from pure noise: with and without words and garment."""
+        sums: dict[str, float] = {}
+        total = 0.0
+        count = min(self.settings.held_out, len(self.held_out))
+        for start in range(0, count, block):
+            batch, draws = self._batch(range(start, min(start + block, count)))
+            clean, conditioning = self.conditions(batch, draws)
+            noise = draws.normal(*clean.shape[1:])
+            times = torch.full((len(clean),), len(self.alphas) - 1, device=clean.device)
+            alphas, mask = self.alphas[times], conditioning[:, :1]
+            noisy = noised(clean, noise, alphas)
+            bare = conditioning.clone()
+            bare[:, GARMENT_START:] = 0
+            none = torch.ones(len(clean), dtype=torch.bool, device=clean.device)
+            own, empty = self.prompts(batch["category"], ~none), self.prompts(batch["category"], none)
+            tokens, others = batch["tokens"], batch["tokens"].roll(UNPAIRED_SHIFT, 0)
+            cases = {
+                "all": (conditioning, tokens, own),
+                "no_words": (conditioning, tokens, empty),
+                "no_garment": (bare, tokens, own),
+                "neither": (bare, tokens, empty),
+                "no_garment_wrong_words": (bare, others, own),
+            }
+            for name, (channels, words, ids) in cases.items():
+                predicted = module(noisy, times, channels, words, ids)
+                found = clean_from(noisy, predicted, alphas, self.preset.schedule.prediction_type)
+                sums[name] = sums.get(name, 0.0) + float(((found - clean).square() * mask).sum())
+            total += float(4 * mask.sum())
+        return {f"x0_error_{name}": value / total for name, value in sums.items()}
+
+    def sheet(self, module: TryOnDenoiser, count: int = 6) -> list[Tensor]:
+        """Held-out rows as pictures: masked person, warped garment, what is sampled without guidance, the truth."""
+        rows = []
+        for row in range(min(count, len(self.held_out))):
+            batch, draws = self._batch(range(row, row + 1))
+            clean, conditioning = self.conditions(batch, draws)
+            keep = torch.zeros(1, dtype=torch.bool, device=clean.device)
+            words = module.words(batch["tokens"], self.prompts(batch["category"], keep))
+            result = denoise(
+                module.part("unet"),
+                ddim_scheduler(self.preset.schedule),
+                draws.normal(*clean.shape[1:]),
+                conditioning,
+                words,
+                steps=self.settings.sheet_steps,
+                guidance_scale=1.0,
             )
-            * weight
-        ).mean()
-        descend(loss, optimizer, schedule)
-        average.update(model)
-        losses.append(loss.item())
-        if step % 25 == 0 or step == recipe.steps - 1:
-            log.info(
-                "%s step %d loss %.4f  %.2f s/step",
-                recipe.name,
-                step,
-                np.mean(losses[-25:]),
-                (time.monotonic() - started) / (step - first + 1),
-            )
-        if step % 200 == 199 or step == recipe.steps - 1:
-            checkpoint(path, step + 1, **parts)
-            gates(average.module, scenes, held_out, preset)
-            if show is not None:
-                show(average.module, recipe.name)
+            masked, warped = conditioning[:, 1:KEPT_CHANNELS], conditioning[:, GARMENT_START:]
+            latents = torch.cat([masked, warped, result, clean]) / self.preset.vae_scale
+            rows.append(torch.cat([self.vae.decode(latent[None]).sample for latent in latents]))
+        return rows
 
-
-@torch.no_grad()
-def gates(model: TryOnDenoiser, scenes: Scenes, held_out: int, preset: Preset) -> dict[str, float]:
-    """Held-out error of the clean latents inside the hole, from pure noise: with and without words and garment."""
-    clean, conditioning, tokens = scenes.batch(np.arange(held_out), torch.Generator().manual_seed(1))
-    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
-    alphas = alphas_cumprod(preset.schedule)
-    times = torch.full((held_out,), len(alphas) - 1)
-    a = alphas[times].view(-1, 1, 1, 1)
-    mask = conditioning[:, :1]
-    bare = conditioning.clone()
-    bare[:, GARMENT_START:] = 0
-    keep, none = torch.zeros(held_out, dtype=torch.bool), torch.ones(held_out, dtype=torch.bool)
-    shuffled = tokens.roll(1, 0)
-    cases = {
-        "all": (conditioning, tokens, keep),
-        "no words": (conditioning, tokens, none),
-        "no garment": (bare, tokens, keep),
-        "neither": (bare, tokens, none),
-        "no garment, wrong words": (bare, shuffled, keep),
-    }
-    errors = {}
-    for name, (channels, words, dropped) in cases.items():
-        noisy = noised(clean, noise, alphas[times])
-        predicted = model(noisy, times, channels, model.words(words, dropped))
-        if preset.schedule.prediction_type == "epsilon":
-            found = (noisy - (1 - a).sqrt() * predicted) / a.sqrt()
-        else:
-            found = a.sqrt() * noisy - (1 - a).sqrt() * predicted
-        errors[name] = float(((found - clean).square() * mask).sum() / (4 * mask.sum()))
-    log.info(
-        "held-out x0 error at the last timestep: %s", ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
-    )
-    return errors
-
-
-@torch.no_grad()
-def sample(
-    model: TryOnDenoiser, scenes: Scenes, index, preset: Preset, steps: int = 10, guidance_scale: float = 1.0
-) -> Tensor:
-    """Latents (B, 4, h, w), unscaled, of some rows by DDIM; rows are seeded by their index."""
-    clean, conditioning, tokens = scenes.batch(index, torch.Generator().manual_seed(3))
-    noise = torch.cat(
-        [torch.randn(1, *clean.shape[1:], generator=torch.Generator().manual_seed(int(i))) for i in index]
-    )
-    keep = torch.zeros(len(clean), dtype=torch.bool)
-    words, empty = model.words(tokens, keep), model.words(tokens, ~keep)
-    scheduler = ddim_scheduler(preset.schedule)
-    latents = denoise(
-        model.unet, scheduler, noise, conditioning, words, empty, steps=steps, guidance_scale=guidance_scale
-    )
-    return latents / preset.vae_scale
+    def outputs(self, module: TryOnDenoiser) -> dict[str, nn.Module]:
+        return {name: module.part(name) for name in self.settings.train}

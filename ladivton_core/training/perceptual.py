@@ -1,10 +1,15 @@
 """VGG19 perceptual loss of the refinement and EMASC stages.
 
 SPEC section 8.1: relu1_1 ... relu5_1, L1, weights 1/32 ... 1. The ImageNet weights are torchvision's; they
-are downloaded by torchvision or given as a file, and never shipped.
+are downloaded by torchvision or given as a file, and never shipped. `configured` picks between it and its
+stand-in by a setting.
 """
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +20,50 @@ _BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,))
 WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of relu1_1 ... relu5_1."""
 SHORT_SIDE = 256
+KINDS = ("vgg19", "gradient")
+"""Values of the setting `perceptual`."""
+log = logging.getLogger(__name__)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def configured(kind: str, vgg: str, device: torch.device | str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The perceptual term of (prediction, target) that a stage's settings ask for; says in the log which it is.
+
+    Args:
+        kind: `vgg19` (the paper) or `gradient` (`gradient_l1`, needs no weights).
+        vgg: file of torchvision's VGG19 weights; empty looks in torch hub's folder and downloads into it.
+
+    Raises:
+        ValueError: unknown kind.
+        FileNotFoundError: no VGG19 weights; the message says where they belong and what to set instead.
+    """
+    if kind == "gradient":
+        log.info("perceptual term: L1 of gradients in place of VGG19's features")
+        return lambda prediction, target: gradient_l1(prediction - target)
+    if kind != "vgg19":
+        raise ValueError(f"perceptual = {kind!r} is unknown; choose one of {', '.join(KINDS)}.")
+    if vgg:
+        from ..checkpoints.reading import read_state_dict
+
+        loss = PerceptualLoss(read_state_dict(Path(vgg)))
+    else:
+        try:
+            loss = PerceptualLoss.from_torchvision()
+        except OSError as error:  # no network, or a server that does not answer
+            wanted = Path(torch.hub.get_dir()) / "checkpoints" / "vgg19-dcbb9e9d.pth"
+            raise FileNotFoundError(
+                f"perceptual = 'vgg19' needs torchvision's VGG19 weights and they cannot be downloaded ({error}). "
+                f"Put the file at {wanted}, or give it with --vgg FILE, or set perceptual = 'gradient', "
+                "a substitute that needs no weights."
+            ) from error
+    log.info("perceptual term: VGG19")
+    return loss.to(device)
 
 
 def gradient_l1(difference: Tensor) -> Tensor:
     """L1 of the horizontal and vertical gradients of a picture difference (B, C, H, W).
 
-    The embedded default's stand-in for `PerceptualLoss`, whose weights cannot be shipped.
+    The embedded default's stand-in for `PerceptualLoss`, whose weights are not everywhere at hand.
     """
     return difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
 

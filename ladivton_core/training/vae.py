@@ -1,4 +1,4 @@
-"""A small VAE for the embedded default, in Stable Diffusion's layout (factor 8, 4 latent channels).
+"""Stage `vae`: a small VAE for the embedded default, in Stable Diffusion's layout (factor 8, 4 latent channels).
 
 The paper takes Stable Diffusion's VAE as given; it cannot be shipped here, so the tiny preset trains its
 own. Plain training from random weights tends to grey pictures: the encoder therefore starts as a linear
@@ -8,10 +8,8 @@ zero), the decoder as smooth upsampling of the code's least-squares colour. Read
 
 from __future__ import annotations
 
-import argparse
-import logging
-import time
-from pathlib import Path
+import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoints.build import build_vae
-from ..presets import TINY, Preset
+from ..denoising.conditioning import sample_posterior
+from .config import TrainingSettings
+from .draws import Draws, Rows, number
+from .norms import float_norms
 from .perceptual import gradient_l1
-from .steps import checkpoint, cosine_schedule, descend, float_norms, resume
-from .world_cache import WorldCache
+from .scenes import Scenes, open_scenes, stacked
+from .stage import Run, TrainingStage
 
-log = logging.getLogger(__name__)
 _CONSTANT = 4.0  # size of the constant channels that keep the encoder's last norm close to affine
 
 
@@ -134,22 +134,28 @@ def _select(conv: nn.Conv2d, matrix: Tensor, kernel: Tensor | None = None) -> No
         conv.weight[:rows, :columns] = matrix[:, :, None, None] * kernel
 
 
-def crops(cache: WorldCache, rng: np.random.Generator, count: int, size: int) -> Tensor:
-    """Random crops (count, 3, size, size) of people, flat and worn garments, some with a grey hole, [-1, 1]."""
-    out = []
-    for _ in range(count):
-        field = rng.choice(["person", "person", "person", "garment", "worn"])
-        picture = cache.pictures(field, [rng.integers(len(cache))])
-        top, left = rng.integers(0, picture.shape[2] - size + 1), rng.integers(0, picture.shape[3] - size + 1)
-        crop = picture[:, :, top : top + size, left : left + size]
+class Crops(Rows):
+    """Crops of people, flat and worn garments, some people with a grey hole; one size a step."""
+
+    def __init__(self, scenes: Scenes, sizes: tuple[int, ...], seed: int):
+        self.scenes, self.sizes, self.seed = scenes, sizes, seed
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        size = self.sizes[number(self.seed, step) % len(self.sizes)]
+        field = str(rng.choice(["person", "person", "person", "garment", "worn"]))
+        picture = self.scenes.read(row, field)[field]
+        top, left = rng.integers(0, picture.shape[1] - size + 1), rng.integers(0, picture.shape[2] - size + 1)
+        crop = picture[:, top : top + size, left : left + size]
         if rng.random() < 0.5:
-            crop = crop.flip(3)
+            crop = crop.flip(2)
         if field == "person" and rng.random() < 0.35:
             y, x = sorted(rng.integers(0, size + 1, 2)), sorted(rng.integers(0, size + 1, 2))
             crop = crop.clone()
-            crop[:, :, y[0] : y[1], x[0] : x[1]] = 0
-        out.append(crop)
-    return torch.cat(out)
+            crop[:, y[0] : y[1], x[0] : x[1]] = 0
+        return {"picture": crop}
 
 
 def reconstruction_loss(result: Tensor, target: Tensor) -> Tensor:
@@ -179,93 +185,82 @@ def standardise(vae: nn.Module, images: Tensor, scale: float) -> None:
     quant.bias[channels:].add_(2 * gain.log())
 
 
-def train(
-    world: Path,
-    out: Path,
-    preset: Preset = TINY,
-    steps: int = 1400,
-    batch: int = 6,
-    seed: int = 0,
-    minutes: float | None = None,
-) -> None:
-    """Train and write `out/vae.pt` (resumable) and its contact sheet."""
-    torch.manual_seed(seed)
-    cache, rng = WorldCache(world), np.random.default_rng(seed)
-    vae = build_vae(preset)
-    sample = (
-        cache.pictures("person", rng.integers(0, len(cache), 40)),
-        cache.pictures("garment", rng.integers(0, len(cache), 10)),
-    )
-    start_as_linear_code(vae, *principal_code(torch.cat(sample)))
-    float_norms(vae)
-    residual = [p for n, p in vae.named_parameters() if "resnets" in n and "shortcut" not in n or "attentions" in n]
-    known = {id(p) for p in residual}
-    path = [p for n, p in vae.named_parameters() if n.startswith(("encoder", "quant")) and id(p) not in known]
-    rest = [p for n, p in vae.named_parameters() if not n.startswith(("encoder", "quant")) and id(p) not in known]
-    optimizer = torch.optim.AdamW(
-        [{"params": residual, "lr": 5e-4}, {"params": rest, "lr": 3e-4}, {"params": path, "lr": 5e-5}],
-        betas=(0.9, 0.99),
-        weight_decay=1e-4,
-    )
-    schedule = cosine_schedule(optimizer, steps, warm_up=0.06)
-    first = resume(out / "vae.pt", vae=vae, optimizer=optimizer, schedule=schedule)
-    started, losses = time.monotonic(), []
-    for step in range(first, steps):
-        target = crops(cache, rng, batch, int(rng.choice([96, 128, 160])))
-        with torch.autocast("cpu", torch.bfloat16):
-            posterior = vae.encode(target).latent_dist
-            result = vae.decode(posterior.sample()).sample
-        loss = (
-            reconstruction_loss(result.float(), target)
-            + 1e-4 * posterior.kl().float().mean() / posterior.mean[0].numel()
+@dataclass(frozen=True)
+class VaeSettings(TrainingSettings):
+    """Settings of the stage.
+
+    Attributes:
+        crops: sides of the training crops; each step takes one.
+        kl: weight of the posterior's divergence from a standard normal.
+        rest_rate, path_rate: learning rates, relative to that of the residual branches, of the decoder's path and
+            of the encoder's, which carries the linear code.
+    """
+
+    crops: tuple[int, ...] = (96, 128, 160)
+    kl: float = 1e-4
+    rest_rate: float = 0.6
+    path_rate: float = 0.1
+
+
+class Autoencoder(nn.Module):
+    """Encoder, posterior and decoder in one call, as a wrapped module has to be used."""
+
+    def __init__(self, vae: nn.Module):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, picture: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction (B, 3, H, W) and posterior moments (B, 8, h, w) of pictures in [-1, 1]."""
+        moments = self.vae.encode(picture).latent_dist.parameters
+        return self.vae.decode(sample_posterior(moments.float(), noise=noise)).sample, moments
+
+
+class Vae(TrainingStage):
+    """Trains the whole autoencoder; what it writes has standardised latents."""
+
+    settings_type = VaeSettings
+    sheet_titles = ("person", "person", "person", "garment")
+
+    def __init__(self, settings: VaeSettings, run: Run, device: torch.device | str) -> None:
+        self.settings, self.device = settings, device
+        scenes, self.held_out = open_scenes(settings, run.folder)
+        self.rows = Crops(scenes, settings.crops, settings.seed)
+        # some pictures to find the code in; the latents are standardised on them as well
+        rows = np.linspace(0, len(scenes) - 1, min(24, len(scenes))).round().astype(int)
+        self.sample = torch.cat(
+            [stacked(scenes, rows, "person")["person"], stacked(scenes, rows[::2], "garment")["garment"]]
         )
-        descend(loss, optimizer, schedule)
-        losses.append(loss.item())
-        if step % 50 == 0 or step == steps - 1:
-            log.info(
-                "vae step %d loss %.4f  %.2f s/step",
-                step,
-                np.mean(losses[-50:]),
-                (time.monotonic() - started) / (step - first + 1),
-            )
-        if step % 250 == 249 or step == steps - 1:
-            checkpoint(out / "vae.pt", step + 1, vae=vae, optimizer=optimizer, schedule=schedule)
-            report(vae, cache, out / "vae.png")
+        self.module = Autoencoder(float_norms(build_vae(settings.preset)))
+        start_as_linear_code(self.module.vae, *principal_code(self.sample))
 
+    def groups(self) -> list[dict]:
+        groups = {"residual": [], "rest": [], "path": []}
+        for name, weight in self.module.named_parameters():
+            residual = "resnets" in name and "shortcut" not in name or "attentions" in name
+            encoder = name.startswith(("vae.encoder", "vae.quant"))
+            groups["residual" if residual else "path" if encoder else "rest"].append(weight)
+        factors = {"residual": 1.0, "rest": self.settings.rest_rate, "path": self.settings.path_rate}
+        return [{"params": groups[k], "lr": self.settings.learning_rate * factor} for k, factor in factors.items()]
 
-def finish(world: Path, out: Path, preset: Preset = TINY, count: int = 24) -> None:
-    """Standardise the trained VAE's latents and write `out/vae_final.pt`, the state dict the other stages use."""
-    vae = build_vae(preset)
-    resume(out / "vae.pt", vae=vae)
-    cache = WorldCache(world)
-    standardise(
-        vae.eval(),
-        torch.cat([cache.pictures("person", range(count)), cache.pictures("worn", range(count // 2))]),
-        preset.vae_scale,
-    )
-    torch.save(vae.state_dict(), out / "vae_final.pt")
+    def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
+        picture = batch["picture"]
+        noise = draws.normal(4, picture.shape[2] // 8, picture.shape[3] // 8)
+        result, moments = module(picture, noise)
+        mean, log_variance = moments.float().chunk(2, 1)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        return reconstruction_loss(result.float(), picture) + self.settings.kl * divergence
 
+    def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
+        rows = range(min(3, len(self.held_out)))
+        read = stacked(self.held_out, rows, "person", "garment")
+        images = torch.cat([read["person"], read["garment"][:1]]).to(self.device)
+        images = torch.cat([images, images[-1:].expand(4 - len(images), -1, -1, -1)])
+        vae = module.vae
+        result = torch.cat([vae.decode(vae.encode(image[None]).latent_dist.mean).sample for image in images])
+        psnr = float(10 * torch.log10(4 / (result - images).square().mean()))
+        return {"psnr": psnr}, [images, result]
 
-@torch.no_grad()
-def report(vae: nn.Module, cache: WorldCache, sheet: Path) -> float:
-    """PSNR of four whole pictures, and a sheet of originals above reconstructions."""
-    from torchvision.utils import save_image
-
-    images = torch.cat([cache.pictures("person", [1, 2, 3]), cache.pictures("garment", [4])])
-    result = torch.cat([vae.decode(vae.encode(image[None]).latent_dist.mean).sample for image in images])
-    psnr = float(10 * torch.log10(4 / (result - images).square().mean()))
-    log.info("vae PSNR on whole pictures %.2f dB", psnr)
-    save_image((torch.cat([images, result]).clamp(-1, 1) + 1) / 2, sheet, nrow=len(images))
-    return psnr
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("world", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=1400)
-    parser.add_argument("--batch", type=int, default=6)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(options.world, options.out, steps=options.steps, batch=options.batch)
-    finish(options.world, options.out)
+    def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
+        vae = copy.deepcopy(module.vae)
+        standardise(vae, self.sample.to(self.device), self.settings.preset.vae_scale)
+        return {"vae": vae}

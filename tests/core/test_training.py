@@ -1,22 +1,525 @@
-"""The training stages: their starting points, objectives and bookkeeping, on a few scenes and steps."""
+"""The training stages on a small drawn world: every stage runs, resumes to the bit, and writes files that load."""
+
+from __future__ import annotations
 
 import dataclasses
+import shutil
+from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
+from torch import nn
 
-from ladivton_core.checkpoints.build import build_vae
+from ladivton_core.checkpoints.build import build_unet, build_vae, load
+from ladivton_core.checkpoints.reading import CheckpointError, read_state_dict
 from ladivton_core.datasets.synthetic import SyntheticWorld
 from ladivton_core.denoising.schedule import alphas_cumprod
+from ladivton_core.embedded import PARTS, embedded_path
+from ladivton_core.inversion.prompts import prompt_for, tokenize
+from ladivton_core.pipeline import TryOnPipeline
+from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.presets import TINY
-from ladivton_core.training import denoiser, steps, vae, warper, world_cache
+from ladivton_core.training import config, denoiser, loop, perceptual, starting_points, vae, warper
+from ladivton_core.training.chunks import Chunks, has_chunk, write_chunk
+from ladivton_core.training.config import ConfigError, TrainingSettings
+from ladivton_core.training.draws import Draws, Rows, StepSampler
+from ladivton_core.training.export import END, START, export
+from ladivton_core.training.recipe import RECIPES, STAGES, Recipe, read_recipe
+from ladivton_core.training.scenes import open_scenes
+from ladivton_core.training.stage import Run, TrainingStage
 from ladivton_core.warping.refinement import RefinementUNet
+
+SIZE = (128, 96)
+TREES = Path(__file__).parent.parent / "golden" / "datasets"
+SMALL = {
+    "size": SIZE, "count": 8, "held_out": 2, "steps": 2, "epochs": 0, "batch": 2, "workers": 0, "crops": [64],
+    "crop": [64, 64], "sheet_steps": 1, "first": 0,
+}  # fmt: skip
+
+
+def known(stage: str, **more) -> dict:
+    """What of `SMALL` a stage has a setting for, and more."""
+    names = {field.name for field in dataclasses.fields(STAGES[stage].settings_type)}
+    return {name: value for name, value in SMALL.items() if name in names} | more
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def runs(tmp_path_factory) -> Path:
+    """The embedded default's whole recipe, two steps a stage."""
+    folder = tmp_path_factory.mktemp("runs")
+    Recipe("synthetic", folder, init="scratch", changes=SMALL, tracker="tensorboard").run_all()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    """Three people (3, 3, 512, 384) in [-1, 1]."""
     world = SyntheticWorld(7)
     return torch.cat([world.scene([i], [i]).person for i in range(3)]) * 2 - 1
+
+
+# Settings
+
+
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_every_stage_of_a_preset_has_a_config_file(preset):
+    recipe = Recipe(preset, Path("runs"))
+    for stage in RECIPES[preset]:
+        settings = recipe.settings(stage)
+        assert settings.data == preset and settings.models == ("tiny" if preset == "synthetic" else "sd2")
+
+
+def test_the_papers_numbers():
+    settings = {stage: Recipe("vitonhd", Path("runs")).settings(stage) for stage in RECIPES["vitonhd"]}
+    for stage, epochs in (("tps", 50), ("refinement", 50)):
+        found = settings[stage]
+        assert (found.epochs, found.learning_rate, found.betas, found.batch) == (epochs, 1e-4, (0.5, 0.99), 16)
+    for stage, steps in (("emasc", 40001), ("inversion", 200001), ("tryon", 200001)):
+        found = settings[stage]
+        assert (found.steps, found.learning_rate, found.warm_up, found.clip) == (steps, 1e-5, 500, 1.0)
+        assert (found.betas, found.weight_decay, found.precision) == ((0.9, 0.999), 1e-2, "fp16")
+    tryon, inversion = settings["tryon"], settings["inversion"]
+    assert (tryon.drop_words, tryon.drop_garment, tryon.drop_pose, tryon.drop_all) == (0.2, 0.2, 0.2, 0.0)
+    assert inversion.train == ("inversion_adapter",) and inversion.drop_words == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stepz": 3}, "unknown setting 'stepz'; this stage knows .*steps"),
+        ({"steps": "many"}, "steps = 'many' is not of the kind int"),
+        ({"betas": [0.9]}, "betas"),
+        ({"precision": "fp8"}, "no, fp16, bf16"),
+        ({"epochs": 2}, "either steps or epochs"),
+        ({"models": "huge"}, "sd2, tiny"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Recipe("synthetic", Path("runs"), changes=changes).settings("tps")
+
+
+def test_a_config_file_of_ones_own(tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('models = "tiny"\ndata = "vitonhd"\nsteps = 3\n[elsewhere]\nsteps = 4\n')
+    with pytest.raises(ConfigError, match=r"\[elsewhere\]; known are vitonhd"):
+        config.read(TrainingSettings, "x", "vitonhd", file=file)
+    file.write_text('models = "tiny"\ndata = "vitonhd"\nsteps = 3\n[vitonhd]\nsteps = 4\n')
+    assert config.read(TrainingSettings, "x", "vitonhd", file=file).steps == 4
+    assert config.change("betas = [0.5, 0.9]") == ("betas", [0.5, 0.9]) and config.change("init=x/y") == ("init", "x/y")
+
+
+def test_stages_and_settings_a_preset_does_not_have_are_named():
+    with pytest.raises(ConfigError, match="vitonhd has no stage 'vae'"):
+        Recipe("vitonhd", Path("runs")).settings("vae")
+    with pytest.raises(ConfigError, match="no stage of preset synthetic has a setting stepz"):
+        Recipe("synthetic", Path("runs"), changes={"stepz": 1}).run_all()
+
+
+def test_learning_rates_rise_and_fall():
+    plain = TrainingSettings("tiny", "synthetic", steps=10)
+    rise = dataclasses.replace(plain, warm_up=4)
+    assert [rise.rate_factor(step, 10) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    cosine = dataclasses.replace(plain, warm_up=0.2, decay="cosine")
+    factors = [cosine.rate_factor(step, 10) for step in range(10)]
+    assert factors[:2] == [0.5, 1.0] and factors[2:] == sorted(factors[2:], reverse=True) and factors[-1] > 0
+
+
+# Rows and random numbers
+
+
+def test_every_row_comes_once_an_epoch_whoever_reads_it():
+    keys = [key for keys in StepSampler(10, 4, 4, 3, range(5)) for key in keys]
+    assert sorted(row for row, _, _ in keys[:10]) == sorted(row for row, _, _ in keys[10:]) == list(range(10))
+    shares = [[k for keys in StepSampler(10, 4, 1, 3, range(5), process, 2) for k in keys] for process in (0, 1)]
+    assert sorted(shares[0] + shares[1]) == sorted(keys)
+    assert [key for keys in StepSampler(10, 4, 4, 3, range(2, 5)) for key in keys] == keys[8:]
+
+
+def test_a_sample_draws_the_same_numbers_in_any_batch():
+    together, alone = Draws(5, 7, [0, 1, 2]), Draws(5, 7, [2])
+    assert torch.equal(together.normal(3)[2:], alone.normal(3)) and torch.equal(together.uniform()[2:], alone.uniform())
+    assert not torch.equal(Draws(5, 8, [2]).normal(3), Draws(5, 7, [2]).normal(3))
+
+
+def test_chunks_give_back_their_rows_and_notice_a_hole(tmp_path):
+    rows = torch.arange(60).view(60, 1)
+    write_chunk(tmp_path, 0, {"x": rows[:50]})
+    write_chunk(tmp_path, 1, {"x": rows[50:]})
+    chunks = Chunks(tmp_path, "world")
+    assert len(chunks) == 60 and torch.equal(chunks.stack("x", [0, 49, 50, 59]), rows[[0, 49, 50, 59]])
+    assert has_chunk(tmp_path, 1, 10) and not has_chunk(tmp_path, 1, 50) and not has_chunk(tmp_path, 2, 50)
+    (tmp_path / "00000.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
+        Chunks(tmp_path, "world")
+
+
+# The loop, on a stage small enough to compare runs of it
+
+
+class Numbers(Rows):
+    def __len__(self) -> int:
+        return 6
+
+    def item(self, row, rng, step):
+        return {"x": torch.tensor([row / 6, rng.random()], dtype=torch.float32)}
+
+
+class Toy(TrainingStage):
+    """A regression with dropout and noise; `stop` ends it in the middle of a step, as Ctrl-C would."""
+
+    sheet_titles = ("noise",)
+
+    def __init__(self, settings, dropout: float = 0.5, stop: int | None = None):
+        self.settings, self.rows, self.stop, self.calls = settings, Numbers(), stop, 0
+        self.module = nn.Sequential(nn.Linear(2, 8), nn.Dropout(dropout), nn.Linear(8, 1))
+
+    def loss(self, module, batch, draws):
+        self.calls += 1
+        if self.calls == self.stop:
+            raise KeyboardInterrupt
+        return (module(batch["x"] + draws.normal(2)) - 1).square().mean()
+
+    def validate(self, module):
+        return {"error": 1.0}, [torch.zeros(1, 3, 16, 16)]
+
+    def outputs(self, module):
+        return {"toy": module}
+
+
+def toy(folder: Path, stop: int | None = None, dropout: float = 0.5, **changes):
+    settings = dataclasses.replace(
+        TrainingSettings("tiny", "synthetic", steps=4, batch=2, learning_rate=0.05, ema=0.9, save_every=2, clip=1.0),
+        **changes,
+    )
+    torch.manual_seed(settings.seed)
+    stage, run = Toy(settings, dropout, stop), Run(folder, "toy")
+    (folder / "toy").mkdir(parents=True, exist_ok=True)
+    outcome = loop.fit(stage, run, loop.new_accelerator(settings, folder))
+    return outcome, torch.cat([w.flatten() for w in read_state_dict(run.file("toy")).values()])
+
+
+def test_a_resumed_run_is_the_run_that_was_not_stopped(tmp_path):
+    straight, weights = toy(tmp_path / "straight")
+    with pytest.raises(KeyboardInterrupt):
+        toy(tmp_path / "stopped", stop=4)
+    # what a kill during the next save would leave behind
+    (tmp_path / "stopped" / "toy" / "checkpoints" / "step-0000004.partial").mkdir()
+    resumed, again = toy(tmp_path / "stopped")
+    assert resumed.losses == straight.losses[2:] and torch.equal(weights, again)
+
+
+def test_the_seed_and_nothing_else_decides(tmp_path):
+    first, other = toy(tmp_path / "a"), toy(tmp_path / "b", seed=7)
+    with_workers = toy(tmp_path / "c", workers=1)
+    assert torch.equal(first[1], with_workers[1]) and first[0].losses == with_workers[0].losses
+    assert not torch.equal(first[1], other[1])
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
+    whole, weights = toy(tmp_path / "whole", dropout=0.0)
+    parts, same = toy(tmp_path / "parts", dropout=0.0, micro_batch=1)
+    assert whole.losses == pytest.approx(parts.losses, rel=1e-5)
+    torch.testing.assert_close(weights, same, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConfigError, match="batch = 2 does not divide"):
+        toy(tmp_path / "odd", micro_batch=3)
+
+
+def test_the_average_is_written_and_the_weights_go_on(tmp_path):
+    _, averaged = toy(tmp_path / "a")
+    _, last = toy(tmp_path / "b", ema=0.0)
+    assert not torch.equal(averaged, last)
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    average = loop.Average(module, 0.999)
+    for value in (1.0, 0.0):  # the start is forgotten at once, then quickly: decay 0, 2 / 11, ...
+        nn.init.constant_(module.weight, value)
+        average.update(module)
+    with average.applied(module):
+        assert module.weight.item() == pytest.approx(2 / 11)
+    assert module.weight.item() == 0
+
+
+def test_old_checkpoints_go_and_changed_settings_are_named(tmp_path, caplog):
+    toy(tmp_path, save_every=1, keep=2)
+    assert [step for step, _ in loop.checkpoints(tmp_path / "toy" / "checkpoints")] == [3, 4]
+    toy(tmp_path, steps=5, learning_rate=0.1)
+    assert "goes on from step 4 with other settings: learning_rate" in caplog.text
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
+    with pytest.raises(FloatingPointError, match="not a number at step"):
+        toy(tmp_path, learning_rate=float("nan"), clip=0.0)
+
+
+# The stages
+
+
+def test_every_stage_ran_and_said_what_it_did(runs):
+    noted = read_recipe(runs)["stages"]
+    assert set(noted) == set(STAGES)
+    assert all(stage["seconds"] >= 0 and stage["settings"]["seed"] == 0 for stage in noted.values())
+    assert noted["refinement"]["settings"]["perceptual"] == "gradient"
+    for stage, kind in STAGES.items():
+        if issubclass(kind, TrainingStage):
+            assert (runs / stage / "sheet.png").stat().st_size > 1000
+            assert noted[stage]["figures"]
+    assert list((runs / "logs").rglob("events.out.tfevents*"))
+
+
+def test_a_finished_recipe_is_not_run_again(runs, monkeypatch):
+    monkeypatch.setattr(Recipe, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
+    Recipe("synthetic", runs, init="scratch", changes=SMALL).run_all()
+
+
+def test_more_scenes_are_added_and_other_ones_refused(tmp_path):
+    for count in (1, 2):
+        Recipe("synthetic", tmp_path, changes=known("world", count=count)).run("world")
+        assert len(Chunks(tmp_path / "world", "world")) == count
+    with pytest.raises(ConfigError, match="was made with another world: delete that folder"):
+        Recipe("synthetic", tmp_path, changes=known("world", world=2)).run("world")
+
+
+def test_the_exported_files_make_a_pipeline(runs, tmp_path):
+    (tmp_path / "CARD.md").write_text(f"# Card\n\n{START}\nold\n{END}\n\nLicence\n")
+    files = export(runs, tmp_path)
+    assert set(files) == set(PARTS)
+    card = (tmp_path / "CARD.md").read_text()
+    assert "old" not in card and "seed 0" in card and "| tryon | 2 x 2 |" in card and card.endswith("Licence\n")
+    for part, file in files.items():  # names, shapes and types of the shipped files
+        ours, shipped = read_state_dict(file), read_state_dict(embedded_path(part))
+        assert {k: (v.shape, v.dtype) for k, v in ours.items()} == {k: (v.shape, v.dtype) for k, v in shipped.items()}
+    pipeline = TryOnPipeline.from_files(files, TINY)
+    _, held_out = open_scenes(Recipe("synthetic", runs, changes=known("vae")).settings("vae"), runs)
+    read = {k: v[None] for k, v in held_out.read(0, "person", "mask", "garment").items()}
+    pose = torch.zeros(1, 18, *SIZE)
+    result = pipeline(read["person"], read["garment"], mask=read["mask"], pose_map=pose, steps=1)
+    assert result.images.shape == (1, 3, *SIZE) and result.images.isfinite().all()
+
+
+def test_the_decoder_stage_leaves_the_latents_alone(runs):
+    before, after = (read_state_dict(runs / stage / "vae.safetensors") for stage in ("vae", "decoder"))
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert moved and all(key.startswith(("decoder.", "post_quant_conv.")) for key in moved)
+    first, second = (read_state_dict(runs / stage / "emasc.safetensors") for stage in ("emasc", "decoder"))
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+def test_sampled_latents_depend_on_their_row_alone(runs, tmp_path):
+    for stage in (name for name in STAGES if (runs / name).is_dir() and name not in ("sample", "decoder")):
+        (tmp_path / stage).symlink_to(runs / stage)
+    Recipe("synthetic", tmp_path, "scratch", changes=known("sample", count=2), tracker="none").run("sample")
+    some, all_of_them = (Chunks(folder / "sample", "sample") for folder in (tmp_path, runs))
+    assert torch.equal(some.read(1, "latents"), all_of_them.read(1, "latents"))
+    assert not torch.equal(some.read(0, "latents"), some.read(1, "latents"))
+
+
+def test_a_step_may_noise_what_the_model_painted_itself(runs, tmp_path):
+    losses = {}
+    for own in (0.0, 1.0):
+        folder = tmp_path / str(own)
+        folder.mkdir()
+        for stage in ("vae", "inversion", "extract"):
+            (folder / stage).symlink_to(runs / stage)
+        changes = known("tryon", own=own, held_out=1)
+        losses[own] = Recipe("synthetic", folder, "scratch", changes=changes, tracker="none").run("tryon").losses
+    assert losses[0.0] != losses[1.0] and all(0 < loss < 100 for loss in losses[1.0])
+    assert Draws(0, 5, [0, 1]).shared() == Draws(0, 5, [7]).shared() != Draws(0, 6, [7]).shared()
+    with pytest.raises(ConfigError, match="v-prediction"):
+        Recipe("vitonhd", tmp_path, changes={"own": 0.5}).settings("tryon")
+
+
+def test_tryon_goes_on_exactly_where_it_was_stopped(runs, tmp_path, monkeypatch):
+    for folder in ("straight", "stopped"):
+        for stage in ("vae", "inversion", "extract"):
+            shutil.copytree(runs / stage, tmp_path / folder / stage)
+    changes = known("tryon", steps=3, save_every=2, held_out=1)
+
+    def run(folder: str):
+        return Recipe("synthetic", tmp_path / folder, "scratch", changes=changes, tracker="none").run("tryon")
+
+    straight, original = run("straight"), denoiser.Denoising.loss
+    calls = []
+
+    def interrupted(self, *inputs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, *inputs)
+
+    monkeypatch.setattr(denoiser.Denoising, "loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped")
+    resumed = run("stopped")
+    assert resumed.losses == straight.losses[2:]
+    for part in ("unet", "text_encoder", "inversion_adapter"):
+        first, second = (
+            read_state_dict(tmp_path / f / "tryon" / f"{part}.safetensors") for f in ("straight", "stopped")
+        )
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_stage_without_what_it_needs_says_what_to_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
+        Recipe("synthetic", tmp_path, init="scratch", changes=known("tps")).run("tps")
+    with pytest.raises(ConfigError, match="--data FOLDER"):
+        Recipe("vitonhd", tmp_path).run("tps")
+    with pytest.raises(FileNotFoundError, match="needs the part vae.*--init"):
+        Recipe("vitonhd", tmp_path, changes={"models": "tiny", "precision": "no"}).run("emasc")
+
+
+@pytest.fixture(scope="module")
+def inpainting(tmp_path_factory) -> Path:
+    """An inpainting model of tiny widths as a diffusers folder: a UNet of 9 channels, VAE, both CLIP towers."""
+    folder = tmp_path_factory.mktemp("inpainting")
+    torch.manual_seed(0)
+    unet = build_unet(dataclasses.replace(TINY, unet=TINY.unet | {"in_channels": 9}))
+    unet.save_pretrained(folder / "unet")
+    for part, place in (("vae", "vae/diffusion_pytorch_model"), ("text_encoder", "text_encoder/model"),
+                        ("vision", "image_encoder/model")):  # fmt: skip
+        (folder / place).parent.mkdir()
+        shutil.copy(embedded_path(part), folder / f"{place}.safetensors")
+    return folder
+
+
+def test_the_papers_stages_on_viton_hd(tmp_path, inpainting):
+    data, folder = tmp_path / "data", tmp_path / "runs"
+    shutil.copytree(TREES / "vitonhd", data)
+    shutil.copytree(data / "test", data / "train")
+    shutil.copy(data / "test_pairs.txt", data / "train_pairs.txt")
+    changes = SMALL | {"models": "tiny", "root": str(data), "precision": "no", "perceptual": "gradient"}
+    for name in ("count", "crops", "crop"):
+        del changes[name]
+    Recipe("vitonhd", folder, str(inpainting), changes=changes, tracker="none").run_all()
+    before = read_state_dict(inpainting / "unet" / "diffusion_pytorch_model.safetensors")
+    after = read_state_dict(folder / "tryon" / "unet.safetensors")
+    assert after["conv_in.weight"].shape[1] == 31
+    assert (after["conv_in.weight"][:, :9] - before["conv_in.weight"]).abs().max() < 1e-3
+    assert [f.name for f in sorted((folder / "inversion").glob("*.safetensors"))] == ["inversion_adapter.safetensors"]
+    for stage, part in (
+        ("tryon", "unet"),
+        ("tryon", "inversion_adapter"),
+        ("emasc", "emasc"),
+        ("refinement", "warping"),
+    ):
+        load(part, folder / stage / f"{part}.safetensors", TINY)
+
+
+def test_dress_code_has_its_categories(tmp_path):
+    shutil.copytree(TREES / "dresscode", tmp_path / "data")
+    for category in CATEGORIES:
+        pairs = tmp_path / "data" / category / "test_pairs_paired.txt"
+        shutil.copy(pairs, pairs.with_name("train_pairs.txt"))
+    changes = {"root": str(tmp_path / "data"), "size": [64, 48]}
+    train, _ = open_scenes(Recipe("dresscode", tmp_path, changes=changes).settings("extract"), tmp_path)
+    found = [train.read(row, "category", "worn") for row in range(len(train))]
+    assert [CATEGORIES[one["category"]] for one in found] == ["dresses"] + ["upper_body"] * 2 + ["lower_body"] * 2
+    assert all(one["worn"].shape == (3, 64, 48) for one in found)
+
+
+# What the denoising stages start from and learn
+
+
+def test_new_input_channels_change_nothing_at_first(inpainting):
+    small = load_inpainting(inpainting)
+    extended = starting_points.find(inpainting, "unet", TINY)
+    noisy, words, times = torch.randn(1, 9, 16, 16), torch.randn(1, 77, 64), torch.tensor([3])
+    with torch.no_grad():
+        wanted = small(noisy, times, words).sample
+        found = extended(torch.cat([noisy, torch.randn(1, 22, 16, 16)], 1), times, words).sample
+    torch.testing.assert_close(found, wanted)
+
+
+def load_inpainting(folder: Path):
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(folder / "unet").eval()
+
+
+def test_a_tryon_unet_is_taken_as_it_is_and_another_one_refused(tmp_path):
+    assert starting_points.find(embedded_path("unet"), "unet", TINY).config.in_channels == 31
+    state = read_state_dict(embedded_path("unet"))
+    state["conv_in.weight"] = state["conv_in.weight"][:, :4].contiguous()
+    torch.save(state, tmp_path / "text_to_image.pth")
+    with pytest.raises(CheckpointError, match="4 input channels.*inpainting"):
+        starting_points.find(tmp_path / "text_to_image.pth", "unet", TINY)
+    assert starting_points.find(embedded_path("unet"), "vae", TINY) is None
+    with pytest.raises(FileNotFoundError, match="no such folder or file"):
+        starting_points.find(tmp_path / "gone", "unet", TINY)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_the_target_leads_back_to_the_clean_latents(kind):
+    clean, noise = torch.randn(2, 3, 4, 8, 8).unbind(0)
+    alphas = alphas_cumprod(TINY.schedule)[torch.tensor([10, 400, 900])]
+    noisy, target = denoiser.noised(clean, noise, alphas), denoiser.target(clean, noise, alphas, kind)
+    assert torch.allclose(denoiser.clean_from(noisy, target, alphas, kind), clean, atol=1e-3)
+
+
+def test_dropping_everything_leaves_mask_and_masked_person():
+    settings = denoiser.DenoisingSettings("tiny", "synthetic", steps=1, drop_all=1.0)
+    channels, words = denoiser.drop(settings, torch.ones(4, 27, 2, 2), Draws(0, 0, range(4)))
+    assert words.all() and (channels[:, :5] == 1).all() and (channels[:, 5:] == 0).all()
+
+
+def test_moving_a_sample_moves_everything_alike():
+    picture = torch.arange(35.0).view(1, 1, 5, 7).expand(6, 2, -1, -1)
+    moved = denoiser.shifted(picture, (1, 2), Draws(0, 0, range(6)))
+    assert moved.shape == picture.shape and torch.equal(moved[:, 0], moved[:, 1])
+    offsets = (moved[:, 0, 2, 3] - picture[:, 0, 2, 3]).tolist()
+    assert len(set(offsets)) > 2 and all(abs(offset) <= 7 + 2 for offset in offsets)
+    assert torch.equal(denoiser.shifted(picture, (0, 0), Draws(0, 0, range(6))), picture)
+
+
+def test_prompts_follow_the_category(runs):
+    settings = Recipe("synthetic", runs, changes=known("tryon")).settings("tryon")
+    run = Run(runs, "tryon", tuple(STAGES), "scratch")
+    stage = denoiser.Denoising(settings, run, "cpu")
+    ids = stage.prompts(torch.arange(3), torch.tensor([False, False, True]))
+    assert torch.equal(ids, tokenize([prompt_for(CATEGORIES[0]), prompt_for(CATEGORIES[1]), ""]))
+    assert stage.rows.item(1)["category"] == CATEGORIES.index(SyntheticWorld.category(1 + SMALL["held_out"]))
+
+
+def test_a_random_token_table_survives_eight_bits(tmp_path):
+    parts = denoiser.starting_parts(Run(tmp_path, "inversion", (), "scratch"), TINY, denoiser.PARTS)
+    table = parts["text_encoder"].token_embedding.weight
+    assert torch.equal(table, table.to(torch.float8_e4m3fn).float()) and table.std() > 0.1
+    assert not parts["unet"].conv_in.weight[:, 9:].any() and parts["unet"].conv_in.weight[:, :9].any()
+
+
+def test_frozen_parts_are_neither_trained_nor_saved(tmp_path):
+    parts = denoiser.starting_parts(Run(tmp_path, "inversion", (), "scratch"), TINY, denoiser.PARTS)
+    module = denoiser.TryOnDenoiser(parts, ("inversion_adapter",), "cpu").train()
+    assert all(key.startswith("inversion_adapter.") for key in module.state_dict())
+    assert not module.part("unet").training and not any(w.requires_grad for w in module.part("unet").parameters())
+
+
+# The perceptual term
+
+
+def test_missing_vgg_weights_are_asked_for_by_name(monkeypatch):
+    def offline():
+        raise URLError("no network")
+
+    monkeypatch.setattr(perceptual.PerceptualLoss, "from_torchvision", offline)
+    with pytest.raises(FileNotFoundError, match="(?s)vgg19-dcbb9e9d.pth.*--vgg FILE.*perceptual = 'gradient'"):
+        perceptual.configured("vgg19", "", "cpu")
+    with pytest.raises(ValueError, match="vgg19, gradient"):
+        perceptual.configured("lpips", "", "cpu")
+
+
+def test_vgg_weights_of_ones_own(tmp_path, caplog):
+    torch.manual_seed(0)
+    loss = perceptual.PerceptualLoss()
+    torch.save(loss.state_dict(), tmp_path / "vgg.pth")
+    caplog.set_level("INFO")
+    given = perceptual.configured("vgg19", str(tmp_path / "vgg.pth"), "cpu")
+    a, b = torch.rand(2, 1, 3, 32, 32).unbind(0)
+    assert given(a, b) == loss(a, b) and "VGG19" in caplog.text
+
+
+# Starting points of the small models
 
 
 def test_the_vae_encoder_starts_as_the_principal_code(pictures):
@@ -56,72 +559,3 @@ def test_refinement_starts_as_the_identity_on_the_coarse_garment(pictures):
     inputs = torch.cat([torch.zeros_like(pictures), torch.zeros(3, 18, 512, 384), pictures], 1)[..., :128, :128]
     with torch.no_grad():
         assert torch.allclose(net(inputs), pictures[..., :128, :128], atol=1e-3)
-
-
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_the_target_leads_back_to_the_clean_latents(kind):
-    clean, noise = torch.randn(2, 3, 4, 8, 8).unbind(0)
-    a = alphas_cumprod(TINY.schedule)[torch.tensor([10, 400, 900])]
-    noisy, target = denoiser.noised(clean, noise, a), denoiser.target(clean, noise, a, kind)
-    a = a.view(-1, 1, 1, 1)
-    if kind == "epsilon":
-        found = (noisy - (1 - a).sqrt() * target) / a.sqrt()
-    else:
-        found = a.sqrt() * noisy - (1 - a).sqrt() * target
-    assert torch.allclose(found, clean, atol=1e-3)
-
-
-def test_dropping_everything_leaves_mask_and_masked_person():
-    recipe = denoiser.Recipe("x", 1, 4, 1e-3, drop_all=1.0)
-    channels, words = denoiser.drop(recipe, torch.ones(4, 27, 2, 2), torch.Generator().manual_seed(0))
-    assert words.all() and (channels[:, :5] == 1).all() and (channels[:, 5:] == 0).all()
-
-
-def test_the_embedding_table_survives_eight_bits():
-    table = denoiser.TryOnDenoiser(TINY).text.token_embedding.weight
-    assert torch.equal(table, table.to(torch.float8_e4m3fn).float()) and table.std() > 0.1
-
-
-def test_a_finished_stage_is_kept_and_a_longer_one_goes_on_from_it(tmp_path):
-    generator = torch.Generator().manual_seed(0)
-    rows = {
-        "mask": (torch.rand(6, 1, 16, 8, generator=generator) > 0.5).to(torch.uint8),
-        "masked": torch.randn(6, 8, 16, 8, generator=generator),
-        "truth": torch.randn(6, 8, 16, 8, generator=generator),
-    }
-    tokens = torch.randn(6, 5, TINY.vision.hidden_size, generator=generator)
-    scenes = denoiser.Scenes(rows, tokens, TINY.vae_scale)
-    recipe = denoiser.Recipe("stage", 2, 2, 1e-3)
-    denoiser.train(recipe, scenes, tmp_path, TINY, held_out=2)
-    once = torch.load(tmp_path / "stage.pt", weights_only=True)
-    denoiser.train(recipe, scenes, tmp_path, TINY, held_out=2)  # nothing left to do
-    again = torch.load(tmp_path / "stage.pt", weights_only=True)
-    assert once["step"] == again["step"] == 2
-    assert all(torch.equal(a, b) for a, b in zip(once["net"].values(), again["net"].values(), strict=True))
-    longer = dataclasses.replace(recipe, steps=3)
-    denoiser.train(longer, scenes, tmp_path, TINY, held_out=2)
-    assert torch.load(tmp_path / "stage.pt", weights_only=True)["step"] == 3
-
-
-def test_a_cache_gives_back_what_was_rendered(tmp_path, monkeypatch):
-    monkeypatch.setattr(world_cache, "CHUNK", 2)
-    world_cache.render(tmp_path, seed=7, count=2)
-    cache, scene = world_cache.WorldCache(tmp_path), SyntheticWorld(7).scene([1], [1])
-    assert len(cache) == 2
-    assert torch.allclose(cache.pictures("person", [1]) / 2 + 0.5, scene.person, atol=0.003)
-    assert torch.equal(cache.raw("parse", [1]).long(), scene.parse)
-
-
-def test_an_empty_cache_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="stage before"):
-        world_cache.WorldCache(tmp_path)
-
-
-def test_the_running_average_follows_and_lags():
-    module = torch.nn.Linear(2, 2)
-    average = steps.RunningAverage(module, 0.9)
-    with torch.no_grad():
-        module.weight.add_(1)
-    gap = (module.weight - average.module.weight).abs().max()
-    average.update(module)
-    assert 0 < (module.weight - average.module.weight).abs().max() < gap

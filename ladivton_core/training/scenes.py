@@ -1,0 +1,103 @@
+"""People in garments for the stages that look at pictures, from the data sets or from the rendered world.
+
+Both give a row's fields by name: `person`, `garment`, `worn` (the garment as worn, on white) (3, H, W) in
+[-1, 1], `mask` (1, H, W) in {0, 1}, `keypoints` (18, 2) in pixels, `category` as an index of `CATEGORIES`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..datasets import DressCode, VitonHD
+from ..preprocessing.garment import worn_garment
+from ..preprocessing.labels import CATEGORIES
+from .chunks import Chunks
+from .config import ConfigError, Settings
+
+PICTURES = ("person", "garment", "worn")
+
+
+class Scenes(Protocol):
+    """Rows of a source."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, row: int, *fields: str) -> dict[str, Tensor]:
+        """Some fields of a row."""
+
+
+class DatasetScenes:
+    """VITON-HD or Dress Code."""
+
+    def __init__(self, dataset: VitonHD | DressCode, count: int | None = None):
+        self.dataset = dataset
+        self._length = len(dataset) if count is None else min(count, len(dataset))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, row: int, *fields: str) -> dict[str, Tensor]:
+        sample = self.dataset[row]
+        found = {}
+        for name in fields:
+            if name == "worn":
+                worn = worn_garment(sample.person[None], sample.parse[None], sample.category, self.dataset.labels)
+                found[name] = worn[0]
+            elif name == "category":
+                found[name] = torch.tensor(CATEGORIES.index(sample.category))
+            else:
+                found[name] = getattr(sample, name).float()
+        return found
+
+
+class RenderedScenes:
+    """Rows `start` up to `stop` of the world that the stage `world` rendered; also `pattern` and `numbers`."""
+
+    def __init__(self, chunks: Chunks, start: int, stop: int):
+        self.chunks, self.start, self.stop = chunks, start, stop
+
+    def __len__(self) -> int:
+        return max(0, self.stop - self.start)
+
+    def read(self, row: int, *fields: str) -> dict[str, Tensor]:
+        found = {}
+        for name in fields:
+            value = self.chunks.read(self.start + row, name)
+            if name in PICTURES:
+                value = value.float() / 127.5 - 1
+            found[name] = value.float() if name in ("mask", "keypoints") else value
+        return found
+
+
+def open_scenes(settings: Settings, folder: Path) -> tuple[Scenes, Scenes]:
+    """Training rows and held-out rows of a stage.
+
+    Args:
+        folder: of the recipe; the rendered world is `folder/world`.
+
+    Raises:
+        FileNotFoundError: the data set or the rendered world is not there.
+        ConfigError: no `root`, or the rendered world has pictures of another size.
+    """
+    if settings.data == "synthetic":
+        chunks = Chunks(folder / "world", "world")
+        size = tuple(chunks.read(0, "person").shape[-2:])
+        if size != settings.size:
+            raise ConfigError(f"{folder / 'world'} holds pictures of {size} and size is {settings.size}.")
+        held_out = min(settings.held_out, len(chunks))
+        return RenderedScenes(chunks, held_out, len(chunks)), RenderedScenes(chunks, 0, held_out)
+    if not settings.root:
+        raise ConfigError(f"data = {settings.data!r} needs the folder of the data set: --data FOLDER.")
+    kind = {"vitonhd": VitonHD, "dresscode": DressCode}[settings.data]
+    train = DatasetScenes(kind(settings.root, split="train", size=settings.size))
+    return train, DatasetScenes(kind(settings.root, split="test", size=settings.size), settings.held_out)
+
+
+def stacked(scenes: Scenes, rows, *fields: str) -> dict[str, Tensor]:
+    """Fields of some rows as a batch."""
+    read = [scenes.read(int(row), *fields) for row in rows]
+    return {name: torch.stack([one[name] for one in read]) for name in fields}
