@@ -218,7 +218,8 @@ class TryOnPipeline:
             )
         prompts = [prompt_for(item, num_words) if prompt is None else prompt for item in categories]
         garment = garment.to(self.device)
-        pixels = clip_pixels(garment.to(self.dtype), self.preset.vision.image_size)
+        # the preprocessing in float32 whatever the weights are (Q19)
+        pixels = clip_pixels(garment.float(), self.preset.vision.image_size).to(self.dtype)
         words = self.adapter.pseudo_words(self.vision(pixels), num_words)
         return GarmentEncoding(garment, words, self.text_encoder(tokenize(prompts).to(self.device), words))
 

@@ -166,8 +166,8 @@ TINY = Preset(
     schedule=NoiseSchedule(
         prediction_type="v_prediction", snr_shift=32.0, zero_terminal_snr=True, timestep_spacing="trailing"
     ),
-    steps=20,
-    guidance_scale=1.5,
+    steps=5,
+    guidance_scale=1.0,
     preview_rgb=((0.51, 0.51, 0.47), (0.07, 0.02, -0.16), (-0.07, 0.12, -0.02), (0.01, 0.01, 0.01), (0.42, 0.41, 0.42)),
 )  # fmt: skip
 

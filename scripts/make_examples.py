@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 SEED = 2026
-EXAMPLES = {"": (6, 0), "lower_body_": (5, 1), "dresses_": (11, 15)}
+EXAMPLES = {"": (6, 0), "lower_body_": (21, 1), "dresses_": (11, 15)}
 """Person and garment by file name prefix; the upper body has none."""
 
 
