@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 50
+_NAMES = "[0-9][0-9][0-9][0-9][0-9].safetensors"
 
 
 def chunk_path(folder: Path, index: int) -> Path:
@@ -38,6 +39,13 @@ def has_chunk(folder: Path, index: int, rows: int) -> bool:
     return path.is_file() and _rows(safe_open(path, framework="pt")) == rows
 
 
+def trim(folder: Path, rows: int) -> None:
+    """Delete the chunks beyond `rows` rows, which an earlier run with a larger count left."""
+    for path in folder.glob(_NAMES):
+        if int(path.stem) * CHUNK >= rows:
+            path.unlink()
+
+
 def _rows(file) -> int:
     return file.get_slice(next(iter(file.keys()))).get_shape()[0]
 
@@ -54,7 +62,7 @@ class Chunks:
     """
 
     def __init__(self, folder: Path, made_by: str):
-        self.paths = sorted(Path(folder).glob("[0-9][0-9][0-9][0-9][0-9].safetensors"))
+        self.paths = sorted(Path(folder).glob(_NAMES))
         if not self.paths or self.paths[-1] != chunk_path(Path(folder), len(self.paths) - 1):
             raise FileNotFoundError(f"{folder} holds no complete set of chunks: run the stage `{made_by}` first.")
         self._open: dict[int, object] = {}

@@ -22,7 +22,7 @@ from ..embedded import PARTS
 from ..pipeline import TryOnPipeline
 from ..preprocessing.labels import CATEGORIES
 from ..preprocessing.pose_map import pose_map
-from .chunks import CHUNK, Chunks, has_chunk, write_chunk
+from .chunks import CHUNK, Chunks, has_chunk, trim, write_chunk
 from .config import ConfigError, Settings, TrainingSettings
 from .draws import Draws, Rows
 from .norms import float_norms
@@ -63,6 +63,8 @@ class Sample(WorkStage):
         count = min(settings.count, len(scenes) - settings.first)
         if count < 1:
             raise ConfigError(f"first = {settings.first} is beyond the {len(scenes)} training rows there are.")
+        if self.run.main:
+            trim(folder, count)
         for index in range(self.run.process, -(-count // CHUNK), self.run.processes):
             rows = range(index * CHUNK, min((index + 1) * CHUNK, count))
             if not has_chunk(folder, index, len(rows)):

@@ -124,13 +124,16 @@ class TryOnDenoiser(nn.Module):
 def starting_parts(run: Run, preset: Preset, train: tuple[str, ...]) -> dict[str, nn.Module]:
     """The three modules as `Run.part` finds them, or random where `run.init` says so and they are to be trained.
 
+    The adapter is random in the stage `inversion` unless a file is given.
+
     A random token table is made exact in 8 bits, so that its file can be small, and given a spread the text
     encoder can work with; a random UNet takes pose and garment in from zero, like an extended one.
     """
     parts = {}
     for name in PARTS:
-        # no inpainting model has an adapter: without a file it starts at random, as in the paper
-        random = run.made(name) is None and name in train and (run.init == SCRATCH or name == "inversion_adapter")
+        # no inpainting model has an adapter: the stage that makes it starts it at random, as in the paper
+        fresh = run.init == SCRATCH or (name == "inversion_adapter" and run.stage == "inversion")
+        random = run.made(name) is None and name in train and fresh
         parts[name] = BUILDERS[name](preset) if random else run.part(name, preset)
         with torch.no_grad():
             if random and name == "text_encoder":
@@ -280,12 +283,20 @@ class Denoising(TrainingStage):
         return batch, Draws(self.settings.seed, 0, rows, self.device)
 
     def gates(self, module: TryOnDenoiser, block: int = 3 * UNPAIRED_SHIFT) -> dict[str, float]:
-        """Held-out error of the clean latents inside the hole, from pure noise: with and without words and garment."""
+        """Held-out error of the clean latents inside the hole, from pure noise: with and without words and garment.
+
+        The words of another row's garment are tried where there are rows enough; these are whole cycles of
+        `UNPAIRED_SHIFT`, so that the drawn world's other garment is of the same category.
+        """
         sums: dict[str, float] = {}
         total = 0.0
         count = min(self.settings.held_out, len(self.held_out))
+        swapped = count >= 2 * UNPAIRED_SHIFT
+        if swapped:
+            count -= count % UNPAIRED_SHIFT
         for start in range(0, count, block):
-            batch, draws = self._batch(range(start, min(start + block, count)))
+            rows = range(start, min(start + block, count))
+            batch, draws = self._batch(rows)
             clean, conditioning = self.conditions(batch, draws)
             noise = draws.normal(*clean.shape[1:])
             times = torch.full((len(clean),), len(self.alphas) - 1, device=clean.device)
@@ -295,14 +306,16 @@ class Denoising(TrainingStage):
             bare[:, GARMENT_START:] = 0
             none = torch.ones(len(clean), dtype=torch.bool, device=clean.device)
             own, empty = self.prompts(batch["category"], ~none), self.prompts(batch["category"], none)
-            tokens, others = batch["tokens"], batch["tokens"].roll(UNPAIRED_SHIFT, 0)
+            tokens = batch["tokens"]
             cases = {
                 "all": (conditioning, tokens, own),
                 "no_words": (conditioning, tokens, empty),
                 "no_garment": (bare, tokens, own),
                 "neither": (bare, tokens, empty),
-                "no_garment_wrong_words": (bare, others, own),
             }
+            if swapped:
+                others = [self.held_out.item((row + UNPAIRED_SHIFT) % count)["tokens"] for row in rows]
+                cases["no_garment_wrong_words"] = (bare, torch.stack(others).to(self.device), own)
             for name, (channels, words, ids) in cases.items():
                 predicted = module(noisy, times, channels, words, ids)
                 found = clean_from(noisy, predicted, alphas, self.preset.schedule.prediction_type)

@@ -28,7 +28,7 @@ from ..decoding.taps import encode_with_taps
 from ..denoising.conditioning import latent_mask, latent_pose
 from ..inversion.pixels import clip_pixels
 from ..preprocessing.pose_map import pose_map
-from .chunks import CHUNK, has_chunk, write_chunk
+from .chunks import CHUNK, has_chunk, trim, write_chunk
 from .config import ConfigError, Settings
 from .scenes import Scenes, open_scenes, stacked
 from .stage import Run, WorkStage, frozen
@@ -84,6 +84,8 @@ class Extraction(WorkStage):
             if split == "train" and self.settings.count:
                 counts[split] = min(counts[split], self.settings.count)
             folder = self.run.folder / self.run.stage / split
+            if self.run.main:
+                trim(folder, counts[split])
             for index in range(self.run.process, -(-counts[split] // CHUNK), self.run.processes):
                 rows = range(index * CHUNK, min((index + 1) * CHUNK, counts[split]))
                 if not has_chunk(folder, index, len(rows)):

@@ -57,29 +57,39 @@ def new_accelerator(settings: Settings, folder: Path, tracker: str = "none") -> 
     Args:
         folder: of the recipe; trackers that write files write to `folder/logs`.
         tracker: name of an accelerate tracker, or `none`.
+
+    Raises:
+        ConfigError: an unknown tracker, or one that is not installed.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
+    from accelerate.utils import LoggerType
 
     # Stages differ in precision, and accelerate keeps the first one of a process.
     AcceleratorState._reset_state()
     GradientState._reset_state()
     training = isinstance(settings, TrainingSettings)
-    return Accelerator(
+    tracked = training and tracker != "none"
+    if tracked and tracker not in LoggerType.list():
+        raise ConfigError(f"tracker {tracker!r} is unknown; choose one of {', '.join(LoggerType.list())}, none.")
+    accelerator = Accelerator(
         mixed_precision=settings.precision if training else "no",
-        log_with=tracker if training and tracker != "none" else None,
+        log_with=tracker if tracked else None,
         project_dir=str(folder / "logs"),
     )
+    if tracked and not accelerator.log_with:  # accelerate drops it without a word
+        raise ConfigError(f"tracker {tracker!r} is not installed: pip install {tracker}, or --tracker none.")
+    return accelerator
 
 
 def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
     """Train a stage to its last step, from its newest checkpoint if there is one, and write its weights.
 
     Raises:
-        ConfigError: the batch does not divide over processes and micro-batches.
+        ConfigError: the batch does not divide over processes and micro-batches, or the newest checkpoint is of
+            more steps or does not fit (`resume`).
         FloatingPointError: the loss is not a number any more.
     """
-    from accelerate.utils import DistributedType
     from torch.utils.data import DataLoader
     from tqdm import tqdm
 
@@ -89,12 +99,16 @@ def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
     groups = stage.groups()
     rates = [group["lr"] for group in groups]
     optimizer = torch.optim.AdamW(groups, betas=settings.betas, weight_decay=settings.weight_decay)
-    sharded = accelerator.distributed_type == DistributedType.FSDP
-    whole = copy.deepcopy(stage.module).to(accelerator.device) if sharded else None
+    whole = copy.deepcopy(stage.module).cpu() if _sharded(accelerator) else None
     # Q21: the optimiser goes through the accelerator like the module, so fp16 gradients are unscaled before the clip.
     model, optimizer = accelerator.prepare(stage.module, optimizer)
     average = Average(model, settings.ema)
     first, seconds = resume(run, settings, accelerator, average)
+    if first > steps:
+        raise ConfigError(
+            f"{run.stage} has already made {first} steps and steps = {steps}: set steps = {first} or more, or delete "
+            f"{run.folder / run.stage} and the folders of the stages after it."
+        )
     sampler = StepSampler(
         len(stage.rows), settings.batch, micro_batch, settings.seed, range(first, steps), run.process, run.processes
     )
@@ -105,7 +119,8 @@ def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
     for step in bar:
         factor = settings.rate_factor(step, steps)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
+            # all of them: a checkpoint brings those it was written with
+            group.update(lr=rate * factor, betas=settings.betas, weight_decay=settings.weight_decay)
         total = _descend(stage, model, optimizer, loader, step, accelerator)
         average.update(model)
         losses.append(float(accelerator.reduce(total, "mean")))
@@ -235,7 +250,8 @@ def plain_module(
     """The averaged module without any wrapper, in eval mode and without gradients.
 
     Args:
-        whole: a copy to gather a sharded module into; only the main process may use it then.
+        whole: a copy on the CPU to gather a sharded module into; only the main process may use it then, on its
+            device.
     """
     with average.applied(model), torch.no_grad():
         if whole is None:
@@ -244,7 +260,11 @@ def plain_module(
             state = accelerator.get_state_dict(model)
             if accelerator.is_main_process:
                 whole.load_state_dict(state)
-            yield whole.eval()
+                whole.to(accelerator.device)
+            try:
+                yield whole.eval()
+            finally:
+                whole.cpu()
 
 
 def validate(
@@ -284,10 +304,16 @@ def checkpoint(
         partial.mkdir(parents=True)
     accelerator.wait_for_everyone()
     accelerator.save_state(str(partial))
-    average.write(partial / f"average_{run.process}.safetensors")
+    if run.main or _sharded(accelerator):
+        average.write(_average_file(partial, run, accelerator))
     accelerator.wait_for_everyone()
     if run.main:
-        progress = {"step": step, "seconds": seconds, "settings": dataclasses.asdict(settings)}
+        progress = {
+            "step": step,
+            "seconds": seconds,
+            "processes": run.processes,
+            "settings": dataclasses.asdict(settings),
+        }
         (partial / "progress.json").write_text(json.dumps(progress, indent=1), encoding="utf-8")
         partial.replace(final)
         for _, old in checkpoints(folder)[: -settings.keep]:
@@ -302,15 +328,42 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def resume(run: Run, settings: TrainingSettings, accelerator: Accelerator, average: Average) -> tuple[int, float]:
-    """Load the newest checkpoint; returns the step to go on with and the seconds spent so far."""
+    """Load the newest checkpoint; returns the step to go on with and the seconds spent so far.
+
+    Raises:
+        ConfigError: it is from another number of processes, or has no running average and `ema` asks for one.
+    """
     found = checkpoints(run.folder / run.stage / "checkpoints")
     if not found:
         return 0, 0.0
     step, folder = found[-1]
     progress: dict[str, Any] = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+    if (before := progress["processes"]) != run.processes:
+        raise ConfigError(
+            f"{folder} was written by {before} processes and now there are {run.processes}: start as many, or delete "
+            f"{run.folder / run.stage} to train the stage anew."
+        )
+    averaged = _average_file(folder, run, accelerator)
+    if settings.ema and not averaged.is_file():
+        raise ConfigError(
+            f"ema = {settings.ema} and {folder} was written without a running average: set ema = 0, or delete "
+            f"{run.folder / run.stage} to train the stage anew."
+        )
     now = json.loads(json.dumps(dataclasses.asdict(settings)))
     if changed := [k for k, v in now.items() if k not in _FREE and progress["settings"].get(k) != v]:
         log.warning("%s goes on from step %d with other settings: %s", run.stage, step, ", ".join(changed))
     accelerator.load_state(str(folder))
-    average.read(folder / f"average_{run.process}.safetensors")
+    accelerator.step = 0  # a checkpoint lies between optimiser steps, however many micro-batches those had
+    average.read(averaged)
     return step, progress["seconds"]
+
+
+def _sharded(accelerator: Accelerator) -> bool:
+    from accelerate.utils import DistributedType
+
+    return accelerator.distributed_type == DistributedType.FSDP
+
+
+def _average_file(folder: Path, run: Run, accelerator: Accelerator) -> Path:
+    """Where a checkpoint keeps the average: one file, or under FSDP one for every process's shards."""
+    return folder / f"average_{run.process if _sharded(accelerator) else 0}.safetensors"

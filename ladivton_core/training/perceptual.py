@@ -114,10 +114,11 @@ class PerceptualLoss(nn.Module):
             ImportError: torchvision is missing.
         """
         try:
-            from torchvision.models import VGG19_Weights, vgg19
+            from torchvision.models import VGG19_Weights
         except ImportError as error:
             raise ImportError("the perceptual loss needs torchvision: install the extra [train].") from error
-        return cls(vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features.state_dict())
+        weights = VGG19_Weights.IMAGENET1K_V1
+        return cls(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
 
     def train(self, mode: bool = True) -> PerceptualLoss:
         """Stays in eval mode: it is a measure, not a part that learns."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,17 +32,22 @@ class Scenes(Protocol):
 
 
 class DatasetScenes:
-    """VITON-HD or Dress Code."""
+    """VITON-HD or Dress Code.
+
+    Args:
+        count: rows to take, evenly spaced: Dress Code lists one category after the other. None takes all.
+    """
 
     def __init__(self, dataset: VitonHD | DressCode, count: int | None = None):
         self.dataset = dataset
-        self._length = len(dataset) if count is None else min(count, len(dataset))
+        count = len(dataset) if count is None else min(count, len(dataset))
+        self.indices = np.linspace(0, len(dataset) - 1, count).round().astype(int)
 
     def __len__(self) -> int:
-        return self._length
+        return len(self.indices)
 
     def read(self, row: int, *fields: str) -> dict[str, Tensor]:
-        sample = self.dataset[row]
+        sample = self.dataset[int(self.indices[row])]
         found = {}
         for name in fields:
             if name == "worn":

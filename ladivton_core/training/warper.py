@@ -34,6 +34,12 @@ def shrink(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(pictures, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
+def shrunk_joints(keypoints: Tensor, factor: float) -> Tensor:
+    """Joints (18, 2) where `shrink` moves them: pixel centres are whole numbers. Missing ones stay (0, 0)."""
+    present = (keypoints > 0).any(-1, keepdim=True)
+    return torch.where(present, (keypoints + 0.5) * factor - 0.5, 0.0)
+
+
 def cloth_mask(picture: Tensor) -> Tensor:
     """Where a garment on white is (B, 1, H, W), soft enough to be learned from."""
     return ((0.94 - picture.amin(1, keepdim=True)) * 12).clamp(0, 1)
@@ -57,7 +63,7 @@ class SmallScenes(Rows):
         factor = self.size[0] / found["person"].shape[1]
         pictures = [found["garment"], found["worn"], found["person"] * (1 - found["mask"])]
         garment, worn, agnostic = shrink(torch.stack(pictures), self.size).clamp(-1, 1)
-        pose = heat_maps(found["keypoints"] * factor, self.size, POSE_SIGMA * factor)
+        pose = heat_maps(shrunk_joints(found["keypoints"], factor), self.size, POSE_SIGMA * factor)
         return {"garment": garment, "worn": worn, "agnostic": agnostic, "pose": pose}
 
 
@@ -105,8 +111,8 @@ class Tps(TrainingStage):
         sums, sheet = {"l1": 0.0, "l1_unwarped": 0.0}, []
         for row in range(len(self.held_out)):
             item = {name: value[None].to(self.device) for name, value in self.held_out.item(row).items()}
-            grid, _ = module(item["garment"], torch.cat([item["agnostic"], item["pose"]], 1))
-            warped = sample_garment(item["garment"], grid)
+            _, points = module(item["garment"], torch.cat([item["agnostic"], item["pose"]], 1))
+            warped = sample_garment(item["garment"], self.grid(points.float()))  # as in `loss`
             sums["l1"] += float((warped - item["worn"]).abs().mean()) / 2
             sums["l1_unwarped"] += float((item["garment"] - item["worn"]).abs().mean()) / 2
             if row < 8:

@@ -18,7 +18,7 @@ import torch
 from ..datasets.synthetic import SyntheticWorld
 from ..preprocessing.agnostic import agnostic_mask
 from ..preprocessing.labels import CATEGORIES, LIP20
-from .chunks import CHUNK, has_chunk, write_chunk
+from .chunks import CHUNK, has_chunk, trim, write_chunk
 from .config import Settings
 from .scenes import PICTURES
 from .stage import WorkStage
@@ -77,6 +77,8 @@ class World(WorkStage):
 
     def work(self) -> dict[str, float]:
         settings, folder = self.settings, self.run.folder / "world"
+        if self.run.main:
+            trim(folder, settings.count)
         chunks = -(-settings.count // CHUNK)
         rows = [min(CHUNK, settings.count - index * CHUNK) for index in range(chunks)]
         jobs = [

@@ -36,13 +36,13 @@ def test_one_command_writes_the_page_and_its_pictures(pipeline, tmp_path, monkey
 
     monkeypatch.setattr(TryOnPipeline, "from_embedded", lambda: pipeline)
     monkeypatch.setattr(ablations, "STEPS", (1, 2))
-    monkeypatch.setattr(ablations, "GUIDANCE", (1.0,))
+    monkeypatch.setattr(ablations, "GUIDANCE", (2.5,))
     main(["ablations", "--seed", "31", "--count", "1", "--out", str(tmp_path)])
     page = (tmp_path / "ablations.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("|")]
     names = [row.split("|")[1].strip() for row in rows[2:]]
     assert names[0] == "default" and len(names) == len(set(names)) == 1 + 4 + 1 + 1 + 2
-    assert {"without EMASC", "guidance 1", "1 step", "UniPC"} <= set(names)
+    assert {"without EMASC", "guidance 2.5", "1 step", "UniPC"} <= set(names)
     assert rows[2].endswith("| 1.00 |")
     with Image.open(tmp_path / "images" / "ablations.jpg") as sheet:
         assert sheet.width == (len(names) + 3) * 144

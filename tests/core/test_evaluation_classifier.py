@@ -45,7 +45,7 @@ def test_only_the_inside_of_the_mask_is_looked_at(truths, seen):
     again = c.look(c.load_classifier(), torch.where(inside, truths.truth, 1 - truths.truth), truths.mask)
     assert torch.equal(again.patterns, seen.patterns)
     # the filter that shrinks the picture reaches a little over the mask's edge
-    assert torch.allclose(again.colours, seen.colours, atol=5e-3)
+    assert torch.allclose(again.colours, seen.colours, atol=0.02)
 
 
 def test_the_size_of_the_picture_hardly_matters(truths, seen):

@@ -21,7 +21,7 @@ from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.presets import TINY
 from ladivton_core.training import config, denoiser, loop, perceptual, starting_points, vae, warper
-from ladivton_core.training.chunks import Chunks, has_chunk, write_chunk
+from ladivton_core.training.chunks import Chunks, has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.draws import Draws, Rows, StepSampler
 from ladivton_core.training.export import END, START, export
@@ -150,6 +150,11 @@ def test_chunks_give_back_their_rows_and_notice_a_hole(tmp_path):
     chunks = Chunks(tmp_path, "world")
     assert len(chunks) == 60 and torch.equal(chunks.stack("x", [0, 49, 50, 59]), rows[[0, 49, 50, 59]])
     assert has_chunk(tmp_path, 1, 10) and not has_chunk(tmp_path, 1, 50) and not has_chunk(tmp_path, 2, 50)
+    trim(tmp_path, 51)
+    assert len(Chunks(tmp_path, "world")) == 60
+    trim(tmp_path, 50)
+    assert len(Chunks(tmp_path, "world")) == 50
+    write_chunk(tmp_path, 1, {"x": rows[50:]})
     (tmp_path / "00000.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
         Chunks(tmp_path, "world")
@@ -224,6 +229,22 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
     torch.testing.assert_close(weights, same, rtol=1e-5, atol=1e-6)
     with pytest.raises(ConfigError, match="batch = 2 does not divide"):
         toy(tmp_path / "odd", micro_batch=3)
+
+
+def test_a_run_may_go_on_with_other_micro_batches(tmp_path):
+    straight, weights = toy(tmp_path / "straight", dropout=0.0, steps=8)
+    toy(tmp_path / "parts", dropout=0.0, steps=3)
+    parts, same = toy(tmp_path / "parts", dropout=0.0, steps=8, micro_batch=1)
+    assert straight.losses[3:] == pytest.approx(parts.losses, rel=1e-5)
+    torch.testing.assert_close(weights, same, rtol=1e-5, atol=1e-6)
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
+    toy(tmp_path, ema=0.0)
+    with pytest.raises(ConfigError, match="without a running average: set ema = 0"):
+        toy(tmp_path, steps=5)
+    with pytest.raises(ConfigError, match="already made 4 steps"):
+        toy(tmp_path, steps=3, ema=0.0)
 
 
 def test_the_average_is_written_and_the_weights_go_on(tmp_path):

@@ -83,7 +83,7 @@ def test_mask_and_warp_sit_on_the_torso_and_paste_back_keeps_the_rest(results, l
     rows, columns = np.nonzero(drawn)
     top, bottom = np.nonzero(suit.any(1))[0][[0, -1]]
     left, right = np.nonzero(suit.any(0))[0][[0, -1]]
-    assert drawn.mean() > 0.05, "a garment is there"
+    assert drawn.mean() > 0.03, "a garment is there"
     assert top < rows.mean() < bottom and left < columns.mean() < right
     assert (drawn & mask).sum() / drawn.sum() > 0.7, "most of the warped garment lies where it is painted"
 
