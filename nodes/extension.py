@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import comparison, decoding, files, fitting, garment, inversion, models, person, sampling
+from . import comparison, decoding, files, fitting, garment, inversion, model_files, models, person, sampling
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
@@ -16,5 +16,5 @@ class LadiVTONExtension(ComfyExtension):
     """Registers the model folder (0.3.75 never calls `on_load`) and hands the nodes over."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        models.register_folder()
+        model_files.register_folder()
         return NODES

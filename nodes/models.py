@@ -7,73 +7,16 @@ tower are loaded with ComfyUI's stock loaders.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from ..ladivton_core.checkpoints.build import build_from, module_names, preset_for
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import TINY
+from .model_files import FOLDER, exists, find, fingerprint, fitting
 from .types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, check_choices, io
 
-FOLDER = "ladi_vton"
-"""Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
-
-PUBLISHED = "https://github.com/miccunifi/ladi-vton/releases"
-
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def register_folder() -> None:
-    """Tell ComfyUI about `models/ladi_vton`, so that its own file lists and extra_model_paths.yaml cover it."""
-    import folder_paths
-
-    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
-    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions | folder_paths.supported_pt_extensions)
-
-
-def _files(*folders: str) -> list[str]:
-    import folder_paths
-
-    return sorted({name for folder in folders for name in folder_paths.get_filename_list(folder)})
-
-
-def _find(file: str, *folders: str) -> str:
-    """Full path of a model file.
-
-    Raises:
-        ValueError: no such file; the message says where to put which file.
-    """
-    import folder_paths
-
-    for folder in folders:
-        path = folder_paths.get_full_path(folder, file) if file else None
-        if path:
-            return path
-    raise ValueError(_not_found(file, folders))
-
-
-def _not_found(file: str | None, folders: tuple[str, ...]) -> str:
-    where = " or ".join(f"models/{folder}" for folder in folders)
-    found = f"There is no file {file!r} in {where}." if file else f"No file is chosen: {where} may be empty."
-    return f"{found} Put the published LaDI-VTON file there ({PUBLISHED}), then press R to refresh the lists."
-
-
-def _exists(file: str | None, *folders: str) -> bool | str:
-    if file is None:  # a wire: not known yet
-        return True
-    try:
-        _find(file, *folders)
-    except ValueError as error:
-        return str(error)
-    return True
-
-
-def _fingerprint(file: str, *folders: str) -> str:
-    stat = Path(_find(file, *folders)).stat()
-    return f"{file} {stat.st_size} {stat.st_mtime_ns}"
 
 
 class LadiVTON_LoadEmbedded(io.ComfyNode):
@@ -98,15 +41,22 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
                 )
             ],
             outputs=[
-                io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule; for "
-                "Try-On Sampler or KSampler."),
+                io.Model.Output(
+                    "MODEL",
+                    display_name="MODEL",
+                    tooltip="Try-on UNet with its noise schedule; for Try-On Sampler or KSampler.",
+                ),
                 io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words."),
                 io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder."),
-                io.ClipVision.Output("CLIP_VISION", display_name="CLIP_VISION", tooltip="Vision tower that looks at "
-                "the garment."),
+                io.ClipVision.Output(
+                    "CLIP_VISION", display_name="CLIP_VISION", tooltip="Vision tower that looks at the garment."
+                ),
                 Warper.Output("warper", display_name="warper", tooltip="Garment warper."),
-                InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter: from vision "
-                "features to pseudo-words."),
+                InversionAdapter.Output(
+                    "adapter",
+                    display_name="adapter",
+                    tooltip="Inversion adapter: from vision features to pseudo-words.",
+                ),
                 Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections for the decoder."),
             ],
         )
@@ -153,7 +103,7 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
             "non-commercial use only.",
             inputs=[
                 io.Combo.Input(
-                    "unet_name", options=_files(*cls.folders),
+                    "unet_name", options=fitting("unet", *cls.folders),
                     tooltip="UNet file in models/ladi_vton or models/diffusion_models.",
                 ),
                 io.Combo.Input(
@@ -168,17 +118,17 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, unet_name: str | None = None, precision: str | None = None) -> bool | str:
         known = check_choices(cls, precision=precision)
-        return _exists(unet_name, *cls.folders) if known is True else known
+        return exists("unet", unet_name, *cls.folders) if known is True else known
 
     @classmethod
     def fingerprint_inputs(cls, unet_name: str, precision: str = "default") -> str:
-        return _fingerprint(unet_name, *cls.folders)
+        return fingerprint("unet", unet_name, *cls.folders)
 
     @classmethod
     def execute(cls, unet_name: str, precision: str = "default") -> io.NodeOutput:
         from . import native
 
-        path = _find(unet_name, *cls.folders)
+        path = find("unet", unet_name, *cls.folders)
         state = module_names("unet", read_state_dict(path), path)
         return io.NodeOutput(native.unet_model(native.preset_of_unet(state, path), state, PRECISIONS[precision], path))
 
@@ -194,21 +144,25 @@ class LadiVTON_LoadWarper(io.ComfyNode):
             category=f"{CATEGORY}/loaders",
             description="Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
             "warping_dresscode.pth). Always float32.",
-            inputs=[io.Combo.Input("warper_name", options=_files(FOLDER), tooltip="Warping file in models/ladi_vton.")],
+            inputs=[
+                io.Combo.Input(
+                    "warper_name", options=fitting("warping", FOLDER), tooltip="Warping file in models/ladi_vton."
+                )
+            ],
             outputs=[Warper.Output("warper", display_name="warper", tooltip="Garment warper.")],
         )
 
     @classmethod
     def validate_inputs(cls, warper_name: str | None = None) -> bool | str:
-        return _exists(warper_name, FOLDER)
+        return exists("warping", warper_name, FOLDER)
 
     @classmethod
     def fingerprint_inputs(cls, warper_name: str) -> str:
-        return _fingerprint(warper_name, FOLDER)
+        return fingerprint("warping", warper_name, FOLDER)
 
     @classmethod
     def execute(cls, warper_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part("warping", _find(warper_name, FOLDER)))
+        return io.NodeOutput(_part("warping", find("warping", warper_name, FOLDER)))
 
 
 class LadiVTON_LoadInversionAdapter(io.ComfyNode):
@@ -222,22 +176,27 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
             category=f"{CATEGORY}/loaders",
             description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
             "inversion_adapter_dresscode.pth).",
-            inputs=[io.Combo.Input("adapter_name", options=_files(FOLDER), tooltip="Adapter file in "
-            "models/ladi_vton.")],
+            inputs=[
+                io.Combo.Input(
+                    "adapter_name",
+                    options=fitting("inversion_adapter", FOLDER),
+                    tooltip="Adapter file in models/ladi_vton.",
+                )
+            ],
             outputs=[InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter.")],
         )
 
     @classmethod
     def validate_inputs(cls, adapter_name: str | None = None) -> bool | str:
-        return _exists(adapter_name, FOLDER)
+        return exists("inversion_adapter", adapter_name, FOLDER)
 
     @classmethod
     def fingerprint_inputs(cls, adapter_name: str) -> str:
-        return _fingerprint(adapter_name, FOLDER)
+        return fingerprint("inversion_adapter", adapter_name, FOLDER)
 
     @classmethod
     def execute(cls, adapter_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part("inversion_adapter", _find(adapter_name, FOLDER)))
+        return io.NodeOutput(_part("inversion_adapter", find("inversion_adapter", adapter_name, FOLDER)))
 
 
 class LadiVTON_LoadEMASC(io.ComfyNode):
@@ -252,21 +211,25 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
             description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
             "which "
             "carry detail outside the mask from the VAE's encoder to its decoder.",
-            inputs=[io.Combo.Input("emasc_name", options=_files(FOLDER), tooltip="EMASC file in models/ladi_vton.")],
+            inputs=[
+                io.Combo.Input(
+                    "emasc_name", options=fitting("emasc", FOLDER), tooltip="EMASC file in models/ladi_vton."
+                )
+            ],
             outputs=[Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections.")],
         )
 
     @classmethod
     def validate_inputs(cls, emasc_name: str | None = None) -> bool | str:
-        return _exists(emasc_name, FOLDER)
+        return exists("emasc", emasc_name, FOLDER)
 
     @classmethod
     def fingerprint_inputs(cls, emasc_name: str) -> str:
-        return _fingerprint(emasc_name, FOLDER)
+        return fingerprint("emasc", emasc_name, FOLDER)
 
     @classmethod
     def execute(cls, emasc_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part("emasc", _find(emasc_name, FOLDER)))
+        return io.NodeOutput(_part("emasc", find("emasc", emasc_name, FOLDER)))
 
 
 def _part(part: str, path: str, state: dict | None = None) -> TorchPart:

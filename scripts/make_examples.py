@@ -1,5 +1,5 @@
-"""Write `examples/`: for every category a person, a garment, keypoints and parse map of the synthetic world, outside
-the seeds it is trained on.
+"""Write `examples/`: for every category a person, a garment, keypoints and parse maps (VITON-HD's labels and Dress
+Code's) of the synthetic world, outside the seeds it is trained on.
 
 python scripts/make_examples.py [--out FOLDER]
 """
@@ -33,6 +33,15 @@ def openpose_document(points) -> dict:
     return {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": flat}]}
 
 
+def label_picture(values, labels):
+    """A label map (H, W) as a palette picture in which neighbouring labels have colours of their own."""
+    from PIL import Image
+
+    picture = Image.fromarray(values.byte().numpy(), mode="P")
+    picture.putpalette([(i * step) % 256 for i in range(len(labels.labels)) for step in (67, 131, 199)])
+    return picture
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "examples")
@@ -41,7 +50,7 @@ def main() -> None:
     from PIL import Image
 
     from ladivton_core.datasets.synthetic import SyntheticWorld
-    from ladivton_core.preprocessing.labels import LIP20
+    from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
 
     out.mkdir(exist_ok=True)
     world = SyntheticWorld(SEED)
@@ -51,11 +60,9 @@ def main() -> None:
         for name, picture in (("person", worn.person), ("garment", flat)):
             pixels = (picture[0].permute(1, 2, 0) * 255).round().byte().numpy()
             Image.fromarray(pixels).save(out / f"{prefix}{name}.png")
-        labels = Image.fromarray(worn.parse[0].byte().numpy(), mode="P")
-        labels.putpalette(
-            [value for i in range(len(LIP20.labels)) for value in ((i * 67) % 256, (i * 131) % 256, (i * 199) % 256)]
-        )
-        labels.save(out / f"{prefix}parse.png")
+        maps = {"parse": (worn.parse[0], LIP20), "parse_atr18": (atr18_from_lip20(worn.parse[0]), ATR18)}
+        for name, (values, labels) in maps.items():
+            label_picture(values, labels).save(out / f"{prefix}{name}.png")
         document = json.dumps(openpose_document(worn.keypoints[0]), indent=1)
         (out / f"{prefix}keypoints.json").write_text(document + "\n", encoding="utf-8")
 

@@ -34,12 +34,16 @@ class Found:
         size: bytes.
         parts: which of `embedded.PARTS` it holds.
         what: kind and number format in words, or why it could not be read.
+        channels: input channels of a UNet; None where there is none.
+        unread: it may hold anything: to look into it, all of it would have to be read.
     """
 
     path: Path
     size: int
     parts: tuple[str, ...]
     what: str
+    channels: int | None = None
+    unread: bool = False
 
 
 def weight_files(folder: Path) -> Iterator[Path]:
@@ -58,11 +62,14 @@ def look(path: Path) -> Found:
     size = path.stat().st_size + sum((path.parent / shard).stat().st_size for shard in _shards(path))
     try:
         if not is_mapped(path) and path.suffix != ".safetensors":
-            return Found(path, size, (), "an old torch archive, or no weight file; not looked into")
+            what = "an old torch archive, or no weight file; not looked into"
+            return Found(path, size, (), what, unread=True)
         state = read_state_dict(path)
     except (CheckpointError, OSError) as error:
         return Found(path, size, (), f"cannot be read: {error}")
-    return Found(path, size, parts_in(state), f"{describe(state)}, {_dtypes(state)}")
+    parts = parts_in(state)
+    channels = _input_channels(state, path) if "unet" in parts else None
+    return Found(path, size, parts, f"{describe(state)}, {_dtypes(state)}", channels)
 
 
 def verify(path: Path, *, part: str | None = None, sha256: str | None = None) -> str:
@@ -87,7 +94,7 @@ def verify(path: Path, *, part: str | None = None, sha256: str | None = None) ->
         raise CheckpointError(f"{path} is {describe(state)}, none of the models of a try-on.")
     presets = {name: check(name, state, path).name for name in parts}
     if source and source.channels:
-        channels = module_names("unet", state, path)["conv_in.weight"].shape[1]
+        channels = _input_channels(state, path)
         if channels != source.channels:
             raise CheckpointError(f"{path} takes {channels} input channels; {source.name} has {source.channels}.")
     said = ", ".join(f"{name} of {preset}" for name, preset in presets.items())
@@ -105,6 +112,10 @@ def own_files(models: Path) -> list[Path]:
     files = list(weight_files(models / LADI_FOLDER))
     named = (models / source.folder / source.name for source in sources() if source.part)
     return files + [path for path in named if path.is_file() and path not in files]
+
+
+def _input_channels(state: Mapping[str, Tensor], path: Path) -> int:
+    return module_names("unet", state, path)["conv_in.weight"].shape[1]
 
 
 def _source(path: Path) -> Source | None:

@@ -21,6 +21,7 @@ class Source:
         sha256: hexadecimal; None when not known.
         urls: mirrors in the order they are asked.
         channels: input channels of a UNet; None for the rest.
+        elements: numbers in its tensors, which the layout fixes; None for what is not a weight file.
     """
 
     name: str
@@ -32,6 +33,15 @@ class Source:
     sha256: str | None
     urls: tuple[str, ...]
     channels: int | None = None
+    elements: int | None = None
+
+    @property
+    def size_in_words(self) -> str:
+        """What the tensors take in either number format; the warper is run in float32 only."""
+        if self.elements is None:
+            return "size not known"
+        full, half = (f"{self.elements * width / 1e6:,.0f} MB" for width in (4, 2))
+        return f"{full} in float32, {half} in float16"
 
 
 def sources() -> list[Source]:

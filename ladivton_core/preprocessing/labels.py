@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Category = Literal["upper_body", "lower_body", "dresses"]
 
@@ -146,3 +149,26 @@ ATR18 = LabelSet(
 
 LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (LIP20, ATR18)}
 """Every label set by name."""
+
+_LIP_AS_ATR = {
+    "upper_clothes": ("coat",),
+    "head": ("face", "neck"),  # Dress Code's head reaches down to the shoulders
+    "left_arm": ("glove",),  # no rule tells left from right
+    "left_leg": ("socks",),
+}
+
+
+def atr18_from_lip20(labels: Tensor) -> Tensor:
+    """A LIP20 label map in Dress Code's vocabulary, so that Dress Code's rules apply to it.
+
+    Args:
+        labels: any shape, int64, ids of `LIP20`.
+
+    Returns:
+        The same shape, ids of `ATR18`: labels of the same name, and the nearest for coat, face, neck, glove and socks.
+    """
+    import torch
+
+    nearest = {lip: atr for atr, names in _LIP_AS_ATR.items() for lip in names}
+    table = torch.tensor([ATR18.id(nearest.get(name, name)) for name in LIP20.labels], device=labels.device)
+    return table[labels]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,38 @@ def with_person_fitted(workflow: Workflow) -> Workflow:
     options = {"width": 384, "height": 512, "fit": "pad", "border": "edge", "person_index": 0}
     wires = dict(zip(("photo", "keypoints", "parse_map"), sources, strict=True))
     result["fit"] = {"class_type": "LadiVTON_FitPerson", "inputs": wires | options}
+    return result
+
+
+_EMBEDDED = {
+    "LadiVTON_LoadTryOnModel": 0,
+    "CLIPLoader": 1,
+    "VAELoader": 2,
+    "CLIPVisionLoader": 3,
+    "LadiVTON_LoadWarper": 4,
+    "LadiVTON_LoadInversionAdapter": 5,
+    "LadiVTON_LoadEMASC": 6,
+}
+"""Loaders of model files, and the output of 'Load Embedded Try-On Models' that does their work."""
+
+
+def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Workflow:
+    """The workflow on the small shipped models: their loader takes the place of every loader of a model file.
+
+    Args:
+        workflow: in API format.
+        keep: class types of loaders to leave as they are.
+    """
+    result = copy.deepcopy(workflow)
+    replaced = {key: result[key]["class_type"] for key in workflow if result[key]["class_type"] in _EMBEDDED}
+    replaced = {key: kind for key, kind in replaced.items() if kind not in keep}
+    for node in result.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list) and value[0] in replaced:
+                node["inputs"][name] = ["embedded", _EMBEDDED[replaced[value[0]]]]
+    for key in replaced:
+        del result[key]
+    result["embedded"] = {"class_type": "LadiVTON_LoadEmbedded", "inputs": {"precision": "float32"}}
     return result
 
 

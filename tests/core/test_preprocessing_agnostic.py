@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from ladivton_core.preprocessing import ATR18, LABEL_SETS, LIP20, agnostic_image, agnostic_mask, region_mask
 from ladivton_core.preprocessing.agnostic import grown
+from ladivton_core.preprocessing.labels import atr18_from_lip20
 
 SIZE = (128, 96)
 # right shoulder, elbow, wrist, then left ones, of a person who fills a 128 x 96 picture
@@ -240,3 +241,12 @@ def test_bad_input_is_named(change, message):
     arguments = {"parse": blocks(1), "keypoints": joints(), "category": "upper_body", "labels": LIP20} | change
     with pytest.raises(ValueError, match=message):
         agnostic_mask(**arguments)
+
+
+def test_a_lip_parse_map_in_dress_codes_vocabulary_has_dress_codes_roles():
+    here = atr18_from_lip20(torch.arange(len(LIP20.labels)).view(4, 5))
+    assert here.shape == (4, 5) and here.dtype == torch.int64
+    names = [ATR18.labels[index] for index in here.flatten().tolist()]
+    by_name = dict(zip(LIP20.labels, names, strict=True))
+    assert all(by_name[name] == name for name in LIP20.labels if name in ATR18.labels)
+    assert by_name["face"] == by_name["neck"] == "head" and by_name["coat"] == "upper_clothes"

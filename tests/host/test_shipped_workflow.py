@@ -8,8 +8,10 @@ import logging
 
 import numpy as np
 import psutil
+import pytest
 from hosting.conversion import ui_to_api
 from hosting.graph import downstream, the, with_value
+from hosting.places import WORKFLOWS
 from PIL import Image
 
 SAMPLER = "LadiVTON_TryOnSampler"
@@ -21,10 +23,10 @@ def picture(client, run) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(client.view(saved))).convert("RGB")).astype(float)
 
 
-def test_both_formats_are_the_same_graph(client, repository):
-    folder = repository / "workflows"
-    converted = ui_to_api(json.loads((folder / "tryon_embedded.json").read_text("utf-8")), client.object_info())
-    shipped = json.loads((folder / "api" / "tryon_embedded.json").read_text("utf-8"))
+@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+def test_both_formats_are_the_same_graph(client, name):
+    converted = ui_to_api(json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8")), client.object_info())
+    shipped = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8"))
 
     def graph(workflow):
         return {key: (node["class_type"], node["inputs"]) for key, node in workflow.items()}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ladivton_core.embedded import EMBEDDED_DIR
 
@@ -39,9 +40,75 @@ def test_loaders_take_their_own_file_and_name_any_other(run, model_folder):
             run(loader, **{name: wrong})
 
 
-def test_missing_and_truncated_files_say_what_to_do(run, nodes, model_folder):
-    answer = nodes["LadiVTON_LoadEMASC"].validate_inputs(emasc_name="gone.pth")
-    assert "gone.pth" in answer and "models/ladi_vton" in answer
+def offered(nodes, loader: str, name: str) -> list[str]:
+    return next(box.options for box in nodes[f"LadiVTON_{loader}"].define_schema().inputs if box.id == name)
+
+
+def test_a_list_offers_what_fits_by_content(nodes, model_folder):
+    for part in ("warping", "inversion_adapter", "emasc", "unet", "vae"):
+        shutil.copy(EMBEDDED_DIR / f"{part}.safetensors", model_folder / f"{part[0]}.safetensors")
+    torch.save(load_file(model_folder / "u.safetensors"), model_folder / "archive.pth")
+    inpainting = load_file(model_folder / "u.safetensors")
+    inpainting["conv_in.weight"] = inpainting["conv_in.weight"][:, :9].contiguous()
+    save_file(inpainting, model_folder / "nine_channels.safetensors")
+    torch.save({"epoch": 3, "optimizer_tps": {}, **nested(load_file(model_folder / "w.safetensors"))},
+               model_folder / "published.pth")  # fmt: skip
+    (model_folder / "cut.safetensors").write_bytes((model_folder / "e.safetensors").read_bytes()[:1000])
+
+    assert offered(nodes, "LoadTryOnModel", "unet_name") == ["archive.pth", "u.safetensors"]
+    assert offered(nodes, "LoadWarper", "warper_name") == ["published.pth", "w.safetensors"]
+    assert offered(nodes, "LoadInversionAdapter", "adapter_name") == ["i.safetensors"]
+    assert offered(nodes, "LoadEMASC", "emasc_name") == ["e.safetensors"]
+
+
+def nested(state: dict) -> dict:
+    """Flat warper keys as the published file has them: a dict a network."""
+    halves: dict = {"tps": {}, "refinement": {}}
+    for key, tensor in state.items():
+        half, _, name = key.partition(".")
+        halves[half][name] = tensor
+    return halves
+
+
+def test_a_replaced_file_is_looked_at_again(nodes, model_folder):
+    shutil.copy(EMBEDDED_DIR / "emasc.safetensors", model_folder / "a.safetensors")
+    assert offered(nodes, "LoadEMASC", "emasc_name") == ["a.safetensors"]
+    shutil.copy(EMBEDDED_DIR / "warping.safetensors", model_folder / "a.safetensors")
+    assert offered(nodes, "LoadEMASC", "emasc_name") == []
+    assert offered(nodes, "LoadWarper", "warper_name") == ["a.safetensors"]
+
+
+def test_folders_of_extra_model_paths_count(run, nodes, model_folder, tmp_path_factory):
+    import utils.extra_config
+
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "vton").mkdir()
+    shutil.copy(EMBEDDED_DIR / "emasc.safetensors", elsewhere / "vton" / "far.safetensors")
+    config = elsewhere / "extra_model_paths.yaml"
+    config.write_text(f"mine:\n  base_path: {elsewhere}\n  ladi_vton: vton\n", encoding="utf-8")
+    utils.extra_config.load_extra_path_config(str(config))
+
+    assert offered(nodes, "LoadEMASC", "emasc_name") == ["far.safetensors"]
+    assert len(run("LoadEMASC", emasc_name="far.safetensors")) == 1
+
+
+@pytest.mark.parametrize(
+    "loader, name, said",
+    [
+        ("LoadTryOnModel", "unet_name", ["unet_vitonhd.pth", "3,464 MB", "1,732 MB", "download dresscode"]),
+        ("LoadWarper", "warper_name", ["warping_dresscode.pth", "151 MB"]),
+        ("LoadInversionAdapter", "adapter_name", ["inversion_adapter_vitonhd.pth", "545 MB"]),
+        ("LoadEMASC", "emasc_name", ["emasc_vitonhd.pth", "32 MB"]),
+    ],
+)
+def test_a_missing_file_says_which_file_where_how_large_and_whose(nodes, model_folder, loader, name, said):
+    answer = nodes[f"LadiVTON_{loader}"].validate_inputs(**{name: "gone.pth"})
+    for words in ["gone.pth", "models/ladi_vton", str(model_folder), "CC BY-NC 4.0", *said]:
+        assert words in answer
+    assert "nothing in models/ladi_vton" in nodes[f"LadiVTON_{loader}"].validate_inputs(**{name: ""})
+
+
+def test_truncated_files_say_what_to_do(run, model_folder):
     whole = (EMBEDDED_DIR / "emasc.safetensors").read_bytes()
     (model_folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="cut.safetensors.*download it again"):

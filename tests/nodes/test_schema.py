@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from hosting.places import WORKFLOWS
 
 IMPORT = """
 import sys, time, asyncio, importlib.util
@@ -96,11 +97,10 @@ def test_importing_the_pack_is_quick_and_pulls_in_no_model_library(comfyui, repo
     assert float(seconds) < 0.3
 
 
-@pytest.mark.parametrize("name", ["tryon_embedded"])
-def test_workflow_files_are_one_graph_of_known_nodes(repository, schemas, name):
-    folder = repository / "workflows"
-    ui = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    api = json.loads((folder / "api" / f"{name}.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+def test_workflow_files_are_one_graph_of_known_nodes(schemas, name):
+    ui = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+    api = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
     shown = {str(node["id"]): node for node in ui["nodes"] if node["type"] != "MarkdownNote"}
     assert {key: node["type"] for key, node in shown.items()} == {key: node["class_type"] for key, node in api.items()}
 

@@ -1,0 +1,109 @@
+"""Which files a loader may offer, where a chosen one lies, and what to say when it is not there.
+
+A list shows what fits by content: a file's names and shapes are looked at once, never its values. `models.py` holds
+the loaders.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+
+from ..ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
+from ..ladivton_core.checkpoints.sources import sources
+
+FOLDER = LADI_FOLDER
+"""Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
+
+PUBLISHED = "https://github.com/miccunifi/ladi-vton/releases"
+CHANNELS = 31
+"""Input channels of the try-on UNet; Stable Diffusion's own, in the same folders, have 4 or 9."""
+
+log = logging.getLogger(__name__)
+
+
+def register_folder() -> None:
+    """Tell ComfyUI about `models/ladi_vton`, so that its own file lists and extra_model_paths.yaml cover it."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions | folder_paths.supported_pt_extensions)
+
+
+def fitting(part: str, *folders: str) -> list[str]:
+    """Names of the files in some model folders that hold a part (`embedded.PARTS`), whatever they are called.
+
+    Archives that would have to be read whole to be looked into are offered as well.
+    """
+    import folder_paths
+
+    names = {name for folder in folders for name in folder_paths.get_filename_list(folder)}
+    return sorted(name for name in names if _fits(part, _path(name, *folders)))
+
+
+def _fits(part: str, path: str | None) -> bool:
+    if path is None:  # deleted since ComfyUI made its list
+        return False
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return False
+    found = _look(path, stat.st_size, stat.st_mtime_ns)
+    return found.unread or (part in found.parts and found.channels in (None, CHANNELS))
+
+
+@functools.lru_cache(maxsize=4096)
+def _look(path: str, size: int, modified: int) -> Found:
+    """`look`, once a version of a file."""
+    found = look(Path(path))
+    if not found.parts:
+        log.debug("LaDI-VTON does not offer %s: %s", path, found.what)
+    return found
+
+
+def _path(file: str, *folders: str) -> str | None:
+    import folder_paths
+
+    paths = (folder_paths.get_full_path(folder, file) for folder in folders if file)
+    return next((path for path in paths if path), None)
+
+
+def find(part: str, file: str, *folders: str) -> str:
+    """Full path of a model file.
+
+    Raises:
+        ValueError: no such file; the message says which file to put where, how large it is and under which licence.
+    """
+    path = _path(file, *folders)
+    if path is None:
+        raise ValueError(_not_found(part, file, folders))
+    return path
+
+
+def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
+    import folder_paths
+
+    where = " or ".join(f"models/{folder}" for folder in folders)
+    found = f"There is no file {file!r} in {where}." if file else f"No file is chosen: nothing in {where} fits."
+    wanted = [source for source in sources() if source.part == part and source.folder == FOLDER]
+    names, groups = (sorted({getattr(source, field) for source in wanted}) for field in ("name", "group"))
+    return (
+        f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
+        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): from {PUBLISHED}, or in the pack's folder with "
+        f"`python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. Then press R to refresh the lists."
+    )
+
+
+def exists(part: str, file: str | None, *folders: str) -> bool | str:
+    """For `validate_inputs`: True, or what `find` would raise; None (a wire, not known yet) passes."""
+    if file is None or _path(file, *folders):
+        return True
+    return _not_found(part, file, folders)
+
+
+def fingerprint(part: str, file: str, *folders: str) -> str:
+    """For `fingerprint_inputs`: another one when the file was replaced."""
+    stat = Path(find(part, file, *folders)).stat()
+    return f"{file} {stat.st_size} {stat.st_mtime_ns}"
