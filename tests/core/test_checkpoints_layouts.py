@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -144,22 +145,52 @@ def test_every_part_is_taken_out_of_a_whole_checkpoint(tmp_path):
     assert parts_in(only_vae) == ("vae",)
 
 
+def sparse_file(path, tensors, dtype, width):
+    """A safetensors file of zeros that takes a few blocks on the disk; returns the length of its tensors."""
+    header, end = {}, 0
+    for key, tensor in tensors.items():
+        start, end = end, end + width * tensor.numel()
+        header[key] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [start, end]}
+    head = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(head)) + head)
+        file.truncate(8 + len(head) + end)
+    return end
+
+
+LOAD = """
+import resource, sys
+from ladivton_core.checkpoints import build
+build.load_embedded("inversion_adapter")  # whatever is imported for it
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+module = build.load("inversion_adapter", sys.argv[1])
+sum(float(weight.sum()) for weight in module.parameters())  # mapped weights come into memory when they are used
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("dtype, width", [("F32", 4), ("F16", 2)])
+def test_loading_takes_at_most_1_3_times_the_file_beyond_the_model(tmp_path, repository, dtype, width):
+    pytest.importorskip("resource")
+    with torch.device("meta"):
+        adapter = build.build_inversion_adapter(SD2).state_dict()
+    size = sparse_file(tmp_path / "adapter.safetensors", adapter, dtype, width)
+    command = [sys.executable, "-c", LOAD, str(tmp_path / "adapter.safetensors")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=repository)
+    grown = int(ran.stdout) * (1 if sys.platform == "darwin" else 1024)
+    model = sum(tensor.numel() for tensor in adapter.values()) * 4
+    assert model * 0.9 < grown < model + 1.3 * size
+
+
 def test_taking_a_part_of_full_size_does_not_read_the_others(tmp_path):
     """A sparse file of the full layout: 2.6 GB in length, a few blocks on the disk."""
     resource = pytest.importorskip("resource")
     with torch.device("meta"):
         text = build.build_text_encoder(SD2).state_dict()
     parts = {"unet": unet_to_ldm(published("unet", 9)), "vae": vae_to_ldm(published("vae")), "text_encoder": text}
-    header, end = {}, 0
-    for part, tensors in parts.items():
-        for key, tensor in tensors.items():
-            start, end = end, end + 2 * tensor.numel()
-            header[PREFIXES[part] + key] = {"dtype": "F16", "shape": list(tensor.shape), "data_offsets": [start, end]}
-    head = json.dumps(header).encode()
     path = tmp_path / "whole.safetensors"
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(head)) + head)
-        file.truncate(8 + len(head) + end)
+    whole = {PREFIXES[part] + key: tensor for part, tensors in parts.items() for key, tensor in tensors.items()}
+    end = sparse_file(path, whole, "F16", 2)
     build.load_embedded("vae")  # whatever is imported for it
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert {build.check(part, read_state_dict(path), path).name for part in parts} == {"sd2"}
