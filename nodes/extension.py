@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import comparison, decoding, files, fitting, garment, inversion, model_files, models, person, sampling
+from . import comparison, datasets, decoding, files, fitting, garment, inversion, model_files, models, person, sampling
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
     *models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES, *inversion.NODES,
-    *sampling.NODES, *decoding.NODES, *comparison.NODES,
+    *sampling.NODES, *decoding.NODES, *comparison.NODES, *datasets.NODES,
 ]  # fmt: skip
 """Every node, loaders first, then in the order of the paper's stages."""
 
@@ -17,4 +17,5 @@ class LadiVTONExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         model_files.register_folder()
+        datasets.register_folder()
         return NODES

@@ -1,12 +1,13 @@
 """Reading a data set's files: pictures, label pictures, joints and pair lists.
 
-SPEC 1.1. `sample.py` builds samples out of what is read here.
+SPEC 1.1. `files.py` says which files there are, `sample.py` builds samples out of what is read here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+LABEL_MODES = ("P", "L", "1", "I", "I;16")
+"""Pillow's modes of pictures whose values are numbers, not colours."""
+
 
 def picture_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
     """Stretch a picture to (height, width) with Pillow's bicubic; (3, H, W) float32 in [-1, 1]. Source: SPEC 1.1."""
@@ -24,6 +28,14 @@ def picture_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
 
     pixels = np.asarray(picture.convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC))
     return (torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous().float() / 255 - 0.5) / 0.5
+
+
+def mask_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
+    """Stretch a mask to (height, width) as the picture it belongs to; (1, H, W) float32 in [0, 1]."""
+    from PIL import Image
+
+    pixels = np.asarray(picture.convert("L").resize((size[1], size[0]), Image.Resampling.BICUBIC))
+    return torch.from_numpy(pixels.copy())[None].float() / 255
 
 
 def label_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
@@ -34,11 +46,7 @@ def label_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
     """
     from PIL import Image
 
-    if picture.mode not in ("P", "L", "1", "I", "I;16"):
-        raise ValueError(
-            f"the parse map is a {picture.mode} picture; expected a palette or grey PNG whose values are label ids "
-            "(the coloured copies some data sets ship are for looking at)"
-        )
+    _check_labels(picture)
     labels = np.asarray(picture.resize((size[1], size[0]), Image.Resampling.NEAREST))
     return torch.from_numpy(labels.astype(np.int64))
 
@@ -48,13 +56,28 @@ def open_picture(path: Path) -> Image:
 
     Raises:
         FileNotFoundError: it is not there; the message says what the layout expects.
+        ValueError: it is no picture, or is cut off.
     """
     from PIL import Image
 
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; the data set's pair list names it. Unpack the data set completely")
-    picture = Image.open(path)
-    picture.load()
+    _check_file(path)
+    try:
+        picture = Image.open(path)
+        picture.load()
+    except (OSError, SyntaxError, EOFError, ValueError) as error:  # what Pillow's decoders raise on broken files
+        raise ValueError(f"{path} cannot be read as a picture ({error}); unpack or download it again") from error
+    return picture
+
+
+def open_labels(path: Path) -> Image:
+    """Open a label picture of the data set.
+
+    Raises:
+        FileNotFoundError, ValueError: as `open_picture`, or it is coloured.
+    """
+    picture = open_picture(path)
+    with naming(path):
+        _check_labels(picture)
     return picture
 
 
@@ -65,8 +88,7 @@ def read_json(path: Path) -> Any:
         FileNotFoundError: it is not there.
         ValueError: it is no JSON.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; the data set's pair list names it. Unpack the data set completely")
+    _check_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -78,21 +100,49 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
 
     Raises:
         FileNotFoundError: the list is not there.
-        ValueError: a line does not hold two names.
+        ValueError: a line does not hold two plain file names.
+    """
+    pairs, faults = examine_pairs(path)
+    if faults:
+        raise ValueError(f"{path}, {faults[0]}")
+    return pairs
+
+
+def examine_pairs(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """The same, with a message for each line that is wrong instead of an error for the first.
+
+    Raises:
+        FileNotFoundError: the list is not there.
+        ValueError: it is no text.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; choose the folder that holds it as the data set's root")
-    pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text ({error}); expected a person and a garment on every line") from error
+    pairs, faults = [], []
+    for number, line in enumerate(lines, 1):
         names = line.split()
         if not names:
             continue
         if len(names) != 2:
-            raise ValueError(
-                f"{path}, line {number}: {line!r} holds {len(names)} names; expected a person and a garment"
-            )
-        pairs.append((names[0], names[1]))
-    return pairs
+            faults.append(f"line {number}: {line!r} holds {len(names)} names; expected a person and a garment")
+        elif not all(map(is_plain_name, names)):
+            # A list may come from anywhere: it must not lead out of the data set.
+            faults.append(f"line {number}: {line!r} holds a folder; expected the names of two files")
+        else:
+            pairs.append((names[0], names[1]))
+    return pairs, faults
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's path before the message of a ValueError that its content causes."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
@@ -103,3 +153,21 @@ def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise ValueError(f"the {what} is {value!r}; expected one of {', '.join(choices)}")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file name stays in its folder on every system."""
+    return bool(name) and not set(name) & set('/\\:"*?<>|\0') and name not in (".", "..")
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; the data set's pair list names it. Unpack the data set completely")
+
+
+def _check_labels(picture: Image) -> None:
+    if picture.mode not in LABEL_MODES:
+        raise ValueError(
+            f"the parse map is a {picture.mode} picture; expected a palette or grey PNG whose values are label ids "
+            "(the coloured copies some data sets ship are for looking at)"
+        )

@@ -141,7 +141,7 @@ def _frame_joints(frame: Mapping[str, Any], index: int, size: tuple[int, int], p
     if not bodies:
         return torch.zeros(JOINTS, 2, dtype=torch.float64)
     bodies_tensor = torch.stack(bodies)  # (people, 18, 3)
-    known = (bodies_tensor[..., 2] > 0) & (bodies_tensor[..., :2] > 0).any(-1)
+    known = bodies_tensor[..., 2] > 0  # wherever it is: a data set's (-1, -1) is not (0, 0) to the arms' stroke (Q8)
     points = torch.where(known[..., None], bodies_tensor[..., :2], 0.0)
     if person == -1:
         person = int(torch.stack([_spread(p[k]) for p, k in zip(points, known, strict=True)]).argmax())

@@ -16,6 +16,8 @@ NODE_IDS = {
     "LadiVTON_TryOnConditioning",
     "LadiVTON_TryOnSampler",
     "LadiVTON_EMASCDecoder",
+    "LadiVTON_DatasetSample",
+    "LadiVTON_SaveResult",
 }
 
 

@@ -1,0 +1,95 @@
+"""Where results go and how they are written: `<folder>/<order>/<category>/<person's file name>`, as the paper's are.
+
+SPEC 0.5. Evaluation compares the pictures in such a folder with the data set's, file by file.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from .reading import is_plain_name
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = {"jpg": ".jpg", "png": ".png"}
+"""File endings by format."""
+
+JPEG_QUALITY = 95
+"""The published code's (SPEC 0.5)."""
+
+
+def result_path(folder: Path, order: str, category: str, name: str, kind: str = "jpg") -> Path:
+    """Where the result of a person goes.
+
+    Args:
+        folder: of the results.
+        order, category: two folders below it.
+        name: the person's file name in the data set.
+        kind: `jpg` or `png`; takes the place of the name's ending.
+
+    Raises:
+        ValueError: an unknown kind, or a name that is no plain file name.
+    """
+    if kind not in SUFFIXES:
+        raise ValueError(f"the format is {kind!r}; expected one of {', '.join(SUFFIXES)}")
+    for part in (order, category, name):
+        if not is_plain_name(part):
+            raise ValueError(f"{part!r} cannot be the name of a file; expected one like 00001_00.jpg, without folders")
+    stem, ending = os.path.splitext(name)
+    if ending.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+        stem = name
+    return folder / order / category / (stem + SUFFIXES[kind])
+
+
+def to_picture(pixels: Tensor) -> Image:
+    """(3, H, W) in [0, 1] to an 8-bit picture, rounded as diffusers' pipelines do."""
+    from PIL import Image
+
+    levels = (pixels.detach().float().clamp(0, 1) * 255).round().byte().movedim(0, -1)
+    return Image.fromarray(levels.cpu().numpy().astype(np.uint8))
+
+
+def write_pictures(pictures: Sequence[Image], paths: Sequence[Path], overwrite: bool = False) -> None:
+    """Write a batch of pictures, each whole or not at all: none gets its name before all are written.
+
+    Args:
+        pictures: what to write; JPEG files get the published quality.
+        paths: where, one a picture; folders are made.
+        overwrite: replace files that are there.
+
+    Raises:
+        ValueError: not one path a picture, or one path twice.
+        FileExistsError: a file is there and may not be replaced; nothing was written.
+    """
+    if len(pictures) != len(paths) or len(set(paths)) != len(paths):
+        raise ValueError(
+            f"{len(pictures)} pictures for {len(set(paths))} different files; expected one file name a picture"
+        )
+    there = [path for path in paths if path.exists()]
+    if there and not overwrite:
+        raise FileExistsError(f"{there[0]} is there already; allow overwriting, or choose another folder")
+    # Hidden and with another ending until they are whole: no reader of the folder takes them for results.
+    parts = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in paths]
+    try:
+        for picture, part, path in zip(pictures, parts, paths, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                if path.suffix == SUFFIXES["png"]:
+                    picture.save(file, "PNG")
+                else:
+                    picture.save(file, "JPEG", quality=JPEG_QUALITY)
+                file.flush()
+                os.fsync(file.fileno())  # the name must not be there before the content, whatever happens
+        for part, path in zip(parts, paths, strict=True):
+            os.replace(part, path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)

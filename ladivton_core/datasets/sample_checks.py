@@ -1,0 +1,144 @@
+"""Checks of one person's and one garment's files, for `verification.py`.
+
+A disagreement inside a sample is broken: the parse map must lie over the person, the mask over the garment. A size
+other than the released one is only unusual: toy sets and smaller copies are read all the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..preprocessing import LabelSet, keypoints_from_dresscode, keypoints_from_openpose
+from ..preprocessing.arms import LEFT_SHOULDER, RIGHT_SHOULDER
+from ..preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
+from .files import SampleFiles
+from .findings import Finding
+from .reading import open_labels, open_picture, read_json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+PICTURE_SIZES = ((768, 1024),)
+"""(width, height) of both data sets' pictures as released."""
+PARSE_SIZES = ((768, 1024), (384, 512))
+"""The same of parse maps; Dress Code's are half as large."""
+SAME_PROPORTIONS = 0.01
+"""Relative difference of width to height under which a parse map still lies over its person."""
+OUTSIDE = 1.25
+"""Joints this many times outside the frame are counted in another one; a body cut by the border stays within."""
+
+
+def check_person(files: SampleFiles, labels: LabelSet, dataset: str) -> list[Finding]:
+    """Photo, parse map and joints of a person.
+
+    Args:
+        labels: vocabulary of the parse map.
+        dataset: name in `DATASETS`, which says how joints are written.
+    """
+    findings: list[Finding] = []
+    person = _opened(files.person, open_picture, findings)
+    parse = _opened(files.parse, open_labels, findings)
+    if person is not None:
+        _check_size(files.person, person, PICTURE_SIZES, findings)
+    if parse is not None:
+        _check_size(files.parse, parse, PARSE_SIZES, findings)
+        highest = int(np.asarray(parse).max())
+        if highest >= len(labels.labels):
+            message = f"label {highest}; {labels.name} ends at {len(labels.labels) - 1}: another parser's numbers"
+            findings.append(Finding("wrong labels", True, files.parse, message))
+    if person is not None and parse is not None and not _same_proportions(person, parse):
+        message = f"{_size(parse)}, the person {_size(person)} (width x height): not the same proportions"
+        findings.append(Finding("wrong size", True, files.parse, message))
+    _check_joints(files.keypoints, dataset, findings)
+    return findings
+
+
+def check_garment(files: SampleFiles) -> list[Finding]:
+    """Photo of a garment, and its mask where there is one."""
+    findings: list[Finding] = []
+    garment = _opened(files.garment, open_picture, findings)
+    if garment is not None:
+        _check_size(files.garment, garment, PICTURE_SIZES, findings)
+    if files.garment_mask is None:
+        return findings
+    mask = _opened(files.garment_mask, open_picture, findings)
+    if mask is None:
+        return findings
+    if garment is not None and garment.size != mask.size:
+        message = f"{_size(mask)}, the garment {_size(garment)} (width x height): they must be equal"
+        findings.append(Finding("wrong size", True, files.garment_mask, message))
+    if not np.asarray(mask.convert("L")).any():
+        findings.append(Finding("empty mask", True, files.garment_mask, "black all over: nothing of the garment stays"))
+    return findings
+
+
+def _opened(path: Path, opened, findings: list[Finding]) -> Image | None:
+    """The picture, or None and a finding."""
+    try:
+        return opened(path)
+    except FileNotFoundError:
+        findings.append(Finding("missing file", True, path, "a pair list names it"))
+    except ValueError as error:
+        findings.append(Finding("unreadable file", True, path, _without(path, error)))
+    return None
+
+
+def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
+    try:
+        document = read_json(path)
+    except FileNotFoundError:
+        findings.append(Finding("missing file", True, path, "a pair list names the person"))
+        return
+    except (ValueError, OSError) as error:
+        findings.append(Finding("unreadable file", True, path, _without(path, error)))
+        return
+    if dataset == "vitonhd" and isinstance(document, dict) and document.get("people") == []:
+        findings.append(Finding("empty keypoints", True, path, "`people` is empty: nobody was found"))
+        return
+    frame = VITONHD_FRAME if dataset == "vitonhd" else DRESSCODE_FRAME
+    read = keypoints_from_openpose if dataset == "vitonhd" else keypoints_from_dresscode
+    try:
+        joints = read(document, frame)
+    except ValueError as error:
+        findings.append(Finding("wrong keypoints", True, path, str(error)))
+        return
+    findings += _unusual_joints(path, joints, frame)
+
+
+def _unusual_joints(path: Path, joints: Tensor, frame: tuple[int, int]) -> list[Finding]:
+    known = (joints > 1).any(-1)  # the published code's test, in the file's own pixels
+    if not known.any():
+        return [Finding("empty keypoints", True, path, "every joint is missing: nobody was found")]
+    findings = []
+    if not known[RIGHT_SHOULDER] or not known[LEFT_SHOULDER]:
+        message = "a shoulder is missing: the published mask draws the arms' stroke through the picture's corner (Q8)"
+        findings.append(Finding("missing joints", False, path, message))
+    x, y = joints.amax(0).tolist()
+    if x > OUTSIDE * frame[1] or y > OUTSIDE * frame[0]:
+        message = f"joints reach ({x:.0f}, {y:.0f}); they count in a frame of {frame[1]} x {frame[0]}"
+        findings.append(Finding("joints outside", False, path, message))
+    return findings
+
+
+def _check_size(path: Path, picture: Image, usual: tuple[tuple[int, int], ...], findings: list[Finding]) -> None:
+    if picture.size not in usual:
+        expected = " or ".join(f"{width} x {height}" for width, height in usual)
+        findings.append(Finding("unusual size", False, path, f"{_size(picture)}; as released {expected}"))
+
+
+def _same_proportions(first: Image, second: Image) -> bool:
+    (width, height), (other_width, other_height) = first.size, second.size
+    return abs(width * other_height - other_width * height) <= SAME_PROPORTIONS * width * other_height
+
+
+def _size(picture: Image) -> str:
+    return f"{picture.width} x {picture.height}"
+
+
+def _without(path: Path, error: Exception) -> str:
+    """A reader's message without the path it starts with."""
+    return str(error).removeprefix(str(path)).removeprefix(": ").strip()
