@@ -1,6 +1,12 @@
-"""`python -m ladivton_core.evaluation synthetic --seed 999 --count 20 --order unpaired --json out.json`.
+"""Evaluation on the command line; see docs/evaluation.md.
 
-`ablations` writes docs/ablations.md, `train-classifier` the weights that judge colour and pattern.
+The paper's figures, on VITON-HD or Dress Code:
+  python -m ladivton_core.evaluation paper --dataset vitonhd --root VITON-HD --out RESULTS --models MODELS
+  (`generate`, `metrics` and `report` are its steps)
+
+The embedded default on its own world:
+  python -m ladivton_core.evaluation synthetic --seed 999 --count 20 --order unpaired --json out.json
+  (`ablations` writes docs/ablations.md, `train-classifier` the weights that judge colour and pattern)
 """
 
 from __future__ import annotations
@@ -8,11 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 from pathlib import Path
 
 from ..denoising.schedule import SAMPLERS
 from ..preprocessing.labels import CATEGORIES
-from . import ablations, classifier_training, synthetic
+from . import ablations, classifier_training, commands, synthetic
 from .classifier import PATH
 from .samples import ORDERS
 from .variants import PARTS, Variant
@@ -20,12 +27,15 @@ from .variants import PARTS, Variant
 log = logging.getLogger(__name__)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run one command; `arguments` in place of the command line's."""
-    parser = argparse.ArgumentParser(prog="python -m ladivton_core.evaluation", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command, `arguments` in place of the command line's; the exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m ladivton_core.evaluation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    choices = parser.add_subparsers(dest="command", required=True)
+    commands.add(choices)
 
-    one = commands.add_parser("synthetic", help="figures and a contact sheet of the embedded default")
+    one = choices.add_parser("synthetic", help="figures and a contact sheet of the embedded default")
     _world(one, count=20)
     one.add_argument("--category", choices=CATEGORIES, help="only people of one category")
     one.add_argument("--withhold", choices=PARTS, action="append", default=[], help="leave a part out; repeatable")
@@ -35,22 +45,25 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--json", type=Path, help="write the figures here, and a contact sheet beside them")
     one.add_argument("--sheet", type=Path, help="write the contact sheet here instead (PNG or JPEG)")
 
-    grid = commands.add_parser("ablations", help="the ablation table, as text and pictures")
+    grid = choices.add_parser("ablations", help="the ablation table, as text and pictures")
     _world(grid, count=24)
     grid.add_argument("--out", type=Path, default=Path("docs"), help="folder of ablations.md and images/ablations.jpg")
 
-    learn = commands.add_parser("train-classifier", help="train the classifier that judges colour and pattern")
+    learn = choices.add_parser("train-classifier", help="train the classifier that judges colour and pattern")
     learn.add_argument("--steps", type=int, default=2400)
     learn.add_argument("--out", type=Path, default=PATH)
 
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if chosen.command in commands.NAMES:
+        return commands.run(chosen)
     if chosen.command == "synthetic":
         _synthetic(chosen)
     elif chosen.command == "ablations":
         ablations.write(chosen.out, chosen.seed, chosen.count, chosen.order, batch=chosen.batch)
     else:
         log.info("right on held-out pictures: %s", classifier_training.train(chosen.out, steps=chosen.steps))
+    return 0
 
 
 def _world(parser: argparse.ArgumentParser, count: int) -> None:
@@ -80,4 +93,4 @@ def _synthetic(chosen: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""The commands of the paper's evaluation: generate, metrics, report, and paper, which is all three for both orders.
+
+`__main__.py` joins them with those of the synthetic world; docs/evaluation.md explains them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..datasets import DATASETS, open_dataset
+from ..datasets.dresscode import ALL_CATEGORIES
+from ..datasets.results import SUFFIXES
+from ..embedded import PARTS
+from ..presets import PRESETS
+from .generate import SEED, generate
+from .measure import METRICS, measure
+from .model_choice import DTYPES, EMBEDDED, choose_pipeline
+from .report import faults, read_measurements, text_table, write_report
+from .run_note import write_json
+
+log = logging.getLogger(__name__)
+ORDERS = ("paired", "unpaired")
+
+
+def add(commands: Any) -> None:
+    """Add the commands to a parser's subparsers."""
+    make = commands.add_parser("generate", help="dress everyone on a data set's test list")
+    _data(make)
+    _order(make)
+    _making(make)
+    make.add_argument("--start", type=int, default=0, metavar="N", help="first item of the list (%(default)s)")
+    make.add_argument("--limit", type=int, metavar="N", help="at most so many items")
+
+    compare = commands.add_parser("metrics", help="SSIM, LPIPS, IS, FID and KID of generated pictures")
+    _data(compare)
+    _order(compare)
+    compare.add_argument("--generated", type=Path, required=True, metavar="FOLDER", help="--out of `generate`")
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and pictures here")
+    _speed(compare, "pictures at a time; changes the speed only")
+    _measuring(compare)
+
+    page = commands.add_parser("report", help="one page out of the JSON files of `metrics`")
+    page.add_argument("measurements", nargs="+", type=Path, metavar="FILE", help="at most one of each order")
+    page.add_argument("--html", type=Path, required=True, metavar="FILE")
+    page.add_argument("--json", type=Path, metavar="FILE", help="everything in one JSON file as well")
+    page.add_argument("--rows", type=int, default=8, metavar="N", help="people on each contact sheet (%(default)s)")
+
+    whole = commands.add_parser("paper", help="both orders generated, measured and reported")
+    _data(whole)
+    _making(whole)
+    _measuring(whole)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one of the commands; the exit code."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    work = {"generate": _generate, "metrics": _metrics, "report": _report, "paper": _paper}[options.command]
+    with _unwinding_on_terminate(), logging_redirect_tqdm():
+        try:
+            return work(options)
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            log.error("%s", error)
+            return 1
+        except KeyboardInterrupt:
+            log.error("stopped; the same command goes on from here")
+            return 130
+
+
+NAMES = ("generate", "metrics", "report", "paper")
+"""Of the commands."""
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", choices=tuple(DATASETS), required=True)
+    parser.add_argument("--root", type=Path, required=True, metavar="FOLDER", help="where the data set lies")
+    parser.add_argument(
+        "--category", choices=("all", *ALL_CATEGORIES), default="all", help="of Dress Code (%(default)s)"
+    )
+
+
+def _order(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--order", choices=ORDERS, required=True, help="own garments, or other ones")
+
+
+def _making(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="pictures: <order>/<category>/<name>")
+    parser.add_argument("--models", metavar="FOLDER", help=f"search weights here, by content; or {EMBEDDED} (default)")
+    parser.add_argument(
+        "--weights", action="append", default=[], metavar="PART=FILE", help=f"one part's file; {', '.join(PARTS)}"
+    )
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="sizes (sd2 where weights are given, else tiny)")
+    parser.add_argument("--steps", type=int, help="sampling steps (the preset's)")
+    parser.add_argument("--guidance-scale", type=float, help="guidance (the preset's)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the run (%(default)s)")
+    parser.add_argument("--format", choices=tuple(SUFFIXES), default="jpg", help="jpg of quality 95 (default), or png")
+    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="of the models (%(default)s)")
+    parser.add_argument("--force", action="store_true", help="discard what other settings left in --out")
+    _speed(parser, "pictures at a time, and lost at most when stopped")
+
+
+def _speed(parser: argparse.ArgumentParser, batch: str) -> None:
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help=f"{batch} (%(default)s)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read ahead (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="any torch device (%(default)s)")
+
+
+def _measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip", nargs="+", choices=METRICS, default=[], metavar="METRIC", help=", ".join(METRICS))
+    parser.add_argument("--partial", action="store_true", help="measure the results there are")
+    parser.add_argument("--download", action="store_true", help="fetch the metrics' networks where they are missing")
+
+
+def _generate(options: argparse.Namespace) -> int:
+    return _generate_orders(options, (options.order,), options.start, options.limit)
+
+
+def _generate_orders(options: argparse.Namespace, orders: tuple[str, ...], start: int = 0, limit: int | None = None):
+    pipeline = choose_pipeline(
+        options.dataset,
+        options.models,
+        options.weights,
+        options.preset,
+        device=options.device,
+        dtype=options.dtype,
+    )
+    broken = 0
+    for place, order in enumerate(orders):
+        data = open_dataset(options.dataset, options.root, "test", order, options.category, pipeline.preset.size)
+        outcome = generate(
+            data,
+            options.out,
+            pipeline,
+            seed=options.seed,
+            steps=options.steps,
+            guidance_scale=options.guidance_scale,
+            kind=options.format,
+            batch=options.batch,
+            workers=options.workers,
+            start=start,
+            limit=limit,
+            force=options.force and place == 0,  # the second order must not discard the first
+        )
+        broken += len(outcome.broken)
+        log.info("%s: %d made, %d there already, %d left out", order, outcome.made, outcome.kept, len(outcome.broken))
+    return 1 if broken else 0
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    measurement = _measure(options, options.order, options.generated)
+    if options.json:
+        write_json(measurement, options.json)
+    return _tell([measurement], options.html)
+
+
+def _measure(options: argparse.Namespace, order: str, results: Path) -> dict[str, Any]:
+    return measure(
+        options.dataset,
+        options.root,
+        results,
+        order,
+        options.category,
+        skip=options.skip,
+        partial=options.partial,
+        device=options.device,
+        batch=options.batch,
+        workers=options.workers,
+        download=options.download,
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    return _tell(read_measurements(options.measurements), options.html, options.json, options.rows)
+
+
+def _paper(options: argparse.Namespace) -> int:
+    code = _generate_orders(options, ORDERS)
+    measurements = []
+    for order in ORDERS:
+        measurements.append(_measure(options, order, options.out))
+        write_json(measurements[-1], options.out / f"metrics_{order}.json")
+    return max(code, _tell(measurements, options.out / "report.html", options.out / "report.json"))
+
+
+def _tell(measurements: list[dict[str, Any]], page: Path | None = None, data: Path | None = None, rows: int = 8) -> int:
+    report = write_report(measurements, page, data, rows)
+    log.info("%s", text_table(report))
+    for line in faults(report):
+        log.warning("%s", line)
+    if page:
+        log.info("%s", page)
+    return 1 if any(run["failed"] for run in measurements) else 0
+
+
+@contextmanager
+def _unwinding_on_terminate():
+    """SIGTERM ends the run as Ctrl-C does, so that no unfinished file stays behind; where signals can be caught."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+__all__ = ["NAMES", "add", "run"]

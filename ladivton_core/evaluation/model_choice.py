@@ -1,0 +1,116 @@
+"""Which weights a run uses: the shipped ones, files by name, or what a folder turns out to hold.
+
+Files are told by content (`checkpoints/inventory.py`); a name only decides between several that would do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..checkpoints.build import check
+from ..checkpoints.inventory import look, weight_files
+from ..checkpoints.reading import CheckpointError, read_state_dict
+from ..embedded import PARTS, embedded_path
+from ..pipeline import TryOnPipeline
+from ..presets import PRESETS, SD2, TINY, Preset
+
+log = logging.getLogger(__name__)
+EMBEDDED = "embedded"
+"""In place of a folder: the weights that ship with the pack."""
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def choose_pipeline(
+    dataset: str,
+    models: str | Path | None = None,
+    weights: Sequence[str] = (),
+    preset: str | None = None,
+    *,
+    device: str | None = None,
+    dtype: str = "float32",
+) -> TryOnPipeline:
+    """Models of a run.
+
+    Args:
+        dataset: `vitonhd` or `dresscode`; prefers a file whose name says so where two would do.
+        models: folder that is searched for the parts, or `embedded`.
+        weights: `PART=FILE` each; goes before the folder.
+        preset: sizes; None is `sd2` where weights are given and `tiny` where they are not. With `tiny` the embedded
+            weights fill what is missing.
+        device: a torch device; None is the CPU.
+        dtype: one of `DTYPES`.
+
+    Raises:
+        ValueError: a part is missing, or two files are as good; the message says what to do.
+        CheckpointError: a file is something else.
+    """
+    chosen = PRESETS[preset] if preset else (SD2 if weights or models not in (None, EMBEDDED) else TINY)
+    files = dict(map(_named, weights))
+    if models not in (None, EMBEDDED):
+        wanted = [part for part in PARTS if part not in files]
+        files |= find_parts(Path(models), chosen, dataset, wanted)
+    if chosen is TINY:
+        files = {part: embedded_path(part) for part in PARTS} | files
+    missing = [part for part in PARTS if part not in files]
+    if missing:
+        where = f"in {models}" if models not in (None, EMBEDDED) else "among --weights"
+        raise ValueError(
+            f"the preset {chosen.name} lacks {', '.join(missing)}: no such weights {where}. Name files with --weights "
+            f"PART=FILE, a folder with --models, or fetch them: python -m ladivton_core.checkpoints download {dataset} "
+            "sd2 --models FOLDER (docs/models.md)"
+        )
+    for part, file in files.items():
+        log.info("%s: %s", part, file)
+    return TryOnPipeline.from_files(files, chosen, device=device, dtype=DTYPES[dtype])
+
+
+def find_parts(folder: Path, preset: Preset, dataset: str, parts: Sequence[str] = PARTS) -> dict[str, Path]:
+    """Files below a folder that hold parts of a preset's sizes, by part; parts that none holds are left out.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: several files hold a part and no name says which is meant.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    found: dict[str, list[Path]] = {part: [] for part in parts}
+    for path in weight_files(folder):
+        content = look(path)
+        for part in content.parts:
+            stock = part == "unet" and content.channels == 9  # Stable Diffusion's own: to train from
+            if part in found and not stock and _fits(part, path, preset):
+                found[part].append(path)
+    return {part: _only(part, paths, dataset) for part, paths in found.items() if paths}
+
+
+def _fits(part: str, path: Path, preset: Preset) -> bool:
+    """Whether a file's part has a preset's names and shapes."""
+    try:
+        return check(part, read_state_dict(path), path).name == preset.name
+    except CheckpointError as error:
+        log.info("%s is not taken: %s", path, error)
+        return False
+
+
+def _only(part: str, paths: list[Path], dataset: str) -> Path:
+    if len(paths) > 1:  # the published sets of both data sets in one folder
+        named = [path for path in paths if dataset in path.stem.lower().replace("-", "").replace("_", "")]
+        paths = named or paths
+    if len(paths) > 1:
+        raise ValueError(
+            f"{len(paths)} files hold the part {part}: {', '.join(map(str, paths))}. "
+            f"Say which with --weights {part}=FILE"
+        )
+    return paths[0]
+
+
+def _named(pair: str) -> tuple[str, Path]:
+    part, equals, file = pair.partition("=")
+    if part not in PARTS or not equals:
+        raise ValueError(f"--weights {pair}: write PART=FILE; parts are {', '.join(PARTS)}")
+    return part, Path(file)

@@ -1,0 +1,106 @@
+"""What is measured picture by picture: SSIM and LPIPS against the truth, and what the Inception Score sees.
+
+SPEC section 9. `set_metrics.py` has what compares whole sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+SIZE = (512, 384)
+"""(height, width) at which pictures are compared, whatever they have on disk."""
+
+_BORDER = 5  # half of SSIM's 11 pixels wide window
+
+SPLITS = 10
+"""Parts of the set over which the Inception Score is averaged."""
+
+
+def read(path: Path, size: tuple[int, int] | None = None) -> Tensor:
+    """A picture (3, H, W) float32 in [0, 1]: RGB, bilinear with antialiasing, as torchvision's Resize does it.
+
+    Args:
+        size: (height, width); None is `SIZE`.
+    """
+    from PIL import Image
+
+    size = size or SIZE
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    if picture.size != (size[1], size[0]):
+        picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255
+
+
+def ssim(made: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity (B,) of pictures (B, 3, H, W) float64 in [0, 1], as the paper's torchmetrics counts it.
+
+    Versions differ. 0.11.4, the paper's, leaves the 5 pixels at the border out of the mean; later ones count them, and
+    they cut variances that rounding made negative off at 0 but not the covariance, which in float32 costs even equal
+    pictures with flat areas up to 1e-3. Every version gives the whole map, and in float64 nothing is cut off.
+    """
+    try:
+        from torchmetrics.functional.image import structural_similarity_index_measure
+    except ImportError as error:
+        raise ImportError("SSIM needs torchmetrics: install the extra, pip install -e .[eval]") from error
+    _, similarity = structural_similarity_index_measure(
+        made, truth, data_range=1.0, reduction="none", return_full_image=True
+    )
+    return similarity[..., _BORDER:-_BORDER, _BORDER:-_BORDER].flatten(1).mean(1)
+
+
+def mean_ssim(pairs: Sequence[tuple[Path, Path]], device: torch.device | str, batch: int = 8, tick=None) -> float:
+    """Structural similarity of (result, truth) files."""
+    device = "cpu" if torch.device(device).type == "mps" else device  # which has no float64
+    scores = [ssim(made.double(), truth.double()).cpu() for made, truth in _batches(pairs, device, batch, tick)]
+    return float(torch.cat(scores).mean())
+
+
+def mean_lpips(
+    metric: Metric, pairs: Sequence[tuple[Path, Path]], device: torch.device | str, batch: int = 8, tick=None
+) -> float:
+    """LPIPS of (result, truth) files; `metric` as `backbones.lpips` gives it."""
+    metric.reset()
+    with torch.no_grad():
+        for made, truth in _batches(pairs, device, batch, tick):
+            metric.update(made, truth)
+    return float(metric.compute())
+
+
+def class_logits(
+    metric: Metric, files: Sequence[Path], device: torch.device | str, batch: int = 8, tick=None
+) -> Tensor:
+    """What the Inception Score's network sees in each file (N, classes); `metric` of `backbones.inception_score`."""
+    metric.reset()
+    with torch.no_grad():
+        for (made,) in _batches([(file,) for file in files], device, batch, tick):
+            metric.update(made)
+    return torch.cat(list(metric.features)).cpu()
+
+
+def inception_score(logits: Tensor) -> float:
+    """Mean over the splits, by torchmetrics; which pictures share a split is drawn from a seed of its own."""
+    from torchmetrics.image.inception import InceptionScore
+
+    metric = InceptionScore(torch.nn.Identity(), splits=SPLITS)
+    metric.update(logits)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return float(metric.compute()[0])
+
+
+def _batches(rows: Sequence[tuple[Path, ...]], device: torch.device | str, batch: int, tick: Callable | None):
+    for start in range(0, len(rows), batch):
+        block = rows[start : start + batch]
+        yield [torch.stack([read(path) for path in column]).to(device) for column in zip(*block, strict=True)]
+        if tick:
+            tick(len(block))

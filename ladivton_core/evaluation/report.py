@@ -1,0 +1,228 @@
+"""Measurements as one JSON file and one HTML page that needs nothing beside it.
+
+`measure.py` makes the measurements, `published.py` has the row to compare with, `contact.py` the pictures.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..datasets import DATASETS
+from .contact import Sheet, contact_sheet
+from .measure import METRICS
+from .published import CAUTION, COLUMNS, FIGURES, SOURCE
+from .run_note import write_json
+
+Measurement = Mapping[str, Any]
+
+
+def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Measurements of JSON files, as `metrics` or `report` wrote them.
+
+    Raises:
+        ValueError: a file holds something else.
+        FileNotFoundError: no such file.
+    """
+    found = []
+    for path in paths:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            runs = content["runs"] if "runs" in content else [content]
+            for run in runs:
+                run["figures"], run["order"], run["dataset"]  # noqa: B018 - KeyError where they are missing
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no file of measurements; `metrics --json` and `report` write them") from error
+        found += runs
+    return found
+
+
+def combine(measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """Measurements of one data set, at most one an order, with the published figures.
+
+    Raises:
+        ValueError: there are none, two of one order, or several data sets.
+    """
+    if not measurements:
+        raise ValueError("a report needs at least one measurement")
+    names = {run["dataset"] for run in measurements}
+    if len(names) > 1:
+        raise ValueError(f"these are measurements of {' and '.join(sorted(names))}; a report is about one data set")
+    orders = [run["order"] for run in measurements]
+    if len(set(orders)) < len(orders):
+        raise ValueError(f"there are two measurements of one order ({', '.join(orders)}); give one of each")
+    name = names.pop()
+    published = {
+        f"{column.order}.{column.metric}": value for column, value in zip(COLUMNS, FIGURES[name], strict=False)
+    }
+    return {
+        "dataset": name,
+        "published": {"source": SOURCE, "caution": CAUTION, "figures": published},
+        "runs": sorted(measurements, key=lambda run: run["order"]),
+    }
+
+
+def write_report(
+    measurements: Sequence[Measurement], page: Path | None = None, data: Path | None = None, rows: int = 8
+) -> dict[str, Any]:
+    """Write the page and the JSON file.
+
+    Args:
+        measurements: of `measure`, of one data set, one an order.
+        page, data: HTML and JSON; None leaves it out.
+        rows: people on each contact sheet; 0 for none.
+
+    Returns:
+        What the JSON file holds.
+    """
+    report = combine(measurements)
+    if data:
+        write_json(report, data)
+    if page:
+        sheets = [contact_sheet(run, rows) for run in report["runs"]] if rows else []
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(html_page(report, [sheet for sheet in sheets if sheet]), encoding="utf-8")
+    return report
+
+
+def text_table(report: Mapping[str, Any]) -> str:
+    """The figures as lines of text."""
+    rows = [["", *(column.title for column in COLUMNS)], *_rows(report)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    )
+
+
+def html_page(report: Mapping[str, Any], sheets: Sequence[Sheet] = ()) -> str:
+    """The page, every name in it escaped."""
+    title = f"LaDI-VTON on {DATASETS[report['dataset']].title}"
+    arrows = {"higher": "↑", "lower": "↓"}
+    head = "".join(f"<th>{_e(column.title)} {arrows[column.better]}</th>" for column in COLUMNS)
+    body = "".join(
+        f"<tr{' class=published' if place == 0 else ''}><th>{_e(name)}</th>"
+        + "".join(f"<td>{_e(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for place, (name, *cells) in enumerate(_rows(report))
+    )
+    parts = [
+        f"<h1>{_e(title)}</h1>",
+        f"<div class=wide><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>",
+        f"<p>Published: {_e(SOURCE)}. {_e(CAUTION)}</p>",
+        *(f"<p class=fault>{_e(line)}</p>" for line in faults(report)),
+        *map(_sheet, sheets),
+        "<h2>How the figures are made</h2>",
+        _table({name.upper(): words for name, words in report["runs"][0]["protocol"].items()}),
+        *map(_run, report["runs"]),
+    ]
+    return (
+        f"<!doctype html>\n<html lang=en><head><meta charset=utf-8><title>{_e(title)}</title>"
+        f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style></head>\n'
+        "<body>" + "\n".join(parts) + "</body></html>\n"
+    )
+
+
+def faults(report: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figures must know: failed and skipped metrics, incomplete sets, small sets."""
+    lines = []
+    for run in report["runs"]:
+        order = run["order"]
+        lines += [f"{order}: {metric.upper()} failed: {why}" for metric, why in run["failed"].items()]
+        if run["skipped"]:
+            lines.append(f"{order}: left out: {', '.join(metric.upper() for metric in run['skipped'])}.")
+        for name, figures in run["figures"].items():
+            if figures["pictures"] < 2:
+                lines.append(f"{order} {name}: one picture has neither FID nor KID.")
+            if figures["pictures"] < figures["people"]:
+                lines.append(
+                    f"{order} {name}: {figures['pictures']} results of {figures['people']} test people; "
+                    "FID and KID compare them with all."
+                )
+    if any(figures["people"] < 100 for run in report["runs"] for figures in run["figures"].values()):
+        lines.append("FID, KID and IS of fewer than some hundred pictures say nothing about quality.")
+    return lines
+
+
+def _rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """The published row and ours, each with its name first."""
+    published = report["published"]["figures"]
+    rows = [["published", *(_cell(column, published) for column in _keyed())]]
+    figures = {run["order"]: run["figures"] for run in report["runs"]}
+    names = list(dict.fromkeys(name for group in figures.values() for name in group))
+    for name in sorted(names, key=lambda name: name != "all"):
+        cells = {
+            f"{order}.{metric}": value
+            for order, group in figures.items()
+            for metric, value in group.get(name, {}).items()
+        }
+        rows.append([f"here, {name}", *(_cell(column, cells) for column in _keyed())])
+    return rows
+
+
+def _keyed():
+    return [(f"{column.order}.{column.metric}", column.digits) for column in COLUMNS]
+
+
+def _cell(column: tuple[str, int], values: Mapping[str, float]) -> str:
+    key, digits = column
+    return f"{round(values[key], digits) + 0.0:.{digits}f}" if key in values else "–"  # + 0.0: no -0.00
+
+
+def _sheet(sheet: Sheet) -> str:
+    names = "".join(f"<li>{_e(name)}</li>" for name in sheet.names)
+    return (
+        f"<h2>{_e(sheet.order)}</h2><img alt='contact sheet, {_e(sheet.order)}' src='{sheet.address}'>"
+        f"<details><summary>rows</summary><ol>{names}</ol></details>"
+    )
+
+
+def _run(run: Measurement) -> str:
+    """Everything about one order: all figures, settings, versions, folders."""
+    figures = {
+        name: ", ".join(f"{metric} {value:.6g}" for metric, value in group.items())
+        for name, group in run["figures"].items()
+    }
+    if run["meaningless"]:
+        names = ", ".join(metric.upper() for metric in METRICS if metric in run["meaningless"])
+        figures[names] = "computed as the paper's code does, without meaning here: the truth wears another garment"
+    made = (run["run"] or {}).get("settings") or {"settings": "no note in the folder"}
+    tables = {
+        "figures": figures,
+        "how the pictures were made": made,
+        "libraries": run["versions"],
+        "folders": {"data set": run["root"], "results": run["results"]},
+    }
+    inside = "".join(f"<h3>{_e(title)}</h3>{_table(rows)}" for title, rows in tables.items())
+    return f"<details><summary>{_e(run['order'])}: all figures, settings, versions</summary>{inside}</details>"
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = "".join(f"<tr><th>{_e(name)}</th><td class=words>{_e(value)}</td></tr>" for name, value in rows.items())
+    return f"<table><tbody>{lines}</tbody></table>"
+
+
+def _e(value: Any) -> str:
+    return html.escape(str(value), quote=True)
+
+
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #8884; text-align: right; vertical-align: top; }
+thead th { font-weight: 600; }
+tbody th { text-align: left; font-weight: 500; white-space: nowrap; }
+td { font-variant-numeric: tabular-nums; }
+td.words { text-align: left; overflow-wrap: anywhere; }
+.published { background: #8882; }
+.fault { border-left: 3px solid #c60; padding-left: .7rem; }
+img { max-width: 100%; height: auto; display: block; margin: .5rem 0; }
+summary { cursor: pointer; }
+"""

@@ -1,0 +1,156 @@
+"""The note in a folder of results: with which settings they were made, so that no folder ever mixes two.
+
+`generate.py` writes it before the first picture and compares it on every later start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..pipeline import TryOnPipeline
+from .items import results_in
+
+NOTE = "settings.json"
+_SAMPLED = 64  # values of every tensor; any training changes all of them
+
+
+class OtherSettingsError(ValueError):
+    """A folder holds results of other settings; the message names what differs."""
+
+
+def fingerprint(module: nn.Module | None) -> str:
+    """Hash of a model's weights, whatever file or layout they came from: 64 values spread over every tensor."""
+    if module is None:
+        return "none"
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        flat = tensor.detach().reshape(-1)
+        picked = flat[:: max(1, flat.numel() // _SAMPLED)][:_SAMPLED].to("cpu", torch.float64)
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(picked.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def pipeline_settings(pipeline: TryOnPipeline) -> dict[str, Any]:
+    """What of a pipeline decides its pictures, as JSON's types."""
+    parts = {
+        "unet": pipeline.unet,
+        "vae": pipeline.vae,
+        "text_encoder": pipeline.text_encoder,
+        "vision": pipeline.vision,
+        "inversion_adapter": pipeline.adapter,
+        "warping": pipeline.warper,
+        "emasc": pipeline.emasc,
+    }
+    return {
+        "preset": pipeline.preset.name,
+        "size": list(pipeline.preset.size),
+        "sampler": "ddim" if pipeline.scheduler is None else type(pipeline.scheduler).__name__,
+        "device": pipeline.device.type,
+        "dtype": str(pipeline.dtype).removeprefix("torch."),
+        **{f"weights of {name}": fingerprint(part) for name, part in parts.items()},
+    }
+
+
+def read_note(out: Path) -> dict[str, Any] | None:
+    """The note of a folder; None where there is none.
+
+    Raises:
+        OtherSettingsError: it cannot be read.
+    """
+    path = out / NOTE
+    if not path.is_file():
+        return None
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        return {"settings": dict(note["settings"]), "lists": dict(note["lists"]), "versions": dict(note["versions"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise OtherSettingsError(
+            f"{path} is no note of a run ({error}); delete it, or choose another folder"
+        ) from error
+
+
+def claim(out: Path, settings: Mapping[str, Any], lists: Mapping[str, str], *, force: bool = False) -> None:
+    """Make sure that everything in a folder has been made with these settings, and note them.
+
+    Args:
+        out: folder of the results.
+        settings: by name, JSON's types.
+        lists: hash of every pair list of this run, by `<order>/<category>`.
+        force: delete the pictures that other settings made.
+
+    Raises:
+        OtherSettingsError: they differ, or pictures lie there without a note.
+    """
+    try:
+        note = read_note(out)
+        differences = _differences(note, settings, lists) if note else _unknown(out)
+    except OtherSettingsError:
+        if not force:
+            raise
+        note, differences = None, ["its note cannot be read"]
+    if differences and not force:
+        raise OtherSettingsError(
+            f"{out} holds pictures made otherwise: {'; '.join(differences)}. Use these settings, choose another "
+            "folder, or discard those pictures with --force"
+        )
+    if differences:  # the pictures first: stopped in between, the old note still refuses them
+        for picture in _pictures(out):
+            picture.unlink()
+        note = None
+    lists = (note["lists"] if note else {}) | dict(lists)
+    write_json({"settings": dict(settings), "lists": lists, "versions": versions()}, out / NOTE)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that take part, as far as they are installed."""
+    import importlib.metadata
+    import platform
+
+    found = {"python": platform.python_version()}
+    for name in ("torch", "diffusers", "open_clip_torch", "numpy", "pillow", "torchmetrics", "clean-fid", "scipy"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write a JSON file, whole or not at all; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _differences(note: Mapping[str, Any], settings: Mapping[str, Any], lists: Mapping[str, str]) -> list[str]:
+    there = note["settings"]
+    differences = [
+        f"{name} was {there.get(name, 'not noted')}, is {settings.get(name, 'not given')}"
+        for name in dict.fromkeys([*there, *settings])
+        if there.get(name) != settings.get(name)
+    ]
+    changed = [name for name, mark in lists.items() if note["lists"].get(name, mark) != mark]
+    return differences + [f"the pair list {name} has changed" for name in changed]
+
+
+def _unknown(out: Path) -> list[str]:
+    return ["they have no note"] if _pictures(out) else []
+
+
+def _pictures(out: Path) -> list[Path]:
+    folders = [folder for order in ("paired", "unpaired") for folder in sorted((out / order).glob("*"))]
+    return [picture for folder in folders if folder.is_dir() for picture in results_in(folder)]
