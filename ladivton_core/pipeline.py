@@ -231,8 +231,8 @@ class TryOnPipeline:
         pose_map: Tensor,
         *,
         emasc: bool = True,
-        skip_grow: int = 0,
-        skip_feather: int = 0,
+        skip_grow: int | None = None,
+        skip_feather: int | None = None,
     ) -> PersonEncoding:
         """Masked-image posterior and skip features of people.
 
@@ -241,7 +241,7 @@ class TryOnPipeline:
             mask: (B, 1, H, W) in [0, 1], cut at 0.5; 1 = repaint.
             pose_map: (B, 18, H, W) in [0, 1].
             emasc: False decodes without skip features.
-            skip_grow, skip_feather: see `decoding.emasc.mask_features`; 0 is published.
+            skip_grow, skip_feather: see `decoding.emasc.mask_features`; the preset's when None, 0 is published.
 
         Raises:
             ValueError: ranges, sizes or batches do not fit; names which.
@@ -261,7 +261,9 @@ class TryOnPipeline:
         posterior, taps = encode_with_taps(self.vae, masked_image(person, mask).to(self.dtype))
         skips = None
         if emasc and self.emasc is not None:
-            skips = tuple(mask_features(self.emasc(taps), mask, grow=skip_grow, feather=skip_feather))
+            grow = self.preset.skip_grow if skip_grow is None else skip_grow
+            feather = self.preset.skip_feather if skip_feather is None else skip_feather
+            skips = tuple(mask_features(self.emasc(taps), mask, grow=grow, feather=feather))
         return PersonEncoding(person, mask, pose_map, posterior.parameters, skips)
 
     @torch.no_grad()

@@ -67,6 +67,7 @@ class Preset:
         adapter, tps, refinement, emasc: keyword arguments of `InversionAdapter`, `ConvNetTPS`,
             `RefinementUNet` and `EMASC`.
         steps, guidance_scale: sampling defaults.
+        skip_grow, skip_feather: decoding defaults, see `decoding.emasc.mask_features`; 0 is published.
         preview_rgb: least-squares colours of the latents for live previews, in [-1, 1]: one row of RGB for each
             of the 4 scaled latent channels, then the constant; None takes Stable Diffusion's.
     """
@@ -87,6 +88,8 @@ class Preset:
     vae_scale: float = PUBLISHED_VAE_SCALE
     steps: int = 50
     guidance_scale: float = 7.5
+    skip_grow: int = 0
+    skip_feather: int = 0
     preview_rgb: tuple[tuple[float, float, float], ...] | None = None
 
 
@@ -168,6 +171,8 @@ TINY = Preset(
     ),
     steps=5,
     guidance_scale=1.0,
+    skip_grow=6,  # without it EMASC draws a thin line along the mask's edge
+    skip_feather=6,
     preview_rgb=((0.51, 0.51, 0.47), (0.07, 0.02, -0.16), (-0.07, 0.12, -0.02), (0.01, 0.01, 0.01), (0.42, 0.41, 0.42)),
 )  # fmt: skip
 
