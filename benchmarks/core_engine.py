@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import Measured
+from measuring import Measured, resident
 from torch import Tensor
 
 from ladivton_core.checkpoints.build import load
@@ -39,7 +39,7 @@ def run(
     Returns:
         Figures by stage, and the tensors to compare with the graph's.
     """
-    figures: dict[str, Any] = {"load": {}}
+    figures: dict[str, Any] = {"load": {}, "start": resident()}
     parts = {}
     for part, path in files.items():
         with Measured() as measured:
@@ -87,6 +87,7 @@ def run(
                 engine()
         figures[name] = stage(measured) | {"plain_seconds": baseline.seconds}
         log.info("core: %s", name)
+    figures["end"] = resident()
     kept = {"prompt": made["garment"].prompt, "words": made["garment"].pseudo_words}
     kept |= {name: made[name] for name in ("warped", "channels", "latents", "image")}
     return figures, {name: tensor.float().contiguous() for name, tensor in kept.items()}

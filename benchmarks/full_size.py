@@ -1,7 +1,7 @@
 """Both engines with models of the published sizes at 512 x 384: seconds, ratio to a plain loop, memory, agreement.
 
-    python benchmarks/full_size.py                       # float32; 8.4 GB of disk, 12 GB of memory, some minutes
-    python benchmarks/full_size.py --dtypes float32 bfloat16 --steps 4
+    python benchmarks/full_size.py                              # 8.4 GB of disk, 12 GB of memory, some minutes
+    python benchmarks/full_size.py --dtypes float32 --steps 4
 
 The weights are rule weights in files of the published layout (`stand_ins.py`), so the pictures mean nothing. Each
 engine and number format has a process of its own (`core_engine.py`, `graph_engine.py`); the ratio is to a plain loop
@@ -28,6 +28,8 @@ AGREEMENT = 1e-3
 """Largest difference of the engines in float32, relative to the largest value."""
 LOADING = 1.3
 """Most bytes beyond the model that loading may take, as a multiple of the file's."""
+TWICE = 1.4
+"""Resident bytes after the last stage, as a multiple of the models', above which one of the large ones is held twice."""
 SLOW = 20
 """A number format whose convolutions take this many times float32's is not run by the core on this CPU."""
 SIZE = (512, 384)
@@ -39,7 +41,9 @@ def main() -> int:
     from hosting import installation
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=["float32", "bfloat16", "float16"])
+    parser.add_argument(
+        "--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16", "float16"]
+    )
     parser.add_argument("--steps", type=int, default=2, help="guided denoising steps (2)")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "output" / "full_size", help="where the files go")
     parser.add_argument("--child", choices=("core", "graph"), help=argparse.SUPPRESS)
@@ -157,6 +161,13 @@ def judge(work: Path, dtype: str, figures: dict[str, dict | None]) -> list[str]:
         for part, load in (found["load"] if found else {}).items()
         if load["beyond"] > LOADING * load["file"]
     ]
+    for engine, found in figures.items():
+        if found:
+            models = sum(load["model"] for load in found["load"].values())
+            held = (found["end"] - found["start"]) / models
+            print(f"\n{engine}: after the last stage {held:.2f} times the models' bytes are resident.")
+            if held > TWICE:
+                problems.append(f"{engine}: {held:.2f} times the models' bytes are resident: something is held twice.")
     if not all(figures.values()):
         return problems
     core, graph = (load_file(work / f"{engine}_{dtype}.safetensors") for engine in ("core", "graph"))

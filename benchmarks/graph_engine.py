@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from core_engine import CATEGORY, GUIDANCE, SEED, loading, stage
-from measuring import Measured
+from measuring import Measured, resident
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def run(
         "text_encoder": lambda: stock.CLIPLoader().load_clip(files["text_encoder"].name, "stable_diffusion")[0],
         "vision": lambda: stock.CLIPVisionLoader().load_clip(files["vision"].name)[0],
     }
-    figures: dict[str, Any] = {"load": {}}
+    figures: dict[str, Any] = {"load": {}, "start": resident()}
     parts: dict[str, Any] = {}
     for part, loader in loaders.items():
         with Measured() as measured:
@@ -86,6 +86,7 @@ def run(
                 work()
         figures[name] = stage(measured)
         log.info("graph: %s", name)
+    figures["end"] = resident()
     positive = made["conditioned"][0]
     kept = {
         "prompt": made["positive"][0][0], "words": made["words"], "channels": positive[0][1]["noise_concat"],

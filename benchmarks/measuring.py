@@ -12,6 +12,11 @@ MIB = 2**20
 _EVERY = 0.005  # seconds between two looks
 
 
+def resident() -> int:
+    """Bytes this process has in memory."""
+    return psutil.Process().memory_info().rss
+
+
 class Measured:
     """`with Measured() as m: ...`, then `m.seconds`, and bytes: `m.before`, `m.after`, `m.peak` resident at once.
 
@@ -22,8 +27,8 @@ class Measured:
     before = after = peak = 0
 
     def __enter__(self) -> Measured:
-        self._process, self._stop = psutil.Process(), threading.Event()
-        self.before = self.peak = self._resident()
+        self._stop = threading.Event()
+        self.before = self.peak = resident()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
         self._started = time.perf_counter()
@@ -33,12 +38,9 @@ class Measured:
         self.seconds = time.perf_counter() - self._started
         self._stop.set()
         self._watcher.join()
-        self.after = self._resident()
+        self.after = resident()
         self.peak = max(self.peak, self.after)
-
-    def _resident(self) -> int:
-        return self._process.memory_info().rss
 
     def _watch(self) -> None:
         while not self._stop.wait(_EVERY):
-            self.peak = max(self.peak, self._resident())
+            self.peak = max(self.peak, resident())

@@ -200,6 +200,8 @@ def _items(dataset, index: int, batch_size: int) -> range:
         ValueError: they go past the end, or are of several categories.
     """
     count = len(dataset)
+    if index < 0 or batch_size < 1:  # by wire: the widgets do not allow it
+        raise ValueError(f"'index' is {index} and 'batch_size' {batch_size}; give 0 or more, and 1 or more.")
     if index + batch_size > count:
         raise ValueError(
             f"'index' {index} with 'batch_size' {batch_size} goes past the end: this part of {dataset.title} has "

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .build import check, module_names
+from .build import check
 from .download import file_sha256
-from .layouts import describe, parts_in
+from .layouts import describe, parts_in, unet_channels
 from .reading import CheckpointError, is_mapped, read_state_dict
 from .sources import Source, sources
 
@@ -62,13 +62,14 @@ def look(path: Path) -> Found:
     size = path.stat().st_size + sum((path.parent / shard).stat().st_size for shard in _shards(path))
     try:
         if not is_mapped(path) and path.suffix != ".safetensors":
-            what = "an old torch archive, or no weight file; not looked into"
-            return Found(path, size, (), what, unread=True)
+            if _is_pickle(path):
+                return Found(path, size, (), "an old torch archive; not looked into", unread=True)
+            return Found(path, size, (), "no weight file, or cut short")
         state = read_state_dict(path)
     except (CheckpointError, OSError) as error:
         return Found(path, size, (), f"cannot be read: {error}")
     parts = parts_in(state)
-    channels = _input_channels(state, path) if "unet" in parts else None
+    channels = unet_channels(state) if "unet" in parts else None
     return Found(path, size, parts, f"{describe(state)}, {_dtypes(state)}", channels)
 
 
@@ -94,7 +95,7 @@ def verify(path: Path, *, part: str | None = None, sha256: str | None = None) ->
         raise CheckpointError(f"{path} is {describe(state)}, none of the models of a try-on.")
     presets = {name: check(name, state, path).name for name in parts}
     if source and source.channels:
-        channels = _input_channels(state, path)
+        channels = unet_channels(state)
         if channels != source.channels:
             raise CheckpointError(f"{path} takes {channels} input channels; {source.name} has {source.channels}.")
     said = ", ".join(f"{name} of {preset}" for name, preset in presets.items())
@@ -114,8 +115,10 @@ def own_files(models: Path) -> list[Path]:
     return files + [path for path in named if path.is_file() and path not in files]
 
 
-def _input_channels(state: Mapping[str, Tensor], path: Path) -> int:
-    return module_names("unet", state, path)["conv_in.weight"].shape[1]
+def _is_pickle(path: Path) -> bool:
+    """Whether a file starts as torch archives did before they were zip files."""
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"
 
 
 def _source(path: Path) -> Source | None:

@@ -42,6 +42,12 @@ _LDM_PREFIXES = {
     "vae": "first_stage_model.",
     "text_encoder": "cond_stage_model.model.",
 }
+# What tells them there from other models' (Flux's UNet has the same prefix, SDXL's text encoders another one).
+_LDM_SIGNS = {
+    "unet": "model.diffusion_model.input_blocks.0.0.weight",
+    "vae": "first_stage_model.encoder.conv_in.weight",
+    "text_encoder": "cond_stage_model.model.token_embedding.weight",
+}
 _HOLDS = {
     "clip": ("text_encoder", "vision"),
     "ldm_unet": ("unet",),
@@ -51,9 +57,7 @@ _HOLDS = {
 
 # Looked for in this order; every key of a row has to be there (a trailing * matches any ending).
 _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("ldm_checkpoint", ("model.diffusion_model.*",)),
-    ("ldm_checkpoint", ("first_stage_model.*",)),
-    ("ldm_checkpoint", ("cond_stage_model.model.*",)),
+    *(("ldm_checkpoint", (sign,)) for sign in _LDM_SIGNS.values()),
     ("controlnet", ("controlnet_cond_embedding.*",)),
     ("controlnet", ("zero_convs.*",)),
     ("warping", ("tps.*", "refinement.*")),
@@ -92,8 +96,16 @@ def parts_in(state: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Which of `embedded.PARTS` a state dict holds, in whatever layout; several in a whole model's single file."""
     kind = identify(state)
     if kind == "ldm_checkpoint":
-        return tuple(part for part, prefix in _LDM_PREFIXES.items() if _has(state, f"{prefix}*"))
+        return tuple(part for part, sign in _LDM_SIGNS.items() if sign in state)
     return _HOLDS.get(kind, ())
+
+
+def unet_channels(state: Mapping[str, Tensor]) -> int | None:
+    """Input channels of the UNet in a state dict of any layout; None where there is none."""
+    for key in ("conv_in.weight", "input_blocks.0.0.weight", _LDM_SIGNS["unet"]):
+        if key in state and state[key].ndim == 4:
+            return state[key].shape[1]
+    return None
 
 
 def part_of(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> dict[str, Tensor]:
@@ -115,7 +127,7 @@ def describe(state: Mapping[str, Tensor]) -> str:
     if kind == "ldm_checkpoint":
         return f"{phrase} ({', '.join(parts_in(state))})"
     if kind in ("unet", "ldm_unet"):
-        channels = state["conv_in.weight" if kind == "unet" else "input_blocks.0.0.weight"].shape[1]
+        channels = unet_channels(state)
         known = {
             4: "text to image",
             9: "Stable Diffusion inpainting",

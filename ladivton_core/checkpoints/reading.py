@@ -77,6 +77,7 @@ def _read_index(path: Path) -> dict[str, Tensor]:
     """All files an index names, as one dict."""
     try:
         names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = [str(Path(name)) for name in names]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is a JSON file but not the index of a split model.") from error
     tensors = {}

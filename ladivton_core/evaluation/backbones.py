@@ -1,7 +1,8 @@
 """The three pretrained networks of the paper's metrics: where the libraries look for their files, and loading them.
 
-Nothing is downloaded unless asked for, and no file reaches a library's loader before it has been found whole and free
-of anything but tensors. `picture_metrics.py` and `set_metrics.py` use the networks. SPEC section 9.
+Nothing is downloaded unless asked for. A torch archive reaches its library's loader only after it has been found whole
+and free of anything but tensors; clean-fid's network is TorchScript, a program, and is run as it is found.
+`picture_metrics.py` and `set_metrics.py` use the networks. SPEC section 9.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from .measure import METRICS, measure
 from .model_choice import DTYPES, EMBEDDED, choose_pipeline
 from .report import faults, read_measurements, text_table, write_report
 from .run_note import write_json
+from .truth import MismatchError
 
 log = logging.getLogger(__name__)
 ORDERS = ("paired", "unpaired")
@@ -132,7 +133,7 @@ def _generate_orders(options: argparse.Namespace, orders: tuple[str, ...], start
         dtype=options.dtype,
     )
     broken = 0
-    for place, order in enumerate(orders):
+    for order in orders:
         data = open_dataset(options.dataset, options.root, "test", order, options.category, pipeline.preset.size)
         outcome = generate(
             data,
@@ -146,7 +147,7 @@ def _generate_orders(options: argparse.Namespace, orders: tuple[str, ...], start
             workers=options.workers,
             start=start,
             limit=limit,
-            force=options.force and place == 0,  # the second order must not discard the first
+            force=options.force,  # what this run made has its settings, and stays
         )
         broken += len(outcome.broken)
         log.info("%s: %d made, %d there already, %d left out", order, outcome.made, outcome.kept, len(outcome.broken))
@@ -184,8 +185,15 @@ def _paper(options: argparse.Namespace) -> int:
     code = _generate_orders(options, ORDERS)
     measurements = []
     for order in ORDERS:
-        measurements.append(_measure(options, order, options.out))
+        try:
+            measurements.append(_measure(options, order, options.out))
+        except MismatchError as error:  # items that could not be made; the other order still counts
+            log.error("%s: %s", order, error)
+            code = 1
+            continue
         write_json(measurements[-1], options.out / f"metrics_{order}.json")
+    if not measurements:
+        return code
     return max(code, _tell(measurements, options.out / "report.html", options.out / "report.json"))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..datasets import open_dataset
+from ..datasets import DressCode, VitonHD, open_dataset
 from .items import Item, items_of
 from .picture_metrics import SIZE, read
 from .sheet import write_sheet
@@ -47,12 +47,11 @@ def contact_sheet(measurement: Mapping[str, Any], rows: int = 8, height: int = 1
         rows: at most.
         height: of one picture in pixels.
     """
-    order, results = measurement["order"], Path(measurement["results"])
+    order = measurement["order"]
     try:
-        data = open_dataset(measurement["dataset"], measurement["root"], "test", order, size=SIZE)
-        there = [(item, path) for item in items_of(data) if (path := _result(item, results, measurement))]
+        there = [found for name in measurement["figures"] if name != "all" for found in _results(measurement, name)]
         picked = [there[round(place)] for place in torch.linspace(0, len(there) - 1, min(rows, len(there))).tolist()]
-        table = [_row(data[item.index], read(path, SIZE), order) for item, path in picked]
+        table = [_row(data[item.index], read(path, SIZE), order) for data, item, path in picked]
     except (OSError, ValueError) as error:
         log.warning("no contact sheet of the %s run: %s", order, error)
         return None
@@ -62,15 +61,15 @@ def contact_sheet(measurement: Mapping[str, Any], rows: int = 8, height: int = 1
         path = Path(folder) / "sheet.jpg"
         write_sheet(table, path, height, TITLES[order])
         code = base64.b64encode(path.read_bytes()).decode("ascii")
-    return Sheet(order, tuple(item.name for item, _ in picked), f"data:image/jpeg;base64,{code}")
+    return Sheet(order, tuple(item.name for _, item, _ in picked), f"data:image/jpeg;base64,{code}")
 
 
-def _result(item: Item, results: Path, measurement: Mapping[str, Any]) -> Path | None:
-    """The item's picture, if its category was measured and it is there."""
-    if item.category not in measurement["figures"]:
-        return None
-    paths = (item.path(results, measurement["order"], kind) for kind in ("jpg", "png"))
-    return next((path for path in paths if path.is_file()), None)
+def _results(measurement: Mapping[str, Any], category: str) -> list[tuple[VitonHD | DressCode, Item, Path]]:
+    """Data set, item and picture of what there is of a category."""
+    order, results = measurement["order"], Path(measurement["results"])
+    data = open_dataset(measurement["dataset"], measurement["root"], "test", order, category, SIZE)
+    paths = {item: [item.path(results, order, kind) for kind in ("jpg", "png")] for item in items_of(data)}
+    return [(data, item, path) for item, both in paths.items() for path in both if path.is_file()]
 
 
 def _row(sample, result: Tensor, order: str) -> Tensor:

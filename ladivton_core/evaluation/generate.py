@@ -84,6 +84,8 @@ def generate(
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
+    if start < 0 or (limit is not None and limit < 0):
+        raise ValueError(f"start and limit must not be negative, got {start} and {limit}")
     if tuple(data.size) != tuple(pipeline.preset.size):
         raise ValueError(f"the data set gives pictures of {data.size}; the models are for {pipeline.preset.size}")
     everything = items_of(data)

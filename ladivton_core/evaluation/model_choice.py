@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from ..checkpoints.build import check
-from ..checkpoints.inventory import look, weight_files
+from ..checkpoints.inventory import Found, look, weight_files
 from ..checkpoints.reading import CheckpointError, read_state_dict
+from ..checkpoints.sources import sources
+from ..checkpoints.unet_layout import INPAINTING_CHANNELS
 from ..embedded import PARTS, embedded_path
 from ..pipeline import TryOnPipeline
 from ..presets import PRESETS, SD2, TINY, Preset
@@ -21,6 +23,9 @@ from ..presets import PRESETS, SD2, TINY, Preset
 log = logging.getLogger(__name__)
 EMBEDDED = "embedded"
 """In place of a folder: the weights that ship with the pack."""
+
+_LOOK_ALIKES = ("vae", "text_encoder")
+"""Parts of Stable Diffusion that other versions have with the same names and shapes."""
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -72,6 +77,9 @@ def choose_pipeline(
 def find_parts(folder: Path, preset: Preset, dataset: str, parts: Sequence[str] = PARTS) -> dict[str, Path]:
     """Files below a folder that hold parts of a preset's sizes, by part; parts that none holds are left out.
 
+    VAE and text encoder of every Stable Diffusion look alike and differ in their weights. They are taken from files
+    called as in `sources.json`, or from a whole checkpoint of the inpainting model (9 input channels), never guessed.
+
     Raises:
         FileNotFoundError: no such folder.
         ValueError: several files hold a part and no name says which is meant.
@@ -82,10 +90,19 @@ def find_parts(folder: Path, preset: Preset, dataset: str, parts: Sequence[str] 
     for path in weight_files(folder):
         content = look(path)
         for part in content.parts:
-            stock = part == "unet" and content.channels == 9  # Stable Diffusion's own: to train from
-            if part in found and not stock and _fits(part, path, preset):
+            stock = part == "unet" and content.channels == INPAINTING_CHANNELS  # to train from
+            guessed = part in _LOOK_ALIKES and preset is SD2 and not _is_inpainting(part, path, content)
+            if part in found and not stock and not guessed and _fits(part, path, preset):
                 found[part].append(path)
     return {part: _only(part, paths, dataset) for part, paths in found.items() if paths}
+
+
+def _is_inpainting(part: str, path: Path, content: Found) -> bool:
+    """Whether a VAE or text encoder is surely that of Stable Diffusion 2 inpainting."""
+    if content.channels == INPAINTING_CHANNELS or any(path.name == s.name for s in sources() if s.part == part):
+        return True
+    log.info("%s is not taken as %s: another Stable Diffusion's looks the same; name it with --weights", path, part)
+    return False
 
 
 def _fits(part: str, path: Path, preset: Preset) -> bool:

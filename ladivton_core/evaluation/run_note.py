@@ -53,6 +53,9 @@ def pipeline_settings(pipeline: TryOnPipeline) -> dict[str, Any]:
     return {
         "preset": pipeline.preset.name,
         "size": list(pipeline.preset.size),
+        "schedule": str(pipeline.preset.schedule),
+        "skip_grow": pipeline.preset.skip_grow,
+        "skip_feather": pipeline.preset.skip_feather,
         "sampler": "ddim" if pipeline.scheduler is None else type(pipeline.scheduler).__name__,
         "device": pipeline.device.type,
         "dtype": str(pipeline.dtype).removeprefix("torch."),
@@ -85,26 +88,30 @@ def claim(out: Path, settings: Mapping[str, Any], lists: Mapping[str, str], *, f
         out: folder of the results.
         settings: by name, JSON's types.
         lists: hash of every pair list of this run, by `<order>/<category>`.
-        force: delete the pictures that other settings made.
+        force: delete the pictures that other settings, or another pair list, made.
 
     Raises:
         OtherSettingsError: they differ, or pictures lie there without a note.
     """
+    changed: list[str] = []
     try:
         note = read_note(out)
-        differences = _differences(note, settings, lists) if note else _unknown(out)
+        differences = _differences(note, settings) if note else _unknown(out)
+        changed = [name for name, mark in lists.items() if note and note["lists"].get(name, mark) != mark]
     except OtherSettingsError:
         if not force:
             raise
         note, differences = None, ["its note cannot be read"]
-    if differences and not force:
+    if (differences or changed) and not force:
+        said = [*differences, *(f"the pair list {name} has changed" for name in changed)]
         raise OtherSettingsError(
-            f"{out} holds pictures made otherwise: {'; '.join(differences)}. Use these settings, choose another "
+            f"{out} holds pictures made otherwise: {'; '.join(said)}. Use these settings, choose another "
             "folder, or discard those pictures with --force"
         )
-    if differences:  # the pictures first: stopped in between, the old note still refuses them
-        for picture in _pictures(out):
-            picture.unlink()
+    # the pictures first: stopped in between, the old note still refuses them
+    for picture in _pictures(out) if differences else [p for name in changed for p in results_in(out / name)]:
+        picture.unlink()
+    if differences:
         note = None
     lists = (note["lists"] if note else {}) | dict(lists)
     write_json({"settings": dict(settings), "lists": lists, "versions": versions()}, out / NOTE)
@@ -136,15 +143,13 @@ def write_json(content: Any, path: Path) -> None:
     os.replace(part, path)
 
 
-def _differences(note: Mapping[str, Any], settings: Mapping[str, Any], lists: Mapping[str, str]) -> list[str]:
+def _differences(note: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     there = note["settings"]
-    differences = [
+    return [
         f"{name} was {there.get(name, 'not noted')}, is {settings.get(name, 'not given')}"
         for name in dict.fromkeys([*there, *settings])
         if there.get(name) != settings.get(name)
     ]
-    changed = [name for name, mark in lists.items() if note["lists"].get(name, mark) != mark]
-    return differences + [f"the pair list {name} has changed" for name in changed]
 
 
 def _unknown(out: Path) -> list[str]:

@@ -5,6 +5,7 @@ SPEC section 9: the whole test set at its own size, and names that agree one by 
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from ..datasets import DressCode, VitonHD
@@ -67,6 +68,9 @@ def match(people: list[Path], folder: Path, *, partial: bool = False) -> list[tu
         raise MismatchError(f"there are no results in {folder}: <folder>/<order>/<category>/<person>.jpg is expected")
     truths = {path.stem: path for path in people}
     if partial:
+        stem, count = Counter(path.stem for path in results).most_common(1)[0]
+        if count > 1:
+            raise MismatchError(f"{folder} holds {count} pictures called {stem}; delete all but one")
         strangers = [path for path in results if path.stem not in truths]
         if strangers:
             raise MismatchError(f"{strangers[0]} is no test person of the data set")

@@ -66,6 +66,8 @@ def keypoints_from_openpose(
         raise ValueError("this is no OpenPose document: it has no list `people`; expected a VITON-HD *_keypoints.json")
     if not people:
         raise ValueError("the OpenPose document has an empty list `people`: nobody was found; leave this picture out")
+    if not isinstance(people[0], Mapping):
+        raise ValueError("people[0] of the OpenPose document is no person; expected an object with `pose_keypoints_2d`")
     points = _triples(people[0].get("pose_keypoints_2d"), "people[0].pose_keypoints_2d")
     return _coco18(points, "people[0].pose_keypoints_2d")[:, :2] * _scale(size, frame)
 
@@ -89,7 +91,7 @@ def keypoints_from_dresscode(
     rows = document.get("keypoints") if isinstance(document, Mapping) else None
     try:
         points = torch.tensor([[float(row[0]), float(row[1])] for row in rows], dtype=torch.float64)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise ValueError(
             "this is no Dress Code keypoint document: expected a list `keypoints` of 18 rows that start with x and y"
         ) from error
@@ -167,7 +169,7 @@ def _triples(values: Any, where: str) -> Tensor:
     """(N, 3) float64 from OpenPose's flat list."""
     try:
         flat = torch.tensor([float(value) for value in values], dtype=torch.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{where} is not a list of numbers; expected x, y, confidence for 18 or 25 points") from error
     if len(flat) % 3:
         raise ValueError(f"{where} has {len(flat)} numbers; expected x, y, confidence for 18 or 25 points")

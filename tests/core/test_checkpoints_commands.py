@@ -105,7 +105,8 @@ def test_an_inpainting_unet_in_ldm_names_becomes_a_start_for_training(tmp_path):
 
 def test_what_cannot_be_converted_is_said(tmp_path, spoken):
     target = tmp_path / "out.safetensors"
-    save_file({"model.diffusion_model.x": torch.ones(1), "first_stage_model.x": torch.ones(1)}, tmp_path / "two")
+    unet, vae = "model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.encoder.conv_in.weight"
+    save_file({unet: torch.ones(1, 9, 1, 1), vae: torch.ones(1)}, tmp_path / "two")
     save_file({"other": torch.ones(1)}, tmp_path / "none")
     for given, said in (
         ([tmp_path / "two"], "say with --part which of unet, vae to take"),

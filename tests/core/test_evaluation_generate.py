@@ -311,6 +311,48 @@ def test_a_folder_is_searched_by_content(tmp_path, monkeypatch):
     assert chosen == {part: embedded_path(part) for part in PARTS} | files
 
 
+def test_another_stable_diffusions_vae_is_never_guessed(tmp_path):
+    from ladivton_core.checkpoints.conversion import LAYOUTS
+
+    with torch.device("meta"):
+        vae, unet = build.build_vae(SD2).state_dict(), build.build_unet(SD2).state_dict()
+    prefixed = {f"first_stage_model.{key}": value for key, value in LAYOUTS["vae"]["ldm"](vae).items()}
+    for name, channels in (("sd_xl.ckpt", 4), ("512-inpainting-ema.ckpt", 9)):
+        unet["conv_in.weight"] = torch.empty(320, channels, 3, 3, device="meta")
+        whole = {f"model.diffusion_model.{key}": value for key, value in LAYOUTS["unet"]["ldm"](unet).items()}
+        sparse = {key: torch.zeros(1).expand(value.shape) for key, value in (prefixed | whole).items()}
+        torch.save(sparse, tmp_path / name)
+    torch.save({key: torch.zeros(1).expand(value.shape) for key, value in vae.items()}, tmp_path / "some_vae.pt")
+    found = model_choice.find_parts(tmp_path, SD2, "vitonhd", ["vae", "unet"])
+    assert found == {"vae": tmp_path / "512-inpainting-ema.ckpt"}
+    (tmp_path / "512-inpainting-ema.ckpt").unlink()
+    assert model_choice.find_parts(tmp_path, SD2, "vitonhd", ["vae"]) == {}
+    (tmp_path / "some_vae.pt").rename(tmp_path / "sd2_inpainting_vae.safetensors")
+    assert set(model_choice.find_parts(tmp_path, SD2, "vitonhd", ["vae"])) == {"vae"}
+
+
+def test_another_pair_list_discards_its_own_pictures_only(tmp_path):
+    for order in ("paired", "unpaired"):
+        picture = tmp_path / order / "dresses" / "a.jpg"
+        picture.parent.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(picture)
+        if order == "paired":
+            run_note.write_json({"settings": {"seed": 1}, "lists": {}, "versions": {}}, tmp_path / run_note.NOTE)
+        run_note.claim(tmp_path, {"seed": 1}, {f"{order}/dresses": "old"})
+    with pytest.raises(run_note.OtherSettingsError, match="the pair list unpaired/dresses has changed"):
+        run_note.claim(tmp_path, {"seed": 1}, {"unpaired/dresses": "new"})
+    run_note.claim(tmp_path, {"seed": 1}, {"unpaired/dresses": "new"}, force=True)
+    assert [path.parent.parent.name for path in tmp_path.rglob("*.jpg")] == ["paired"]
+    run_note.claim(tmp_path, {"seed": 1}, {"paired/dresses": "old", "unpaired/dresses": "new"})
+
+
+def test_an_empty_list_is_said(tmp_path):
+    root = Path(shutil.copytree(TREES / "vitonhd", tmp_path / "data"))
+    (root / "test_pairs.txt").write_text("")
+    with pytest.raises(ValueError, match="is empty; expected a person and a garment on each line"):
+        items.items_of(VitonHD(root))
+
+
 def test_of_two_files_the_name_decides_or_the_person(tmp_path):
     for name in ("emasc_vitonhd.safetensors", "emasc_dresscode.safetensors"):
         shutil.copy(embedded_path("emasc"), tmp_path / name)

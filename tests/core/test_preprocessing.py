@@ -201,3 +201,15 @@ def test_padding_repeats_the_edge_or_takes_a_value():
         fit.apply(photo[..., :5])
     with pytest.raises(ValueError, match="stretch"):
         Fit.plan((10, 10), (128, 96), "zoom")
+
+
+@pytest.mark.parametrize("people", [[None], ["a"], [[]], [{"pose_keypoints_2d": [10**400] * 54}]])
+def test_people_that_are_none_are_named(people):
+    with pytest.raises(ValueError, match=r"people\[0\]"):
+        keypoints_from_openpose({"people": people}, (512, 384))
+
+
+@pytest.mark.parametrize("rows", [[{"x": 1}], [[10**400, 0]] * 18, [None]])
+def test_dress_code_rows_that_are_none_are_named(rows):
+    with pytest.raises(ValueError, match="no Dress Code keypoint document"):
+        keypoints_from_dresscode({"keypoints": rows}, (512, 384))

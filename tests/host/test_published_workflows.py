@@ -57,9 +57,13 @@ def test_the_settings_are_the_papers(published, name):
     paper = {
         "steps": 50, "guidance": 7.5, "cfg": 7.5, "seed": 1234, "posterior_seed": 1234, "sample_posterior": True,
         "no_pose": False, "cloth_cond_rate": 1.0, "paste_back": False, "missing_joints": "published",
-        "neck": "published", "grow": 10, "sigma": 9.0, "width": 384, "height": 512, "sampler_name": "ddim",
+        "neck": "published", "grow": 10, "sigma": 9.0, "width": 384, "height": 512, "skip_grow": 0, "skip_feather": 0,
+        "sampler_name": "ddim",
         "scheduler": "ddim_uniform", "denoise": 1.0, "text": "", "fit": "stretch",
     }  # fmt: skip
+    stock, own = {"sampler_name", "scheduler", "denoise", "cfg"}, {"guidance", "cloth_cond_rate"}
+    there = {key for node in workflow.values() for key in node["inputs"]}
+    assert there >= paper.keys() - (own if name == "tryon_ksampler" else stock)
     inputs = [(key, value) for node in workflow.values() for key, value in node["inputs"].items()]
     assert [(key, value) for key, value in inputs if key in paper and not isinstance(value, list)] == [
         (key, paper[key]) for key, value in inputs if key in paper and not isinstance(value, list)

@@ -54,6 +54,14 @@ def test_a_list_offers_what_fits_by_content(nodes, model_folder):
     torch.save({"epoch": 3, "optimizer_tps": {}, **nested(load_file(model_folder / "w.safetensors"))},
                model_folder / "published.pth")  # fmt: skip
     (model_folder / "cut.safetensors").write_bytes((model_folder / "e.safetensors").read_bytes()[:1000])
+    (model_folder / "cut.pth").write_bytes((model_folder / "published.pth").read_bytes()[:5000])
+    (model_folder / "page.pth").write_text("<html>not found</html>")
+    # other models' files lie in the same folders; none of them may break ComfyUI's list of nodes
+    save_file({"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": torch.zeros(3, 1)},
+              model_folder / "flux.safetensors")  # fmt: skip
+    save_file({"conv_in.weight": torch.zeros(3), "time_embedding.linear_1.weight": torch.zeros(1),
+               "down_blocks.0": torch.zeros(1)}, model_folder / "odd.safetensors")  # fmt: skip
+    (model_folder / "index.bin").write_text('{"weight_map": {"a": 3}}')
 
     assert offered(nodes, "LoadTryOnModel", "unet_name") == ["archive.pth", "u.safetensors"]
     assert offered(nodes, "LoadWarper", "warper_name") == ["published.pth", "w.safetensors"]

@@ -99,6 +99,7 @@ def test_importing_the_pack_is_quick_and_pulls_in_no_model_library(comfyui, repo
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
 def test_workflow_files_are_one_graph_of_known_nodes(schemas, name):
+    assert (WORKFLOWS / f"{name}.jpg").is_file(), "the Templates dialog shows it"
     ui = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
     api = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
     shown = {str(node["id"]): node for node in ui["nodes"] if node["type"] != "MarkdownNote"}
