@@ -29,7 +29,7 @@ AGREEMENT = 1e-3
 LOADING = 1.3
 """Most bytes beyond the model that loading may take, as a multiple of the file's."""
 TWICE = 1.4
-"""Resident bytes after the last stage, as a multiple of the models', above which one of the large ones is held twice."""
+"""Resident bytes after the last stage, as a multiple of the models', above which a large one is held twice."""
 SLOW = 20
 """A number format whose convolutions take this many times float32's is not run by the core on this CPU."""
 SIZE = (512, 384)

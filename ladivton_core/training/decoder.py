@@ -76,12 +76,12 @@ class Sample(WorkStage):
     def latents(self, pipeline: TryOnPipeline, scenes: Scenes, row: int) -> Tensor:
         """Scaled latents (1, 4, h, w) of one row, seeded by it."""
         settings = self.settings
-        read = stacked(scenes, [settings.first + row], "person", "garment", "mask", "keypoints", "category")
+        read = stacked(scenes, [settings.first + row], "agnostic", "garment", "mask", "keypoints", "category")
         return pipeline(
-            read["person"],
+            read["agnostic"],
             read["garment"],
             mask=read["mask"],
-            pose_map=pose_map(read["keypoints"], tuple(read["person"].shape[-2:])),
+            pose_map=pose_map(read["keypoints"], tuple(read["agnostic"].shape[-2:])),
             category=CATEGORIES[int(read["category"])],
             seeds=row,
             steps=settings.sampling_steps[row % len(settings.sampling_steps)],
@@ -112,7 +112,7 @@ class Painted(Rows):
         return self.stop
 
     def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        found = self.scenes.read(self.first + row, "person", "mask")
+        found = self.scenes.read(self.first + row, "person", "agnostic", "mask")
         height, width = found["person"].shape[1:]
         size = min(self.sizes[step % len(self.sizes)], height, width)
         top, left = (self.factor * int(rng.integers(0, (full - size) // self.factor + 1)) for full in (height, width))
@@ -195,7 +195,7 @@ class Decoder(TrainingStage):
         sampled = batch["latents"] / self.settings.preset.vae_scale
         clean = encode_with_taps(self.vae, person)[0].mean.float()
         latents = torch.where(batch["clean"].view(-1, 1, 1, 1) > 0, clean, sampled)
-        return latents, encode_with_taps(self.vae, person * (1 - mask))[1], mask
+        return latents, encode_with_taps(self.vae, batch["agnostic"])[1], mask
 
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
         """PSNR outside the mask on sampled latents of held-out people, without and with EMASC."""
@@ -208,7 +208,7 @@ class Decoder(TrainingStage):
             both = [module(*inputs, torch.full((1,), skipped, device=person.device)) for skipped in (0.0, 1.0)]
             weight = 3 * (1 - mask).sum().clamp_min(1)
             errors.append([float(((x - person).square() * (1 - mask)).sum() / weight) for x in both])
-            sheet.append(torch.cat([person * (1 - mask), *both, person]))
+            sheet.append(torch.cat([batch["agnostic"], *both, person]))
         plain, with_emasc = (float(10 * np.log10(4 / np.mean(column))) for column in zip(*errors, strict=True))
         return {"psnr_outside": with_emasc, "psnr_outside_no_emasc": plain}, sheet[:6]
 

@@ -52,9 +52,12 @@ class DenoisingSettings(TrainingSettings):
         time_power: timesteps are drawn as u ** time_power; above 1 favours low noise.
         hole_weight: weight of the loss inside the inpaint mask; outside it is 1.
         latent_weights: weights of the loss for each latent channel; none weighs them alike.
-        own: share of steps that noise what the model itself paints from pure noise, not the clean latents: sampling's
-            later steps meet what its earlier ones left, and a small model otherwise takes that for the truth. For
+        own: share of steps whose noisy latents come from the model itself: from pure noise it samples down to the
+            timestep, in 1 to `own_steps` jumps, and is then held to the truth. Sampling's later steps meet what its
+            earlier ones left, and a small model otherwise takes that for the truth. Rows without a warped garment are
+            left out: nobody can know their truth, and held to it the model would paint the mean of what may be. For
             v-prediction.
+        own_steps: see `own`.
         shift: largest (rows, columns) in latents by which a sample is moved, its border repeated.
         gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
         sheet_steps: sampling steps of the validation pictures.
@@ -70,6 +73,7 @@ class DenoisingSettings(TrainingSettings):
     hole_weight: float = 1.0
     latent_weights: tuple[float, ...] = ()
     own: float = 0.0
+    own_steps: int = 4
     shift: tuple[int, int] = (0, 0)
     gradient_checkpointing: bool = False
     sheet_steps: int = 10
@@ -80,6 +84,8 @@ class DenoisingSettings(TrainingSettings):
             raise ConfigError(f"train = {list(self.train)} is a choice of one or more of {', '.join(PARTS)}.")
         if self.own and self.preset.schedule.prediction_type != "v_prediction":
             raise ConfigError(f"own = {self.own} needs models with v-prediction; {self.models} has not.")
+        if not 0 <= self.own <= 1 or self.own_steps < 1:
+            raise ConfigError(f"own = {self.own} is between 0 and 1, own_steps = {self.own_steps} at least 1.")
 
 
 class _Outside(dict):
@@ -255,24 +261,32 @@ class Denoising(TrainingStage):
             weight = weight * clean.new_tensor(settings.latent_weights).view(1, -1, 1, 1)
         conditions = (conditioning, batch["tokens"], ids)
         kind = self.preset.schedule.prediction_type
-        if draws.shared() < settings.own:
-            noisy = noised(self.painted(module, conditions, draws), noise, alphas)
-            found = clean_from(noisy, module(noisy, times, *conditions).float(), alphas, kind)
-            return ((found - clean).square() * weight).mean()
-        predicted = module(noised(clean, noise, alphas), times, *conditions)
-        return (F.mse_loss(predicted.float(), target(clean, noise, alphas, kind), reduction="none") * weight).mean()
+        noisy, share = noised(clean, noise, alphas), draws.shared()
+        if share < settings.own:
+            jumps = 1 + int(share / settings.own * settings.own_steps)
+            known = conditioning[:, GARMENT_START:].flatten(1).any(1).view(-1, 1, 1, 1)
+            noisy = torch.where(known, self.sampled(module, noise, times, jumps, conditions), noisy)
+        predicted = module(noisy, times, *conditions).float()
+        error = (predicted - target(clean, noise, alphas, kind)).square()
+        if share < settings.own:
+            error = torch.where(known, (clean_from(noisy, predicted, alphas, kind) - clean).square(), error)
+        return (error * weight).mean()
 
     @torch.no_grad()
-    def painted(self, module: nn.Module, conditions: tuple[Tensor, ...], draws: Draws) -> Tensor:
-        """Clean latents (B, 4, h, w) as the model guesses them in two steps from pure noise."""
-        noise = draws.normal(4, *conditions[0].shape[2:])
-        guess = torch.zeros_like(noise)
-        for time in (len(self.alphas) - 1, len(self.alphas) // 2):
-            times = torch.full((len(noise),), time, device=noise.device)
-            noisy = noised(guess, noise, self.alphas[times])
-            predicted = module(noisy, times, *conditions).float()
-            guess = clean_from(noisy, predicted, self.alphas[times], self.preset.schedule.prediction_type)
-        return guess
+    def sampled(
+        self, module: nn.Module, noise: Tensor, times: Tensor, jumps: int, conditions: tuple[Tensor, ...]
+    ) -> Tensor:
+        """Noisy latents (B, 4, h, w) at `times` (B,), sampled by the model from pure noise in some equal DDIM jumps."""
+        noisy, last = noise, len(self.alphas) - 1
+        for jump in range(jumps):
+            now, then = (last - (last - times) * place // jumps for place in (jump, jump + 1))
+            a, b = self.alphas[now], self.alphas[then].view(-1, 1, 1, 1)
+            predicted = module(noisy, now, *conditions).float()
+            clean = clean_from(noisy, predicted, a, "v_prediction")
+            a = a.view(-1, 1, 1, 1)
+            left = a.sqrt() * predicted + (1 - a).sqrt() * noisy
+            noisy = b.sqrt() * clean + (1 - b).sqrt() * left
+        return noisy
 
     def validate(self, module: TryOnDenoiser) -> tuple[dict[str, float], list[Tensor]]:
         return self.gates(module), self.sheet(module)

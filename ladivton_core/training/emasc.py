@@ -34,7 +34,7 @@ class MaskedPeople(Rows):
         return len(self.scenes)
 
     def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        found = self.scenes.read(row, "person", "mask")
+        found = self.scenes.read(row, "person", "agnostic", "mask")
         if not any(self.crop):
             return found
         # on the latents' grid, so that the mask at latent size is cut from the same pixels
@@ -85,7 +85,7 @@ class Emasc(TrainingStage):
         person, mask = batch["person"], batch["mask"]
         with torch.no_grad():
             moments = encode_with_taps(self.vae, person)[0].parameters.float()
-            taps = encode_with_taps(self.vae, person * (1 - mask))[1]
+            taps = encode_with_taps(self.vae, batch["agnostic"])[1]
         # not scaled either way, as at inference after the division (SPEC 8.2)
         latents = sample_posterior(moments, noise=draws.normal(*moments[0, :4].shape))
         result = decode_with_skips(self.vae, latents, mask_features(module(taps), mask)).float()
@@ -98,14 +98,14 @@ class Emasc(TrainingStage):
         """PSNR outside the mask, without and with EMASC."""
         errors, sheet = [], []
         for row in range(min(4, len(self.held_out))):
-            read = stacked(self.held_out, [row], "person", "mask")
-            person, mask = read["person"].to(self.device), read["mask"].to(self.device)
+            read = stacked(self.held_out, [row], "person", "agnostic", "mask")
+            person, agnostic, mask = (read[name].to(self.device) for name in ("person", "agnostic", "mask"))
             latents = encode_with_taps(self.vae, person)[0].mean
-            skips = mask_features(module(encode_with_taps(self.vae, person * (1 - mask))[1]), mask)
+            skips = mask_features(module(encode_with_taps(self.vae, agnostic)[1]), mask)
             both = [decode_with_skips(self.vae, latents, s) for s in (None, skips)]
             weight = 3 * (1 - mask).sum()
             errors.append([float(((x - person).square() * (1 - mask)).sum() / weight) for x in both])
-            sheet.append(torch.cat([person * (1 - mask), *both, person]))
+            sheet.append(torch.cat([agnostic, *both, person]))
         plain, with_emasc = (float(10 * np.log10(4 / np.mean(column))) for column in zip(*errors, strict=True))
         return {"psnr_outside": with_emasc, "psnr_outside_no_emasc": plain}, sheet
 

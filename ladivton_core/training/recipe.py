@@ -35,6 +35,7 @@ STAGES: Mapping[str, type[TrainingStage] | type[WorkStage]] = {
     "vae": Vae,
     "tps": Tps,
     "refinement": Refinement,
+    "refinement_finish": Refinement,
     "vision": Vision,
     "emasc": Emasc,
     "extract_small": Extraction,

@@ -1,7 +1,8 @@
 """People in garments for the stages that look at pictures, from the data sets or from the rendered world.
 
 Both give a row's fields by name: `person`, `garment`, `worn` (the garment as worn, on white) (3, H, W) in
-[-1, 1], `mask` (1, H, W) in {0, 1}, `keypoints` (18, 2) in pixels, `category` as an index of `CATEGORIES`.
+[-1, 1], `mask` (1, H, W) in {0, 1}, `agnostic` (3, H, W), which is 0 inside the mask, `keypoints` (18, 2) in
+pixels, `category` as an index of `CATEGORIES`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class DatasetScenes:
             if name == "worn":
                 worn = worn_garment(sample.person[None], sample.parse[None], sample.category, self.dataset.labels)
                 found[name] = worn[0]
+            elif name == "agnostic":
+                found[name] = sample.person.float() * (1 - sample.mask.float())
             elif name == "category":
                 found[name] = torch.tensor(CATEGORIES.index(sample.category))
             else:
@@ -61,7 +64,10 @@ class DatasetScenes:
 
 
 class RenderedScenes:
-    """Rows `start` up to `stop` of the world that the stage `world` rendered; also `pattern` and `numbers`."""
+    """Rows `start` up to `stop` of the world that the stage `world` rendered; also `pattern` and `numbers`.
+
+    `mask` and `agnostic` may come from the person `before`, in another garment; all else is of `person`.
+    """
 
     def __init__(self, chunks: Chunks, start: int, stop: int):
         self.chunks, self.start, self.stop = chunks, start, stop
@@ -72,9 +78,11 @@ class RenderedScenes:
     def read(self, row: int, *fields: str) -> dict[str, Tensor]:
         found = {}
         for name in fields:
-            value = self.chunks.read(self.start + row, name)
-            if name in PICTURES:
+            value = self.chunks.read(self.start + row, "before" if name == "agnostic" else name)
+            if name in (*PICTURES, "agnostic"):
                 value = value.float() / 127.5 - 1
+            if name == "agnostic":
+                value = value * (1 - self.chunks.read(self.start + row, "mask"))
             found[name] = value.float() if name in ("mask", "keypoints") else value
         return found
 

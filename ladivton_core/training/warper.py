@@ -1,6 +1,6 @@
-"""Stages `tps` and `refinement`: the garment warper, the thin-plate spline first, then the U-Net (paper 3.2).
+"""Stages `tps`, `refinement`, `refinement_finish`: the garment warper, first the spline, then the U-Net (paper 3.2).
 
-Objectives of SPEC 8.1. Two stages with steps of their own, so that a resumed refinement ends where it was meant
+Objectives of SPEC 8.1. Stages with steps of their own, so that a resumed refinement ends where it was meant
 to (Q26: the published script adds a full set of epochs). Read `extraction.py` next.
 """
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.build import build_warper
+from ..checkpoints.build import build_warper, load
 from ..checkpoints.layouts import load_strict
 from ..checkpoints.reading import read_state_dict
 from ..preprocessing.pose_map import heat_maps, pose_map
@@ -59,9 +59,9 @@ class SmallScenes(Rows):
         return len(self.scenes)
 
     def item(self, row: int, rng: np.random.Generator | None = None, step: int = 0) -> dict[str, Tensor]:
-        found = self.scenes.read(row, "person", "garment", "worn", "mask", "keypoints")
-        factor = self.size[0] / found["person"].shape[1]
-        pictures = [found["garment"], found["worn"], found["person"] * (1 - found["mask"])]
+        found = self.scenes.read(row, "agnostic", "garment", "worn", "keypoints")
+        factor = self.size[0] / found["worn"].shape[1]
+        pictures = [found["garment"], found["worn"], found["agnostic"]]
         garment, worn, agnostic = shrink(torch.stack(pictures), self.size).clamp(-1, 1)
         pose = heat_maps(shrunk_joints(found["keypoints"], factor), self.size, POSE_SIGMA * factor)
         return {"garment": garment, "worn": worn, "agnostic": agnostic, "pose": pose}
@@ -157,8 +157,8 @@ class WholeScenes(Rows):
         return len(self.scenes)
 
     def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        found = self.scenes.read(row, "person", "garment", "worn", "mask", "keypoints")
-        height, width = found["person"].shape[1:]
+        found = self.scenes.read(row, "agnostic", "garment", "worn", "keypoints")
+        height, width = found["worn"].shape[1:]
         crop = self.crop if any(self.crop) else (height, width)
         corner = [int(rng.integers(0, full - part + 1)) for full, part in zip((height, width), crop, strict=True)]
         return found | {"corner": torch.tensor(corner)}
@@ -173,6 +173,8 @@ class RefinementSettings(TrainingSettings):
         perceptual, vgg: see `perceptual.configured`.
         perceptual_weight: of that term, beside an L1 of weight 1.
         coarse_start: start as the identity on the spline's result (`start_from_coarse`), not at random.
+        fixed_norms: normalise by the running averages that the weights bring, as at inference, not by the batch: for
+            a few last steps (`refinement_finish`), whose small batches would only blur what is known.
     """
 
     crop: tuple[int, int] = (0, 0)
@@ -180,6 +182,7 @@ class RefinementSettings(TrainingSettings):
     vgg: str = ""
     perceptual_weight: float = 0.25
     coarse_start: bool = False
+    fixed_norms: bool = False
 
 
 class Refinement(TrainingStage):
@@ -193,17 +196,19 @@ class Refinement(TrainingStage):
         train, self.held_out = open_scenes(settings, run.folder)
         self.rows = WholeScenes(train, settings.crop, settings.seed)
         self.perceptual = configured(settings.perceptual, settings.vgg, device)
-        self.warper = build_warper(settings.preset)
-        load_spline(self.warper, run)
+        known = run.made("warping")  # to go on with a warper that there is
+        self.warper = load("warping", known, settings.preset) if known else build_warper(settings.preset)
+        if not known or run.made("tps"):
+            load_spline(self.warper, run)
         frozen(self.warper.tps, device)
-        self.module = self.warper.refinement
-        if settings.coarse_start:
+        self.module = self.warper.refinement.requires_grad_(True)
+        if settings.coarse_start and not known:
             worn = stacked(train, range(min(24, len(train))), "worn")["worn"]
             start_from_coarse(self.module, worn.mean((0, 2, 3)), worn.std((0, 2, 3)))
 
     def coarse(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Agnostic image, pose map and coarsely warped garment of a batch."""
-        agnostic = batch["person"] * (1 - batch["mask"])
+        agnostic = batch["agnostic"]
         pose = pose_map(batch["keypoints"], tuple(agnostic.shape[-2:]))
         with torch.no_grad():
             return agnostic, pose, self.warper.coarse_warp(batch["garment"], agnostic, pose)[0]
@@ -215,6 +220,10 @@ class Refinement(TrainingStage):
             pairs = zip(pictures, batch["corner"].tolist(), strict=True)
             return torch.stack([picture[:, y : y + height, x : x + width] for picture, (y, x) in pairs])
 
+        if self.settings.fixed_norms:
+            for part in module.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
         inputs, worn = cut(torch.cat(self.coarse(batch), 1)), cut(batch["worn"])
         result = module(inputs).float()
         return F.l1_loss(result, worn) + self.settings.perceptual_weight * self.perceptual(result, worn)
@@ -223,7 +232,7 @@ class Refinement(TrainingStage):
         sums, sheet = {"l1": 0.0, "l1_spline": 0.0}, []
         count = min(12, len(self.held_out))
         for row in range(count):
-            read = stacked(self.held_out, [row], "person", "garment", "worn", "mask", "keypoints")
+            read = stacked(self.held_out, [row], "agnostic", "garment", "worn", "keypoints")
             batch = {name: value.to(self.device) for name, value in read.items()}
             agnostic, pose, coarse = self.coarse(batch)
             refined = module(torch.cat([agnostic, pose, coarse], 1)).clamp(-1, 1)

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..datasets.synthetic import SyntheticWorld
+from ..datasets.synthetic import CYCLE, UNPAIRED_SHIFT, SyntheticWorld
 from ..preprocessing.agnostic import agnostic_mask
 from ..preprocessing.labels import CATEGORIES, LIP20
 from .chunks import CHUNK, has_chunk, trim, write_chunk
-from .config import Settings
+from .config import ConfigError, Settings
 from .scenes import PICTURES
 from .stage import WorkStage
 
@@ -35,10 +35,23 @@ class WorldSettings(Settings):
     Attributes:
         world: seed of the world.
         count: scenes.
+        cycle: categories of the scenes in turn, as many as `CYCLE` has; each takes the world's next scene of its
+            category, so a category that comes more often than in the world comes from further on.
+        unpaired: share of scenes whose mask and agnostic image show the person before: in another garment of the
+            category. Where every mask is that of the garment to be painted, its outline gives away skirt or trousers.
     """
 
     world: int = 1
     count: int = 2400
+    cycle: tuple[str, ...] = CYCLE
+    unpaired: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.cycle) != len(CYCLE) or any(name not in CYCLE for name in self.cycle):
+            raise ConfigError(f"cycle = {list(self.cycle)} is {len(CYCLE)} of {', '.join(CATEGORIES)}.")
+        if not 0 <= self.unpaired <= 1:
+            raise ConfigError(f"unpaired = {self.unpaired} is a share between 0 and 1.")
 
 
 def attributes(garment: dict) -> tuple[int, list[float]]:
@@ -48,16 +61,29 @@ def attributes(garment: dict) -> tuple[int, list[float]]:
     return int(garment["pattern"]), numbers
 
 
-def render_chunk(folder: Path, seed: int, size: tuple[int, int], index: int, count: int) -> None:
-    """Render scenes `index * CHUNK ...` of world `seed`, at most `count` of them; everyone wears their own garment."""
-    world, rows = SyntheticWorld(seed, size), range(index * CHUNK, index * CHUNK + count)
+def scene_index(cycle: tuple[str, ...], row: int) -> int:
+    """Number in the world of a row: the next one of its category that no earlier row has."""
+    turn, place = divmod(row, len(cycle))
+    category = cycle[place]
+    count = turn * cycle.count(category) + cycle[:place].count(category)
+    own = [index for index, name in enumerate(CYCLE) if name == category]
+    return count // len(own) * len(CYCLE) + own[count % len(own)]
+
+
+def render_chunk(folder: Path, settings: WorldSettings, index: int, count: int) -> None:
+    """Render rows `index * CHUNK ...`, at most `count` of them; everyone wears their own garment."""
+    world, rows = SyntheticWorld(settings.world, settings.size), range(index * CHUNK, index * CHUNK + count)
     columns: dict[str, list[torch.Tensor]] = {}
     for row in rows:
-        scene, (pattern, numbers) = world.scene([row], [row]), attributes(world.garment(row))
-        category = world.category(row)
+        number = scene_index(settings.cycle, row)
+        scene, (pattern, numbers) = world.scene([number], [number]), attributes(world.garment(number))
+        category, before = world.category(number), scene
+        if np.random.default_rng([settings.world, number, 3]).random() < settings.unpaired:
+            before = world.scene([number], [number + UNPAIRED_SHIFT])
         # Joints nobody can see are left out of the arms' stroke, not drawn through the corner (Q8).
-        mask = agnostic_mask(scene.parse, scene.keypoints, category, LIP20, missing_joints="skip")
+        mask = agnostic_mask(before.parse, before.keypoints, category, LIP20, missing_joints="skip")
         fields = {name: (getattr(scene, name)[0] * 255).round().byte() for name in PICTURES} | {
+            "before": (before.person[0] * 255).round().byte(),
             "mask": mask[0].byte(),
             "keypoints": scene.keypoints[0].float(),
             "category": torch.tensor(CATEGORIES.index(category)),
@@ -82,7 +108,7 @@ class World(WorkStage):
         chunks = -(-settings.count // CHUNK)
         rows = [min(CHUNK, settings.count - index * CHUNK) for index in range(chunks)]
         jobs = [
-            (folder, settings.world, settings.size, index, rows[index])
+            (folder, settings, index, rows[index])
             for index in range(self.run.process, chunks, self.run.processes)
             if not has_chunk(folder, index, rows[index])
         ]

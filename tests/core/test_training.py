@@ -7,20 +7,33 @@ import shutil
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ladivton_core.checkpoints.build import build_unet, build_vae, load
+from ladivton_core.checkpoints.build import build_unet, build_vae, build_vision, load
 from ladivton_core.checkpoints.reading import CheckpointError, read_state_dict
-from ladivton_core.datasets.synthetic import SyntheticWorld
-from ladivton_core.denoising.schedule import alphas_cumprod
+from ladivton_core.datasets.synthetic import CYCLE, SyntheticWorld
+from ladivton_core.datasets.synthetic_patterns import PATTERNS
+from ladivton_core.denoising.schedule import alphas_cumprod, ddim_scheduler
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.presets import TINY
-from ladivton_core.training import config, denoiser, loop, perceptual, starting_points, vae, warper
+from ladivton_core.training import (
+    config,
+    denoiser,
+    extraction,
+    loop,
+    perceptual,
+    starting_points,
+    vae,
+    vision,
+    warper,
+    world,
+)
 from ladivton_core.training.chunks import Chunks, has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.draws import Draws, Rows, StepSampler
@@ -34,7 +47,7 @@ SIZE = (128, 96)
 TREES = Path(__file__).parent.parent / "golden" / "datasets"
 SMALL = {
     "size": SIZE, "count": 8, "held_out": 2, "steps": 2, "epochs": 0, "batch": 2, "workers": 0, "crops": [64],
-    "crop": [64, 64], "sheet_steps": 1, "first": 0,
+    "crop": [64, 64], "cut": [64, 64], "sheet_steps": 1, "first": 0,
 }  # fmt: skip
 
 
@@ -302,6 +315,60 @@ def test_more_scenes_are_added_and_other_ones_refused(tmp_path):
         Recipe("synthetic", tmp_path, changes=known("world", world=2)).run("world")
 
 
+def test_a_cycle_names_every_scene_once_and_leaves_the_worlds_own_order_alone():
+    assert [world.scene_index(CYCLE, row) for row in range(9)] == list(range(9))
+    cycle = ("upper_body", "lower_body", "dresses", "lower_body")
+    rows = [world.scene_index(cycle, row) for row in range(40)]
+    assert len(set(rows)) == 40
+    assert [SyntheticWorld.category(index) for index in rows] == list(cycle) * 10
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "message"),
+    [
+        ("world", {"cycle": ["dresses"]}, "cycle = \\['dresses'\\] is 4 of upper_body"),
+        ("world", {"cycle": ["hats"] * 4}, "is 4 of upper_body, lower_body, dresses"),
+        ("world", {"unpaired": 2.0}, "unpaired = 2.0 is a share"),
+        ("vision", {"recolour": -0.5}, "recolour = -0.5 between 0 and 1"),
+        ("vision", {"patches": 0.0}, "patches = 0.0 above 0"),
+        ("extract", {"cut": [60, 64]}, "cut = \\[60, 64\\] is not two multiples of 8"),
+        ("tryon", {"own": 1.5}, "own = 1.5 is between 0 and 1"),
+        ("tryon", {"own": 0.5, "own_steps": 0}, "own_steps = 0 at least 1"),
+    ],
+)
+def test_settings_of_the_drawn_world_out_of_range_are_named(stage, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Recipe("synthetic", Path("runs"), changes=changes).settings(stage)
+
+
+def test_unpaired_scenes_hide_what_the_person_wore_before(tmp_path):
+    scenes = {}
+    for share in (0.0, 1.0):
+        folder = tmp_path / str(share)
+        Recipe("synthetic", folder, changes=known("world", count=4, unpaired=share)).run("world")
+        scenes[share] = open_scenes(Recipe("synthetic", folder, changes=known("vae")).settings("vae"), folder)[0]
+    paired, unpaired = (scenes[share].read(1, "person", "agnostic", "mask", "worn") for share in (0.0, 1.0))
+    assert torch.equal(paired["person"], unpaired["person"]) and torch.equal(paired["worn"], unpaired["worn"])
+    assert torch.equal(paired["agnostic"], paired["person"] * (1 - paired["mask"]))
+    assert not torch.equal(paired["mask"], unpaired["mask"])
+    assert not (unpaired["agnostic"] * unpaired["mask"]).any()
+    differs = (unpaired["agnostic"] - unpaired["person"] * (1 - unpaired["mask"])).abs().amax(0) > 0.02
+    assert differs.float().mean() < 0.05  # what reaches beyond the mask, no more
+
+
+def test_a_cut_lies_over_the_mask_and_on_the_grid():
+    mask = torch.zeros(128, 96)
+    mask[50:90, 10:70] = 1
+    for seed in range(20):
+        rows, columns = extraction.window_over(mask, (64, 72), np.random.default_rng(seed))
+        assert (rows.stop - rows.start, columns.stop - columns.start) == (64, 72)
+        assert rows.start % 8 == columns.start % 8 == 0 and rows.start >= 0 and rows.stop <= 128 and columns.stop <= 96
+        assert mask[rows, columns].sum() > 0.9 * mask.sum()
+    inside = extraction.window_over(mask, (32, 32), np.random.default_rng(0))
+    assert mask[inside].float().mean() > 0.5
+    assert extraction.window_over(mask, (128, 96), np.random.default_rng(0)) == (slice(0, 128), slice(0, 96))
+
+
 def test_the_exported_files_make_a_pipeline(runs, tmp_path):
     (tmp_path / "CARD.md").write_text(f"# Card\n\n{START}\nold\n{END}\n\nLicence\n")
     files = export(runs, tmp_path)
@@ -336,7 +403,7 @@ def test_sampled_latents_depend_on_their_row_alone(runs, tmp_path):
     assert not torch.equal(some.read(0, "latents"), some.read(1, "latents"))
 
 
-def test_a_step_may_noise_what_the_model_painted_itself(runs, tmp_path):
+def test_a_step_may_start_from_what_the_model_sampled_itself(runs, tmp_path):
     losses = {}
     for own in (0.0, 1.0):
         folder = tmp_path / str(own)
@@ -349,6 +416,24 @@ def test_a_step_may_noise_what_the_model_painted_itself(runs, tmp_path):
     assert Draws(0, 5, [0, 1]).shared() == Draws(0, 5, [7]).shared() != Draws(0, 6, [7]).shared()
     with pytest.raises(ConfigError, match="v-prediction"):
         Recipe("vitonhd", tmp_path, changes={"own": 0.5}).settings("tryon")
+
+
+def test_sampling_down_to_a_timestep_is_what_the_sampler_does(runs):
+    settings = Recipe("synthetic", runs, changes=known("tryon")).settings("tryon")
+    stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(STAGES), "scratch"), "cpu")
+    batch, draws = stage._batch(range(2))
+    conditions = (stage.conditions(batch, draws)[1], batch["tokens"], stage.ids[:2])
+    noise = draws.normal(4, *batch["mask"].shape[2:])
+    module = stage.module.eval()
+    last = torch.full((2,), len(stage.alphas) - 1)
+    torch.testing.assert_close(stage.sampled(module, noise, last, 2, conditions), noise)
+    scheduler = ddim_scheduler(TINY.schedule)
+    scheduler.set_timesteps(2)
+    with torch.no_grad():
+        predicted = module(noise, last, *conditions)
+        stepped = scheduler.step(predicted, scheduler.timesteps[0], noise).prev_sample
+    found = stage.sampled(module, noise, scheduler.timesteps[1].expand(2), 1, conditions)
+    torch.testing.assert_close(found, stepped, rtol=1e-3, atol=1e-3)
 
 
 def test_tryon_goes_on_exactly_where_it_was_stopped(runs, tmp_path, monkeypatch):
@@ -411,7 +496,7 @@ def test_the_papers_stages_on_viton_hd(tmp_path, inpainting):
     shutil.copy(data / "test_pairs.txt", data / "train_pairs.txt")
     small = {name: value for name, value in SMALL.items() if name != "first"}  # of a stage the paper does not have
     changes = small | {"models": "tiny", "root": str(data), "precision": "no", "perceptual": "gradient"}
-    for name in ("count", "crops", "crop"):
+    for name in ("count", "crops", "crop", "cut"):
         del changes[name]
     Recipe("vitonhd", folder, str(inpainting), changes=changes, tracker="none").run_all()
     before = read_state_dict(inpainting / "unet" / "diffusion_pytorch_model.safetensors")
@@ -426,6 +511,17 @@ def test_the_papers_stages_on_viton_hd(tmp_path, inpainting):
         ("refinement", "warping"),
     ):
         load(part, folder / stage / f"{part}.safetensors", TINY)
+
+
+def test_vision_and_refinement_go_on_with_weights_that_are_given(runs, tmp_path):
+    (tmp_path / "world").symlink_to(runs / "world")
+    shipped = {part: embedded_path(part) for part in ("vision", "warping")}
+    for stage, part in (("vision", "vision"), ("refinement", "warping")):
+        changes = known(stage, steps=1, learning_rate=0.0, warm_up=0.0, ema=0.0, weight_decay=0.0)
+        Recipe("synthetic", tmp_path, "scratch", shipped, changes=changes, tracker="none").run(stage)
+        before, after = read_state_dict(shipped[part]), read_state_dict(tmp_path / stage / f"{part}.safetensors")
+        weights = [key for key in before if "running" not in key and "num_batches" not in key]
+        assert weights and all(torch.equal(before[key].float(), after[key].float()) for key in weights)
 
 
 def test_dress_code_has_its_categories(tmp_path):
@@ -500,7 +596,8 @@ def test_prompts_follow_the_category(runs):
     stage = denoiser.Denoising(settings, run, "cpu")
     ids = stage.prompts(torch.arange(3), torch.tensor([False, False, True]))
     assert torch.equal(ids, tokenize([prompt_for(CATEGORIES[0]), prompt_for(CATEGORIES[1]), ""]))
-    assert stage.rows.item(1)["category"] == CATEGORIES.index(SyntheticWorld.category(1 + SMALL["held_out"]))
+    cycle = Recipe("synthetic", runs).settings("world").cycle
+    assert stage.rows.item(1)["category"] == CATEGORIES.index(cycle[(1 + SMALL["held_out"]) % len(cycle)])
 
 
 def test_a_random_token_table_survives_eight_bits(tmp_path):
@@ -515,6 +612,36 @@ def test_frozen_parts_are_neither_trained_nor_saved(tmp_path):
     module = denoiser.TryOnDenoiser(parts, ("inversion_adapter",), "cpu").train()
     assert all(key.startswith("inversion_adapter.") for key in module.state_dict())
     assert not module.part("unet").training and not any(w.requires_grad for w in module.part("unet").parameters())
+
+
+def test_the_tower_reads_some_patches_as_it_reads_all_of_them():
+    torch.manual_seed(0)
+    reader, pixels = vision.AttributeReader(build_vision(TINY)).eval(), torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        whole, again, some = (reader(pixels, kept)[0] for kept in (None, torch.randperm(256), torch.arange(80)))
+    torch.testing.assert_close(whole, again, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(whole, some, atol=1e-4)
+
+
+def test_the_colours_of_stripes_may_be_told_in_either_order_and_those_of_dots_may_not():
+    numbers = torch.zeros(2, world.NUMBERS)
+    numbers[:, :6] = torch.tensor([0.9, 0.1, 0.2, -0.5, 0.3, 0.0])
+    swapped = torch.cat([numbers[:, 3:6], numbers[:, :3], numbers[:, 6:]], 1)
+    classes = torch.tensor([PATTERNS.index("stripes"), PATTERNS.index("dots")])
+    stripes, dots = vision.colour_errors(swapped, classes, numbers)
+    assert not stripes.any() and dots.any()
+    plain = vision.colour_errors(swapped, torch.full((2,), PATTERNS.index("solid")), numbers)
+    assert plain[:, :3].any() and not plain[:, 3:].any()
+
+
+def test_a_garment_of_other_colours_is_named_by_them(runs):
+    _, held_out = open_scenes(Recipe("synthetic", runs, changes=known("vision")).settings("vision"), runs)
+    own, other = (vision.FlatGarments(held_out, 28, share)[0, 0, 0] for share in (0.0, 1.0))
+    assert sorted(own["numbers"][:3].tolist()) == sorted(other["numbers"][:3].tolist())
+    places = [own["numbers"][:3].tolist().index(value) for value in other["numbers"][:3].tolist()]
+    assert places != [0, 1, 2]
+    assert torch.equal(own["numbers"][3:6][places], other["numbers"][3:6])
+    assert torch.equal(own["numbers"][6:], other["numbers"][6:])
 
 
 # The perceptual term
