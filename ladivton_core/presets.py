@@ -171,8 +171,8 @@ TINY = Preset(
     ),
     steps=5,
     guidance_scale=1.0,
-    skip_grow=6,  # without it EMASC draws a thin line along the mask's edge
-    skip_feather=6,
+    skip_grow=2,  # without it EMASC draws a thin line along the mask's edge
+    skip_feather=2,
     preview_rgb=((0.51, 0.51, 0.47), (0.07, 0.02, -0.16), (-0.07, 0.12, -0.02), (0.01, 0.01, 0.01), (0.42, 0.41, 0.42)),
 )  # fmt: skip
 
