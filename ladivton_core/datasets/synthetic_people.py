@@ -51,7 +51,8 @@ def sample_person(rng: np.random.Generator, category: str = "upper_body") -> dic
     Returns:
         Proportions and pose in drawing units (angles in radians from straight down, outward positive), colours
         (3,) in [0, 1], `category`, and `other`: the garment worn besides the exchanged one, or None. Upper-body people
-        are framed from head to knee as in VITON-HD, the others from head to shoes as in Dress Code.
+        are framed from head to knee as in VITON-HD, the others as in Dress Code: for lower bodies from the chest to
+        the shoes, for dresses from head to shoes.
     """
     scale = rng.uniform(0.92, 1.08)
 
@@ -134,12 +135,15 @@ def _framing(rng: np.random.Generator, person: dict) -> dict[str, float]:
     shift = rng.uniform(-16, 16)
     if person["category"] == "upper_body":
         return {"zoom": 1.0, "view_x": shift, "view_y": 0.0}
-    top = person["shoulder_y"] - 116 * person["head"]
-    height = HIPLINE * person["torso"] + person["thigh"] + person["shin"] + 0.85 * person["hip"] + 116 * person["head"]
-    share = rng.uniform(0.88, 0.94) * 512
-    zoom = share / height
-    margin = (512 - share) * rng.uniform(0.35, 0.65)
-    return {"zoom": zoom, "view_x": 192 * (1 - zoom) + shift, "view_y": margin - zoom * top}
+    share = rng.uniform(0.88, 0.94)
+    above, below = (1 - share) * 512 * (cut := rng.uniform(0.35, 0.65)), (1 - share) * 512 * (1 - cut)
+    if person["category"] == "lower_body":
+        first, above = (0.1 + 0.35 * cut) * person["torso"], 0.0  # nobody stands on the upper edge
+    else:
+        first = -116 * person["head"]
+    height = HIPLINE * person["torso"] + person["thigh"] + person["shin"] + 0.85 * person["hip"] - first
+    zoom = (512 - above - below) / height
+    return {"zoom": zoom, "view_x": 192 * (1 - zoom) + shift, "view_y": above - zoom * (person["shoulder_y"] + first)}
 
 
 def mannequin(garment: dict) -> dict[str, float]:
@@ -160,7 +164,7 @@ def mannequin(garment: dict) -> dict[str, float]:
     else:
         first, last, width = -0.05, garment["hem"], 300 + 55 * min(garment["sleeve"], 1.5)
     length = (last - first) * pose["torso"]
-    zoom = min(464 / length, 350 / width, 1.75)
+    zoom = min(464 / length, 350 / width, 1.75 if garment["category"] == "dresses" else 1.4)
     middle = pose["shoulder_y"] + (first + last) / 2 * pose["torso"]
     return pose | {"zoom": zoom, "view_x": 192 * (1 - zoom), "view_y": 256 - zoom * middle}
 

@@ -142,16 +142,21 @@ class DecoderSettings(TrainingSettings):
 
 
 class Painter(nn.Module):
-    """Decoder and EMASC: latents and skip features to a picture."""
+    """Decoder and EMASC: latents and skip features to a picture.
 
-    def __init__(self, vae: nn.Module, emasc: nn.Module):
+    Args:
+        grow, feather: of the hole in the skip features, see `decoding.emasc.mask_features`.
+    """
+
+    def __init__(self, vae: nn.Module, emasc: nn.Module, grow: int = 0, feather: int = 0):
         super().__init__()
         self.post_quant_conv, self.decoder, self.emasc = vae.post_quant_conv, vae.decoder, emasc
+        self.grow, self.feather = grow, feather
 
     def forward(self, latents: Tensor, taps: list[Tensor], mask: Tensor, skipped: Tensor) -> Tensor:
         """Picture (B, 3, H, W) of unscaled latents; rows where `skipped` (B,) is 0 get no skip features."""
-        skips = [skip * skipped.view(-1, 1, 1, 1).to(skip) for skip in mask_features(self.emasc(taps), mask)]
-        return decode_with_skips(self, latents, skips)
+        skips = mask_features(self.emasc(taps), mask, grow=self.grow, feather=self.feather)
+        return decode_with_skips(self, latents, [skip * skipped.view(-1, 1, 1, 1).to(skip) for skip in skips])
 
 
 class Decoder(TrainingStage):
@@ -163,7 +168,9 @@ class Decoder(TrainingStage):
     def __init__(self, settings: DecoderSettings, run: Run, device: torch.device | str) -> None:
         self.settings, self.device = settings, device
         self.vae = frozen(float_norms(run.part("vae", settings.preset)), device)
-        self.module = Painter(copy.deepcopy(self.vae), run.part("emasc", settings.preset)).requires_grad_(True)
+        preset, emasc = settings.preset, run.part("emasc", settings.preset)
+        self.module = Painter(copy.deepcopy(self.vae), emasc, preset.skip_grow, preset.skip_feather)
+        self.module.requires_grad_(True)
         scenes, _ = open_scenes(settings, run.folder)
         chunks = Chunks(run.folder / "sample", "sample")
         held_out = max(1, min(settings.held_out, len(chunks) // 10))

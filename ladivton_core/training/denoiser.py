@@ -50,13 +50,15 @@ class DenoisingSettings(TrainingSettings):
         drop_words, drop_garment, drop_pose, drop_all: probabilities per sample. The published loop drops three
             conditions independently; `drop_all` adds what guidance asks for at inference.
         time_power: timesteps are drawn as u ** time_power; above 1 favours low noise.
+        bare_power: the same for samples without a warped garment. Only where the noise is high do the words have
+            anything to say: below 1.
         hole_weight: weight of the loss inside the inpaint mask; outside it is 1.
         latent_weights: weights of the loss for each latent channel; none weighs them alike.
         own: share of steps whose noisy latents come from the model itself: from pure noise it samples down to the
             timestep, in 1 to `own_steps` jumps, and is then held to the truth. Sampling's later steps meet what its
-            earlier ones left, and a small model otherwise takes that for the truth. Rows without a warped garment are
-            left out: nobody can know their truth, and held to it the model would paint the mean of what may be. For
-            v-prediction.
+            earlier ones left, and a small model otherwise takes that for the truth. Rows with neither warped garment
+            nor words are left out: nobody can know their truth, and held to it the model would paint the mean of what
+            may be. For v-prediction.
         own_steps: see `own`.
         shift: largest (rows, columns) in latents by which a sample is moved, its border repeated.
         gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
@@ -70,6 +72,7 @@ class DenoisingSettings(TrainingSettings):
     drop_pose: float = 0.0
     drop_all: float = 0.0
     time_power: float = 1.0
+    bare_power: float = 1.0
     hole_weight: float = 1.0
     latent_weights: tuple[float, ...] = ()
     own: float = 0.0
@@ -127,16 +130,18 @@ class TryOnDenoiser(nn.Module):
         return self.part("unet")(torch.cat([noisy, conditioning], 1), times, self.words(tokens, ids)).sample
 
 
-def starting_parts(run: Run, preset: Preset, train: tuple[str, ...]) -> dict[str, nn.Module]:
-    """The three modules as `Run.part` finds them, or random where `run.init` says so and they are to be trained.
+def starting_parts(
+    run: Run, preset: Preset, train: tuple[str, ...], names: tuple[str, ...] = PARTS
+) -> dict[str, nn.Module]:
+    """Modules as `Run.part` finds them, or random where `run.init` says so and they are to be trained.
 
-    The adapter is random in the stage `inversion` unless a file is given.
+    The adapter is random in the stage `inversion` unless a file is given or the stage `words` made one.
 
     A random token table is made exact in 8 bits, so that its file can be small, and given a spread the text
     encoder can work with; a random UNet takes pose and garment in from zero, like an extended one.
     """
     parts = {}
-    for name in PARTS:
+    for name in names:
         # no inpainting model has an adapter: the stage that makes it starts it at random, as in the paper
         fresh = run.init == SCRATCH or (name == "inversion_adapter" and run.stage == "inversion")
         random = run.made(name) is None and name in train and fresh
@@ -253,7 +258,9 @@ class Denoising(TrainingStage):
             both = shifted(torch.cat([clean, conditioning], 1), settings.shift, draws)
             clean, conditioning = both.split([clean.shape[1], conditioning.shape[1]], 1)
         conditioning, dropped = drop(settings, conditioning, draws)
-        times = (draws.uniform() ** settings.time_power * len(self.alphas)).long()
+        bare = ~conditioning[:, GARMENT_START:].flatten(1).any(1)  # which samples have no warped garment
+        power = torch.where(bare, settings.bare_power, settings.time_power)
+        times = (draws.uniform() ** power * len(self.alphas)).long()
         noise, alphas = draws.normal(*clean.shape[1:]), self.alphas[times]
         ids = self.prompts(batch["category"], dropped)
         weight = 1 + (settings.hole_weight - 1) * conditioning[:, :1]
@@ -264,7 +271,7 @@ class Denoising(TrainingStage):
         noisy, share = noised(clean, noise, alphas), draws.shared()
         if share < settings.own:
             jumps = 1 + int(share / settings.own * settings.own_steps)
-            known = conditioning[:, GARMENT_START:].flatten(1).any(1).view(-1, 1, 1, 1)
+            known = ~(bare & dropped).view(-1, 1, 1, 1)
             noisy = torch.where(known, self.sampled(module, noise, times, jumps, conditions), noisy)
         predicted = module(noisy, times, *conditions).float()
         error = (predicted - target(clean, noise, alphas, kind)).square()

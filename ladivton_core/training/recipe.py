@@ -26,6 +26,7 @@ from .stage import Run, TrainingStage, WorkStage
 from .vae import Vae
 from .vision import Vision
 from .warper import Refinement, Tps
+from .words import Words
 from .world import World
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ STAGES: Mapping[str, type[TrainingStage] | type[WorkStage]] = {
     "refinement": Refinement,
     "refinement_finish": Refinement,
     "vision": Vision,
+    "words": Words,
     "emasc": Emasc,
     "extract_small": Extraction,
     "inversion": Denoising,

@@ -7,6 +7,7 @@ hidden state says about a garment what CLIP's would. Read `extraction.py` next.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +138,27 @@ def attribute_loss(
     )
 
 
+def reading(
+    look: Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]], garments: FlatGarments, device: torch.device | str
+) -> tuple[dict[str, float], list[Tensor]]:
+    """How well garments are read: figures, and a sheet of those whose pattern is misread first.
+
+    Args:
+        look: logits (B, patterns) and numbers (B, NUMBERS) of a batch of all `garments`.
+    """
+    items = [garments[row, 0, 0] for row in range(len(garments))]
+    batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
+    logits, found = look(batch)
+    pattern = batch["pattern"]
+    right, plain = (logits.argmax(1) == pattern).float(), pattern == PATTERNS.index("solid")
+    errors = colour_errors(found, pattern, batch["numbers"])
+    first, second = errors[:, :3].mean() / 2, errors[~plain, 3:].sum() / (6 * (~plain).sum().clamp_min(1))
+    worst = right.argsort(stable=True)[torch.arange(8) % len(items)].tolist()
+    pictures = torch.stack([garments.scenes.read(row, "garment")["garment"] for row in worst])
+    figures = {"pattern_accuracy": right.mean(), "colour_error": first, "second_colour_error": second}
+    return {name: float(value) for name, value in figures.items()}, [pictures]
+
+
 class Vision(TrainingStage):
     """Trains the tower through an attribute head that is thrown away."""
 
@@ -168,20 +190,7 @@ class Vision(TrainingStage):
         return attribute_loss(*found, *wanted, self.settings.colour_weight)
 
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
-        items = [self.held_out[row, 0, 0] for row in range(len(self.held_out))]
-        pixels, pattern, numbers = (
-            torch.stack([item[name] for item in items]).to(self.device) for name in ("pixels", "pattern", "numbers")
-        )
-        logits, found = module(pixels)
-        right = (logits.argmax(1) == pattern).float()
-        errors = colour_errors(found, pattern, numbers)
-        plain = pattern == PATTERNS.index("solid")
-        first, second = errors[:, :3].mean() / 2, errors[~plain, 3:].sum() / (6 * (~plain).sum().clamp_min(1))
-        # the held-out garments whose pattern is misread first
-        worst = right.argsort(stable=True)[torch.arange(8) % len(items)].tolist()
-        pictures = torch.stack([self.held_out.scenes.read(row, "garment")["garment"] for row in worst])
-        figures = {"pattern_accuracy": right.mean(), "colour_error": first, "second_colour_error": second}
-        return {name: float(value) for name, value in figures.items()}, [pictures]
+        return reading(lambda batch: module(batch["pixels"]), self.held_out, self.device)
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
         return {"vision": module.tower}

@@ -91,7 +91,8 @@ class Tps(TrainingStage):
         train, held_out = open_scenes(settings, run.folder)
         size = settings.preset.warp_size
         self.rows, self.held_out = SmallScenes(train, size), SmallScenes(held_out, size)
-        self.module = build_warper(settings.preset).tps
+        known = run.made("warping")  # to go on with a spline that there is
+        self.module = (load("warping", known, settings.preset) if known else build_warper(settings.preset)).tps
         self.grid = frozen(build_warper(settings.preset).tps.gridGen, device)
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:

@@ -418,6 +418,20 @@ def test_a_step_may_start_from_what_the_model_sampled_itself(runs, tmp_path):
         Recipe("vitonhd", tmp_path, changes={"own": 0.5}).settings("tryon")
 
 
+def test_samples_without_a_garment_may_draw_their_timesteps_from_higher_noise(runs, monkeypatch):
+    seen = {}
+    for share in (0.0, 1.0):
+        settings = Recipe("synthetic", runs, changes=known("tryon", drop_garment=share)).settings("tryon")
+        settings = dataclasses.replace(settings, time_power=1.0, bare_power=0.25, drop_all=0.0)
+        stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(STAGES), "scratch"), "cpu")
+        batch, draws = stage._batch(range(2))
+        times = []
+        monkeypatch.setattr(denoiser, "noised", lambda clean, noise, alphas, to=times: to.append(alphas) or clean)
+        stage.loss(stage.module.eval(), batch, draws)
+        seen[share] = times[0]
+    assert bool((seen[1.0] < seen[0.0]).all())  # less of the picture left
+
+
 def test_sampling_down_to_a_timestep_is_what_the_sampler_does(runs):
     settings = Recipe("synthetic", runs, changes=known("tryon")).settings("tryon")
     stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(STAGES), "scratch"), "cpu")
@@ -513,13 +527,16 @@ def test_the_papers_stages_on_viton_hd(tmp_path, inpainting):
         load(part, folder / stage / f"{part}.safetensors", TINY)
 
 
-def test_vision_and_refinement_go_on_with_weights_that_are_given(runs, tmp_path):
+def test_vision_and_warper_go_on_with_weights_that_are_given(runs, tmp_path):
     (tmp_path / "world").symlink_to(runs / "world")
     shipped = {part: embedded_path(part) for part in ("vision", "warping")}
-    for stage, part in (("vision", "vision"), ("refinement", "warping")):
+    files = (("vision", "vision", "vision"), ("tps", "warping", "tps"), ("refinement", "warping", "warping"))
+    for stage, part, file in files:
         changes = known(stage, steps=1, learning_rate=0.0, warm_up=0.0, ema=0.0, weight_decay=0.0)
         Recipe("synthetic", tmp_path, "scratch", shipped, changes=changes, tracker="none").run(stage)
-        before, after = read_state_dict(shipped[part]), read_state_dict(tmp_path / stage / f"{part}.safetensors")
+        before, after = read_state_dict(shipped[part]), read_state_dict(tmp_path / stage / f"{file}.safetensors")
+        if stage == "tps":
+            before = {key.removeprefix("tps."): value for key, value in before.items() if key.startswith("tps.")}
         weights = [key for key in before if "running" not in key and "num_batches" not in key]
         assert weights and all(torch.equal(before[key].float(), after[key].float()) for key in weights)
 
@@ -598,6 +615,14 @@ def test_prompts_follow_the_category(runs):
     assert torch.equal(ids, tokenize([prompt_for(CATEGORIES[0]), prompt_for(CATEGORIES[1]), ""]))
     cycle = Recipe("synthetic", runs).settings("world").cycle
     assert stage.rows.item(1)["category"] == CATEGORIES.index(cycle[(1 + SMALL["held_out"]) % len(cycle)])
+
+
+def test_inversion_goes_on_with_the_words_that_were_taught(runs):
+    earlier = tuple(STAGES)[: tuple(STAGES).index("inversion")]
+    found = denoiser.starting_parts(Run(runs, "inversion", earlier, "scratch"), TINY, denoiser.PARTS)
+    for name in ("text_encoder", "inversion_adapter"):
+        taught = load(name, runs / "words" / f"{name}.safetensors", TINY).state_dict()
+        assert all(torch.equal(value, taught[key]) for key, value in found[name].state_dict().items()), name
 
 
 def test_a_random_token_table_survives_eight_bits(tmp_path):

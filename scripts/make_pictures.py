@@ -1,0 +1,114 @@
+"""Make the pictures the pack is shown with, through a real ComfyUI: the thumbnails of `workflows/` and
+`docs/images/demo.jpg` and `unseen.jpg`.
+
+python scripts/make_pictures.py [--only NAME ...]
+
+Every workflow runs with its own settings on the embedded models. Run it after new weights, examples or workflows, and
+look at what it made. `docs/images/workflow.jpg` is a screenshot of the browser test, `ablations.jpg` comes from
+`python -m ladivton_core.evaluation ablations`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from hosting import installation
+from hosting.places import EXAMPLES, REPOSITORY, WORKFLOWS
+from hosting.server import ComfyServer
+from hosting.signals import exit_on_terminate
+
+HEIGHT, GAP, WIDEST = 384, 6, 876
+SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
+"""Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
+CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
+UNSEEN_SEED = 3301
+"""World of the people in `unseen.jpg`; none of the training's."""
+
+
+def row(pictures: list, widest: int | None = None):
+    """Pictures side by side on white, `HEIGHT` high, or less where they would be wider than `widest`."""
+    from PIL import Image
+
+    scaled = [p.convert("RGB").resize((round(p.width * HEIGHT / p.height), HEIGHT), Image.LANCZOS) for p in pictures]
+    sheet = Image.new("RGB", (sum(p.width + GAP for p in scaled) - GAP, HEIGHT), "white")
+    left = 0
+    for picture in scaled:
+        sheet.paste(picture, (left, 0))
+        left += picture.width + GAP
+    if widest and sheet.width > widest:
+        sheet = sheet.resize((widest, round(HEIGHT * widest / sheet.width)), Image.LANCZOS)
+    return sheet
+
+
+def thumbnail(client, name: str):
+    """What a workflow makes."""
+    from hosting.graph import with_embedded_models
+    from PIL import Image
+
+    workflow = with_embedded_models(json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")))
+    run = client.run(workflow).or_raise()
+    titles = {key: node.get("_meta", {}).get("title") for key, node in workflow.items()}
+    nodes = [key for key, title in titles.items() if title in SHOWN and key in run.outputs]
+    nodes.sort(key=lambda key: (SHOWN.index(titles[key]), int(key)))
+    files = [file for key in nodes for file in run.outputs[key].get("images", ())]
+    return row([Image.open(io.BytesIO(client.view(file))) for file in files], WIDEST)
+
+
+def demo(client):
+    """Person, garment and result of `make demo` in each category."""
+    from hosting.graph import with_files, with_value
+    from PIL import Image
+
+    pictures, embedded = [], json.loads((WORKFLOWS / "api" / "tryon_embedded.json").read_text("utf-8"))
+    for prefix, category in CATEGORIES.items():
+        files = {role: EXAMPLES / f"{prefix}{role}.png" for role in ("person", "garment", "parse")}
+        files["keypoints"] = EXAMPLES / f"{prefix}keypoints.json"
+        run = client.run(with_value(with_files(embedded, files, client.upload), "category", category)).or_raise()
+        pictures += [Image.open(files["person"]), Image.open(files["garment"])]
+        pictures += [Image.open(io.BytesIO(client.view(image))) for image in run.images()]
+    return row(pictures)
+
+
+def unseen(count: int = 20):
+    """The evaluation's sheet of people in other people's garments."""
+    from PIL import Image
+
+    sys.path.insert(0, str(REPOSITORY))
+    from ladivton_core.evaluation.synthetic import evaluate
+
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate(UNSEEN_SEED, count, "unpaired", sheet=(sheet := Path(folder) / "sheet.png"))
+        picture = Image.open(sheet).convert("RGB")
+    return picture.resize((1152, round(picture.height * 1152 / picture.width)), Image.LANCZOS)
+
+
+def main() -> None:
+    workflows = sorted(file.stem for file in (WORKFLOWS / "api").glob("*.json"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=(*workflows, "demo", "unseen"), help="some of them")
+    wanted = parser.parse_args().only or [*workflows, "demo", "unseen"]
+    exit_on_terminate()
+    host = installation.find_or_install(tests=True)
+    installation.run_inside(host)
+    from hosting.client import ComfyClient
+
+    images = REPOSITORY / "docs" / "images"
+    if "unseen" in wanted:
+        unseen().save(images / "unseen.jpg", quality=85)
+    with ComfyServer(host) as server:
+        client = ComfyClient(server.url)
+        for name in wanted:
+            if name == "demo":
+                demo(client).save(images / "demo.jpg", quality=90)
+            elif name != "unseen":
+                thumbnail(client, name).save(WORKFLOWS / f"{name}.jpg", quality=88)
+            print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
