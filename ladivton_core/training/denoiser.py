@@ -60,6 +60,8 @@ class DenoisingSettings(TrainingSettings):
             nor words are left out: nobody can know their truth, and held to it the model would paint the mean of what
             may be. For v-prediction.
         own_steps: see `own`.
+        words_rate: learning rate of the UNet's cross-attention, relative to the rest: a UNet that has long had the
+            warped garment to look at starts to listen late.
         shift: largest (rows, columns) in latents by which a sample is moved, its border repeated.
         gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
         sheet_steps: sampling steps of the validation pictures.
@@ -77,6 +79,7 @@ class DenoisingSettings(TrainingSettings):
     latent_weights: tuple[float, ...] = ()
     own: float = 0.0
     own_steps: int = 4
+    words_rate: float = 1.0
     shift: tuple[int, int] = (0, 0)
     gradient_checkpointing: bool = False
     sheet_steps: int = 10
@@ -234,6 +237,16 @@ class Denoising(TrainingStage):
         self.alphas = alphas_cumprod(self.preset.schedule).to(device)
         # one row a category, the empty prompt last
         self.ids = tokenize([*(prompt_for(name, self.preset.num_words) for name in CATEGORIES), ""]).to(device)
+
+    def groups(self) -> list[dict]:
+        learning = [(name, weight) for name, weight in self.module.named_parameters() if weight.requires_grad]
+        listening = {name for name, _ in learning if name.startswith("unet.") and ".attn2." in name}
+        rate, factor = self.settings.learning_rate, self.settings.words_rate
+        groups = [
+            {"params": [weight for name, weight in learning if name not in listening], "lr": rate},
+            {"params": [weight for name, weight in learning if name in listening], "lr": rate * factor},
+        ]
+        return [group for group in groups if group["params"]]
 
     def conditions(self, batch: dict[str, Tensor], draws: Draws) -> tuple[Tensor, Tensor]:
         """Clean latents (B, 4, h, w) and conditioning (B, 27, h, w); posteriors are sampled anew (Q6)."""

@@ -432,6 +432,21 @@ def test_samples_without_a_garment_may_draw_their_timesteps_from_higher_noise(ru
     assert bool((seen[1.0] < seen[0.0]).all())  # less of the picture left
 
 
+def test_cross_attention_alone_may_learn_faster(runs):
+    settings = Recipe("synthetic", runs, changes=known("tryon", words_rate=3.0)).settings("tryon")
+    stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(STAGES), "scratch"), "cpu")
+    rest, listening = stage.groups()
+    assert listening["lr"] == pytest.approx(3 * rest["lr"])
+    unet = stage.module.part("unet")
+    words_in = {id(layer.attn2.to_v.weight) for layer in unet.modules() if hasattr(layer, "attn2")}
+    faster = {id(weight) for weight in listening["params"]}
+    assert words_in and words_in <= faster
+    trained = [weight for weight in stage.module.parameters() if weight.requires_grad]
+    assert len(rest["params"]) + len(faster) == len(trained)
+    others = (*stage.module.part("text_encoder").parameters(), unet.conv_in.weight)
+    assert faster.isdisjoint(map(id, others))
+
+
 def test_sampling_down_to_a_timestep_is_what_the_sampler_does(runs):
     settings = Recipe("synthetic", runs, changes=known("tryon")).settings("tryon")
     stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(STAGES), "scratch"), "cpu")
