@@ -3,7 +3,7 @@
 
 python scripts/make_pictures.py [--only NAME ...]
 
-Every workflow runs on the embedded models with their steps and guidance: the published models' 7.5 would spoil them.
+Every workflow runs on the embedded models with their settings: the published models' guidance of 7.5 would spoil them.
 Run it after new weights, examples or workflows, and look at what it made. `docs/images/workflow.jpg` is a screenshot of
 the browser test, `ablations.jpg` comes from `python -m ladivton_core.evaluation ablations`.
 """
@@ -26,8 +26,11 @@ HEIGHT, GAP, WIDEST = 384, 6, 876
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
-SAMPLING = {"steps": 5, "guidance": 1.0, "cfg": 1.0, "sampler_name": "euler", "scheduler": "sgm_uniform"}
-"""Of the embedded models, by the names of the samplers' inputs."""
+SETTINGS = {
+    **{"steps": 5, "guidance": 1.0, "cfg": 1.0, "sampler_name": "euler", "scheduler": "sgm_uniform"},
+    **{"skip_grow": 2, "skip_feather": 2},
+}
+"""Of the embedded models, by the names of the inputs of samplers and decoder."""
 UNSEEN_SEED = 3301
 """World of the people in `unseen.jpg`; none of the training's."""
 
@@ -54,7 +57,7 @@ def thumbnail(client, name: str):
 
     workflow = with_embedded_models(json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")))
     for node in workflow.values():
-        node["inputs"].update({key: value for key, value in SAMPLING.items() if key in node["inputs"]})
+        node["inputs"].update({key: value for key, value in SETTINGS.items() if key in node["inputs"]})
     run = client.run(workflow).or_raise()
     titles = {key: node.get("_meta", {}).get("title") for key, node in workflow.items()}
     nodes = [key for key, title in titles.items() if title in SHOWN and key in run.outputs]
