@@ -26,11 +26,6 @@ HEIGHT, GAP, WIDEST = 384, 6, 876
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
-SETTINGS = {
-    **{"steps": 5, "guidance": 1.0, "cfg": 1.0, "sampler_name": "euler", "scheduler": "sgm_uniform"},
-    **{"skip_grow": 2, "skip_feather": 2},
-}
-"""Of the embedded models, by the names of the inputs of samplers and decoder."""
 UNSEEN_SEED = 3301
 """World of the people in `unseen.jpg`; none of the training's."""
 
@@ -50,14 +45,24 @@ def row(pictures: list, widest: int | None = None):
     return sheet
 
 
+def embedded_settings() -> dict[str, object]:
+    """Settings of the embedded models, by the names of the inputs of samplers and decoder."""
+    from ladivton_core.presets import TINY
+
+    settings = {name: getattr(TINY, name) for name in ("steps", "skip_grow", "skip_feather")}
+    guidance = dict.fromkeys(("guidance", "cfg"), TINY.guidance_scale)
+    return settings | guidance | {"sampler_name": "euler", "scheduler": "sgm_uniform"}
+
+
 def thumbnail(client, name: str):
     """What a workflow makes."""
     from hosting.graph import with_embedded_models
     from PIL import Image
 
     workflow = with_embedded_models(json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")))
+    settings = embedded_settings()
     for node in workflow.values():
-        node["inputs"].update({key: value for key, value in SETTINGS.items() if key in node["inputs"]})
+        node["inputs"].update({key: value for key, value in settings.items() if key in node["inputs"]})
     run = client.run(workflow).or_raise()
     titles = {key: node.get("_meta", {}).get("title") for key, node in workflow.items()}
     nodes = [key for key, title in titles.items() if title in SHOWN and key in run.outputs]
@@ -85,7 +90,6 @@ def unseen(count: int = 20):
     """The evaluation's sheet of people in other people's garments."""
     from PIL import Image
 
-    sys.path.insert(0, str(REPOSITORY))
     from ladivton_core.evaluation.synthetic import evaluate
 
     with tempfile.TemporaryDirectory() as folder:
@@ -104,6 +108,7 @@ def main() -> None:
     installation.run_inside(host)
     from hosting.client import ComfyClient
 
+    sys.path.insert(0, str(REPOSITORY))
     images = REPOSITORY / "docs" / "images"
     if "unseen" in wanted:
         unseen().save(images / "unseen.jpg", quality=85)

@@ -92,6 +92,8 @@ class DenoisingSettings(TrainingSettings):
             raise ConfigError(f"own = {self.own} needs models with v-prediction; {self.models} has not.")
         if not 0 <= self.own <= 1 or self.own_steps < 1:
             raise ConfigError(f"own = {self.own} is between 0 and 1, own_steps = {self.own_steps} at least 1.")
+        if self.words_rate <= 0:
+            raise ConfigError(f"words_rate = {self.words_rate} is above 0; 1 lets cross-attention learn like the rest.")
 
 
 class _Outside(dict):
@@ -239,14 +241,14 @@ class Denoising(TrainingStage):
         self.ids = tokenize([*(prompt_for(name, self.preset.num_words) for name in CATEGORIES), ""]).to(device)
 
     def groups(self) -> list[dict]:
-        learning = [(name, weight) for name, weight in self.module.named_parameters() if weight.requires_grad]
-        listening = {name for name, _ in learning if name.startswith("unet.") and ".attn2." in name}
-        rate, factor = self.settings.learning_rate, self.settings.words_rate
-        groups = [
-            {"params": [weight for name, weight in learning if name not in listening], "lr": rate},
-            {"params": [weight for name, weight in learning if name in listening], "lr": rate * factor},
-        ]
-        return [group for group in groups if group["params"]]
+        everything = super().groups()
+        if self.settings.words_rate == 1 or "unet" not in self.settings.train:
+            return everything
+        listening = [weight for name, weight in self.module.part("unet").named_parameters() if ".attn2." in name]
+        faster = {id(weight) for weight in listening}
+        rest = [weight for group in everything for weight in group["params"] if id(weight) not in faster]
+        rate = self.settings.learning_rate
+        return [{"params": rest, "lr": rate}, {"params": listening, "lr": rate * self.settings.words_rate}]
 
     def conditions(self, batch: dict[str, Tensor], draws: Draws) -> tuple[Tensor, Tensor]:
         """Clean latents (B, 4, h, w) and conditioning (B, 27, h, w); posteriors are sampled anew (Q6)."""

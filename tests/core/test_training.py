@@ -445,6 +445,10 @@ def test_cross_attention_alone_may_learn_faster(runs):
     assert len(rest["params"]) + len(faster) == len(trained)
     others = (*stage.module.part("text_encoder").parameters(), unet.conv_in.weight)
     assert faster.isdisjoint(map(id, others))
+    stage.settings = dataclasses.replace(settings, words_rate=1.0)
+    assert [len(group["params"]) for group in stage.groups()] == [len(trained)]  # one, as older checkpoints have it
+    with pytest.raises(config.ConfigError, match="words_rate"):
+        dataclasses.replace(settings, words_rate=0.0)
 
 
 def test_sampling_down_to_a_timestep_is_what_the_sampler_does(runs):
