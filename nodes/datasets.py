@@ -67,8 +67,8 @@ def _root(root: str) -> Path:
     if root not in known:
         raise ValueError(
             f"There is no data set {root!r}. Copy or link VITON-HD or Dress Code into ComfyUI's input folder or "
-            f"models/{FOLDER}, or name its folder under {FOLDER} in extra_model_paths.yaml, then press R to refresh "
-            f"the list, which is now: {', '.join(known)}."
+            f"models/{FOLDER}, or name its folder under {FOLDER} in extra_model_paths.yaml, "
+            f"then press R to refresh the list, which is now: {', '.join(known)}."
         )
     return known[root]
 
@@ -83,23 +83,25 @@ class LadiVTON_DatasetSample(io.ComfyNode):
             display_name="Dataset Sample",
             category=f"{CATEGORY}/dataset",
             description="Reads samples of VITON-HD or Dress Code exactly as the paper's code does, at 384 x 512: "
-            "person, garment on white, joints, parse map. Which data set a folder holds is told from its pair lists.",
+                "person, garment on white, joints, parse map. "
+                "Which data set a folder holds is told from its pair lists.",
             inputs=[
                 io.Combo.Input(
                     "root", options=list(roots()),
-                    tooltip="Data set: a folder in ComfyUI's input folder, with [data] one in models/"
-                    "ladi_vton_datasets or extra_model_paths.yaml, with [example] a small drawn one of this pack.",
+                    tooltip="Data set: a folder in ComfyUI's input folder, "
+                        "with [data] one in models/ladi_vton_datasets or extra_model_paths.yaml, "
+                        "with [example] a small drawn one of this pack.",
                 ),
                 io.Combo.Input("split", options=["test", "train"], tooltip="Which part of the data set."),
                 io.Combo.Input(
                     "order", options=list(ORDERS),
-                    tooltip="'paired' dresses everyone in the garment they wear, 'unpaired' in the one the test list "
-                    "names. The train split is always paired.",
+                    tooltip="'paired' dresses everyone in the garment they wear, "
+                        "'unpaired' in the one the test list names. The train split is always paired.",
                 ),
                 io.Combo.Input(
                     "category", options=["all", *CATEGORIES],
-                    tooltip="Dress Code's garments; 'all' is dresses, then upper bodies, then lower bodies. VITON-HD "
-                    "has upper bodies only, whatever is chosen.",
+                    tooltip="Dress Code's garments; 'all' is dresses, then upper bodies, then lower bodies. "
+                        "VITON-HD has upper bodies only, whatever is chosen.",
                 ),
                 io.Int.Input(
                     "index", default=0, min=0, max=10**6, control_after_generate=True,
@@ -204,15 +206,16 @@ def _items(dataset, index: int, batch_size: int) -> range:
         raise ValueError(f"'index' is {index} and 'batch_size' {batch_size}; give 0 or more, and 1 or more.")
     if index + batch_size > count:
         raise ValueError(
-            f"'index' {index} with 'batch_size' {batch_size} goes past the end: this part of {dataset.title} has "
-            f"{count} samples, 0 to {count - 1}. Set 'control after generate' to fixed, or to increment from 0."
+            f"'index' {index} with 'batch_size' {batch_size} goes past the end: "
+            f"this part of {dataset.title} has {count} samples, 0 to {count - 1}. "
+            "Set 'control after generate' to fixed, or to increment from 0."
         )
     items = range(index, index + batch_size)
     found = list(dict.fromkeys(dataset.files(item).category for item in items))
     if len(found) > 1:
         raise ValueError(
-            f"The samples {index} to {items[-1]} are of several categories ({', '.join(found)}), which need different "
-            "masks and prompts. Choose one 'category', or a smaller 'batch_size'."
+            f"The samples {index} to {items[-1]} are of several categories ({', '.join(found)}), "
+            "which need different masks and prompts. Choose one 'category', or a smaller 'batch_size'."
         )
     return items
 
@@ -245,8 +248,8 @@ class LadiVTON_SaveResult(io.ComfyNode):
             node_id="LadiVTON_SaveResult",
             display_name="Save Result",
             category=f"{CATEGORY}/dataset",
-            description="Saves results under the person's file name in ComfyUI's output folder, in the paper's layout: "
-            "folder/order/category/name. That is where the metrics look for them.",
+            description="Saves results under the person's file name in ComfyUI's output folder, "
+                "in the paper's layout: folder/order/category/name. That is where the metrics look for them.",
             inputs=[
                 io.Image.Input("image", tooltip="From EMASC Decoder."),
                 io.String.Input(
@@ -298,8 +301,9 @@ class LadiVTON_SaveResult(io.ComfyNode):
         names = [part.strip() for part in re.split(r"[\n,]", name) if part.strip()]
         if len(names) != len(image):
             raise ValueError(
-                f"'image' is a batch of {len(image)} and 'name' holds {len(names)} names. Give every picture one, "
-                "separated by commas, or connect 'name' of the Dataset Sample they were made from."
+                f"'image' is a batch of {len(image)} and 'name' holds {len(names)} names. "
+                "Give every picture one, separated by commas, or connect 'name' of the "
+                "Dataset Sample they were made from."
             )
         output, target = _output_folder(folder)
         paths = [result_path(target, order, category, person, format) for person in names]

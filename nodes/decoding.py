@@ -24,9 +24,9 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
             node_id="LadiVTON_EMASCDecoder",
             display_name="EMASC Decoder",
             category=f"{CATEGORY}/decoding",
-            description="Decodes the latent while learned skip connections carry face, hands and background from the "
-            "photo "
-            "past the VAE's bottleneck. Inside the mask they are cut out. VAE Decode works in its place, without them.",
+            description="Decodes the latent while learned skip connections carry face, "
+                "hands and background from the photo past the VAE's bottleneck. Inside the mask they are cut out. "
+                "VAE Decode works in its place, without them.",
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE that made the skip features."),
                 Emasc.Input("emasc", tooltip="From Load EMASC or Load Embedded Try-On Models."),
@@ -42,14 +42,13 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "paste_feather", default=0, min=0, max=256,
-                    tooltip="Pixels to either side of the mask's edge over which photo and result are blended when "
-                    "pasting.",
+                    tooltip="Pixels to either side of the mask's edge over which photo and "
+                        "result are blended when pasting.",
                 ),
                 io.Int.Input(
                     "skip_grow", default=0, min=-256, max=256,
-                    tooltip="Pixels by which the hole in the skip features grows; 0 as published. A few pixels take "
-                    "away the "
-                    "thin line EMASC can leave along the mask.",
+                    tooltip="Pixels by which the hole in the skip features grows; 0 as published. "
+                        "A few pixels take away the thin line EMASC can leave along the mask.",
                 ),
                 io.Int.Input(
                     "skip_feather", default=0, min=0, max=256,
@@ -71,15 +70,15 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         size = tuple(skip_features.mask.shape[-2:])
         if tuple(latents.shape[-2:]) != (size[0] // 8, size[1] // 8):
             raise ValueError(
-                f"'samples' is {latents.shape[-2]} x {latents.shape[-1]} latent pixels, 'skip_features' belongs to a "
-                "picture of "
-                f"{size[0]} x {size[1]} (height x width). Both must come from the same Try-On Conditioning."
+                f"'samples' is {latents.shape[-2]} x {latents.shape[-1]} latent pixels, "
+                f"'skip_features' belongs to a picture of {size[0]} x {size[1]} (height x width). "
+                "Both must come from the same Try-On Conditioning."
             )
         if paste_back and tuple(person.shape[1:3]) != size:
             raise ValueError(
-                f"'person' is {person.shape[1]} x {person.shape[2]} and the result {size[0]} x {size[1]} (height x "
-                "width). To paste back, connect the picture that went into 'Try-On Conditioning'; 'Stitch Person' puts "
-                "the result into the photo it was fitted from."
+                f"'person' is {person.shape[1]} x {person.shape[2]} and the result {size[0]} x {size[1]} "
+                "(height x width). To paste back, connect the picture that went into 'Try-On Conditioning'; "
+                "'Stitch Person' puts the result into the photo it was fitted from."
             )
         batch = common_batch(
             samples=latents, skip_features=skip_features.mask,
@@ -106,9 +105,8 @@ def _decode(
     if widths != emasc.module.in_channels:
         raise ValueError(
             f"EMASC ({emasc.source}) reads features of widths {emasc.module.in_channels}, this VAE gives {widths}. "
-            "Use the VAE "
-            "that EMASC was trained with: Stable Diffusion's with the published file, the embedded one with the "
-            "embedded."
+            "Use the VAE that EMASC was trained with: Stable Diffusion's with the published file, "
+            "the embedded one with the embedded."
         )
     one = (1, *latents.shape[1:])
     # Features and their EMASC outputs live beside the decoder.
@@ -125,8 +123,9 @@ def _decode(
                 decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
         except memory.OOM_EXCEPTION as error:
             raise RuntimeError(
-                "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. Use a "
-                "smaller picture, start ComfyUI with --cpu-vae, or decode with 'VAE Decode (Tiled)' without EMASC."
+                "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. "
+                "Use a smaller picture, start ComfyUI with --cpu-vae, "
+                "or decode with 'VAE Decode (Tiled)' without EMASC."
             ) from error
         pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
         progress.update(1)

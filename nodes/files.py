@@ -51,8 +51,8 @@ def _path(file: str) -> Path:
         path = folder / name.strip()
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         raise ValueError(
-            f"There is no file {file!r} in {folder}. Upload it (POST /upload/image), or copy it there, and press R to "
-            "refresh the list."
+            f"There is no file {file!r} in {folder}. "
+            "Upload it (POST /upload/image), or copy it there, and press R to refresh the list."
         )
     return path
 
@@ -82,9 +82,8 @@ class LadiVTON_LoadPicture(io.ComfyNode):
             node_id="LadiVTON_LoadPicture",
             display_name="Load Picture or Example",
             category=f"{CATEGORY}/person",
-            description="Like Load Image, and also offers the examples that ship with this pack, so that its "
-            "workflows run "
-            "before anything is uploaded. Load Image can take its place.",
+            description="Like Load Image, and also offers the examples that ship with this pack, "
+                "so that its workflows run before anything is uploaded. Load Image can take its place.",
             inputs=[
                 io.Combo.Input(
                     "image", options=_listing(*PICTURES), upload=io.UploadType.image,
@@ -118,8 +117,9 @@ class LadiVTON_LoadPicture(io.ComfyNode):
             with Image.open(path) as file:
                 rgba = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))
         except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or "
-            "JPEG.") from error
+            raise ValueError(
+                f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or JPEG."
+            ) from error
         values = torch.from_numpy(rgba.astype(np.float32) / 255)[None]
         return io.NodeOutput(values[..., :3].contiguous(), values[..., 3].contiguous())
 
@@ -133,9 +133,8 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
             node_id="LadiVTON_LoadKeypoints",
             display_name="Load Keypoints",
             category=f"{CATEGORY}/person",
-            description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, as "
-            "in "
-            "VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
+            description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, "
+                "as in VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
             inputs=[
                 io.Combo.Input(
                     "file", options=_listing(".json"),
@@ -143,12 +142,13 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "coordinates", options=list(FRAMES), default="picture",
-                    tooltip="Pixels the file counts in, when it does not say so itself: 'picture' for the picture the "
-                    "joints are used with, or the size of a data set's originals. Dress Code files are recognised.",
+                    tooltip="Pixels the file counts in, when it does not say so itself: "
+                        "'picture' for the picture the joints are used with, or the size of a data set's originals. "
+                        "Dress Code files are recognised.",
                 ),
             ],
             outputs=[PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints of everyone in the "
-            "file.")],
+                "file.")],
         )  # fmt: skip
 
     @classmethod
@@ -166,15 +166,16 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint "
-            "file.") from error
+            raise ValueError(
+                f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint file."
+            ) from error
         documents = document if isinstance(document, list) else [document]
         try:
             return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
         except (AttributeError, IndexError, TypeError) as error:
             raise ValueError(
-                f"{path.name} has joints that are not numbers x, y, confidence ({error}). Run the pose detector again, "
-                "or choose another keypoint file."
+                f"{path.name} has joints that are not numbers x, y, confidence ({error}). "
+                "Run the pose detector again, or choose another keypoint file."
             ) from error
 
 
@@ -199,8 +200,8 @@ def _pose_document(document: object, name: str, frame: tuple[int, int] | None) -
         )
     if not bodies:
         raise ValueError(
-            f"{name} shows nobody: its list 'people' is empty. Take a picture in which the person is seen from head to "
-            "hips, and run the pose detector again."
+            f"{name} shows nobody: its list 'people' is empty. "
+            "Take a picture in which the person is seen from head to hips, and run the pose detector again."
         )
     for body in bodies:
         for joint in range(0, len(body) - 2, 3):
@@ -221,20 +222,19 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
             node_id="LadiVTON_LoadParseMap",
             display_name="Load Parse Map",
             category=f"{CATEGORY}/person",
-            description="Reads a human parse map (which pixel is hair, which is upper clothes...) from a palette or "
-            "grey "
-            "PNG in ComfyUI's input folder and keeps its label numbers, which Load Image would turn into colours.",
+            description="Reads a human parse map (which pixel is hair, which is upper clothes...) "
+                "from a palette or grey PNG in ComfyUI's input folder and keeps its label numbers, "
+                "which Load Image would turn into colours.",
             inputs=[
                 io.Combo.Input(
                     "file", options=_listing(".png"), upload=io.UploadType.image,
-                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder. Entries with [example] ship with "
-                    "this "
-                    "pack.",
+                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder. "
+                        "Entries with [example] ship with this pack.",
                 ),
                 io.Combo.Input(
                     "label_set", options=list(LABEL_SETS), default="LIP20",
-                    tooltip="What the numbers mean: LIP20 for VITON-HD and LIP/CIHP parsers, ATR18 for Dress Code and "
-                    "ATR parsers.",
+                    tooltip="What the numbers mean: LIP20 for VITON-HD and LIP/CIHP parsers, "
+                        "ATR18 for Dress Code and ATR parsers.",
                 ),
             ],
             outputs=[ParseMapType.Output("parse_map", display_name="parse_map", tooltip="Labels, one number a pixel.")],
@@ -259,9 +259,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
             with Image.open(path) as picture:
                 if picture.mode not in ("P", "L", "1", "I", "I;16"):
                     raise ValueError(
-                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. Save the parse map "
-                        "as a "
-                        "palette or grey PNG whose values are the label numbers."
+                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. "
+                        "Save the parse map as a palette or grey PNG whose values are the label numbers."
                     )
                 values = np.array(picture).astype(np.int64)
         except (UnidentifiedImageError, OSError) as error:
@@ -270,9 +269,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
             ) from error
         if values.max(initial=0) >= len(labels.labels):
             raise ValueError(
-                f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. Choose "
-                "the "
-                "label set of the parser that made it."
+                f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. "
+                "Choose the label set of the parser that made it."
             )
         return io.NodeOutput(ParseMap(torch.from_numpy(values)[None], labels))
 

@@ -26,9 +26,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
             node_id="LadiVTON_FitPerson",
             display_name="Fit Person",
             category=f"{CATEGORY}/person",
-            description="Brings a photo of any size to one the models can work with, together with its joints, parse "
-            "map and "
-            "mask. 'Stitch Person' puts the result back into the photo.",
+            description="Brings a photo of any size to one the models can work with, together with its joints, "
+                "parse map and mask. 'Stitch Person' puts the result back into the photo.",
             inputs=[
                 io.Image.Input("photo", tooltip="Photo of the person, any size."),
                 PoseKeypoint.Input("keypoints", optional=True, tooltip="Joints in the photo."),
@@ -38,9 +37,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
                 io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height of the fitted picture."),
                 io.Combo.Input(
                     "fit", options=["pad", "crop", "stretch"], default="pad",
-                    tooltip="'pad' keeps all of the photo, 'crop' fills the size and cuts what sticks out, 'stretch' "
-                    "changes "
-                    "the proportions, as the paper's data sets do.",
+                    tooltip="'pad' keeps all of the photo, 'crop' fills the size and cuts what sticks out, "
+                        "'stretch' changes the proportions, as the paper's data sets do.",
                 ),
                 io.Combo.Input("border", options=list(FILLS), default="edge", tooltip="What padding shows."),
                 person_index_input(),
@@ -48,8 +46,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
             outputs=[
                 io.Image.Output("person", display_name="person", tooltip="The fitted photo."),
                 PoseKeypoint.Output(
-                    "fitted_keypoints", display_name="keypoints", tooltip="Joints of the chosen person in the fitted "
-                    "photo."
+                    "fitted_keypoints", display_name="keypoints", tooltip="Joints of the "
+                        "chosen person in the fitted photo."
                 ),
                 ParseMapType.Output("fitted_parse_map", display_name="parse_map", tooltip="The fitted parse map."),
                 io.Mask.Output("fitted_mask", display_name="mask", tooltip="The fitted mask."),
@@ -75,8 +73,7 @@ class LadiVTON_FitPerson(io.ComfyNode):
         if labels is not None and tuple(labels.shape[-2:]) != source:
             raise ValueError(
                 f"'parse_map' is {labels.shape[-2]} x {labels.shape[-1]} and 'photo' {source[0]} x {source[1]} "
-                "(height x "
-                "width); load the parse map of this photo."
+                "(height x width); load the parse map of this photo."
             )
         masked = None if mask is None else from_mask(mask, source)
         joints = None if keypoints is None else plan.apply_points(joints_of(keypoints, source, person_index))
@@ -111,11 +108,11 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                 FitRecord.Input("fit", tooltip="From Fit Person."),
                 io.Mask.Input(
                     "mask", optional=True,
-                    tooltip="Only this part of the result is taken, e.g. the mask of Agnostic Person; all of it "
-                    "without.",
+                    tooltip="Only this part of the result is taken, e.g. the mask of "
+                        "Agnostic Person; all of it without.",
                 ),
-                io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over which the mask's edge is "
-                "blended."),
+                io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over "
+                    "which the mask's edge is blended."),
             ],
             outputs=[io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it.")],
         )  # fmt: skip

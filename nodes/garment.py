@@ -26,12 +26,12 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             category=f"{CATEGORY}/garment",
             description="Puts the shop garment on white and brings it to the size the models know.",
             inputs=[
-                io.Image.Input("garment", tooltip="Shop photo of the garment alone, lying or hanging, seen from the "
-                "front."),
+                io.Image.Input("garment", tooltip="Shop photo of the garment alone, "
+                    "lying or hanging, seen from the front."),
                 io.Mask.Input(
                     "mask", optional=True,
-                    tooltip="White where the garment is; everything else becomes white. Not needed on a white "
-                    "backdrop.",
+                    tooltip="White where the garment is; everything else becomes white. "
+                        "Not needed on a white backdrop.",
                 ),
                 io.Boolean.Input(
                     "invert_mask", default=False,
@@ -41,9 +41,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                 io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height of the result."),
                 io.Combo.Input(
                     "fit", options=["stretch", "pad", "crop"], default="stretch",
-                    tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, 'pad' with "
-                    "white, "
-                    "'crop' what sticks out.",
+                    tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, "
+                        "'pad' with white, 'crop' what sticks out.",
                 ),
             ],
             outputs=[io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white.")],
@@ -65,9 +64,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             if soft.shape[-2:] != pixels.shape[-2:]:
                 raise ValueError(
                     f"'mask' is {soft.shape[-2]} x {soft.shape[-1]} and 'garment' {pixels.shape[-2]} x "
-                    f"{pixels.shape[-1]} "
-                    "(height x width); both must come from the same photo. (Load Image gives a 64 x 64 mask for a "
-                    "picture without transparency: disconnect it.)"
+                    f"{pixels.shape[-1]} (height x width); both must come from the same photo. "
+                    "(Load Image gives a 64 x 64 mask for a picture without transparency: disconnect it.)"
                 )
             pair = common_batch(garment=pixels, mask=(1 - soft if invert_mask else soft)[:, None].float())
             pixels = garment_on_white(pair["garment"], pair["mask"])
@@ -84,8 +82,7 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
             display_name="Garment Warper",
             category=f"{CATEGORY}/garment",
             description="Bends the garment onto the person's pose with a thin-plate spline (predicted at 256 x 192, "
-            "applied "
-            "at full size) and refines the result.",
+            "applied at full size) and refines the result.",
             inputs=[
                 Warper.Input("warper", tooltip="From Load Garment Warper or Load Embedded Try-On Models."),
                 io.Image.Input("garment", tooltip="Garment on white, from Prepare Garment."),
@@ -93,11 +90,15 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
             ],
             outputs=[
-                io.Image.Output("warped_garment", display_name="warped_garment", tooltip="Warped and refined garment, "
-                "for Try-On Conditioning."),
+                io.Image.Output(
+                    "warped_garment",
+                    display_name="warped_garment",
+                    tooltip="Warped and refined garment, for Try-On Conditioning.",
+                ),
                 io.Image.Output("coarse", display_name="coarse", tooltip="The same before refinement."),
-                io.Image.Output("grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to "
-                "look at."),
+                io.Image.Output(
+                    "grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to look at."
+                ),
             ],
         )
 

@@ -27,14 +27,13 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
             node_id="LadiVTON_TextualInversionEncoder",
             display_name="Textual Inversion Encoder",
             category=f"{CATEGORY}/garment",
-            description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, which carry "
-            "its "
-            "colour, fabric and pattern.",
+            description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, "
+                "which carry its colour, fabric and pattern.",
             inputs=[
                 io.Clip.Input("clip", tooltip="Stable Diffusion 2 text encoder (or the embedded one)."),
                 io.ClipVision.Input("clip_vision", tooltip="CLIP ViT-H/14 vision tower (or the embedded one)."),
-                InversionAdapter.Input("adapter", tooltip="From Load Inversion Adapter or Load Embedded Try-On "
-                "Models."),
+                InversionAdapter.Input("adapter", tooltip="From Load Inversion Adapter "
+                    "or Load Embedded Try-On Models."),
                 io.Image.Input("garment", tooltip="Garment on white, not warped, from Prepare Garment."),
                 io.Combo.Input(
                     "category", options=list(CATEGORIES), default="upper_body",
@@ -47,10 +46,10 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive conditioning, "
-                "for Try-On Conditioning."),
-                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The words as vectors, to "
-                "save as an embedding."),
+                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive "
+                    "conditioning, for Try-On Conditioning."),
+                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The words as "
+                    "vectors, to save as an embedding."),
             ],
         )  # fmt: skip
 
@@ -95,9 +94,9 @@ def _look_at(clip_vision, garment: Tensor, adapter: TorchPart) -> Tensor:
     width = adapter.module.input_dim
     if tokens.shape[-1] != width:
         raise ValueError(
-            f"This CLIP_VISION gives features {tokens.shape[-1]} wide, the inversion adapter ({adapter.source}) reads "
-            f"{width}. Use CLIP ViT-H/14 (laion2B) with the published adapter, the embedded tower with the embedded "
-            "one."
+            f"This CLIP_VISION gives features {tokens.shape[-1]} wide, the inversion adapter ({adapter.source}) "
+            f"reads {width}. Use CLIP ViT-H/14 (laion2B) with the published adapter, "
+            "the embedded tower with the embedded one."
         )
     return tokens
 
@@ -117,8 +116,8 @@ def _prompt(prompt: str, category: str, count: int) -> str:
         return spaced.replace(PLACEHOLDER, " ".join([PLACEHOLDER] * count))
     if found != count:
         raise ValueError(
-            f"The prompt has {found} '$'. Write one '$' where the garment belongs (or all {count}), e.g. 'a photo of a "
-            "model wearing $', or leave it empty."
+            f"The prompt has {found} '$'. Write one '$' where the garment belongs (or all {count}), "
+            "e.g. 'a photo of a model wearing $', or leave it empty."
         )
     return spaced
 
@@ -132,9 +131,9 @@ def _tokens_with_room(clip, text: str, count: int) -> dict:
     tokens = clip.tokenize(text)
     if len(tokens) != 1:
         raise ValueError(
-            f"This CLIP has {len(tokens)} text encoders ({', '.join(tokens)}); LaDI-VTON needs Stable Diffusion 2's "
-            "single "
-            "one: Load CLIP with type 'stable_diffusion', or the embedded one."
+            f"This CLIP has {len(tokens)} text encoders ({', '.join(tokens)}); "
+            "LaDI-VTON needs Stable Diffusion 2's single one: "
+            "Load CLIP with type 'stable_diffusion', or the embedded one."
         )
     ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if isinstance(token, int)]
     found = ids.count(PLACEHOLDER_ID)
@@ -172,9 +171,9 @@ def _check_width(clip, words: Tensor) -> None:
     width = embeddings().weight.shape[-1]
     if width != words.shape[-1]:
         raise ValueError(
-            f"This CLIP's words are {width} wide, the inversion adapter writes {words.shape[-1]}. Use Stable "
-            "Diffusion 2's "
-            "text encoder (1024) with the published adapter, the embedded one with the embedded adapter."
+            f"This CLIP's words are {width} wide, the inversion adapter writes {words.shape[-1]}. "
+            "Use Stable Diffusion 2's text encoder (1024) with the published adapter, "
+            "the embedded one with the embedded adapter."
         )
 
 
@@ -198,20 +197,18 @@ class LadiVTON_SavePseudoWords(io.ComfyNode):
             node_id="LadiVTON_SavePseudoWords",
             display_name="Save Pseudo-Words",
             category=f"{CATEGORY}/garment",
-            description="Saves the garment's pseudo-words as a ComfyUI embedding: any prompt of any Stable Diffusion "
-            "2 graph "
-            "can then say 'embedding:name'.",
+            description="Saves the garment's pseudo-words as a ComfyUI embedding: "
+                "any prompt of any Stable Diffusion 2 graph can then say 'embedding:name'.",
             inputs=[
                 PseudoWords.Input("pseudo_words", tooltip="From Textual Inversion Encoder."),
                 io.String.Input(
                     "name", default="my_garment",
-                    tooltip="File name in models/embeddings, without ending. A batch gets _0, _1, ... An existing "
-                    "file is "
-                    "replaced.",
+                    tooltip="File name in models/embeddings, without ending. A batch gets _0, _1, ... "
+                        "An existing file is replaced.",
                 ),
             ],
             outputs=[io.String.Output("prompt_words", display_name="prompt_words", tooltip="What to write in a "
-            "prompt.")],
+                "prompt.")],
             is_output_node=True,
         )  # fmt: skip
 

@@ -95,8 +95,9 @@ def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
     names, groups = (sorted({getattr(source, field) for source in wanted}) for field in ("name", "group"))
     return (
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
-        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): from {PUBLISHED}, or in the pack's folder with "
-        f"`python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. Then press R to refresh the lists."
+        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): from {PUBLISHED}, "
+        f"or in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
+        "Then press R to refresh the lists."
     )
 
 

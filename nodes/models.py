@@ -28,9 +28,9 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
             node_id="LadiVTON_LoadEmbedded",
             display_name="Load Embedded Try-On Models",
             category=f"{CATEGORY}/loaders",
-            description="Loads every model of the small virtual try-on that ships with this pack: no download, a few "
-            "seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; for "
-            "photographs load the published files instead.",
+            description="Loads every model of the small virtual try-on that ships with this pack: no download, "
+            "a few seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; "
+            "for photographs load the published files instead.",
             inputs=[
                 io.Combo.Input(
                     "precision",
@@ -98,9 +98,9 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
             node_id="LadiVTON_LoadTryOnModel",
             display_name="Load Try-On Model",
             category=f"{CATEGORY}/loaders",
-            description="Loads LaDI-VTON's 31-channel UNet (unet_vitonhd.pth, unet_dresscode.pth) as a ComfyUI MODEL. "
-            "LoRA, FreeU, ControlNet and every sampler work on it. The published weights are CC BY-NC 4.0: "
-            "non-commercial use only.",
+            description="Loads LaDI-VTON's 31-channel UNet (unet_vitonhd.pth, unet_dresscode.pth) "
+                "as a ComfyUI MODEL. LoRA, FreeU, ControlNet and every sampler work on it. "
+                "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "unet_name", options=fitting("unet", *cls.folders),
@@ -108,8 +108,8 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "precision", options=list(PRECISIONS), default="default",
-                    tooltip="Number format of the weights. 'default' is ComfyUI's choice; float32 is the reference and "
-                    "needs 3.5 GB.",
+                    tooltip="Number format of the weights. 'default' is ComfyUI's choice; "
+                        "float32 is the reference and needs 3.5 GB.",
                 ),
             ],
             outputs=[io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule.")],
@@ -209,8 +209,7 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
             display_name="Load EMASC",
             category=f"{CATEGORY}/loaders",
             description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
-            "which "
-            "carry detail outside the mask from the VAE's encoder to its decoder.",
+            "which carry detail outside the mask from the VAE's encoder to its decoder.",
             inputs=[
                 io.Combo.Input(
                     "emasc_name", options=fitting("emasc", FOLDER), tooltip="EMASC file in models/ladi_vton."

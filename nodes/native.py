@@ -54,16 +54,15 @@ class TryOnModel(comfy.model_base.BaseModel):
         if concat is None or concat.shape[1] != IN_CHANNELS - 4:
             found = "no extra channels" if concat is None else f"{concat.shape[1]} extra channels"
             raise ValueError(
-                f"The try-on MODEL needs the {IN_CHANNELS - 4} channels of mask, masked person, pose and garment, and "
-                "this "
-                f"conditioning has {found}. Connect positive and negative of 'Try-On Conditioning' to the sampler."
+                f"The try-on MODEL needs the {IN_CHANNELS - 4} channels of mask, masked person, pose and garment, "
+                f"and this conditioning has {found}. "
+                "Connect positive and negative of 'Try-On Conditioning' to the sampler."
             )
         noise = kwargs.get("noise")
         if noise is not None and concat.shape[-2:] != noise.shape[-2:]:
             raise ValueError(
                 f"The latent is {tuple(noise.shape[-2:])} and the try-on conditioning {tuple(concat.shape[-2:])} "
-                "(height, "
-                "width in latent pixels). Use the LATENT that comes out of the same 'Try-On Conditioning'."
+                "(height, width in latent pixels). Use the LATENT that comes out of the same 'Try-On Conditioning'."
             )
         return super().extra_conds(**kwargs)
 
@@ -120,8 +119,8 @@ def preset_of_unet(state_dict: dict[str, Tensor], path: str) -> Preset:
     channels, width = state_dict["conv_in.weight"].shape[1], state_dict["conv_in.weight"].shape[0]
     if channels != IN_CHANNELS:
         raise CheckpointError(
-            f"{path} is {describe(state_dict)}; the LaDI-VTON UNet has {IN_CHANNELS} (unet_vitonhd.pth or "
-            "unet_dresscode.pth of the published files)."
+            f"{path} is {describe(state_dict)}; the LaDI-VTON UNet has {IN_CHANNELS} "
+            "(unet_vitonhd.pth or unet_dresscode.pth of the published files)."
         )
     for preset in PRESETS.values():
         if preset.unet["block_out_channels"][0] == width:
@@ -140,8 +139,8 @@ def _unet_config(preset: Preset) -> comfy.supported_models.SD20:
     head_dims = {width // count for width, count, cross in levels if cross}
     if len(head_dims) != 1 or any(w % widths[0] for w in widths) or unet["norm_num_groups"] != 32:
         raise ValueError(
-            f"ComfyUI's SD2 UNet cannot run the preset {preset.name!r}: it needs one head width, level widths that are "
-            "multiples of the first, and 32 norm groups."
+            f"ComfyUI's SD2 UNet cannot run the preset {preset.name!r}: it needs one head width, "
+            "level widths that are multiples of the first, and 32 norm groups."
         )
     config = comfy.supported_models.SD20(
         {
@@ -177,8 +176,9 @@ def vae(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None
     """VAE from a diffusers-keyed autoencoder of any widths that are multiples of the first."""
     widths = preset.vae["block_out_channels"]
     if any(width % widths[0] for width in widths) or preset.vae["norm_num_groups"] != 32:
-        raise ValueError(f"ComfyUI's VAE cannot run the preset {preset.name!r}: widths {widths} must be multiples of "
-        "the first.")
+        raise ValueError(
+            f"ComfyUI's VAE cannot run the preset {preset.name!r}: widths {widths} must be multiples of the first."
+        )
     ddconfig = {
         "double_z": True,
         "z_channels": preset.vae["latent_channels"],

@@ -31,9 +31,8 @@ def load_vae(vae, *others, memory_required: float) -> nn.Module:
     )
     if not fits:
         raise ValueError(
-            f"This VAE is a {type(model).__name__} without Stable Diffusion's four encoder and decoder levels, which "
-            "EMASC "
-            "taps. Use Stable Diffusion 1 or 2's VAE, or the embedded one."
+            f"This VAE is a {type(model).__name__} without Stable Diffusion's four encoder and decoder levels, "
+            "which EMASC taps. Use Stable Diffusion 1 or 2's VAE, or the embedded one."
         )
     memory.load_models_gpu([vae.patcher, *others], memory_required=memory_required, force_full_load=True)
     return model
@@ -107,11 +106,9 @@ def _adder(skip: Tensor):
         hidden, *rest = args
         if hidden.shape != skip.shape:
             raise ValueError(
-                f"A skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(hidden.shape)}. Skip features "
-                "need "
-                "the LATENT and the VAE of the same graph, and a VAE that decodes the whole picture: switch tiled "
-                "decoding "
-                "off."
+                f"A skip feature {tuple(skip.shape)} does not fit the decoder's {tuple(hidden.shape)}. "
+                "Skip features need the LATENT and the VAE of the same graph, "
+                "and a VAE that decodes the whole picture: switch tiled decoding off."
             )
         return (hidden + skip.to(hidden), *rest)
 

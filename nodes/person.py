@@ -33,8 +33,9 @@ def joints_of(keypoints: list, size: tuple[int, int], person_index: int) -> Tens
     for picture, found in enumerate((joints > 0).flatten(1).any(1).tolist()):
         if not found:
             raise ValueError(
-                f"Picture {picture} of 'keypoints' shows nobody. Take a photo in which the person is seen from head to "
-                "hips, or check the pose detector's output before this node."
+                f"Picture {picture} of 'keypoints' shows nobody. "
+                "Take a photo in which the person is seen from head to hips, "
+                "or check the pose detector's output before this node."
             )
     return joints
 
@@ -43,8 +44,8 @@ def person_index_input() -> io.Int.Input:
     """The widget that picks one of several people."""
     return io.Int.Input(
         "person_index", default=0, min=-1, max=99,
-        tooltip="Which person of the keypoints, counted from 0; -1 takes the largest. Use the same number in every "
-        "node.",
+        tooltip="Which person of the keypoints, counted from 0; -1 takes the largest. "
+            "Use the same number in every node.",
     )  # fmt: skip
 
 
@@ -57,20 +58,19 @@ class LadiVTON_PoseMap(io.ComfyNode):
             node_id="LadiVTON_PoseMap",
             display_name="Pose Map",
             category=f"{CATEGORY}/person",
-            description="Draws the 18 body joints as blurred dots, one channel a joint: the form in which the warper "
-            "and "
-            "the try-on model see the pose.",
+            description="Draws the 18 body joints as blurred dots, one channel a joint: "
+                "the form in which the warper and the try-on model see the pose.",
             inputs=[
                 PoseKeypoint.Input("keypoints", tooltip="Body joints from Load Keypoints or any pose detector."),
                 io.Image.Input(
                     "person", optional=True,
                     tooltip="Photo the joints belong to: gives the size of the map and the backdrop of the picture. "
-                    "Without it the two sizes below count.",
+                        "Without it the two sizes below count.",
                 ),
                 io.Int.Input("width", default=384, min=8, max=8192, step=8, tooltip="Width when no person is "
-                "connected."),
+                    "connected."),
                 io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height when no person is "
-                "connected."),
+                    "connected."),
                 io.Float.Input(
                     "sigma", default=SIGMA, min=0.5, max=200.0, step=0.5,
                     tooltip="Size of a dot in pixels. The published weights know 9 at 512 x 384.",
@@ -113,9 +113,9 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             node_id="LadiVTON_AgnosticPerson",
             display_name="Agnostic Person",
             category=f"{CATEGORY}/person",
-            description="Cuts the old garment, the arms and (Dress Code) the neck out of the photo and gives the mask "
-            "of "
-            "what is to be repainted. From a parse map as in the paper, or from masks you painted or segmented.",
+            description="Cuts the old garment, the arms and (Dress Code) "
+                "the neck out of the photo and gives the mask of what is to be repainted. "
+                "From a parse map as in the paper, or from masks you painted or segmented.",
             inputs=[
                 io.Image.Input("person", tooltip="Photo of the person, e.g. 384 x 512."),
                 io.Combo.Input(
@@ -124,8 +124,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 PoseKeypoint.Input(
                     "keypoints", optional=True,
-                    tooltip="Body joints; the stroke along the arms and the neck line follow them. Needed with a "
-                    "parse map.",
+                    tooltip="Body joints; the stroke along the arms and the neck line follow them. "
+                        "Needed with a parse map.",
                 ),
                 ParseMapType.Input("parse_map", optional=True, tooltip="Labels of the photo, from Load Parse Map."),
                 io.Mask.Input(
@@ -133,28 +133,24 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 io.Mask.Input(
                     "arms_mask", optional=True,
-                    tooltip="With a garment mask: arms and hands. What the stroke along the arms leaves of them is "
-                    "kept; "
-                    "without keypoints they are repainted.",
+                    tooltip="With a garment mask: arms and hands. "
+                        "What the stroke along the arms leaves of them is kept; without keypoints they are repainted.",
                 ),
                 io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: face, hair, hands, bag."),
                 io.Combo.Input(
                     "missing_joints", options=["published", "skip"], default="published",
                     tooltip="Joints nobody found: 'published' draws the arms' stroke through the picture's corner as "
-                    "the "
-                    "paper's code does; 'skip' leaves them out, better for real photos.",
+                        "the paper's code does; 'skip' leaves them out, better for real photos.",
                 ),
                 io.Combo.Input(
                     "neck", options=["published", "cut", "keep"], default="published",
-                    tooltip="'published' repaints the neck with ATR18 labels only; 'cut' always, for garments with "
-                    "another "
-                    "neckline; 'keep' never.",
+                    tooltip="'published' repaints the neck with ATR18 labels only; 'cut' always, "
+                        "for garments with another neckline; 'keep' never.",
                 ),
                 io.Int.Input(
                     "grow", default=GROW, min=0, max=256,
-                    tooltip="Pixels by which the repainted region grows. The published weights know 10 at 512 x 384; "
-                    "scale "
-                    "it with the size of your picture.",
+                    tooltip="Pixels by which the repainted region grows. "
+                        "The published weights know 10 at 512 x 384; scale it with the size of your picture.",
                 ),
                 io.Int.Input(
                     "arm_width", default=0, min=0, max=1024,
@@ -163,14 +159,13 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 io.Boolean.Input(
                     "repaint_skirt", default=False,
                     tooltip="Repaint skirts too. The published code leaves Dress Code's skirts in place when a "
-                    "lower-body "
-                    "garment is exchanged.",
+                        "lower-body garment is exchanged.",
                 ),
                 person_index_input(),
             ],
             outputs=[
-                io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with the repainted region in "
-                "mid-grey."),
+                io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with "
+                    "the repainted region in mid-grey."),
                 io.Mask.Output("mask", display_name="mask", tooltip="White where the sampler repaints."),
             ],
         )  # fmt: skip
@@ -216,8 +211,9 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 stroke_width=arm_width or int(STROKE_AT_512 / 512 * size[0]), grow=grow,
             )  # fmt: skip
         else:
-            raise ValueError("Connect a 'parse_map' (with 'keypoints'), or a 'garment_mask', so that the garment can "
-            "be found.")
+            raise ValueError(
+                "Connect a 'parse_map' (with 'keypoints'), or a 'garment_mask', so that the garment can be found."
+            )
         return io.NodeOutput(to_image(agnostic_image(batch["person"], mask)), to_mask(mask))
 
 
@@ -233,8 +229,8 @@ def _labels_at(parse_map: ParseMap, size: tuple[int, int]) -> Tensor:
         return labels
     if abs(height * size[1] - width * size[0]) > 0.01 * height * size[1]:
         raise ValueError(
-            f"'parse_map' is {height} x {width} and 'person' {size[0]} x {size[1]} (height x width): not the same "
-            "proportions. Send both through 'Fit Person', or load the parse map of this photo."
+            f"'parse_map' is {height} x {width} and 'person' {size[0]} x {size[1]} (height x width): "
+            "not the same proportions. Send both through 'Fit Person', or load the parse map of this photo."
         )
     resized = torch.nn.functional.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")
     return resized[:, 0].long()

@@ -58,13 +58,12 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
             node_id="LadiVTON_TryOnConditioning",
             display_name="Try-On Conditioning",
             category=f"{CATEGORY}/sampling",
-            description="Adds mask, masked person, pose and warped garment to the conditionings: 27 channels that the "
-            "try-on "
-            "model sees beside the noise. The negative keeps mask and person only, which is what guidance steers away "
-            "from.",
+            description="Adds mask, masked person, pose and warped garment to the conditionings: "
+                "27 channels that the try-on model sees beside the noise. "
+                "The negative keeps mask and person only, which is what guidance steers away from.",
             inputs=[
-                io.Conditioning.Input("positive", tooltip="From Textual Inversion Encoder (or any Stable Diffusion 2 "
-                "prompt)."),
+                io.Conditioning.Input("positive", tooltip="From Textual Inversion Encoder "
+                    "(or any Stable Diffusion 2 prompt)."),
                 io.Conditioning.Input("negative", tooltip="Clip Text Encode with an empty text, as in the paper."),
                 io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
                 io.Image.Input("person", tooltip="Photo of the person, whole."),
@@ -73,26 +72,24 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 io.Boolean.Input(
                     "sample_posterior", default=True,
-                    tooltip="Draw the VAE's latents at random around their mean, as the paper's code does; off takes "
-                    "the "
-                    "mean, as ComfyUI's VAE Encode does.",
+                    tooltip="Draw the VAE's latents at random around their mean, as the paper's code does; "
+                        "off takes the mean, as ComfyUI's VAE Encode does.",
                 ),
                 io.Int.Input(
                     "posterior_seed", default=1234, min=0, max=LARGEST_SEED,
-                    tooltip="Seed of that draw; item i of a batch uses seed + i. Separate from the sampler's, so that "
-                    "a new "
-                    "picture needs no new encoding.",
+                    tooltip="Seed of that draw; item i of a batch uses seed + i. "
+                        "Separate from the sampler's, so that a new picture needs no new encoding.",
                 ),
-                io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model (an ablation of the "
-                "paper)."),
+                io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model "
+                    "(an ablation of the paper)."),
             ],
             outputs=[
                 io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
                 io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
-                io.Latent.Output("latent", display_name="latent", tooltip="Empty latent of the right size, for the "
-                "sampler."),
+                io.Latent.Output("latent", display_name="latent", tooltip="Empty latent of "
+                    "the right size, for the sampler."),
                 SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
-                "the masked person, for EMASC Decoder."),
+                    "the masked person, for EMASC Decoder."),
             ],
         )  # fmt: skip
 
@@ -111,8 +108,8 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         for name, tensor in (("pose_map", pose_map), ("warped_garment", garment)):
             if tuple(tensor.shape[-2:]) != size:
                 raise ValueError(
-                    f"'{name}' is {tensor.shape[-2]} x {tensor.shape[-1]} and 'person' {size[0]} x {size[1]} (height x "
-                    "width). Make it from the same person picture."
+                    f"'{name}' is {tensor.shape[-2]} x {tensor.shape[-1]} and 'person' {size[0]} x {size[1]} "
+                    "(height x width). Make it from the same person picture."
                 )
         inputs = common_batch(
             person=picture, mask=from_mask(mask, size), pose_map=pose_map, warped_garment=garment,
@@ -164,13 +161,11 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
             node_id="LadiVTON_TryOnSampler",
             display_name="Try-On Sampler",
             category=f"{CATEGORY}/sampling",
-            description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the MODEL. "
-            "KSampler "
-            "works in its place (euler, denoise 1, scheduler sgm_uniform for the embedded and ddim_uniform for the "
-            "published "
-            "models). Item i of a batch uses seed + i, so that an item with the same seed gives the same picture in "
-            "any "
-            "batch.",
+            description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the "
+                "MODEL. KSampler works in its place (euler, denoise 1, "
+                "scheduler sgm_uniform for the embedded and ddim_uniform for the published models). "
+                "Item i of a batch uses seed + i, so that an item with the same seed gives "
+                "the same picture in any batch.",
             inputs=[
                 io.Model.Input("model", tooltip="Try-on MODEL, LoRA and other patches included."),
                 io.Conditioning.Input("positive", tooltip="From Try-On Conditioning."),
@@ -186,13 +181,14 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance", default=7.5, min=1.0, max=100.0, step=0.1, round=0.01,
-                    tooltip="How strongly words, pose and garment are followed. The paper takes 7.5; 1 "
-                    "switches guidance off and halves the time, and suits the embedded models.",
+                    tooltip="How strongly words, pose and garment are followed. "
+                        "The paper takes 7.5; 1 switches guidance off and halves the time, "
+                        "and suits the embedded models.",
                 ),
                 io.Float.Input(
                     "cloth_cond_rate", default=1.0, min=0.0, max=1.0, step=0.05,
-                    tooltip="Share of the steps, from the first, in which the warped garment is seen. 1 is the "
-                    "paper's value.",
+                    tooltip="Share of the steps, from the first, in which the warped garment is seen. "
+                        "1 is the paper's value.",
                 ),
             ],
             outputs=[io.Latent.Output("samples", display_name="samples", tooltip="For EMASC Decoder, or VAE Decode.")],
@@ -228,10 +224,9 @@ def _check_model(model) -> None:
     channels = getattr(model.model.model_config, "unet_config", {}).get("in_channels")
     if channels != 31:
         raise ValueError(
-            f"This MODEL ({type(model.model).__name__}) takes {channels} input channels, LaDI-VTON's takes 31: latent "
-            "4, mask "
-            "1, masked person 4, pose 18, warped garment 4. Load it with 'Load Try-On Model' or 'Load Embedded Try-On "
-            "Models'."
+            f"This MODEL ({type(model.model).__name__}) takes {channels} input channels, LaDI-VTON's takes 31: "
+            "latent 4, mask 1, masked person 4, pose 18, warped garment 4. Load it with 'Load Try-On Model' or "
+            "'Load Embedded Try-On Models'."
         )
 
 

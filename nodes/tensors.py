@@ -78,8 +78,8 @@ def common_batch(**inputs: Tensor | None) -> dict[str, Tensor | None]:
         first, expected = several[0]
         if size != expected:
             raise ValueError(
-                f"'{first}' is a batch of {expected} and '{name}' a batch of {size}. Batches must be equal; "
-                "a single item is used for every item of the others."
+                f"'{first}' is a batch of {expected} and '{name}' a batch of {size}. "
+                "Batches must be equal; a single item is used for every item of the others."
             )
     batch = several[0][1] if several else 1
     device = next((tensor.device for tensor in inputs.values() if tensor is not None), None)
@@ -99,7 +99,6 @@ def check_multiple_of_8(height: int, width: int, what: str) -> None:
     """
     if height % 8 or width % 8:
         raise ValueError(
-            f"'{what}' is {height} x {width} (height x width); both sides must be divisible by 8. Put "
-            "'Fit Person' (LaDI-VTON) before it, or resize the picture, e.g. to 512 x 384."
+            f"'{what}' is {height} x {width} (height x width); both sides must be divisible by 8. Put 'Fit Person' "
+            "(LaDI-VTON) before it, or resize the picture, e.g. to 512 x 384."
         )
-
