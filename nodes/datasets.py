@@ -18,7 +18,7 @@ from ..ladivton_core.datasets.reading import is_plain_name
 from ..ladivton_core.datasets.results import SUFFIXES, result_path, to_picture, write_pictures
 from ..ladivton_core.datasets.sample import collate
 from ..ladivton_core.preprocessing.labels import CATEGORIES
-from .files import EXAMPLE, EXAMPLES
+from .files import EXAMPLE, SAMPLES
 from .tensors import as_image, to_mask
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
 
@@ -54,7 +54,7 @@ def roots() -> dict[str, Path]:
         else:
             for name, path in find(folder).items():
                 found.setdefault(CONFIGURED + name, path)
-    return found | {EXAMPLE + name: path for name, path in find(EXAMPLES / "datasets").items()}
+    return found | {EXAMPLE + name: path for name, path in find(SAMPLES / "datasets").items()}
 
 
 def _root(root: str) -> Path:

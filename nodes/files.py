@@ -15,7 +15,7 @@ from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRA
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+SAMPLES = Path(__file__).parent.parent / "samples"
 EXAMPLE = "[example] "
 """Marks the pack's own files in a list, so that the shipped workflow runs before anything is uploaded."""
 
@@ -32,7 +32,7 @@ def _listing(*endings: str) -> list[str]:
     def names(folder: Path) -> list[str]:
         return sorted(f.name for f in folder.iterdir() if f.suffix.lower() in endings) if folder.is_dir() else []
 
-    return names(Path(folder_paths.get_input_directory())) + [EXAMPLE + name for name in names(EXAMPLES)]
+    return names(Path(folder_paths.get_input_directory())) + [EXAMPLE + name for name in names(SAMPLES)]
 
 
 def _path(file: str) -> Path:
@@ -44,7 +44,7 @@ def _path(file: str) -> Path:
     import folder_paths
 
     if file.startswith(EXAMPLE):
-        folder, path = EXAMPLES, EXAMPLES / file.removeprefix(EXAMPLE)
+        folder, path = SAMPLES, SAMPLES / file.removeprefix(EXAMPLE)
     else:
         name, base = folder_paths.annotated_filepath(file)
         folder = Path(base or folder_paths.get_input_directory())

@@ -2,7 +2,7 @@
 
 Starts ComfyUI (installing one first when there is none, see `hosting/installation.py`), uploads the
 pictures, queues `workflows/api/tryon_embedded.json`, shows progress, and writes the result to
-`output/demo`. What is not given comes from `examples/`, in the category asked for.
+`output/demo`. What is not given comes from `samples/`, in the category asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from hosting import installation
-from hosting.places import EXAMPLES, OUTPUT, WORKFLOWS
+from hosting.places import OUTPUT, SAMPLES, WORKFLOWS
 from hosting.server import ComfyServer, ServerError
 from hosting.signals import exit_on_terminate
 
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     prefix = "" if chosen.category in (None, "upper_body") else f"{chosen.category}_"
     for role, name in DEFAULTS.items():
         if getattr(chosen, role) is None:
-            setattr(chosen, role, EXAMPLES / f"{prefix}{name}")
+            setattr(chosen, role, SAMPLES / f"{prefix}{name}")
         if not getattr(chosen, role).is_file():
             parser.error(f"{role}: there is no file {getattr(chosen, role)}")
     return chosen

@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from hosting import installation
-from hosting.places import EXAMPLES
+from hosting.places import SAMPLES
 from hosting.server import ComfyServer, ServerError
 from hosting.signals import exit_on_terminate
 
@@ -38,8 +38,8 @@ def main() -> None:
 
 def serve(host: installation.Host) -> None:
     with ComfyServer(host) as server:
-        if EXAMPLES.is_dir():  # so that the shipped workflows find their pictures
-            shutil.copytree(EXAMPLES, server.base / "input", dirs_exist_ok=True)
+        if SAMPLES.is_dir():  # so that the shipped workflows find their pictures
+            shutil.copytree(SAMPLES, server.base / "input", dirs_exist_ok=True)
         print("\n".join(server.failed_imports()))
         print(f"Open {server.url} in a browser. Ctrl-C stops it. Files: {server.base}", flush=True)
         code = server.process.wait()

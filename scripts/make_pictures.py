@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from hosting import installation
-from hosting.places import EXAMPLES, REPOSITORY, WORKFLOWS
+from hosting.places import REPOSITORY, SAMPLES, WORKFLOWS
 from hosting.server import ComfyServer
 from hosting.signals import exit_on_terminate
 
@@ -78,8 +78,8 @@ def demo(client):
 
     pictures, embedded = [], json.loads((WORKFLOWS / "api" / "tryon_embedded.json").read_text("utf-8"))
     for prefix, category in CATEGORIES.items():
-        files = {role: EXAMPLES / f"{prefix}{role}.png" for role in ("person", "garment", "parse")}
-        files["keypoints"] = EXAMPLES / f"{prefix}keypoints.json"
+        files = {role: SAMPLES / f"{prefix}{role}.png" for role in ("person", "garment", "parse")}
+        files["keypoints"] = SAMPLES / f"{prefix}keypoints.json"
         run = client.run(with_value(with_files(embedded, files, client.upload), "category", category)).or_raise()
         pictures += [Image.open(files["person"]), Image.open(files["garment"])]
         pictures += [Image.open(io.BytesIO(client.view(image))) for image in run.images()]

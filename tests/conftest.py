@@ -77,9 +77,9 @@ def comfy_server(comfy_host):
     # glibc otherwise keeps freed blocks of up to 32 MiB for later: resident memory would tell little about leaks.
     allocator = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
     with ComfyServer(comfy_host, ("--preview-method", "auto"), environment=allocator) as server:
-        examples = REPOSITORY / "examples"
-        if examples.is_dir():
-            shutil.copytree(examples, server.base / "input", dirs_exist_ok=True)
+        samples = REPOSITORY / "samples"
+        if samples.is_dir():
+            shutil.copytree(samples, server.base / "input", dirs_exist_ok=True)
         yield server
 
 

@@ -14,6 +14,6 @@ PACK_NAME = "ComfyUI-LaDI-VTON"
 HOST = Path(os.environ.get("LADIVTON_HOST") or REPOSITORY / ".host").absolute()
 """Everything installed for demo and tests: delete the folder to undo it. LADIVTON_HOST moves it."""
 
-EXAMPLES = REPOSITORY / "examples"
+SAMPLES = REPOSITORY / "samples"
 WORKFLOWS = REPOSITORY / "workflows"
 OUTPUT = REPOSITORY / "output"

@@ -16,7 +16,7 @@ from ladivton_core.datasets.layouts import find
 from ladivton_core.datasets.verification import verify
 
 TREES = Path(__file__).parent.parent / "golden" / "datasets"
-EXAMPLES = Path(__file__).parents[2] / "examples" / "datasets"
+SAMPLES = Path(__file__).parents[2] / "samples" / "datasets"
 SIZE = (24, 32)  # (width, height): whole sets of many files in no time
 COUNT = 40
 
@@ -86,7 +86,7 @@ def kinds(report, broken: bool = True) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-@pytest.mark.parametrize("trees", [TREES, EXAMPLES], ids=["golden", "examples"])
+@pytest.mark.parametrize("trees", [TREES, SAMPLES], ids=["golden", "samples"])
 def test_the_toy_sets_are_whole(name, trees, capfd):
     assert command.main(["verify", "--dataset", name, "--root", str(trees / name)]) == 0
 

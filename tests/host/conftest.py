@@ -14,7 +14,7 @@ EXAMPLE_FILES = {"person": "person.png", "garment": "garment.png", "keypoints": 
 def shipped(client, repository) -> dict:
     """`workflows/api/tryon_embedded.json` as it is, but for the uploaded files."""
     text = (repository / "workflows" / "api" / "tryon_embedded.json").read_text(encoding="utf-8")
-    files = {role: repository / "examples" / name for role, name in EXAMPLE_FILES.items()}
+    files = {role: repository / "samples" / name for role, name in EXAMPLE_FILES.items()}
     return with_files(json.loads(text), files, client.upload)
 
 

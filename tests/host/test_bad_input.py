@@ -103,7 +103,7 @@ def test_keypoints_of_another_format_say_what_was_expected(client, failure, quic
 
 
 def test_coloured_parse_map_says_what_was_expected(client, failure, quick, node, repository):
-    node(quick, "LadiVTON_LoadParseMap")["file"] = client.upload(repository / "examples" / "person.png", "colour.png")
+    node(quick, "LadiVTON_LoadParseMap")["file"] = client.upload(repository / "samples" / "person.png", "colour.png")
     message = failure(quick, "LadiVTON_LoadParseMap")
     assert "colour.png" in message
     assert "label" in message
@@ -123,7 +123,7 @@ def test_size_not_divisible_by_8_is_named(client, quick, repository, tmp_path):
 
     for name in ("person", "parse"):
         odd = tmp_path / f"odd_{name}.png"
-        Image.open(repository / "examples" / f"{name}.png").crop((0, 0, 380, 508)).save(odd)
+        Image.open(repository / "samples" / f"{name}.png").crop((0, 0, 380, 508)).save(odd)
         for loader in quick.values():
             for key, value in loader["inputs"].items():
                 if value == f"{name}_{name}.png":

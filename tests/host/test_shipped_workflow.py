@@ -36,7 +36,7 @@ def test_both_formats_are_the_same_graph(client, name):
 
 def test_the_person_is_redressed(client, shipped, repository):
     result = picture(client, client.run(shipped))
-    person = np.asarray(Image.open(repository / "examples" / "person.png").convert("RGB")).astype(float)
+    person = np.asarray(Image.open(repository / "samples" / "person.png").convert("RGB")).astype(float)
 
     assert result.shape == person.shape == (512, 384, 3)
     assert result.std() > 10, "the picture is all one colour"

@@ -252,6 +252,6 @@ def test_folders_outside_the_output_folder_are_refused(nodes, folders, folder):
 
 
 def test_the_readers_know_what_the_list_shows(nodes, repository):
-    assert isinstance(open_dataset("vitonhd", repository / "examples" / "datasets" / "vitonhd"), VitonHD)
-    assert len(open_dataset("dresscode", repository / "examples" / "datasets" / "dresscode")) == 6
+    assert isinstance(open_dataset("vitonhd", repository / "samples" / "datasets" / "vitonhd"), VitonHD)
+    assert len(open_dataset("dresscode", repository / "samples" / "datasets" / "dresscode")) == 6
     assert DressCode.title == "Dress Code"

@@ -1,6 +1,6 @@
-"""Write `examples/datasets/`: a few drawn people and garments in the layouts of VITON-HD and Dress Code.
+"""Write `samples/datasets/`: a few drawn people and garments in the layouts of VITON-HD and Dress Code.
 
-python scripts/make_example_datasets.py [--out FOLDER]
+python scripts/make_sample_datasets.py [--out FOLDER]
 
 They come from the synthetic world, outside the seeds it is trained on, so that the `paper_*` workflows run at once.
 Nothing in them comes from the data sets whose layouts they have.
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from make_examples import SEED, label_picture, openpose_document  # noqa: E402
+from make_samples import SEED, label_picture, openpose_document  # noqa: E402
 
 VITONHD = (20, 12, 22, 14)
 """People of the world's upper bodies; unpaired, each gets the next one's garment."""
@@ -95,7 +95,7 @@ def write_dresscode(out: Path, world) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "examples" / "datasets")
+    parser.add_argument("--out", type=Path, default=ROOT / "samples" / "datasets")
     out: Path = parser.parse_args().out
 
     from ladivton_core.datasets.synthetic import SyntheticWorld

@@ -1,7 +1,7 @@
-"""Write `examples/`: for every category a person, a garment, keypoints and parse maps (VITON-HD's labels and Dress
+"""Write `samples/`: for every category a person, a garment, keypoints and parse maps (VITON-HD's labels and Dress
 Code's) of the synthetic world, outside the seeds it is trained on.
 
-python scripts/make_examples.py [--out FOLDER]
+python scripts/make_samples.py [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 SEED = 2026
-EXAMPLES = {"": (6, 0), "lower_body_": (21, 1), "dresses_": (11, 15)}
+SAMPLES = {"": (6, 0), "lower_body_": (21, 1), "dresses_": (11, 15)}
 """Person and garment by file name prefix; the upper body has none."""
 
 
@@ -44,7 +44,7 @@ def label_picture(values, labels):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "examples")
+    parser.add_argument("--out", type=Path, default=ROOT / "samples")
     out: Path = parser.parse_args().out
 
     from PIL import Image
@@ -54,7 +54,7 @@ def main() -> None:
 
     out.mkdir(exist_ok=True)
     world = SyntheticWorld(SEED)
-    for prefix, (person, garment) in EXAMPLES.items():
+    for prefix, (person, garment) in SAMPLES.items():
         worn = world.scene([person], [person])
         flat = world.scene([person], [garment]).garment
         for name, picture in (("person", worn.person), ("garment", flat)):
