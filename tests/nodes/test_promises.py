@@ -1,0 +1,83 @@
+"""What a release promised still holds: ids, order, wire types, defaults, limits and choices of every node.
+
+`tests/promises/<release>/nodes.json` is `promised(schema)` of each node of that release, the other files are the
+workflows it shipped (`tests/host/test_promises.py` loads and runs them). Nothing there is ever edited: a promise that
+has to be broken is named in `BROKEN` and in the changelog.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROMISES = Path(__file__).parents[1] / "promises"
+RELEASES = sorted(file.parent.name for file in PROMISES.glob("*/nodes.json"))
+
+BROKEN: dict[str, str] = {}
+"""`node.input.field` that holds no longer -> release and reason."""
+
+
+def promised(schema: Any) -> dict[str, Any]:
+    """What a workflow file relies on."""
+    return {
+        "inputs": [
+            {"id": part.id, "type": part.get_io_type(), "optional": bool(part.optional)}
+            | {key: getattr(part, key) for key in ("default", "min", "max") if getattr(part, key, None) is not None}
+            | ({"options": list(part.options)} if is_fixed(part) else {})
+            for part in schema.inputs
+        ],
+        "outputs": [{"name": part.display_name, "type": part.get_io_type()} for part in schema.outputs],
+    }
+
+
+def is_fixed(part: Any) -> bool:
+    """Whether a combo box offers the same on every machine: file lists hold what lies in somebody's folders."""
+    return hasattr(part, "options") and not part.id.endswith("_name") and part.id not in ("image", "file", "root")
+
+
+@pytest.fixture(params=RELEASES)
+def release(request) -> dict[str, Any]:
+    """Nodes of one release."""
+    return json.loads((PROMISES / request.param / "nodes.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def today(nodes) -> dict[str, Any]:
+    """Nodes of this checkout."""
+    return {name: promised(node.define_schema()) for name, node in nodes.items()}
+
+
+def test_no_node_has_gone(release, today):
+    assert today.keys() >= release.keys()
+
+
+def test_inputs_keep_their_place_and_new_ones_are_optional_and_last(release, today):
+    for name, node in release.items():
+        inputs = today[name]["inputs"]
+        assert [part["id"] for part in inputs[: len(node["inputs"])]] == [part["id"] for part in node["inputs"]], name
+        assert all(part["optional"] for part in inputs[len(node["inputs"]) :]), name
+
+
+def test_inputs_keep_type_default_and_choices_and_take_every_value_they_took(release, today):
+    for name, node in release.items():
+        for then, now in zip(node["inputs"], today[name]["inputs"], strict=False):
+            where = f"{name}.{then['id']}"
+            assert now["type"] == then["type"], where
+            assert now["optional"] >= then["optional"], where
+            if f"{where}.default" not in BROKEN:
+                assert now.get("default") == then.get("default"), where
+            assert now.get("min", -float("inf")) <= then.get("min", -float("inf")), where
+            assert now.get("max", float("inf")) >= then.get("max", float("inf")), where
+            assert set(now.get("options", [])) >= set(then.get("options", [])), where
+
+
+def test_outputs_keep_their_place_name_and_type(release, today):
+    for name, node in release.items():
+        assert today[name]["outputs"][: len(node["outputs"])] == node["outputs"], name
+
+
+def test_broken_promises_say_when_and_why():
+    assert all(len(reason.split()) > 4 for reason in BROKEN.values())
