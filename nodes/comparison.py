@@ -10,6 +10,10 @@ from .types import CATEGORY, io
 
 COLUMNS = 6
 CAPTION_HEIGHT = 24
+LARGEST_SIDE = 32767
+"""Of a sheet; browsers show no larger picture."""
+LARGEST_AREA = 100_000_000
+"""Pixels of a sheet: 1.2 GB as an IMAGE."""
 
 
 class LadiVTON_ComparisonSheet(io.ComfyNode):
@@ -44,6 +48,7 @@ class LadiVTON_ComparisonSheet(io.ComfyNode):
         cls, image_1: Tensor, height: int, gap: int, captions: str = "", **images: Tensor | None
     ) -> io.NodeOutput:
         connected = {"image_1": image_1} | {name: images[name] for name in sorted(images) if images[name] is not None}
+        _check_size(connected, height, gap)
         batch = common_batch(**{name: image[..., :3].movedim(-1, 1).float() for name, image in connected.items()})
         columns = [_at_height(pictures, height) for pictures in batch.values()]
         rows = [_joined([column[item] for column in columns], gap, axis=2) for item in range(columns[0].shape[0])]
@@ -54,9 +59,35 @@ class LadiVTON_ComparisonSheet(io.ComfyNode):
         return io.NodeOutput(as_image(sheet[None]))
 
 
+def _check_size(pictures: dict[str, Tensor], height: int, gap: int) -> None:
+    """Before anything is scaled: a strip of a few pixels would become a sheet of gigabytes.
+
+    Raises:
+        ValueError: the sheet would be larger than `LARGEST_SIDE` or `LARGEST_AREA`; the message names the picture.
+    """
+    widths = {name: _width(image, height) for name, image in pictures.items()}
+    rows = max(len(image) for image in pictures.values())
+    width = sum(widths.values()) + gap * (len(widths) - 1)
+    length = rows * height + gap * (rows - 1) + CAPTION_HEIGHT
+    if max(width, length) <= LARGEST_SIDE and width * length <= LARGEST_AREA:
+        return
+    widest = max(widths, key=widths.get)
+    shape = pictures[widest].shape
+    raise ValueError(
+        f"The sheet would be {width} x {length} pixels (width x height); "
+        f"at most {LARGEST_SIDE} on a side and {LARGEST_AREA / 1e6:.0f} megapixels are made. "
+        f"'{widest}' is {shape[2]} x {shape[1]} and takes {widths[widest]} of the width at 'height' {height}: "
+        "choose a smaller 'height', fewer pictures a batch, or crop it."
+    )
+
+
+def _width(image: Tensor, height: int) -> int:
+    return max(round(image.shape[2] * height / image.shape[1]), 1)
+
+
 def _at_height(pictures: Tensor, height: int) -> Tensor:
     """(B, 3, H, W) scaled to a height, proportions kept."""
-    width = max(round(pictures.shape[-1] * height / pictures.shape[-2]), 1)
+    width = max(round(pictures.shape[-1] * height / pictures.shape[-2]), 1)  # as `_width`
     return torch.nn.functional.interpolate(
         pictures.contiguous(), (height, width), mode="bilinear", antialias=True, align_corners=False
     )

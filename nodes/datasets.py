@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from ..ladivton_core.datasets.layouts import find, open_dataset, recognise
-from ..ladivton_core.datasets.reading import is_plain_name
 from ..ladivton_core.datasets.results import SUFFIXES, result_path, to_picture, write_pictures
 from ..ladivton_core.datasets.sample import collate
+from ..ladivton_core.disk.names import fault_of_name
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .files import EXAMPLE, SAMPLES
+from .listing import never_raises
 from .tensors import as_image, to_mask
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
 
@@ -57,6 +58,12 @@ def roots() -> dict[str, Path]:
     return found | {EXAMPLE + name: path for name, path in find(SAMPLES / "datasets").items()}
 
 
+@never_raises
+def _offered() -> list[str]:
+    """The list of the node."""
+    return list(roots())
+
+
 def _root(root: str) -> Path:
     """Where a chosen data set lies.
 
@@ -87,7 +94,7 @@ class LadiVTON_DatasetSample(io.ComfyNode):
                 "Which data set a folder holds is told from its pair lists.",
             inputs=[
                 io.Combo.Input(
-                    "root", options=list(roots()),
+                    "root", options=_offered(),
                     tooltip="Data set: a folder in ComfyUI's input folder, "
                         "with [data] one in models/ladi_vton_datasets or extra_model_paths.yaml, "
                         "with [example] a small drawn one of this pack.",
@@ -323,7 +330,7 @@ def _output_folder(folder: str) -> tuple[Path, Path]:
 
     output = Path(folder_paths.get_output_directory())
     parts = PurePosixPath(folder.replace("\\", "/")).parts
-    target = output.joinpath(*parts) if all(map(is_plain_name, parts)) else None
+    target = output.joinpath(*parts) if not any(map(fault_of_name, parts)) else None
     if target is None or not target.resolve().is_relative_to(output.resolve()):
         raise ValueError(
             f"'folder' cannot be {folder!r}: give a folder below ComfyUI's output folder, such as ladi_vton/results."

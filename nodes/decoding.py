@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
-from .native_taps import load_vae, skips_added
+from ..ladivton_core.finite import require_finite
+from .native_taps import VAE_ADVICE, load_vae, skips_added
+from .sampling import UNET_ADVICE
 from .tensors import as_image, common_batch, from_image, from_mask, repeat_to
 from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io
 
@@ -67,6 +69,7 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         if paste_back and person is None:
             raise ValueError("'paste_back' is on: connect the photo to 'person', or switch it off.")
         latents = samples["samples"]
+        require_finite(latents, "The sampler before 'samples'", UNET_ADVICE)
         size = tuple(skip_features.mask.shape[-2:])
         if tuple(latents.shape[-2:]) != (size[0] // 8, size[1] // 8):
             raise ValueError(
@@ -118,6 +121,8 @@ def _decode(
         memory.throw_exception_if_processing_interrupted()
         taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
         skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
+        for skip in skips:
+            require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
         try:
             with skips_added(model, skips):
                 decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
@@ -127,6 +132,7 @@ def _decode(
                 "Use a smaller picture, start ComfyUI with --cpu-vae, "
                 "or decode with 'VAE Decode (Tiled)' without EMASC."
             ) from error
+        require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
         pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
         progress.update(1)
     return torch.cat(pictures)

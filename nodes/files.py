@@ -6,13 +6,15 @@ LoadImage would turn a label picture's numbers into colours; here they stay numb
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
 
+from ..ladivton_core.disk.documents import read_json
+from ..ladivton_core.disk.pictures import open_picture
 from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
+from .listing import names_in
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -29,10 +31,9 @@ def _listing(*endings: str) -> list[str]:
     """Names of the input folder's files with these endings, then the examples."""
     import folder_paths
 
-    def names(folder: Path) -> list[str]:
-        return sorted(f.name for f in folder.iterdir() if f.suffix.lower() in endings) if folder.is_dir() else []
-
-    return names(Path(folder_paths.get_input_directory())) + [EXAMPLE + name for name in names(SAMPLES)]
+    return names_in(Path(folder_paths.get_input_directory()), endings) + [
+        EXAMPLE + name for name in names_in(SAMPLES, endings)
+    ]
 
 
 def _path(file: str) -> Path:
@@ -49,12 +50,19 @@ def _path(file: str) -> Path:
         name, base = folder_paths.annotated_filepath(file)
         folder = Path(base or folder_paths.get_input_directory())
         path = folder / name.strip()
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    if not _is_file_in(folder, path):
         raise ValueError(
             f"There is no file {file!r} in {folder}. "
             "Upload it (POST /upload/image), or copy it there, and press R to refresh the list."
         )
     return path
+
+
+def _is_file_in(folder: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # no rights, a name no disk has, links in a circle
+        return False
 
 
 def _exists(file: str | None) -> bool | str:
@@ -70,7 +78,11 @@ def _exists(file: str | None) -> bool | str:
 
 
 def _digest(file: str, *options: object) -> str:
-    return hashlib.sha256(_path(file).read_bytes()).hexdigest() + repr(options)
+    digest = hashlib.sha256()
+    with _path(file).open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest() + repr(options)
 
 
 class LadiVTON_LoadPicture(io.ComfyNode):
@@ -110,18 +122,12 @@ class LadiVTON_LoadPicture(io.ComfyNode):
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
         import numpy as np
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import ImageOps
 
         path = _path(image)
-        try:
-            with Image.open(path) as file:
-                rgba = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(
-                f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or JPEG."
-            ) from error
-        values = torch.from_numpy(rgba.astype(np.float32) / 255)[None]
-        return io.NodeOutput(values[..., :3].contiguous(), values[..., 3].contiguous())
+        rgba = np.asarray(ImageOps.exif_transpose(open_picture(path, called=path.name)).convert("RGBA"))
+        colour, opaque = torch.from_numpy(rgba[..., :3].copy()), torch.from_numpy(rgba[..., 3].copy())
+        return io.NodeOutput(colour[None].float().div_(255), opaque[None].float().div_(255))
 
 
 class LadiVTON_LoadKeypoints(io.ComfyNode):
@@ -163,16 +169,11 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, coordinates: str = "picture") -> io.NodeOutput:
         path = _path(file)
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint file."
-            ) from error
+        document = read_json(path, expected="an OpenPose or Dress Code keypoint file", called=path.name)
         documents = document if isinstance(document, list) else [document]
         try:
             return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
-        except (AttributeError, IndexError, TypeError) as error:
+        except (AttributeError, LookupError, TypeError, OverflowError) as error:
             raise ValueError(
                 f"{path.name} has joints that are not numbers x, y, confidence ({error}). "
                 "Run the pose detector again, or choose another keypoint file."
@@ -252,21 +253,16 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, label_set: str = "LIP20") -> io.NodeOutput:
         import numpy as np
-        from PIL import Image, UnidentifiedImageError
 
         path, labels = _path(file), LABEL_SETS[label_set]
-        try:
-            with Image.open(path) as picture:
-                if picture.mode not in ("P", "L", "1", "I", "I;16"):
-                    raise ValueError(
-                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. "
-                        "Save the parse map as a palette or grey PNG whose values are the label numbers."
-                    )
-                values = np.array(picture).astype(np.int64)
-        except (UnidentifiedImageError, OSError) as error:
+        advice = "save the parse map again as a palette or grey PNG"
+        picture = open_picture(path, called=path.name, advice=advice)
+        if picture.mode not in ("P", "L", "1", "I", "I;16"):
             raise ValueError(
-                f"{path.name} cannot be read as a picture ({error}). Save the parse map again as a palette or grey PNG."
-            ) from error
+                f"{path.name} is a colour picture ({picture.mode}), not a label picture. "
+                "Save the parse map as a palette or grey PNG whose values are the label numbers."
+            )
+        values = np.array(picture).astype(np.int64)
         if values.max(initial=0) >= len(labels.labels):
             raise ValueError(
                 f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ladivton_core.finite import require_finite
 from ..ladivton_core.preprocessing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment import garment_on_white
 from ..ladivton_core.warping.warper import sample_garment
@@ -120,6 +121,7 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         for item in range(items):
             memory.throw_exception_if_processing_interrupted()
             result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
+            require_finite(result.warped, "The garment warper", f"Load another copy of its file ({warper.source}).")
             warped.append(to_image(result.warped))
             coarse.append(to_image(result.coarse))
             meshes.append(to_image(_with_mesh(result.coarse, result.grid)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..ladivton_core.finite import require_finite
 from ..ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD, clip_pixels
 from ..ladivton_core.inversion.prompts import PLACEHOLDER, PLACEHOLDER_ID, prompt_for
 from ..ladivton_core.preprocessing.labels import CATEGORIES
@@ -69,6 +70,7 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         tokens = _tokens_with_room(clip, text, count)
         seen = _look_at(clip_vision, from_image(garment, "garment"), adapter)
         words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count)
+        require_finite(words, "The inversion adapter", f"Load another copy of its file ({adapter.source}).")
         words = words.to(memory.intermediate_device())
         _check_width(clip, words)
         progress = ProgressBar(len(words))
@@ -77,6 +79,10 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
             memory.throw_exception_if_processing_interrupted()
             conditionings.append(clip.encode_from_tokens_scheduled(_with_words(tokens, item), show_pbar=False))
             progress.update(1)
+        for tensor, _ in (entry for conditioning in conditionings for entry in conditioning):
+            require_finite(
+                tensor, "The text encoder (CLIP)", "Start ComfyUI with --fp32-text-enc, or load another file."
+            )
         return io.NodeOutput(_stacked(conditionings), words)
 
 
@@ -91,6 +97,7 @@ def _look_at(clip_vision, garment: Tensor, adapter: TorchPart) -> Tensor:
     mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     picture = (pixels * std + mean).clamp(0, 1).movedim(1, -1)
     tokens = clip_vision.encode_image(picture, crop=False)["last_hidden_state"]
+    require_finite(tokens, "The vision tower (CLIP_VISION)", "Start ComfyUI with --force-fp32, or load another file.")
     width = adapter.module.input_dim
     if tokens.shape[-1] != width:
         raise ValueError(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
 from ..ladivton_core.checkpoints.sources import sources
+from .listing import can_be_chosen, never_raises
 
 FOLDER = LADI_FOLDER
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
@@ -32,6 +33,7 @@ def register_folder() -> None:
     folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions | folder_paths.supported_pt_extensions)
 
 
+@never_raises
 def fitting(part: str, *folders: str) -> list[str]:
     """Names of the files in some model folders that hold a part (`embedded.PARTS`), whatever they are called.
 
@@ -40,7 +42,7 @@ def fitting(part: str, *folders: str) -> list[str]:
     import folder_paths
 
     names = {name for folder in folders for name in folder_paths.get_filename_list(folder)}
-    return sorted(name for name in names if _fits(part, _path(name, *folders)))
+    return sorted(name for name in names if can_be_chosen(name) and _fits(part, _path(name, *folders)))
 
 
 def _fits(part: str, path: str | None) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from ..ladivton_core.checkpoints.build import build_from, module_names, preset_for
+from ..ladivton_core.checkpoints.layouts import check_values
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import TINY
@@ -72,6 +73,8 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
         dtype = PRECISIONS[precision]
         paths = {part: str(embedded_path(part)) for part in PARTS}
         states = {part: read_state_dict(path) for part, path in paths.items()}
+        for part in ("text_encoder", "vae", "vision"):  # ComfyUI fills these; the others are checked when filled
+            check_values(states[part], paths[part])
         return io.NodeOutput(
             native.unet_model(TINY, states["unet"], dtype, paths["unet"]),
             native.clip(TINY, states["text_encoder"], dtype),

@@ -16,7 +16,7 @@ from ..ladivton_core.preprocessing.keypoints import JOINTS, keypoints_from_peopl
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
 from ..ladivton_core.preprocessing.regions import region_mask
-from .tensors import as_image, common_batch, from_image, from_mask, to_image, to_mask
+from .tensors import as_image, check_area, common_batch, from_image, from_mask, to_image, to_mask
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io
 
 # Painted masks have no data set of their own: VITON-HD's published stroke, 90 px on 512.
@@ -89,6 +89,7 @@ class LadiVTON_PoseMap(io.ComfyNode):
         person_index: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
         size = (height, width) if person is None else tuple(person.shape[1:3])
+        check_area(*size, "height and width of Pose Map" if person is None else "person")
         drawn = pose_map(joints_of(keypoints, size, person_index), size, sigma)
         backdrop = None if person is None else (from_image(person, "person") + 1) / 2
         pair = common_batch(keypoints=drawn, person=backdrop)
@@ -183,6 +184,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         keep_mask: Tensor | None = None, missing_joints: str = "published", neck: str = "published", grow: int = GROW,
         arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
+        check_area(*person.shape[1:3], "person")
         picture = from_image(person, "person").cpu()  # drawing masks is the CPU's work
         size = (picture.shape[-2], picture.shape[-1])
         joints = None if keypoints is None else joints_of(keypoints, size, person_index)

@@ -21,12 +21,17 @@ from ..ladivton_core.denoising.conditioning import (
     sample_posterior as sampled,
 )
 from ..ladivton_core.denoising.noise import item_noise
+from ..ladivton_core.finite import require_finite
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
 from .native_taps import encode_moments
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
 from .types import CATEGORY, PoseMap, SkipFeatures, SkipFeaturesType, io
 
 LARGEST_SEED = 2**64 - 1
+UNET_ADVICE = (
+    "Choose 'precision' bfloat16 or float32 in 'Load Try-On Model', or start ComfyUI with --bf16-unet or --fp32-unet; "
+    "with a LoRA or another patch, try without it."
+)
 
 
 def item_seeds(seed: int, items: int, index: list[int] | None = None) -> list[int]:
@@ -116,6 +121,11 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
             positive=_largest(positive), negative=_largest(negative),
         )  # fmt: skip
         items = inputs["person"].shape[0]
+        for name, conditioning in (("positive", positive), ("negative", negative)):
+            for tensor, _ in conditioning:
+                require_finite(
+                    tensor, f"The text encoder (CLIP) before '{name}'", "Start ComfyUI with --fp32-text-enc."
+                )
 
         progress = ProgressBar(2 * items)
         masked_moments, features = encode_moments(vae, masked_image(inputs["person"], inputs["mask"]), progress)
@@ -212,6 +222,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
             model, noise, positive, negative, torch.zeros_like(samples), steps=steps, guidance=guidance,
             cloth_cond_rate=cloth_cond_rate, seed=seed,
         )  # fmt: skip
+        require_finite(result, "The try-on UNet", UNET_ADVICE, model.model.get_dtype())
         return io.NodeOutput({**latent, "samples": result})
 
 

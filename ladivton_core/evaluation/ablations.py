@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..datasets.synthetic import SyntheticWorld
 from ..denoising.schedule import SAMPLERS
+from ..disk.writing import write_text
 from ..pipeline import TryOnPipeline
 from ..presets import Preset
 from .classifier import load_classifier, look
@@ -98,7 +99,7 @@ def write(
     figures, rows = _measure(pipeline, variants, SyntheticWorld(seed, pipeline.preset.size), count, order, batch)
     titles = ["person", "garment", *(label(variant, default) for variant in variants), "truth"]
     write_sheet(rows, out / "images" / "ablations.jpg", _SHEET_HEIGHT, titles)
-    (out / "ablations.md").write_text(_page(groups, default, figures, seed, count, order), encoding="utf-8")
+    write_text(out / "ablations.md", _page(groups, default, figures, seed, count, order))
     return figures
 
 

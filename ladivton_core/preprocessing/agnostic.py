@@ -66,7 +66,7 @@ def agnostic_mask(
     _check(parse, keypoints, missing_joints, neck, grow)
     parse = parse.detach()
     height, width = parse.shape[-2:]
-    points = keypoints.detach().to("cpu", torch.float64).numpy()
+    points = keypoints.detach().cpu().double().numpy()
     also = labels.ids(also_repaint)
 
     def has(names: Iterable[str]) -> Tensor:

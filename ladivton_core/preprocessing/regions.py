@@ -56,7 +56,7 @@ def region_mask(
     if keypoints is not None:
         size = (garment.shape[-2], garment.shape[-1])
         strokes = []
-        for sample, joints in enumerate(keypoints.detach().to("cpu", torch.float64).numpy()):
+        for sample, joints in enumerate(keypoints.detach().cpu().double().numpy()):
             known_shoulders(joints, sample)
             strokes.append(arm_stroke(joints, size, stroke_width, "skip"))
         stroke = torch.from_numpy(np.stack(strokes))[:, None].to(garment.device)

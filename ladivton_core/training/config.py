@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..disk.documents import read_text
 from ..presets import PRESETS as MODELS
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -142,7 +143,7 @@ def read(
     if not path.is_file():
         raise FileNotFoundError(f"there is no config file {path}.")
     try:
-        document = _toml(path.read_text(encoding="utf-8"))
+        document = _toml(read_text(path, expected="settings in TOML"))
     except ValueError as error:
         raise ConfigError(f"{path} is no valid TOML: {error}.") from error
     tables = {name: value for name, value in document.items() if isinstance(value, dict)}

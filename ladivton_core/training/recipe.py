@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ..disk.documents import read_json
+from ..disk.writing import write_json
 from .config import ConfigError, Settings, TrainingSettings, read
 from .decoder import Decoder, Sample
 from .denoiser import Denoising
@@ -54,6 +56,13 @@ _PAPER = ("tps", "refinement", "extract", "emasc", "inversion", "tryon")
 RECIPES = {"vitonhd": _PAPER, "dresscode": _PAPER, "synthetic": tuple(STAGES)}
 """Stages of a preset, in order. The paper takes VAE, CLIP and inpainting UNet as given; `synthetic` trains its own."""
 
+
+_EXPECTED = "the note of a training in this folder; put back a copy, or choose another --out"
+_FIGURES = {str: (float, None)}
+_SHAPE = {
+    "preset": str,
+    "stages": {str: {"seconds": float, "figures": _FIGURES, "settings": {"models": str, "seed": int}}},
+}
 
 _HARMLESS = ("count", "workers", "batch", "root")
 """Settings of a work stage that may change without its files becoming wrong."""
@@ -146,13 +155,13 @@ class Recipe:
             ConfigError: there are files made with something else, which would be taken for its own.
         """
         note, now = self.folder / stage / "settings.json", _plain(settings)
-        before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else now
+        before = read_json(note, shape=dict, expected=_EXPECTED) if note.is_file() else now
         if changed := [name for name in now if name not in _HARMLESS and before.get(name) != now[name]]:
             raise ConfigError(
                 f"{self.folder / stage} was made with another {', '.join(changed)}: delete that folder, "
                 "and those of the stages after it, or choose another --out."
             )
-        note.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+        write_json(now, note)
 
     @property
     def file(self) -> Path:
@@ -170,9 +179,7 @@ class Recipe:
         if not isinstance(settings, TrainingSettings):  # work that is already there is kept, and so is its time
             seconds += before.get("seconds", 0.0)
         noted["stages"][stage] = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)}
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.file)
+        write_json(noted, self.file)
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -180,11 +187,18 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no stage has finished there.
+        ConfigError: it is something else; the message names the field.
     """
     file = folder / "recipe.json"
     if not file.is_file():
         raise FileNotFoundError(f"there is no {file}: no stage has finished in this folder.")
-    return json.loads(file.read_text(encoding="utf-8"))
+    try:
+        recipe = read_json(file, shape=_SHAPE, expected=_EXPECTED)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if recipe["preset"] not in RECIPES:
+        raise ConfigError(f"{file}: 'preset' is {recipe['preset']!r}; known are {', '.join(RECIPES)}.")
+    return recipe
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
