@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ..denoising.schedule import SAMPLERS, sampling_scheduler
-from ..pipeline import GarmentEncoding, PersonEncoding, TryOnPipeline, TryOnResult
-from ..presets import Preset
-from ..warping.warper import WarpResult
-from .samples import Samples
+from ...denoising.schedule import SAMPLERS, sampling_scheduler
+from ...pipeline import GarmentEncoding, PersonEncoding, TryOnPipeline, TryOnResult
+from ...presets import Preset
+from ...warping.warper import WarpResult
+from .truth import Samples
 
 PARTS = ("garment", "words", "emasc")
 """What can be withheld: the warped garment's latents (zeros), the pseudo-words (the empty prompt), EMASC."""

@@ -1,7 +1,7 @@
 """The ablation table: one thing of the default changed at a time, on the same unseen samples.
 
 Writes a Markdown page, whose sentences are made from the numbers, and a contact sheet. `variants.py` says what can
-be changed, `synthetic.py` how a single variant is measured at length.
+be changed, `figures.py` how a single variant is measured at length.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..datasets.synthetic import SyntheticWorld
-from ..denoising.schedule import SAMPLERS
-from ..pipeline import TryOnPipeline
-from ..presets import Preset
+from ...denoising.schedule import SAMPLERS
+from ...drawn_world.scene import DrawnWorld
+from ...pipeline import TryOnPipeline
+from ...presets import Preset
+from ..sheet import write_sheet
 from .classifier import load_classifier, look
-from .samples import blocks, draw, first
-from .sheet import write_sheet
-from .synthetic import compare, judge
+from .figures import compare, judge
+from .truth import blocks, draw, first
 from .variants import Variant, encode, run
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def write(
     """Run the grid on `count` samples of world `seed` and write `out/ablations.md` and `out/images/ablations.jpg`.
 
     Args:
-        order, batch, pipeline: see `synthetic.evaluate`.
+        order, batch, pipeline: see `figures.evaluate`.
 
     Returns:
         Figures of every variant: those of `MEASURES`, and `time`, the multiple of the default's time.
@@ -95,7 +95,7 @@ def write(
     groups = grid(pipeline.preset)
     default = groups["Parts"][0]
     variants = list(dict.fromkeys([default, *(variant for group in groups.values() for variant in group)]))
-    figures, rows = _measure(pipeline, variants, SyntheticWorld(seed, pipeline.preset.size), count, order, batch)
+    figures, rows = _measure(pipeline, variants, DrawnWorld(seed, pipeline.preset.size), count, order, batch)
     titles = ["person", "garment", *(label(variant, default) for variant in variants), "truth"]
     write_sheet(rows, out / "images" / "ablations.jpg", _SHEET_HEIGHT, titles)
     (out / "ablations.md").write_text(_page(groups, default, figures, seed, count, order), encoding="utf-8")
@@ -103,7 +103,7 @@ def write(
 
 
 def _measure(
-    pipeline: TryOnPipeline, variants: list[Variant], world: SyntheticWorld, count: int, order: str, batch: int
+    pipeline: TryOnPipeline, variants: list[Variant], world: DrawnWorld, count: int, order: str, batch: int
 ) -> tuple[dict[Variant, Figures], list[Tensor]]:
     classifier = load_classifier()
     columns: dict[Variant, dict[str, list[Tensor]]] = {variant: {} for variant in variants}
@@ -150,9 +150,9 @@ def _page(
         "# Ablations",
         "",
         f"`python -m ladivton_core.evaluation ablations --seed {seed} --count {count} --order {order}` wrote this page "
-        "and every sentence in it; edit `ladivton_core/evaluation/ablations.py` instead.",
+        "and every sentence in it; edit `ladivton_core/evaluation/drawn/ablations.py` instead.",
         "",
-        f"The embedded default on {_plural(count, 'unseen sample')} of the synthetic world (seed {seed}, {order} "
+        f"The embedded default on {_plural(count, 'unseen sample')} of the drawn world (seed {seed}, {order} "
         f"order), compared with the rendered truth; no paste-back. The default is {_SAMPLER_NAMES[default.sampler]}, "
         f"{_plural(default.steps, 'step')}, guidance {default.guidance_scale:g}; each row changes one thing. "
         "A withheld warped garment is zeros, withheld pseudo-words are the empty prompt. Colour and pattern are judged "
