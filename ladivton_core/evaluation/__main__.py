@@ -21,10 +21,11 @@ from ..denoising.schedule import SAMPLERS
 from ..disk.terminal import to_terminal
 from ..disk.writing import write_text
 from ..preprocessing.labels import CATEGORIES
-from . import ablations, classifier_training, commands, synthetic
-from .classifier import PATH
-from .samples import ORDERS
-from .variants import PARTS, Variant
+from . import commands
+from .drawn import ablations, classifier_training, figures
+from .drawn.classifier import PATH
+from .drawn.truth import ORDERS
+from .drawn.variants import PARTS, Variant
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def _world(parser: argparse.ArgumentParser, count: int) -> None:
 def _synthetic(chosen: argparse.Namespace) -> None:
     sheet = chosen.sheet or (chosen.json and chosen.json.with_suffix(".jpg"))
     variant = Variant(tuple(chosen.withhold), chosen.sampler, chosen.steps, chosen.guidance_scale)
-    figures = synthetic.evaluate(
+    found = figures.evaluate(
         chosen.seed,
         chosen.count,
         chosen.order,
@@ -87,7 +88,7 @@ def _synthetic(chosen: argparse.Namespace) -> None:
         batch=chosen.batch,
         sheet=sheet,
     )
-    text = json.dumps(figures, indent=1)
+    text = json.dumps(found, indent=1)
     if chosen.json:
         write_text(chosen.json, text + "\n")
     log.info("%s", text)
