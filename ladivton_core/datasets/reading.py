@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LABEL_MODES", "check_choice", "examine_pairs", "is_plain_name", "label_tensor", "mask_tensor", "naming",
-    "open_labels", "open_picture", "picture_tensor", "read_json", "read_pairs",
+    "open_labels", "open_picture", "picture_tensor", "read_columns", "read_json", "read_pairs",
 ]  # fmt: skip
 
 LABEL_MODES = ("P", "L", "1", "I", "I;16")
@@ -113,11 +113,8 @@ def examine_pairs(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
         FileNotFoundError: the list is not there.
         ValueError: it is no text.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; choose the folder that holds it as the data set's root")
-    lines = documents.read_text(path, expected="a person and a garment on every line").splitlines()
     pairs, faults = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path), 1):
         names = _columns(line)
         if not names:
             continue
@@ -132,6 +129,21 @@ def examine_pairs(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
         else:
             pairs.append((names[0], names[1]))
     return pairs, faults
+
+
+def read_columns(path: Path) -> list[list[str]]:
+    """Names on every line of a list that holds any, however many they are.
+
+    Raises:
+        FileNotFoundError, ValueError: as `examine_pairs`.
+    """
+    return [names for names in map(_columns, _lines(path)) if names]
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; choose the folder that holds it as the data set's root")
+    return documents.read_text(path, expected="a person and a garment on every line").splitlines()
 
 
 _PICTURE_THEN_BLANK = re.compile(r"(?:(?<=\.jpg)|(?<=\.png)|(?<=\.jpeg)|(?<=\.webp))\s+", re.IGNORECASE)

@@ -11,8 +11,10 @@ from typing import Any
 
 MAX_DEPTH = 64
 """Levels of nesting; documents of the field have fewer than ten."""
-MAX_ENTRIES = 1_000_000
-"""Values visited; a checkpoint with its optimiser's settings has some thousands."""
+MAX_ENTRIES = 200_000
+"""Entries of mappings that are visited; a checkpoint with everything a training leaves in it has some thousands."""
+MAX_VALUES = 2_000_000
+"""Values of a document; an hour of one person's joints has a million."""
 
 
 class StructureError(ValueError):
@@ -66,8 +68,8 @@ def check_depth(content: Any) -> None:
         for value in level:
             entries = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
             seen += len(entries)
-            if seen > MAX_ENTRIES:
-                raise StructureError(f"it holds more than {MAX_ENTRIES:,} values, or values that hold each other")
+            if seen > MAX_VALUES:
+                raise StructureError(f"it holds more than {MAX_VALUES:,} values, or values that hold each other")
             below += [entry for entry in entries if isinstance(entry, Mapping | list | tuple)]
         level = below
 

@@ -40,8 +40,8 @@ class Files:
         Raises:
             OSError: the folder cannot be written; the message names `path`.
         """
-        final = Path(os.path.realpath(path)) if path.is_symlink() else path
         with _naming(path):
+            final = Path(os.path.realpath(path)) if path.is_symlink() else path
             final.parent.mkdir(parents=True, exist_ok=True)
             clean(final.parent, once=True)
             part = final.with_name(f".{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")

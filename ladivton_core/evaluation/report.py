@@ -24,8 +24,8 @@ Measurement = Mapping[str, Any]
 _EXPECTED = "a file of measurements; `metrics --json` and `report` write them"
 _SHAPE = {
     "dataset": str, "order": str, "root": str, "results": str,
-    "figures": {str: {str: float}}, "failed": {str: str}, "skipped": [str], "meaningless": [str],
-    "protocol": {str: str}, "versions": {str: str}, "run": ({str: object}, None),
+    "figures": {str: {"pictures": float, "people": float}}, "failed": {str: str}, "skipped": [str],
+    "meaningless": [str], "protocol": {str: str}, "versions": {str: str}, "run": ({str: object}, None),
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
             content = read_json(path, shape=dict, expected=_EXPECTED)
             runs = content["runs"] if "runs" in content else [content]
             check_shape(runs, [_SHAPE], "runs" if "runs" in content else "")
+            check_shape([run["figures"] for run in runs], [{str: {str: float}}], "figures")
             for run in runs:
                 if run["dataset"] not in DATASETS or run["order"] not in ("paired", "unpaired"):
                     raise StructureError(f"it is about {run['dataset']!r} in the order {run['order']!r}")

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from ..checkpoints.reading import CheckpointError
+from ..disk.terminal import to_terminal
 from ..embedded import PARTS
 from .config import PRESETS, ConfigError, change
 
@@ -49,7 +50,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 def main(given: list[str] | None = None) -> None:
     """Run what the command line says."""
     chosen = arguments(given)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    to_terminal(form="%(asctime)s %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # names every file of every checkpoint
     if chosen.command == "export":
         from .export import export

@@ -23,6 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.build import save
+from ..disk.documents import read_json
+from ..disk.tensors import write_tensors
+from ..disk.writing import write_json
 from .config import ConfigError, Settings, TrainingSettings
 from .draws import Draws, StepSampler, number
 from .stage import Run, TrainingStage
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
+_PROGRESS = {"step": int, "seconds": float, "processes": int, "settings": dict}
 _STEP = re.compile(r"step-(\d+)")
 _FREE = ("steps", "epochs", "micro_batch", "workers", "log_every", "validate_every", "save_every", "keep")
 """Settings that may change between two runs of a stage without a warning."""
@@ -221,11 +225,9 @@ class Average:
 
     def write(self, path: Path) -> None:
         """Save as safetensors."""
-        from safetensors.torch import save_file
-
         if self.ema is not None:
-            weights = {f"{index:05d}": weight.contiguous() for index, weight in enumerate(self.ema.shadow_params)}
-            save_file(weights | {"updates": torch.tensor(self.ema.optimization_step)}, path)
+            weights = {f"{index:05d}": weight for index, weight in enumerate(self.ema.shadow_params)}
+            write_tensors(path, weights | {"updates": torch.tensor(self.ema.optimization_step)})
 
     def read(self, path: Path) -> None:
         """Load what `write` saved."""
@@ -314,7 +316,7 @@ def checkpoint(
             "processes": run.processes,
             "settings": dataclasses.asdict(settings),
         }
-        (partial / "progress.json").write_text(json.dumps(progress, indent=1), encoding="utf-8")
+        write_json(progress, partial / "progress.json")
         partial.replace(final)
         for _, old in checkpoints(folder)[: -settings.keep]:
             shutil.rmtree(old)
@@ -337,7 +339,10 @@ def resume(run: Run, settings: TrainingSettings, accelerator: Accelerator, avera
     if not found:
         return 0, 0.0
     step, folder = found[-1]
-    progress: dict[str, Any] = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+    try:
+        progress: dict[str, Any] = read_json(folder / "progress.json", shape=_PROGRESS, expected="a checkpoint's note")
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f"{error}: delete {folder}, and the run goes on from the checkpoint before.") from error
     if (before := progress["processes"]) != run.processes:
         raise ConfigError(
             f"{folder} was written by {before} processes and now there are {run.processes}: start as many, or delete "

