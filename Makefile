@@ -5,6 +5,8 @@
 #   make demo GARMENT=shirt.png SEED=7            another garment
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
+#   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
+#   make soak                                     500 queued prompts: memory flat, first and last picture identical
 #   make serve                                    ComfyUI with the pack, to open in a browser
 #   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
 #
@@ -13,7 +15,7 @@
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test serve train-embedded
+.PHONY: demo test fuzz soak serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -21,6 +23,12 @@ demo:
 
 test:
 	@$(PYTHON) scripts/test.py $(TESTS)
+
+fuzz:
+	@LADIVTON_FUZZ=1 $(PYTHON) scripts/test.py tests/robustness
+
+soak:
+	@$(PYTHON) scripts/soak.py $(call option,PROMPTS,prompts)
 
 serve:
 	@$(PYTHON) scripts/host.py serve

@@ -153,8 +153,8 @@ class TryOnPipeline:
         garment = garment.to(self.device)
         # the preprocessing in float32 whatever the weights are (Q19)
         pixels = clip_pixels(garment.float(), self.preset.vision.image_size).to(self.dtype)
-        seen = self._numbers(self.vision(pixels), "The vision tower")
-        words = self._numbers(self.adapter.pseudo_words(seen, num_words), "The inversion adapter")
+        words = self.adapter.pseudo_words(self._numbers(self.vision(pixels), "The vision tower"), num_words)
+        self._numbers(words, "The inversion adapter")
         prompt = self._numbers(self.text_encoder(tokenize(prompts).to(self.device), words), "The text encoder")
         return GarmentEncoding(garment, words, prompt)
 
@@ -208,7 +208,8 @@ class TryOnPipeline:
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
         result = self.warper(garment.float(), person.agnostic.float(), person.pose_map.float())
-        require_finite(result.warped, "The garment warper")
+        for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+            require_finite(made, "The garment warper")
         return result
 
     @torch.no_grad()

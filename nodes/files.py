@@ -255,7 +255,7 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
         import numpy as np
 
         path, labels = _path(file), LABEL_SETS[label_set]
-        advice = "save the parse map again as a palette or grey PNG"
+        advice = "Save the parse map again as a palette or grey PNG"
         picture = open_picture(path, called=path.name, advice=advice)
         if picture.mode not in ("P", "L", "1", "I", "I;16"):
             raise ValueError(

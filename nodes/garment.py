@@ -121,7 +121,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         for item in range(items):
             memory.throw_exception_if_processing_interrupted()
             result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
-            require_finite(result.warped, "The garment warper", f"Load another copy of its file ({warper.source}).")
+            for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+                require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
             warped.append(to_image(result.warped))
             coarse.append(to_image(result.coarse))
             meshes.append(to_image(_with_mesh(result.coarse, result.grid)))

@@ -67,7 +67,7 @@ def open_picture(path: Path) -> Image:
         ValueError: it is no picture, is cut off, or larger than `pictures.MAX_PIXELS`.
     """
     _check_file(path)
-    return pictures.open_picture(path, advice="unpack or download it again")
+    return pictures.open_picture(path, advice="Unpack or download it again")
 
 
 def open_labels(path: Path) -> Image:

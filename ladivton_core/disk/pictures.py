@@ -21,12 +21,12 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "J
 
 
 def open_picture(
-    path: Path, *, advice: str = "save it again as PNG or JPEG", called: str = "", max_pixels: int | None = None
+    path: Path, *, advice: str = "Save it again as PNG or JPEG", called: str = "", max_pixels: int | None = None
 ) -> Image:
     """A decoded picture, in its own mode.
 
     Args:
-        advice: the way out, which ends the message.
+        advice: the way out, a sentence without its full stop, which ends the message.
         called: what the message calls the file; the path when empty.
         max_pixels: in place of `MAX_PIXELS`.
 
@@ -51,7 +51,7 @@ def open_picture(
         ) from error
     except Exception as error:  # decoders raise SyntaxError, struct.error, zlib.error, IndexError, ...
         why = printable(str(error) or type(error).__name__)
-        raise ValueError(f"{called} cannot be read as a picture ({why}); {advice}.") from error
+        raise ValueError(f"{called} cannot be read as a picture ({why}). {advice}.") from error
     if picture.width * picture.height > limit:
         raise ValueError(
             f"{called} has {picture.width} x {picture.height} pixels, {picture.width * picture.height / 1e6:.0f} "

@@ -80,7 +80,8 @@ def _bytes(name: str, tensor: Tensor, dtype: torch.dtype):
     tensor = tensor.detach().cpu()
     cast = tensor.to(dtype)
     if dtype != tensor.dtype and torch.finfo(dtype).max < torch.finfo(tensor.dtype).max:
-        beyond = tensor[cast.isinf() & ~tensor.isinf()]
+        read = cast.float() if cast.itemsize == 1 else cast  # float8 has no comparisons
+        beyond = tensor[~read.isfinite() & tensor.isfinite()]
         if beyond.numel():
             raise TooLargeError(
                 f"{name} holds {beyond[0].item():.4g}, too large for {dtype}; take float32 or bfloat16."

@@ -192,7 +192,9 @@ def read_case(path: Path) -> Case:
     Raises:
         ValueError: the JSON is not an object, or the safetensors file cannot be read.
     """
-    meta = read_json(path, shape=dict, expected="a golden case, which is a JSON object")
+    meta = read_json(path, expected="a golden case")
+    if not isinstance(meta, dict):
+        raise ValueError(f"{path} holds a {type(meta).__name__}; a golden case is a JSON object.")
     tensors: dict[str, Tensor] = {}
     file = path.with_suffix(".safetensors")
     if file.exists():
