@@ -1,8 +1,8 @@
 """What a release promised still holds: ids, order, wire types, defaults, limits and choices of every node.
 
-`tests/promises/<release>/nodes.json` is `promised(schema)` of each node of that release, the other files are the
-workflows it shipped (`tests/host/test_promises.py` loads and runs them). Nothing there is ever edited: a promise that
-has to be broken is named in `BROKEN` and in the changelog.
+`scripts/freeze_promises.py` wrote `tests/promises/<release>/`: `nodes.json` is `promised(schema)` of each node of that
+release, the other files are the workflows it shipped (`tests/host/test_promises.py` loads and runs them). Nothing there
+is ever edited: a promise that has to be broken is named in `BROKEN` and in the changelog.
 """
 
 from __future__ import annotations
@@ -12,30 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hosting.places import WORKFLOWS
+from hosting.promises import promised
 
 PROMISES = Path(__file__).parents[1] / "promises"
 RELEASES = sorted(file.parent.name for file in PROMISES.glob("*/nodes.json"))
 
 BROKEN: dict[str, str] = {}
 """`node.input.field` that holds no longer -> release and reason."""
-
-
-def promised(schema: Any) -> dict[str, Any]:
-    """What a workflow file relies on."""
-    return {
-        "inputs": [
-            {"id": part.id, "type": part.get_io_type(), "optional": bool(part.optional)}
-            | {key: getattr(part, key) for key in ("default", "min", "max") if getattr(part, key, None) is not None}
-            | ({"options": list(part.options)} if is_fixed(part) else {})
-            for part in schema.inputs
-        ],
-        "outputs": [{"name": part.display_name, "type": part.get_io_type()} for part in schema.outputs],
-    }
-
-
-def is_fixed(part: Any) -> bool:
-    """Whether a combo box offers the same on every machine: file lists hold what lies in somebody's folders."""
-    return hasattr(part, "options") and not part.id.endswith("_name") and part.id not in ("image", "file", "root")
 
 
 @pytest.fixture(params=RELEASES)
@@ -81,3 +65,15 @@ def test_outputs_keep_their_place_name_and_type(release, today):
 
 def test_broken_promises_say_when_and_why():
     assert all(len(reason.split()) > 4 for reason in BROKEN.values())
+
+
+def test_a_release_is_frozen_once_with_todays_nodes_and_workflows(nodes, today, tmp_path):
+    from freeze_promises import freeze
+
+    freeze(nodes, tmp_path / "1.2.3")
+    assert json.loads((tmp_path / "1.2.3" / "nodes.json").read_text("utf-8")) == json.loads(json.dumps(today))
+    for folder, frozen in ((WORKFLOWS, tmp_path / "1.2.3"), (WORKFLOWS / "api", tmp_path / "1.2.3" / "api")):
+        copies = {file.name: file.read_bytes() for file in frozen.glob("*.json") if file.name != "nodes.json"}
+        assert copies == {file.name: file.read_bytes() for file in folder.glob("*.json")}
+    with pytest.raises(FileExistsError):
+        freeze(nodes, tmp_path / "1.2.3")
