@@ -11,6 +11,7 @@ Without --person the pack's example of the category wears the garment.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import re
 import sys
@@ -49,14 +50,17 @@ class Server:
                 return answer.read()
         except urllib.error.HTTPError as error:
             raise TryOnError(f"{self.address}{path} answered {error.code}: {explained(error.read())}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             message = f"no ComfyUI answers at {self.address} ({reason}): start it, or give its address with --server"
             raise TryOnError(message) from None
 
     def json(self, path: str, content: object = None):
         """The same, of and to JSON."""
-        answer = self.ask(path, None if content is None else json.dumps(content).encode())
+        return self.read(path, self.ask(path, None if content is None else json.dumps(content).encode()))
+
+    def read(self, path: str, answer: bytes):
+        """JSON out of an answer."""
         try:
             return json.loads(answer) if answer else None
         except ValueError:
@@ -69,7 +73,8 @@ class Server:
         head = f'--{mark}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
         head += "Content-Type: application/octet-stream\r\n\r\n"
         body = head.encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
-        placed = json.loads(self.ask("/upload/image", body, f"multipart/form-data; boundary={mark}"))
+        answer = self.ask("/upload/image", body, f"multipart/form-data; boundary={mark}")
+        placed = self.read("/upload/image", answer)
         return "/".join(filter(None, (placed["subfolder"], placed["name"])))
 
     def run(self, workflow: dict, patience: float) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -118,6 +120,25 @@ def test_a_server_that_is_not_there_is_named(try_on):
     run = try_on(SAMPLES / "garment.png", server=NOBODY)
     assert run.returncode != 0 and "Traceback" not in run.stderr
     assert f"no ComfyUI answers at {NOBODY}" in run.stderr and "--server" in run.stderr
+
+
+def test_a_server_that_is_no_comfyui_is_named(try_on):
+    class SomebodyElse(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>a router's page</html>")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SomebodyElse) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        run = try_on(SAMPLES / "garment.png", server=f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+    assert run.returncode != 0 and "Traceback" not in run.stderr
+    assert "/upload/image did not answer in JSON: is there a ComfyUI behind it?" in run.stderr
 
 
 def test_the_line_with_comfy_cli_runs_as_it_is_written(comfy_server, client, repository, tmp_path):
