@@ -14,9 +14,9 @@ from .places import WORKFLOWS
 TITLES = {
     "tryon_embedded": "Try-on, start here",
     "tryon_painted_mask": "Try-on, painted mask",
-    "tryon_vitonhd": "Try-on, published models, VITON-HD",
-    "tryon_dresscode": "Try-on, published models, Dress Code",
-    "tryon_ksampler": "Try-on, published models, KSampler",
+    "tryon_vitonhd": "Try-on, VITON-HD weights",
+    "tryon_dresscode": "Try-on, Dress Code weights",
+    "tryon_ksampler": "Try-on, stock KSampler",
     "paper_vitonhd": "Paper, VITON-HD by batches",
     "paper_dresscode": "Paper, Dress Code by batches",
     "paper_ablation": "Paper, what each part does",

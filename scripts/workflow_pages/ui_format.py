@@ -63,7 +63,7 @@ def _view(groups: list[list[int]]) -> dict[str, Any]:
     """The view a file opens with: everything, or as much from the left as can be read."""
     width, height = max(box[0] + box[2] for box in groups), max(box[1] + box[3] for box in groups)
     scale = round(min(1.0, max(READABLE, min(WINDOW[0] / width, WINDOW[1] / height))), 2)
-    return {"scale": scale, "offset": [round(70 / scale), round(110 / scale)]}
+    return {"scale": scale, "offset": [round(70 / scale), round(130 / scale)]}
 
 
 def _node(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
