@@ -7,6 +7,7 @@
 #   make test                                     every test, in a real ComfyUI
 #   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
 #   make soak                                     500 queued prompts: memory flat, first and last picture identical
+#   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
 #   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
 #
@@ -15,7 +16,7 @@
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test fuzz soak serve train-embedded
+.PHONY: demo test fuzz soak lint serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -29,6 +30,9 @@ fuzz:
 
 soak:
 	@$(PYTHON) scripts/soak.py $(call option,PROMPTS,prompts)
+
+lint:
+	@$(PYTHON) scripts/lint.py
 
 serve:
 	@$(PYTHON) scripts/host.py serve

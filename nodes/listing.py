@@ -1,4 +1,4 @@
-"""What a node's list may offer, and that no list ever takes the pack down.
+"""No list of a node ever takes the pack down; `input_folder.py` lists ComfyUI's input folder.
 
 ComfyUI asks for every schema when it imports the pack and at each press of R. What lies on the disk, an unreadable
 folder, a link in a circle, a name that is no text, is then logged and left out: a person can act on a shorter list, not
@@ -9,24 +9,9 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable
 
 log = logging.getLogger(__name__)
-
-
-def names_in(folder: Path, endings: Collection[str]) -> list[str]:
-    """Names of the files in a folder that have one of these endings, sorted; none of a folder that cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if os.path.splitext(entry.name)[1].lower() in endings]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        log.warning("LaDI-VTON cannot read %s (%s); its files are not offered.", folder, error.strerror)
-        return []
-    return sorted(filter(can_be_chosen, names))
 
 
 def can_be_chosen(name: str) -> bool:

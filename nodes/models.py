@@ -146,7 +146,8 @@ class LadiVTON_LoadWarper(io.ComfyNode):
             display_name="Load Garment Warper",
             category=f"{CATEGORY}/loaders",
             description="Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
-            "warping_dresscode.pth). Always float32.",
+            "warping_dresscode.pth). Always float32. "
+            "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "warper_name", options=fitting("warping", FOLDER), tooltip="Warping file in models/ladi_vton."
@@ -178,7 +179,8 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
             display_name="Load Inversion Adapter",
             category=f"{CATEGORY}/loaders",
             description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
-            "inversion_adapter_dresscode.pth).",
+            "inversion_adapter_dresscode.pth). "
+            "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
@@ -212,7 +214,8 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
             display_name="Load EMASC",
             category=f"{CATEGORY}/loaders",
             description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
-            "which carry detail outside the mask from the VAE's encoder to its decoder.",
+            "which carry detail outside the mask from the VAE's encoder to its decoder. "
+            "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "emasc_name", options=fitting("emasc", FOLDER), tooltip="EMASC file in models/ladi_vton."
@@ -240,6 +243,8 @@ def _part(part: str, path: str, state: dict | None = None) -> TorchPart:
     module = build_from(part, state, path=path)
     if part == "inversion_adapter":
         return TorchPart(module, path, num_words=preset_for(part, state, path).num_words)
+    if part == "emasc":
+        return TorchPart(module, path, preset=preset_for(part, state, path))
     return TorchPart(module, path)
 
 

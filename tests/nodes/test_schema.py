@@ -8,6 +8,9 @@ import sys
 
 import pytest
 from hosting.places import WORKFLOWS
+from hosting.shipped import TITLES, page_file, queue_file
+
+from ladivton_core.presets import PRESETS
 
 IMPORT = """
 import sys, time, asyncio, importlib.util
@@ -65,21 +68,32 @@ def test_the_english_texts_are_the_schema(schemas, repository):
         }
 
 
-def test_defaults_are_the_papers(schemas):
+def test_defaults_are_the_papers(schemas, module):
+    """Those no model can be asked for; the others ask it, and Stable Diffusion 2's answer is the paper's
+    (`test_recommended.py`).
+    """
     defaults = {
         f"{name.removeprefix('LadiVTON_')}.{part.id}": part.default
         for name, schema in schemas.items()
         for part in schema.inputs
         if hasattr(part, "default")
     }
-    paper = {
-        "TryOnSampler.steps": 50, "TryOnSampler.guidance": 7.5, "TryOnSampler.cloth_cond_rate": 1.0,
+    asks = module("nodes.recommended")
+    expected = {
+        "TryOnSampler.steps": asks.STEPS, "TryOnSampler.guidance": asks.GUIDANCE, "TryOnSampler.cloth_cond_rate": 1.0,
         "TryOnConditioning.sample_posterior": True, "TryOnConditioning.no_pose": False, "PoseMap.sigma": 9.0,
         "PoseMap.width": 384, "PoseMap.height": 512, "AgnosticPerson.grow": 10, "AgnosticPerson.neck": "published",
-        "AgnosticPerson.missing_joints": "published", "PrepareGarment.fit": "stretch", "EMASCDecoder.paste_back": False,
-        "EMASCDecoder.skip_grow": 0, "EMASCDecoder.skip_feather": 0,
+        "PrepareGarment.fit": "stretch", "EMASCDecoder.paste_back": False,
+        "EMASCDecoder.skip_grow": asks.SKIP_GROW, "EMASCDecoder.skip_feather": asks.SKIP_FEATHER,
     }  # fmt: skip
-    assert {key: defaults[key] for key in paper} == paper
+    assert {key: defaults[key] for key in expected} == expected
+
+
+def test_what_ksampler_should_take_is_what_the_models_recommend(schemas, repository):
+    page = (repository / "web" / "docs" / "LadiVTON_TryOnSampler.md").read_text(encoding="utf-8")
+    for preset in PRESETS.values():
+        assert f"{preset.steps} steps and cfg {preset.guidance_scale:g}" in schemas["LadiVTON_TryOnSampler"].description
+        assert f"{preset.steps} steps, cfg {preset.guidance_scale:g}" in page
 
 
 def test_unknown_choices_are_named(nodes):
@@ -97,11 +111,17 @@ def test_importing_the_pack_is_quick_and_pulls_in_no_model_library(comfyui, repo
     assert float(seconds) < 0.3
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+def test_every_workflow_has_a_title_that_every_system_takes_as_a_file_name():
+    assert {file.stem for file in WORKFLOWS.glob("*.json")} == set(TITLES.values())
+    assert {file.stem for file in (WORKFLOWS / "api").glob("*.json")} == TITLES.keys()
+    assert not {letter for title in TITLES.values() for letter in title} & set('<>:"/\\|?*%#')
+
+
+@pytest.mark.parametrize("name", TITLES)
 def test_workflow_files_are_one_graph_of_known_nodes(schemas, name):
-    assert (WORKFLOWS / f"{name}.jpg").is_file(), "the Templates dialog shows it"
-    ui = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-    api = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    assert page_file(name).with_suffix(".jpg").is_file(), "the Templates dialog shows it"
+    ui = json.loads(page_file(name).read_text(encoding="utf-8"))
+    api = json.loads(queue_file(name).read_text(encoding="utf-8"))
     shown = {str(node["id"]): node for node in ui["nodes"] if node["type"] != "MarkdownNote"}
     assert {key: node["type"] for key, node in shown.items()} == {key: node["class_type"] for key, node in api.items()}
 
