@@ -16,18 +16,18 @@ from typing import Any
 import torch
 
 from .config import ConfigError, Settings, TrainingSettings, read
-from .decoder import Decoder, Sample
 from .denoiser import Denoising
 from .draws import number
 from .emasc import Emasc
+from .embedded.decoder import Decoder, Sample
+from .embedded.vae import Vae
+from .embedded.vision import Vision
+from .embedded.words import Words
+from .embedded.world import World
 from .extraction import Extraction
 from .loop import fit, new_accelerator
 from .stage import Run, TrainingStage, WorkStage
-from .vae import Vae
-from .vision import Vision
 from .warper import Refinement, Tps
-from .words import Words
-from .world import World
 
 log = logging.getLogger(__name__)
 

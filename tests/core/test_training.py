@@ -29,14 +29,12 @@ from ladivton_core.training import (
     loop,
     perceptual,
     starting_points,
-    vae,
-    vision,
     warper,
-    world,
 )
 from ladivton_core.training.chunks import Chunks, has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.draws import Draws, Rows, StepSampler
+from ladivton_core.training.embedded import vae, vision, world
 from ladivton_core.training.export import END, START, export
 from ladivton_core.training.recipe import RECIPES, STAGES, Recipe, read_recipe
 from ladivton_core.training.scenes import open_scenes

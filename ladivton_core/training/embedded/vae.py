@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.build import build_vae
-from ..denoising.conditioning import sample_posterior
-from .config import TrainingSettings
-from .draws import Draws, Rows, number
-from .norms import float_norms
-from .perceptual import gradient_l1
-from .scenes import Scenes, open_scenes, stacked
-from .stage import Run, TrainingStage
+from ...checkpoints.build import build_vae
+from ...denoising.conditioning import sample_posterior
+from ..config import TrainingSettings
+from ..draws import Draws, Rows, number
+from ..norms import float_norms
+from ..perceptual import gradient_l1
+from ..scenes import Scenes, open_scenes, stacked
+from ..stage import Run, TrainingStage
 
 _CONSTANT = 4.0  # size of the constant channels that keep the encoder's last norm close to affine
 

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.build import build_vision, load
-from ..datasets.synthetic_patterns import PATTERNS
-from ..inversion.pixels import normalise, resize
-from .config import ConfigError, TrainingSettings
-from .draws import Draws, Rows
-from .scenes import Scenes, open_scenes
-from .stage import Run, TrainingStage
+from ...checkpoints.build import build_vision, load
+from ...datasets.synthetic_patterns import PATTERNS
+from ...inversion.pixels import normalise, resize
+from ..config import ConfigError, TrainingSettings
+from ..draws import Draws, Rows
+from ..scenes import Scenes, open_scenes
+from ..stage import Run, TrainingStage
 from .world import NUMBERS
 
 COLOURS = 6

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..datasets.synthetic_patterns import PATTERNS
-from ..inversion.prompts import prompt_for, tokenize
-from ..preprocessing.labels import CATEGORIES
-from .config import TrainingSettings
-from .denoiser import starting_parts
-from .draws import Draws
-from .scenes import open_scenes
-from .stage import Run, TrainingStage, frozen
+from ...datasets.synthetic_patterns import PATTERNS
+from ...inversion.prompts import prompt_for, tokenize
+from ...preprocessing.labels import CATEGORIES
+from ..config import TrainingSettings
+from ..denoiser import starting_parts
+from ..draws import Draws
+from ..scenes import open_scenes
+from ..stage import Run, TrainingStage, frozen
 from .vision import FlatGarments, attribute_loss, reading
 from .world import NUMBERS
 

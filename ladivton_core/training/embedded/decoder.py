@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..decoding.emasc import mask_features
-from ..decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
-from ..embedded import PARTS
-from ..pipeline import TryOnPipeline
-from ..preprocessing.labels import CATEGORIES
-from ..preprocessing.pose_map import pose_map
-from .chunks import CHUNK, Chunks, has_chunk, trim, write_chunk
-from .config import ConfigError, Settings, TrainingSettings
-from .draws import Draws, Rows
-from .norms import float_norms
-from .scenes import Scenes, open_scenes, stacked
-from .stage import Run, TrainingStage, WorkStage, frozen
+from ...decoding.emasc import mask_features
+from ...decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
+from ...embedded import PARTS
+from ...pipeline import TryOnPipeline
+from ...preprocessing.labels import CATEGORIES
+from ...preprocessing.pose_map import pose_map
+from ..chunks import CHUNK, Chunks, has_chunk, trim, write_chunk
+from ..config import ConfigError, Settings, TrainingSettings
+from ..draws import Draws, Rows
+from ..norms import float_norms
+from ..scenes import Scenes, open_scenes, stacked
+from ..stage import Run, TrainingStage, WorkStage, frozen
 from .vae import reconstruction_loss
 
 log = logging.getLogger(__name__)

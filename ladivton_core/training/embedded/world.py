@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..datasets.synthetic import CYCLE, UNPAIRED_SHIFT, SyntheticWorld
-from ..preprocessing.agnostic import agnostic_mask
-from ..preprocessing.labels import CATEGORIES, LIP20
-from .chunks import CHUNK, has_chunk, trim, write_chunk
-from .config import ConfigError, Settings
-from .scenes import PICTURES
-from .stage import WorkStage
+from ...datasets.synthetic import CYCLE, UNPAIRED_SHIFT, SyntheticWorld
+from ...preprocessing.agnostic import agnostic_mask
+from ...preprocessing.labels import CATEGORIES, LIP20
+from ..chunks import CHUNK, has_chunk, trim, write_chunk
+from ..config import ConfigError, Settings
+from ..scenes import PICTURES
+from ..stage import WorkStage
 
 log = logging.getLogger(__name__)
 NUMBERS = 10

@@ -1,0 +1,1 @@
+"""What only the embedded default needs: the drawn world in memory, and stages for what the paper takes as given."""
