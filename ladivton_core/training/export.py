@@ -15,6 +15,7 @@ from ..checkpoints.build import load, save
 from ..embedded import PARTS
 from ..presets import PRESETS
 from .recipe import RECIPES, read_recipe
+from .stage import SCRATCH
 
 log = logging.getLogger(__name__)
 CARD = "CARD.md"
@@ -26,18 +27,22 @@ _TOKEN_TABLE = "text_model.embeddings.token_embedding.weight"
 def export(runs: Path, folder: Path, dtype: torch.dtype = torch.float16) -> dict[str, Path]:
     """Write the newest weights of every part the recipe made; returns the files by part.
 
+    For the embedded default also the parts it started from that no stage has changed.
+
     A token table that 8 bits hold exactly (`denoiser.starting_parts` makes one) is stored so.
 
     Raises:
         FileNotFoundError: no stage has finished in `runs`.
     """
     recipe = read_recipe(runs)
-    stages = RECIPES[recipe["preset"]]
+    stages = list(RECIPES[recipe["preset"]])
     models = next(stage["settings"]["models"] for stage in recipe["stages"].values())
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for part in PARTS:
         made = [runs / stage / f"{part}.safetensors" for stage in reversed(stages) if stage in recipe["stages"]]
+        if "init" in recipe and recipe["init"] != SCRATCH:
+            made.append(Path(recipe["init"]) / f"{part}.safetensors")
         source = next((file for file in made if file.is_file()), None)
         if source is None:
             log.info("no stage made %s: use the one the recipe started from", part)

@@ -1,31 +1,54 @@
-"""Stage `world`: scenes of the synthetic world, rendered once into `RUNS/world`.
+"""Stage `world`: pairs of the drawn world, rendered once into `RUNS/world`; a pair is one person in two garments.
 
-Rendering a 512x384 scene costs about a third of a second on one core, more than a training step may. Fields
-are those of `scenes.py`, pictures and masks as uint8, and what the vision tower learns to tell of a garment.
+Rendering costs about a third of a second of one core for each of the two pictures, more than a training step may.
+Several processes share it, each every so-manieth file of `PAIRS` pairs, so that training can begin with the first
+files (`pool.py`, `sitting.py`). `RUNS/world/train` and `RUNS/world/held_out` hold, for a pair,
+
+    persons    (2, 3, H, W) uint8      the person in the first and in the second garment
+    garments   (2, 3, H, W) uint8      the garments laid flat
+    worn       (2, 3, H, W) uint8      the garments as worn, on white
+    masks      (2, H, W / 8) uint8     inpaint masks, a bit a pixel
+    keypoints  (18, 2) float32         of the person, in pixels
+    category   int64                   index of `CATEGORIES`
+    patterns   (2,) int64              pattern class of the garments
+    numbers    (2, NUMBERS) float32    their colours and cut, see `attributes`
+
+The held-out pairs are those of the evaluation's unpaired order: person i in garment i and in garment
+i + `UNPAIRED_SHIFT` of another world.
 """
 
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ProcessPoolExecutor
+import multiprocessing
+import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ...datasets.synthetic import CYCLE, UNPAIRED_SHIFT, SyntheticWorld
+from ...datasets.synthetic import UNPAIRED_SHIFT, SyntheticWorld, draw
+from ...datasets.synthetic_garments import sample_garment
+from ...datasets.synthetic_people import sample_person
 from ...preprocessing.agnostic import agnostic_mask
 from ...preprocessing.labels import CATEGORIES, LIP20
-from ..chunks import CHUNK, has_chunk, trim, write_chunk
+from ..chunks import chunk_path, has_chunk, trim, write_chunk
 from ..config import ConfigError, Settings
-from ..scenes import PICTURES
 from ..stage import WorkStage
 
 log = logging.getLogger(__name__)
+SPLITS = ("train", "held_out")
+PAIRS = 8
+"""Pairs a file."""
 NUMBERS = 10
 """Numeric attributes of a garment: two colours (3 + 3), period, sleeve, neck depth, length."""
+EVALUATION = (3101, 3102, 3301)
+"""Seeds of the worlds that evaluation and model card look at: nothing may learn from them."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +56,28 @@ class WorldSettings(Settings):
     """Settings of the stage.
 
     Attributes:
-        world: seed of the world.
-        count: scenes.
-        cycle: categories of the scenes in turn, as many as `CYCLE` has; each takes the world's next scene of its
-            category, so a category that comes more often than in the world comes from further on.
-        unpaired: share of scenes whose mask and agnostic image show the person before: in another garment of the
-            category. Where every mask is that of the garment to be painted, its outline gives away skirt or trousers.
+        world: seed of the people and garments to learn from.
+        held_out_world: seed of the world the held-out people are from.
+        count: pairs to learn from, at most.
+        minutes: rendering ends after so many; 0 is no limit.
+        cycle: categories of the pairs in turn.
     """
 
-    world: int = 1
-    count: int = 2400
-    cycle: tuple[str, ...] = CYCLE
-    unpaired: float = 0.0
+    world: int = 71
+    held_out_world: int = 4301
+    count: int = 6400
+    minutes: float = 0.0
+    cycle: tuple[str, ...] = CATEGORIES
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.cycle) != len(CYCLE) or any(name not in CYCLE for name in self.cycle):
-            raise ConfigError(f"cycle = {list(self.cycle)} is {len(CYCLE)} of {', '.join(CATEGORIES)}.")
-        if not 0 <= self.unpaired <= 1:
-            raise ConfigError(f"unpaired = {self.unpaired} is a share between 0 and 1.")
+        if self.world in EVALUATION or self.world == self.held_out_world:
+            kept = ", ".join(map(str, (*EVALUATION, self.held_out_world)))
+            raise ConfigError(f"world = {self.world} is kept for looking at what was learned ({kept}): choose another.")
+        if not self.cycle or any(name not in CATEGORIES for name in self.cycle):
+            raise ConfigError(f"cycle = {list(self.cycle)} is some of {', '.join(CATEGORIES)}.")
+        if min(self.count, self.held_out) < 1:
+            raise ConfigError(f"count = {self.count} and held_out = {self.held_out} are at least 1.")
 
 
 def attributes(garment: dict) -> tuple[int, list[float]]:
@@ -61,38 +87,99 @@ def attributes(garment: dict) -> tuple[int, list[float]]:
     return int(garment["pattern"]), numbers
 
 
-def scene_index(cycle: tuple[str, ...], row: int) -> int:
-    """Number in the world of a row: the next one of its category that no earlier row has."""
-    turn, place = divmod(row, len(cycle))
-    category = cycle[place]
-    count = turn * cycle.count(category) + cycle[:place].count(category)
-    own = [index for index, name in enumerate(CYCLE) if name == category]
-    return count // len(own) * len(CYCLE) + own[count % len(own)]
-
-
-def render_chunk(folder: Path, settings: WorldSettings, index: int, count: int) -> None:
-    """Render rows `index * CHUNK ...`, at most `count` of them; everyone wears their own garment."""
-    world, rows = SyntheticWorld(settings.world, settings.size), range(index * CHUNK, index * CHUNK + count)
-    columns: dict[str, list[torch.Tensor]] = {}
-    for row in rows:
-        number = scene_index(settings.cycle, row)
-        scene, (pattern, numbers) = world.scene([number], [number]), attributes(world.garment(number))
-        category, before = world.category(number), scene
-        if np.random.default_rng([settings.world, number, 3]).random() < settings.unpaired:
-            before = world.scene([number], [number + UNPAIRED_SHIFT])
+def render_pair(person: dict, garments: list[dict], size: tuple[int, int]) -> dict[str, Tensor]:
+    """One person in each of two garments: the fields of a row."""
+    scenes = [draw([person], [garment], size) for garment in garments]
+    told = [attributes(garment) for garment in garments]
+    masks = [
         # Joints nobody can see are left out of the arms' stroke, not drawn through the corner (Q8).
-        mask = agnostic_mask(before.parse, before.keypoints, category, LIP20, missing_joints="skip")
-        fields = {name: (getattr(scene, name)[0] * 255).round().byte() for name in PICTURES} | {
-            "before": (before.person[0] * 255).round().byte(),
-            "mask": mask[0].byte(),
-            "keypoints": scene.keypoints[0].float(),
-            "category": torch.tensor(CATEGORIES.index(category)),
-            "pattern": torch.tensor(pattern),
-            "numbers": torch.tensor(np.array(numbers), dtype=torch.float32),
-        }
-        for name, value in fields.items():
-            columns.setdefault(name, []).append(value)
-    write_chunk(folder, index, {name: torch.stack(column) for name, column in columns.items()})
+        agnostic_mask(scene.parse, scene.keypoints, person["category"], LIP20, missing_joints="skip")[0, 0]
+        for scene in scenes
+    ]
+    pictures = {"persons": "person", "garments": "garment", "worn": "worn"}
+    fields = {
+        name: torch.stack([(getattr(scene, field)[0] * 255).round().byte() for scene in scenes])
+        for name, field in pictures.items()
+    }
+    return fields | {
+        "masks": torch.from_numpy(np.packbits(torch.stack(masks).byte().numpy(), axis=-1)),
+        "keypoints": scenes[0].keypoints[0].float(),
+        "category": torch.tensor(CATEGORIES.index(person["category"])),
+        "patterns": torch.tensor([pattern for pattern, _ in told]),
+        "numbers": torch.tensor(np.array([numbers for _, numbers in told]), dtype=torch.float32),
+    }
+
+
+def training_pair(settings: WorldSettings, index: int) -> dict[str, Tensor]:
+    """A pair to learn from; the same on every machine, whoever renders it."""
+    category = settings.cycle[index % len(settings.cycle)]
+    person, *garments = (np.random.default_rng([settings.world, index, key]) for key in (11, 12, 13))
+    return render_pair(
+        sample_person(person, category), [sample_garment(rng, category) for rng in garments], settings.size
+    )
+
+
+def held_out_pair(settings: WorldSettings, index: int) -> dict[str, Tensor]:
+    """A pair to look at."""
+    world = SyntheticWorld(settings.held_out_world)
+    garments = [world.garment(index), world.garment(index + UNPAIRED_SHIFT)]
+    return render_pair(world.person(index), garments, settings.size)
+
+
+def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int = 1, stop=None) -> None:
+    """Render what is not there yet of a worker's share, held-out pairs first.
+
+    Args:
+        folder: `RUNS/world`.
+        stop: an event that ends it after the pair at hand; so does the end of the process that started this one. The
+            settings' minutes end it after the file at hand, and never before the first of each split.
+    """
+    if workers > 1:
+        torch.set_num_threads(1)
+        with suppress(AttributeError, OSError):  # Windows has none
+            os.nice(10)
+    parent, end = multiprocessing.parent_process(), time.monotonic() + 60 * settings.minutes
+    for split, count, pair in (
+        ("held_out", settings.held_out, held_out_pair),
+        ("train", settings.count, training_pair),
+    ):
+        for chunk in range(worker, -(-count // PAIRS), workers):
+            indices = range(chunk * PAIRS, min((chunk + 1) * PAIRS, count))
+            if has_chunk(folder / split, chunk, len(indices)):
+                continue
+            if settings.minutes and chunk >= workers and time.monotonic() > end:
+                break
+            rows = []
+            for index in indices:
+                if (stop is not None and stop.is_set()) or (parent is not None and not parent.is_alive()):
+                    return
+                rows.append(pair(settings, index))
+            write_chunk(folder / split, chunk, {name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+
+
+def start_renderers(folder: Path, settings: WorldSettings, workers: int, stop=None) -> list[BaseProcess]:
+    """Processes that `render`, one for each worker; they end with this one."""
+    context = multiprocessing.get_context("spawn")  # a forked process may inherit a lock of torch's thread pool
+    processes = [
+        context.Process(target=render, args=(folder, settings, worker, workers, stop), daemon=True)
+        for worker in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def rendered(folder: Path) -> int:
+    """Training pairs that are there, up to the first file that is missing."""
+    files = 0
+    while chunk_path(folder / "train", files).is_file():
+        files += 1
+    if not files:
+        return 0
+    from safetensors import safe_open
+
+    last = safe_open(chunk_path(folder / "train", files - 1), framework="pt")
+    return PAIRS * (files - 1) + last.get_slice("keypoints").get_shape()[0]
 
 
 class World(WorkStage):
@@ -103,22 +190,21 @@ class World(WorkStage):
 
     def work(self) -> dict[str, float]:
         settings, folder = self.settings, self.run.folder / "world"
-        if self.run.main:
-            trim(folder, settings.count)
-        chunks = -(-settings.count // CHUNK)
-        rows = [min(CHUNK, settings.count - index * CHUNK) for index in range(chunks)]
-        jobs = [
-            (folder, settings, index, rows[index])
-            for index in range(self.run.process, chunks, self.run.processes)
-            if not has_chunk(folder, index, rows[index])
-        ]
-        # Spawned, not forked: a forked process may inherit a lock of torch's thread pool.
-        workers = min(settings.workers, len(jobs))
+        for split, count in zip(SPLITS, (settings.count, settings.held_out), strict=True):
+            trim(folder / split, count, PAIRS)
+        workers = min(settings.workers or cores(), -(-settings.count // PAIRS))
         if workers > 1:
-            with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-                for _ in pool.map(render_chunk, *zip(*jobs, strict=True)):
-                    log.info("rendered another %d scenes", CHUNK)
+            failed = 0
+            for process in start_renderers(folder, settings, workers):
+                process.join()
+                failed += process.exitcode != 0
+            if failed:
+                raise RuntimeError(f"{failed} of {workers} rendering processes ended with an error; see above.")
         else:
-            for job in jobs:
-                render_chunk(*job)
-        return {"scenes": float(settings.count)}
+            render(folder, settings)
+        return {"pairs": float(rendered(folder))}
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
