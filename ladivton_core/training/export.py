@@ -35,6 +35,8 @@ def export(runs: Path, folder: Path, dtype: torch.dtype = torch.float16) -> dict
         FileNotFoundError: no stage has finished in `runs`.
     """
     recipe = read_recipe(runs)
+    if not recipe["stages"]:
+        raise FileNotFoundError(f"no stage has finished in {runs}.")
     stages = list(RECIPES[recipe["preset"]])
     models = next(stage["settings"]["models"] for stage in recipe["stages"].values())
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,8 +79,9 @@ def describe(recipe: dict) -> str:
     terms = sorted({found["perceptual"] for found in settings if "perceptual" in found})
     named = {"vgg19": "VGG19 features", "gradient": "L1 of gradients, in place of VGG19 features"}
     seconds = sum(stage["seconds"] for stage in stages.values())
+    spent = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
     lines = [
-        f"Preset `{recipe['preset']}`, seed {', '.join(seeds)}, {seconds / 3600:.1f} hours in all. "
+        f"Preset `{recipe['preset']}`, seed {', '.join(seeds)}, {spent} in all. "
         f"Perceptual term: {', '.join(named[term] for term in terms) or 'none'}.",
         "",
         "| Stage | Steps x batch | Minutes | Held-out figures |",
@@ -86,7 +89,9 @@ def describe(recipe: dict) -> str:
     ]
     for name, stage in stages.items():
         found = stage["settings"]
-        length = f"{found['epochs']} epochs" if found.get("epochs") else str(found.get("steps", ""))
+        length = (
+            f"{found['epochs']} epochs" if found.get("epochs") else str(stage.get("steps") or found.get("steps", ""))
+        )
         size = f"{length} x {found['batch']}" if length else ""
         figures = ", ".join(f"{key} {value:.4g}" for key, value in stage["figures"].items())
         lines.append(f"| {name} | {size} | {stage['seconds'] / 60:.1f} | {figures} |")

@@ -44,12 +44,14 @@ class Outcome:
         losses: of the steps this call ran, averaged over the batch.
         figures: held-out figures of the last validation, and where the stage has a score `score_before` and `score`.
         seconds: of training, over all calls.
+        steps: the same.
         written: whether its weights were; False where they were worse than those before it.
     """
 
     losses: list[float]
     figures: dict[str, float]
     seconds: float
+    steps: int = 0
     written: bool = True
 
 
@@ -124,7 +126,7 @@ def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
             for name, part in stage.outputs(module).items():
                 save(name, part, run.file(name), dtype=None)
     accelerator.wait_for_everyone()
-    return Outcome(losses.values, figures, pace.seconds, written)
+    return Outcome(losses.values, figures, pace.seconds, step, written)
 
 
 class _Losses:

@@ -172,7 +172,8 @@ class Recipe:
             noted = dataclasses.asdict(settings).items()
             accelerator.init_trackers(stage, {k: v if isinstance(v, int | float) else str(v) for k, v in noted})
             outcome = fit(found, run, accelerator)
-            figures, seconds, written = outcome.figures, outcome.seconds, outcome.written
+            figures, seconds = outcome.figures, outcome.seconds
+            further = {"steps": outcome.steps} | ({} if outcome.written else {"written": False})
             for tracker in accelerator.trackers:  # not `end_training`: it would end the processes' group as well
                 tracker.finish()
         else:
@@ -181,9 +182,9 @@ class Recipe:
             accelerator.wait_for_everyone()
             outcome = figures = found.work()
             accelerator.wait_for_everyone()
-            seconds, written = time.monotonic() - started, True
+            seconds, further = time.monotonic() - started, {}
         if run.main:
-            self.note(stage, settings, figures, seconds, written)
+            self.note(stage, settings, figures, seconds, further)
         return outcome
 
     def claim(self, stage: str, settings: Settings) -> None:
@@ -230,15 +231,19 @@ class Recipe:
         partial.replace(self.file)
 
     def note(
-        self, stage: str, settings: Settings, figures: dict[str, float], seconds: float, written: bool = True
+        self,
+        stage: str,
+        settings: Settings,
+        figures: dict[str, float],
+        seconds: float,
+        further: Mapping[str, Any] | None = None,
     ) -> None:
+        """Note a finished stage: in `recipe.json`, or in the stage's folder beside another process."""
         noted = self.noted()
         before = noted["stages"].get(stage, {})
         if not isinstance(settings, TrainingSettings):  # work that is already there is kept, and so is its time
             seconds += before.get("seconds", 0.0)
-        note = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)}
-        if not written:
-            note["written"] = False
+        note = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)} | dict(further or {})
         if self.beside:  # the main process alone writes `recipe.json`
             file = self.folder / stage / _NOTE
             partial = file.with_suffix(".partial")

@@ -155,10 +155,13 @@ def test_a_stage_that_fails_leaves_the_weights_before_it(unfinished, tmp_path, m
     assert all(torch.equal(value, made[key].half()) for key, value in read_state_dict(files["unet"]).items())
 
 
-def test_a_stage_that_makes_it_worse_leaves_the_weights_before_it(unfinished):
-    recipe(unfinished, **{"finish.learning_rate": 3.0, "finish.clip": 0.0}).run_all()
+def test_a_stage_that_makes_it_worse_leaves_the_weights_before_it(unfinished, monkeypatch):
+    scores = iter([30.0, 20.0])
+    monkeypatch.setattr(Finish, "score", lambda self, figures: next(scores))
+    recipe(unfinished).run_all()
     noted = read_recipe(unfinished)["stages"]["finish"]
-    assert noted["written"] is False and noted["figures"]["score"] < noted["figures"]["score_before"]
+    assert noted["written"] is False and noted["steps"] == 2
+    assert (noted["figures"]["score_before"], noted["figures"]["score"]) == (30.0, 20.0)
     assert not list((unfinished / "finish").glob("*.safetensors"))
 
 
