@@ -14,10 +14,10 @@ from torch import nn
 
 from ladivton_core.checkpoints.build import build_vae, load
 from ladivton_core.checkpoints.reading import read_state_dict
-from ladivton_core.datasets.synthetic import SyntheticWorld
-from ladivton_core.datasets.synthetic_patterns import PATTERNS
 from ladivton_core.denoising.conditioning import latent_pose
 from ladivton_core.denoising.schedule import ddim_scheduler
+from ladivton_core.drawn_world.patterns import PATTERNS
+from ladivton_core.drawn_world.scene import DrawnWorld
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.agnostic import agnostic_mask
@@ -76,7 +76,7 @@ def unfinished(runs, tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def some_people() -> torch.Tensor:
     """Three people (3, 3, 512, 384) in [-1, 1]."""
-    people = SyntheticWorld(7)
+    people = DrawnWorld(7)
     return torch.cat([people.scene([i], [i]).person for i in range(3)]) * 2 - 1
 
 
@@ -276,7 +276,7 @@ def test_a_pair_is_one_person_in_two_garments():
     assert not torch.equal(pair["garments"][0], pair["garments"][1]) and not torch.equal(masks[0], masks[1])
     away = (pair["persons"][0].float() - pair["persons"][1].float()).abs()[outside]
     assert (away > 5).float().mean() < 0.02  # what reaches beyond the masks, no more
-    people = SyntheticWorld(settings.held_out_world, SIZE)
+    people = DrawnWorld(settings.held_out_world, SIZE)
     scene = people.scene([2], [6])
     held_out = world.held_out_pair(settings, 2)
     assert (held_out["persons"][1].float() / 255 - scene.person[0]).abs().max() < 0.003

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...datasets.synthetic_patterns import PATTERNS
+from ...drawn_world.patterns import PATTERNS
 from ...inversion.pixels import CLIP_MEAN, CLIP_STD
 from ..config import ConfigError
 from ..draws import BlockDraws

@@ -32,9 +32,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...datasets.synthetic import UNPAIRED_SHIFT, SyntheticWorld, draw
-from ...datasets.synthetic_garments import sample_garment
-from ...datasets.synthetic_people import sample_person
+from ...drawn_world.garments import sample_garment
+from ...drawn_world.people import sample_person
+from ...drawn_world.scene import UNPAIRED_SHIFT, DrawnWorld, draw
 from ...preprocessing.agnostic import agnostic_mask
 from ...preprocessing.labels import CATEGORIES, LIP20
 from ..chunks import chunk_path, has_chunk, trim, write_chunk
@@ -121,7 +121,7 @@ def training_pair(settings: WorldSettings, index: int) -> dict[str, Tensor]:
 
 def held_out_pair(settings: WorldSettings, index: int) -> dict[str, Tensor]:
     """A pair to look at."""
-    world = SyntheticWorld(settings.held_out_world)
+    world = DrawnWorld(settings.held_out_world)
     garments = [world.garment(index), world.garment(index + UNPAIRED_SHIFT)]
     return render_pair(world.person(index), garments, settings.size)
 
