@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def test_the_exported_files_make_a_pipeline(runs, tmp_path):
     files = export(runs, tmp_path)
     assert set(files) == set(PARTS)
     card = (tmp_path / "CARD.md").read_text()
-    assert "old" not in card and "seed 0" in card and "| tryon | 2 x 2 |" in card and card.endswith("Licence\n")
+    assert re.search(r"Preset `embedded`, seed 0, \d+ minutes in all", card)
+    assert "old" not in card and "| tryon | 2 x 2 |" in card and card.endswith("Licence\n")
     for part, file in files.items():  # names, shapes and types of the shipped files
         ours, shipped = read_state_dict(file), read_state_dict(embedded_path(part))
         assert {k: (v.shape, v.dtype) for k, v in ours.items()} == {k: (v.shape, v.dtype) for k, v in shipped.items()}
