@@ -291,7 +291,6 @@ def test_who_renders_changes_nothing_and_more_pairs_are_added(runs, tmp_path):
     for worker in (1, 0):
         world.render(tmp_path, settings, worker, 2)
     assert world.rendered(tmp_path) == 12
-    torch.set_num_threads(2)  # a renderer among others takes one
     theirs, ours = (Pool(folder / "train", "cpu", count=8) for folder in (tmp_path, runs / "world"))
     assert all(torch.equal(theirs[name], ours[name]) for name in ("persons", "masks", "numbers"))
     with pytest.raises(ConfigError, match="was made with another world: delete that folder"):

@@ -134,10 +134,6 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
         stop: an event that ends it after the pair at hand; so does the end of the process that started this one. The
             settings' minutes end it after the file at hand, and never before the first of each split.
     """
-    if workers > 1:
-        torch.set_num_threads(1)
-        with suppress(AttributeError, OSError):  # Windows has none
-            os.nice(10)
     parent, end = multiprocessing.parent_process(), time.monotonic() + 60 * settings.minutes
     for split, count, pair in (
         ("held_out", settings.held_out, held_out_pair),
@@ -157,11 +153,19 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
             write_chunk(folder / split, chunk, {name: torch.stack([row[name] for row in rows]) for name in rows[0]})
 
 
+def _render_modestly(*arguments) -> None:
+    """`render` in a process among others."""
+    torch.set_num_threads(1)
+    with suppress(AttributeError, OSError):  # Windows has none
+        os.nice(10)
+    render(*arguments)
+
+
 def start_renderers(folder: Path, settings: WorldSettings, workers: int, stop=None) -> list[BaseProcess]:
     """Processes that `render`, one for each worker; they end with this one."""
     context = multiprocessing.get_context("spawn")  # a forked process may inherit a lock of torch's thread pool
     processes = [
-        context.Process(target=render, args=(folder, settings, worker, workers, stop), daemon=True)
+        context.Process(target=_render_modestly, args=(folder, settings, worker, workers, stop), daemon=True)
         for worker in range(workers)
     ]
     for process in processes:
