@@ -119,7 +119,10 @@ MODEL, VAE, CLIP and CLIP_VISION are ComfyUI's own, so every sampling node works
 samplers.
 
 *ddim* with *ddim_uniform* visits the paper's timesteps; the latents differ from the paper's loop by about 0.3 %, \
-which *Try-On Sampler* closes.""",
+which *Try-On Sampler* closes.
+
+KSampler does not ask the model for its settings: 50 steps and cfg 7.5 here are those of the published models. With \
+the embedded ones set 5 steps, cfg 1, *euler* and *sgm_uniform*.""",
 )
 KSAMPLER_DECODERS = Note(
     "VAE Decode and EMASC Decoder",
