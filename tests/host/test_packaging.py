@@ -18,7 +18,7 @@ def test_requirements_and_pyproject_say_the_same(repository):
 
 def test_the_pack_in_the_registry_holds_what_its_workflow_loads(repository):
     left_out = listed((repository / ".comfyignore").read_text(encoding="utf-8"))
-    assert not left_out & {"samples/", "workflows/", "web/", "locales/", "nodes/", "ladivton_core/"}
+    assert not left_out & {"samples/", "workflows/", "subgraphs/", "web/", "locales/", "nodes/", "ladivton_core/"}
 
 
 def test_requirements_have_lower_bounds_only_and_leave_torch_alone(repository):
