@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .tensors import as_image, common_batch
-from .types import CATEGORY, io
+from .types import CATEGORY, io, search_aliases
 
 COLUMNS = 6
 CAPTION_HEIGHT = 24
@@ -23,7 +23,8 @@ class LadiVTON_ComparisonSheet(io.ComfyNode):
         ]
         return io.Schema(
             node_id="LadiVTON_ComparisonSheet",
-            display_name="Comparison Sheet",
+            display_name="Comparison Sheet (Outfits)",
+            **search_aliases("before after", "compare images", "slider", "contact sheet", "wardrobe", "fashion"),
             category=f"{CATEGORY}/decoding",
             description="Lays pictures side by side at one height, one row for each item of a batch, with captions.",
             inputs=[

@@ -24,7 +24,7 @@ from ..ladivton_core.denoising.noise import item_noise
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
 from .native_taps import encode_moments
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
-from .types import CATEGORY, PoseMap, SkipFeatures, SkipFeaturesType, io
+from .types import CATEGORY, PoseMap, SkipFeatures, SkipFeaturesType, io, search_aliases
 
 LARGEST_SEED = 2**64 - 1
 
@@ -57,6 +57,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_TryOnConditioning",
             display_name="Try-On Conditioning",
+            **search_aliases("virtual try-on", "vton", "inpaint conditioning"),
             category=f"{CATEGORY}/sampling",
             description="Adds mask, masked person, pose and warped garment to the conditionings: "
                 "27 channels that the try-on model sees beside the noise. "
@@ -159,7 +160,11 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_TryOnSampler",
-            display_name="Try-On Sampler",
+            display_name="Try-On Sampler (Dress the Person)",
+            **search_aliases(
+                "virtual try-on", "vton", "clothes", "clothing",
+                "outfit", "fashion", "ksampler", "ddim",
+            ),
             category=f"{CATEGORY}/sampling",
             description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the "
                 "MODEL. KSampler works in its place (euler, denoise 1, "
