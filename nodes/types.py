@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.latest import ComfyExtension, io, ui
 from torch import Tensor, nn
 
 from ..ladivton_core.preprocessing.labels import LabelSet
@@ -17,7 +17,7 @@ from ..ladivton_core.preprocessing.labels import LabelSet
 __all__ = [
     "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint",
     "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io",
-    "search_aliases",
+    "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"

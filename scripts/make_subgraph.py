@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 from hosting.places import REPOSITORY, WORKFLOWS
 
 NAME = "Virtual Try-On"
 FILE = REPOSITORY / "subgraphs" / f"{NAME}.json"
+SOURCE = WORKFLOWS / "tryon_embedded.json"
 DESCRIPTION = (
     "Puts a garment on a person: every stage of LaDI-VTON in one node, on the models that ship with the pack. "
     "Right-click and unpack it to see and rewire the stages."
@@ -209,9 +209,9 @@ def as_text(graph: Json) -> str:
 
 
 def main() -> None:
-    workflow = json.loads((WORKFLOWS / "tryon_embedded.json").read_text(encoding="utf-8"))
+    workflow = json.loads(SOURCE.read_text(encoding="utf-8"))
     FILE.parent.mkdir(exist_ok=True)
-    Path(FILE).write_text(as_text(blueprint(workflow)), encoding="utf-8")
+    FILE.write_text(as_text(blueprint(workflow)), encoding="utf-8")
     print(FILE)
 
 

@@ -26,7 +26,7 @@ def blueprint(comfy_server) -> dict:
 @pytest.fixture
 def one_node(blueprint) -> dict:
     """A workflow: the loaders of `tryon_embedded`, the one node, Save Image."""
-    workflow = json.loads((WORKFLOWS / "tryon_embedded.json").read_text(encoding="utf-8"))
+    workflow = json.loads(make_subgraph.SOURCE.read_text(encoding="utf-8"))
     nodes = {node["id"]: node for node in workflow["nodes"]}
     result = next(node for node in workflow["nodes"] if node["type"] == "SaveImage")
     (instance,) = blueprint["nodes"]

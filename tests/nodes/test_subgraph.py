@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import make_subgraph
-from hosting.places import WORKFLOWS
 
 
 def test_the_blueprint_is_made_from_the_workflow_of_today():
-    workflow = json.loads((WORKFLOWS / "tryon_embedded.json").read_text(encoding="utf-8"))
+    workflow = json.loads(make_subgraph.SOURCE.read_text(encoding="utf-8"))
     made = make_subgraph.as_text(make_subgraph.blueprint(workflow))
     assert make_subgraph.FILE.read_text(encoding="utf-8") == made, "run python scripts/make_subgraph.py"
 
