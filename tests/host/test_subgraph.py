@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import requests
 from hosting.conversion import ui_to_api
+from hosting.graph import without_ids
 from hosting.places import WORKFLOWS
 from PIL import Image
 
@@ -42,23 +43,10 @@ def one_node(blueprint) -> dict:
     return blueprint | {"nodes": [*map(nodes.get, loaders.values()), instance, result], "links": links}
 
 
-def stages(api: dict) -> dict:
-    """A graph without the ids of its nodes: what each one is given, down to the loaders."""
-
-    def described(key: str) -> tuple:
-        inputs = api[key]["inputs"].items()
-        return api[key]["class_type"], tuple(
-            (name, (*described(value[0]), value[1]) if isinstance(value, list) else value)
-            for name, value in sorted(inputs)
-        )  # fmt: skip
-
-    return {described(key) for key in api}
-
-
 def test_it_unpacks_into_the_same_graph_and_gives_the_same_picture(client, one_node):
     whole = json.loads((WORKFLOWS / "api" / "tryon_embedded.json").read_text(encoding="utf-8"))
     converted = ui_to_api(one_node, client.object_info())
-    assert stages(converted) == stages(whole)
+    assert without_ids(converted) == without_ids(whole)
 
     pictures = []
     for graph in (whole, converted):
