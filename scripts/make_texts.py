@@ -1,6 +1,9 @@
-"""Write what the nodes say of themselves where ComfyUI looks for it: `web/docs/*.md` and `locales/en/nodeDefs.json`.
+"""Write what the nodes say of themselves where ComfyUI looks for it: `web/docs/*.md` and `locales/*/nodeDefs.json`.
 
 python scripts/make_texts.py
+
+Languages other than English are made of `locales/<language>/phrases.json`, English text -> translation, which a person
+writes: where an English text changes, its translation is missing and has to be looked at.
 
 A help page is made of the node's schema (name, description, inputs, outputs), of the pictures and the section
 "Good to know" that a person wrote on the page, and of links to the nodes it goes together with. Run it after a change
@@ -21,7 +24,7 @@ from hosting import installation
 from hosting.places import REPOSITORY, WORKFLOWS
 
 DOCS = REPOSITORY / "web" / "docs"
-ENGLISH = REPOSITORY / "locales" / "en" / "nodeDefs.json"
+LOCALES = REPOSITORY / "locales"
 GOOD_TO_KNOW, TOGETHER = "## Good to know", "## Goes together with"
 SHARED_TYPES = ("POSE_KEYPOINT",)
 """Wire types beside the pack's own (LADI_...) by which two nodes are neighbours though no workflow connects them."""
@@ -121,9 +124,40 @@ def english(schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def in_language(node_texts: Any, phrases: dict[str, str]) -> Any:
+    """The same texts translated; what has no translation stays English, and `untranslated` names it."""
+    if isinstance(node_texts, dict):
+        return {key: in_language(text, phrases) for key, text in node_texts.items()}
+    return phrases.get(node_texts, node_texts)
+
+
+def all_texts(node_texts: Any) -> set[str]:
+    """Every text of `english`, once."""
+    if isinstance(node_texts, dict):
+        return {text for value in node_texts.values() for text in all_texts(value)}
+    return {node_texts}
+
+
+def languages() -> dict[str, dict[str, str]]:
+    """Language -> its phrases."""
+    files = sorted(LOCALES.glob("*/phrases.json"))
+    return {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def untranslated(schemas: dict[str, Any]) -> dict[str, list[str]]:
+    """Language -> English texts that its phrases lack."""
+    needed = all_texts(english(schemas))
+    return {language: sorted(needed - phrases.keys()) for language, phrases in languages().items()}
+
+
 def texts(schemas: dict[str, Any]) -> dict[Path, str]:
     """File -> what it should hold."""
-    made = {ENGLISH: json.dumps(english(schemas), indent=2, ensure_ascii=False) + "\n"}
+    node_texts = english(schemas)
+    by_language = {"en": node_texts} | {name: in_language(node_texts, known) for name, known in languages().items()}
+    made = {
+        LOCALES / language / "nodeDefs.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        for language, content in by_language.items()
+    }
     for name, (before, after) in neighbours(schemas).items():
         page = DOCS / f"{name}.md"
         old = page.read_text(encoding="utf-8") if page.is_file() else ""
@@ -147,10 +181,14 @@ def loaded_schemas(comfyui: Path) -> dict[str, Any]:
 def main() -> None:
     host = installation.find_or_install(tests=True)
     installation.run_inside(host)
-    for file, text in texts(loaded_schemas(host.comfyui)).items():
+    schemas = loaded_schemas(host.comfyui)
+    for file, text in texts(schemas).items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
             print(file.relative_to(REPOSITORY))
+    for language, missing in untranslated(schemas).items():
+        for text in missing:
+            print(f"locales/{language}/phrases.json lacks: {text}")
 
 
 if __name__ == "__main__":
