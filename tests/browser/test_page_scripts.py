@@ -8,6 +8,7 @@ import make_subgraph
 import pytest
 from hosting.graph import without_ids
 
+PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
 SHEET = "LadiVTON_ComparisonSheet"
 WORDS = ("try-on", "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe")
 
@@ -47,7 +48,7 @@ def faults(page) -> list[str]:
     page.on("console", lambda message: said.append(f"{message.text} {message.location['url']}"))
     failed = "() => performance.getEntriesByType('resource').filter(e => e.responseStatus >= 400).map(e => e.name)"
     page.reload()
-    page.wait_for_function("() => Boolean(window.app?.graph && window.app?.extensionManager)", timeout=120_000)
+    page.wait_for_function(PAGE_READY, timeout=120_000)
     page.wait_for_timeout(2000)
     said += page.evaluate(failed)
     return said
@@ -173,3 +174,22 @@ def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(page, reposit
     panel.get_by_role("link", name="Garment Warper").click()
     page.wait_for_function("() => document.querySelector('.node-help-content h1')?.textContent === 'Garment Warper'")
     assert len(page.context.pages) == 1, "the link left the page"
+
+
+@pytest.mark.parametrize("language", ["it", "zh"])
+def test_nodes_speak_the_languages_of_the_pack(page, repository, language):
+    path = repository / "locales" / language / "nodeDefs.json"
+    texts = json.loads(path.read_text(encoding="utf-8"))["LadiVTON_GarmentWarper"]
+    choose = "(language) => window.app.extensionManager.setting.set('Comfy.Locale', language)"
+    page.evaluate(choose, language)
+    try:
+        page.wait_for_timeout(1000)
+        page.reload()
+        page.wait_for_function(PAGE_READY, timeout=120_000)
+        page.evaluate(BUILD, {"types": ["LadiVTON_GarmentWarper"], "wires": [], "values": []})
+        node = "window.app.graph.nodes[0]"
+        shown = page.evaluate(f"() => [{node}.title, ...{node}.inputs.map((socket) => socket.localized_name)]")
+        assert shown == [texts["display_name"], *(text["name"] for text in texts["inputs"].values())]
+    finally:
+        page.evaluate(choose, "en")
+        page.wait_for_timeout(1000)
