@@ -9,7 +9,7 @@
 #   make soak                                     500 queued prompts: memory flat, first and last picture identical
 #   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
-#   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
+#   make train-embedded MINUTES=30                the shipped weights better, in 30 minutes; goes on where it was stopped
 #
 # COMFYUI_PATH=/path/to/ComfyUI uses that one; otherwise one is installed into .host (once).
 
@@ -38,4 +38,5 @@ serve:
 	@$(PYTHON) scripts/host.py serve
 
 train-embedded:
-	@$(PYTHON) scripts/train_embedded.py $(call option,RUNS,runs)
+	@$(PYTHON) scripts/train_embedded.py $(call option,MINUTES,minutes) $(call option,RUNS,runs) $(call option,TO,to) \
+		$(call option,DEVICE,device) $(call option,INIT,init) $(TRAINING)
