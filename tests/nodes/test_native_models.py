@@ -136,7 +136,7 @@ def test_noise_schedule_travels_in_the_model(models, paper_sampler):
     every = torch.arange(len(sampling.sigmas))
     assert torch.equal(sampling.timestep(sampling.sigmas), every), "ComfyUI finds every timestep by its sigma"
     for steps in (1, 7, 20):
-        ours, _ = paper_sampler.paper_sigmas(sampling, steps)
+        ours = paper_sampler.paper_steps(sampling, steps).sigmas
         torch.testing.assert_close(ours, paper_sigmas(TINY.schedule, steps), rtol=2e-5, atol=0)
 
 
