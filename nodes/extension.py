@@ -17,14 +17,15 @@ from . import (
     person,
     pseudo_words,
     sampling,
+    saved_models,
     wardrobe,
 )
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
-    *models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES, *inversion.NODES, *pseudo_words.NODES,
-    *sampling.NODES, *custom_sampling.NODES, *decoding.NODES, *comparison.NODES, *encoded_person.NODES,
-    *wardrobe.NODES, *datasets.NODES,
+    *models.NODES, *saved_models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES,
+    *inversion.NODES, *pseudo_words.NODES, *sampling.NODES, *custom_sampling.NODES, *decoding.NODES, *comparison.NODES,
+    *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
 ]  # fmt: skip
 """Every node, loaders first, then in the order of the paper's stages."""
 
