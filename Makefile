@@ -5,6 +5,7 @@
 #   make demo GARMENT=shirt.png SEED=7            another garment
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
+#   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
 #   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
 #
@@ -13,7 +14,7 @@
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test serve train-embedded
+.PHONY: demo test lint serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -21,6 +22,9 @@ demo:
 
 test:
 	@$(PYTHON) scripts/test.py $(TESTS)
+
+lint:
+	@$(PYTHON) scripts/lint.py
 
 serve:
 	@$(PYTHON) scripts/host.py serve

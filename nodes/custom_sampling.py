@@ -9,6 +9,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from .noise import LARGEST_SEED, ItemNoise
+from .notes import Notes
+from .recommended import STEPS, sampling_settings
 from .types import CATEGORY, io
 
 
@@ -27,7 +29,10 @@ class LadiVTON_PaperSchedule(io.ComfyNode):
                 "and its parts join without a seam.",
             inputs=[
                 io.Model.Input("model", tooltip="Try-on MODEL: the noise schedule travels in it."),
-                io.Int.Input("steps", default=50, min=1, max=999, tooltip="Sampling steps, as in Try-On Sampler."),
+                io.Int.Input(
+                    "steps", default=STEPS, min=STEPS, max=999,
+                    tooltip="Sampling steps, as in Try-On Sampler. 0 takes what the model recommends.",
+                ),
                 io.Float.Input(
                     "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
                     tooltip="Below 1: the last steps of a longer schedule, to start from what the LATENT holds. "
@@ -44,11 +49,15 @@ class LadiVTON_PaperSchedule(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, model, steps: int = 50, denoise: float = 1.0) -> io.NodeOutput:
-        from .paper_sampler import paper_steps
+    def execute(cls, model, steps: int = STEPS, denoise: float = 1.0) -> io.NodeOutput:
+        from .paper_sampler import lost_schedule, paper_steps
 
-        run = paper_steps(model.get_model_object("model_sampling"), steps, denoise or 1.0)
-        return io.NodeOutput(run.sigmas if denoise else run.sigmas[:0], run.sampler)
+        steps, _, used = sampling_settings(model, steps, guidance=1.0)
+        notes = Notes("Paper Schedule")
+        notes.say(used.partition(",")[0])
+        notes.warn(lost_schedule(model))
+        run = paper_steps(model, steps, denoise or 1.0)
+        return io.NodeOutput(run.sigmas if denoise else run.sigmas[:0], run.sampler, ui=notes.ui)
 
 
 class LadiVTON_PaperNoise(io.ComfyNode):

@@ -7,6 +7,7 @@ words and saves them.
 from __future__ import annotations
 
 import re
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -148,7 +149,7 @@ def tokens_with_room(clip, prompt: str, category: str, count: int) -> dict:
             "LaDI-VTON needs Stable Diffusion 2's single one: "
             "Load CLIP with type 'stable_diffusion', or the embedded one."
         )
-    ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if isinstance(token, int)]
+    ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if _is_id(token)]
     found = ids.count(PLACEHOLDER_ID)
     if found != count:
         raise ValueError(
@@ -157,12 +158,17 @@ def tokens_with_room(clip, prompt: str, category: str, count: int) -> dict:
     return tokens
 
 
+def _is_id(token) -> bool:
+    """Whether a token is a number of the vocabulary, of whatever integer type, and not an embedding's vector."""
+    return isinstance(token, Integral)
+
+
 def _with_words(tokens: dict, words: Tensor) -> dict:
     """Tokens with the `$` replaced, one after the other, by the rows of `words` (N, C)."""
     rows = iter(words)
 
     def replaced(token):
-        return next(rows) if isinstance(token, int) and token == PLACEHOLDER_ID else token
+        return next(rows) if _is_id(token) and token == PLACEHOLDER_ID else token
 
     return {
         name: [[(replaced(token), *rest) for token, *rest in chunk] for chunk in chunks]

@@ -1,8 +1,8 @@
 """ComfyUI's own MODEL, VAE, CLIP and CLIP_VISION from a preset and a state dict.
 
 Nothing is wrapped: what comes out is what ComfyUI's loaders return, so KSampler, previews, LoRA, ControlNet and
-offloading work. The noise schedule travels inside the MODEL. `models.py` holds the nodes, `sampling.py` reads the
-schedule. Imported only when a model is loaded: it pulls in most of ComfyUI.
+offloading work. Noise schedule and recommended settings travel inside the MODEL. `models.py` holds the nodes,
+`sampling.py` reads the settings. Imported only when a model is loaded: it pulls in most of ComfyUI.
 """
 
 from __future__ import annotations
@@ -30,20 +30,27 @@ from ..ladivton_core.checkpoints.layouts import describe, expect, load_strict
 from ..ladivton_core.checkpoints.reading import CheckpointError
 from ..ladivton_core.denoising.schedule import sigmas
 from ..ladivton_core.presets import PRESETS
+from .host_versions import in_precision, patcher_class
 
 if TYPE_CHECKING:
-    from ..ladivton_core.presets import ClipTower, NoiseSchedule, Preset
+    from ..ladivton_core.presets import ClipTower, Preset
 
 IN_CHANNELS = 31
 """Latent 4, mask 1, masked-image latent 4, pose 18, warped-garment latent 4 (SPEC section 5)."""
 
 
 class TryOnModel(comfy.model_base.BaseModel):
-    """ComfyUI's latent diffusion model that insists on the 27 extra channels and carries its noise schedule."""
+    """ComfyUI's latent diffusion model that insists on the 27 extra channels and carries its preset.
 
-    def __init__(self, config, schedule: NoiseSchedule, device=None) -> None:
+    Attributes:
+        preset: sizes and recommended settings. Every clone of the MODEL, patched or not, shares this network.
+    """
+
+    def __init__(self, config, preset: Preset, device=None) -> None:
         kinds = {"epsilon": comfy.model_base.ModelType.EPS, "v_prediction": comfy.model_base.ModelType.V_PREDICTION}
+        schedule = preset.schedule
         super().__init__(config, model_type=kinds[schedule.prediction_type], device=device)
+        self.preset = preset
         # Every sampler and scheduler of ComfyUI reads its noise levels here.
         self.model_sampling.set_sigmas(_strictly_rising(sigmas(schedule)))
         self.model_sampling.noise_schedule = schedule
@@ -100,13 +107,13 @@ def unet_model(
         parameters = comfy.utils.calculate_parameters(state_dict)
         dtype = memory.unet_dtype(model_params=parameters, supported_dtypes=config.supported_inference_dtypes)
     config.set_inference_dtype(dtype, memory.unet_manual_cast(dtype, load_device, config.supported_inference_dtypes))
-    model = TryOnModel(config, preset.schedule, device=offload_device)
+    model = TryOnModel(config, preset, device=offload_device)
     names = comfy.utils.unet_to_diffusers(config.unet_config)
     # A key without a counterpart keeps its name and is then reported as one too many.
     renamed = {names.get(key, key): value for key, value in state_dict.items()}
     load_strict(model.diffusion_model, renamed, "unet", path)
     model.diffusion_model.requires_grad_(False)
-    return ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+    return patcher_class()(model, load_device=load_device, offload_device=offload_device)
 
 
 def preset_of_unet(state_dict: dict[str, Tensor], path: str) -> Preset:
@@ -192,7 +199,7 @@ def vae(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None
         "dropout": 0.0,
     }
     params = {"ddconfig": ddconfig, "embed_dim": preset.vae["latent_channels"]}
-    return comfy.sd.VAE(sd=dict(state_dict), config={"params": params}, dtype=dtype)
+    return comfy.sd.VAE(sd=dict(in_precision(state_dict, dtype)), config={"params": params}, dtype=dtype)
 
 
 def clip(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None = None) -> comfy.sd.CLIP:
@@ -213,7 +220,7 @@ def clip(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | Non
     built = comfy.sd.CLIP(target, embedding_directory=folders, parameters=parameters, model_options=options)
     # SD2 has no use for the pooled output; an identity keeps it finite.
     weights = {"text_projection.weight": torch.eye(preset.text.hidden_size), **state_dict}
-    missing, _ = built.load_sd(weights)
+    missing, _ = built.load_sd(in_precision(weights, dtype))
     _refuse_missing(missing, "text encoder")
     return built
 
@@ -276,7 +283,7 @@ def clip_vision(
     if dtype is not None:
         built.dtype = dtype
         built.model.to(dtype)
-    missing, _ = built.load_sd(state_dict)
+    missing, _ = built.load_sd(in_precision(state_dict, dtype))
     _refuse_missing([key for key in missing if not key.startswith("visual_projection")], "vision tower")
     return built
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .host_versions import on_device
+
 LEVELS = 4
 
 
@@ -57,7 +59,7 @@ def encode_moments(vae, image: Tensor, progress=None) -> tuple[Tensor, tuple[Ten
     moments, taps = [], []
     for item in range(image.shape[0]):
         memory.throw_exception_if_processing_interrupted()
-        with taps_kept(encoder) as seen:
+        with on_device(vae.device), taps_kept(encoder) as seen:
             pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
             moments.append(model.quant_conv(encoder(pixels)).float().to(memory.intermediate_device()))
         taps.append([seen[level].to(vae.patcher.offload_device) for level in range(LEVELS)])

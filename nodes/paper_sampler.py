@@ -80,9 +80,25 @@ def _same(sigma: Tensor, level: float) -> bool:
     return math.isclose(float(sigma), level, rel_tol=1e-6)
 
 
-def noise_schedule(model_sampling) -> NoiseSchedule:
-    """Schedule that travels in the MODEL; the paper's when another node replaced the model's sampling."""
-    return getattr(model_sampling, "noise_schedule", NoiseSchedule())
+def noise_schedule(model) -> NoiseSchedule:
+    """Schedule of a MODEL: the one its noise levels were made by, or, when another node replaced those, the one it was
+    trained with; the paper's for a MODEL that is none of ours.
+    """
+    own = getattr(model.get_model_object("model_sampling"), "noise_schedule", None)
+    trained = getattr(getattr(model.model, "preset", None), "schedule", None)
+    return own or trained or NoiseSchedule()
+
+
+def lost_schedule(model) -> str | None:
+    """What to say when a model-sampling node has thrown the try-on model's noise levels away; None when none has."""
+    sampling = model.get_model_object("model_sampling")
+    if hasattr(sampling, "noise_schedule") or not hasattr(model.model, "preset"):
+        return None
+    return (
+        f"A model-sampling node before this one ({type(sampling).__name__}) has replaced the noise schedule "
+        "that the try-on model was trained with, and the result suffers. "
+        "Take the node away: the schedule travels in the MODEL."
+    )
 
 
 @dataclass(frozen=True)
@@ -100,16 +116,22 @@ class PaperSteps:
     sampler: DDIMSteps
 
 
-def paper_steps(model_sampling, steps: int, denoise: float = 1.0) -> PaperSteps:
+def paper_steps(model, steps: int, denoise: float = 1.0) -> PaperSteps:
     """The paper's steps, read from the model's own table.
 
     Equal to `ladivton_core.denoising.schedule.paper_sigmas`, and still right when a ModelSampling node changed the
     table. A `denoise` below 1 takes the last `steps` steps of a schedule of `steps / denoise`, as KSampler does.
 
     Raises:
-        ValueError: such a schedule has more steps than the model knows noise levels.
+        ValueError: such a schedule has more steps than the model knows noise levels, or another node has left the
+            model fewer levels than it was trained with.
     """
-    schedule = noise_schedule(model_sampling)
+    schedule, table = noise_schedule(model), model.get_model_object("model_sampling").sigmas.cpu()
+    if len(table) < schedule.train_steps:
+        raise ValueError(
+            f"A model-sampling node has left this MODEL {len(table)} noise levels of {schedule.train_steps}: "
+            "the paper's steps fall between them. Take the node away, or sample with KSampler."
+        )
     total = steps if denoise > 0.9999 else max(int(steps / denoise), steps)
     if total > schedule.train_steps:
         raise ValueError(
@@ -119,7 +141,7 @@ def paper_steps(model_sampling, steps: int, denoise: float = 1.0) -> PaperSteps:
     times = timesteps(schedule, total)
     last = max(int(times[-1]) - schedule.train_steps // total, 0)
     times = torch.cat([times, torch.tensor([last])])
-    sigmas = model_sampling.sigmas.cpu()[times]
+    sigmas = table[times]
     return PaperSteps(sigmas[-steps - 1 :], times[-steps - 1 :], DDIMSteps(float(sigmas[0]), float(sigmas[-1])))
 
 
@@ -159,7 +181,7 @@ def sample(
     """Denoise with previews, progress and interrupt; returns ComfyUI latents (B, 4, h, w), unscaled."""
     import latent_preview
 
-    run = paper_steps(model.get_model_object("model_sampling"), steps, denoise)
+    run = paper_steps(model, steps, denoise)
     positive, negative = (garment_for_first_steps(cond, cloth_cond_rate, run.times) for cond in (positive, negative))
     return comfy.sample.sample_custom(
         model, noise.generate_noise(latent), guidance, run.sampler, run.sigmas, positive, negative, latent["samples"],

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from pathlib import Path
@@ -15,10 +14,9 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .inversion import encode_words, tokens_with_room
+from .notes import Notes
 from .tensors import common_batch
 from .types import CATEGORY, PseudoWords, check_choices, io
-
-log = logging.getLogger(__name__)
 
 LONGEST_NAME = 180
 """Bytes: file systems take 255, and ending, number and the name while writing need some."""
@@ -136,9 +134,10 @@ class LadiVTON_SavePseudoWords(io.ComfyNode):
         folders[0].mkdir(parents=True, exist_ok=True)
         for path, content in files.items():
             _write(path, content)
-        said = "Saved " + ", ".join(map(str, files))
-        log.info("LaDI-VTON: %s", said)
-        return io.NodeOutput(" ".join(f"embedding:{file}" for file in names), ui={"text": [said]})
+        notes = Notes("Save Pseudo-Words")
+        for path in files:
+            notes.say(f"Saved {path}")
+        return io.NodeOutput(" ".join(f"embedding:{file}" for file in names), ui=notes.ui)
 
 
 def _usable(name: str) -> bool | str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from .encoded_person import dressed, encode_person, largest, same_size
+from .lane import categories_differ
 from .noise import LARGEST_SEED, ItemNoise
+from .notes import Notes
+from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
 from .types import CATEGORY, PoseMap, SkipFeaturesType, io
 
@@ -62,6 +65,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
                     "the masked person, for EMASC Decoder."),
             ],
+            hidden=[io.Hidden.dynprompt],
         )  # fmt: skip
 
     @classmethod
@@ -80,14 +84,27 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
             person=picture, mask=from_mask(mask, size), pose_map=pose_map, warped_garment=garment,
             positive=largest(positive), negative=largest(negative),
         )  # fmt: skip
+        notes = Notes("Try-On Conditioning")
+        notes.warn(_other_category(cls.hidden))
         progress = ProgressBar((2 if latent_of_person else 1) * picture.shape[0] + garment.shape[0])
         people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
         return io.NodeOutput(
             *dressed(
                 people, positive, negative, vae, garment, sample_posterior=sample_posterior,
                 posterior_seed=posterior_seed, no_pose=no_pose, progress=progress, name="person",
-            )
+            ),
+            ui=notes.ui,
         )  # fmt: skip
+
+
+def _other_category(hidden) -> str | None:
+    """`categories_differ` of the node that runs now; None outside a running graph."""
+    from comfy_execution.utils import get_executing_context
+
+    graph, here = None if hidden is None else hidden.dynprompt, get_executing_context()
+    if graph is None or here is None:
+        return None
+    return categories_differ(lambda node: graph.get_node(node) if graph.has_node(node) else None, here.node_id)
 
 
 class LadiVTON_TryOnSampler(io.ComfyNode):
@@ -100,8 +117,10 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
             display_name="Try-On Sampler",
             category=f"{CATEGORY}/sampling",
             description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the "
-                "MODEL. KSampler works in its place (euler, denoise 1, "
-                "scheduler sgm_uniform for the embedded and ddim_uniform for the published models). "
+                "MODEL, and with the steps and the guidance the model recommends. "
+                "KSampler works in its place, but does not ask the model: "
+                "euler, denoise 1, and sgm_uniform with 5 steps and cfg 1 for the embedded models, "
+                "ddim_uniform with 50 steps and cfg 7.5 for the published ones. "
                 "Item i of a batch uses seed + i, so that an item with the same seed gives "
                 "the same picture in any batch.",
             inputs=[
@@ -114,14 +133,15 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                     tooltip="Seed of the first noise; item i of a batch uses seed + i.",
                 ),
                 io.Int.Input(
-                    "steps", default=50, min=1, max=999,
-                    tooltip="Sampling steps. The paper takes 50; the embedded models do best with 5.",
+                    "steps", default=STEPS, min=STEPS, max=999,
+                    tooltip="Sampling steps. 0 takes what the model recommends: "
+                        "for the published models the paper's 50, for the embedded ones a few.",
                 ),
                 io.Float.Input(
-                    "guidance", default=7.5, min=1.0, max=100.0, step=0.1, round=0.01,
+                    "guidance", default=GUIDANCE, min=GUIDANCE, max=LARGEST_GUIDANCE, step=0.1, round=0.01,
                     tooltip="How strongly words, pose and garment are followed. "
-                        "The paper takes 7.5; 1 switches guidance off and halves the time, "
-                        "and suits the embedded models.",
+                        "0 takes what the model recommends: for the published models the paper's 7.5. "
+                        "1 switches guidance off and halves the time, and suits the embedded models.",
                 ),
                 io.Float.Input(
                     "cloth_cond_rate", default=1.0, min=0.0, max=1.0, step=0.05,
@@ -139,25 +159,42 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def validate_inputs(cls, guidance: float | None = None) -> bool | str:
+        try:
+            check_guidance(guidance)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(
-        cls, model, positive: list, negative: list, latent: dict, seed: int = 1234, steps: int = 50,
-        guidance: float = 7.5, cloth_cond_rate: float = 1.0, denoise: float = 1.0,
+        cls, model, positive: list, negative: list, latent: dict, seed: int = 1234, steps: int = STEPS,
+        guidance: float = GUIDANCE, cloth_cond_rate: float = 1.0, denoise: float = 1.0,
     ) -> io.NodeOutput:  # fmt: skip
         from . import paper_sampler
 
         _check_model(model)
+        steps, guidance, used = sampling_settings(model, steps, guidance)
+        notes = Notes("Try-On Sampler")
+        notes.say(used)
+        notes.warn(paper_sampler.lost_schedule(model))
+        if (denoise < 1 or "noise_mask" in latent) and not latent["samples"].any():
+            notes.warn(
+                "The LATENT is empty: 'denoise' below 1 starts from it, and a noise mask keeps it. "
+                "Turn on 'latent_of_person' in Try-On Conditioning, or connect the LATENT of a first pass."
+            )
         samples = common_batch(
             latent=latent["samples"], positive=largest(positive), negative=largest(negative),
             positive_channels=channels_of(positive, "positive"), negative_channels=channels_of(negative, "negative"),
         )["latent"]  # fmt: skip
         start = {**latent, "samples": samples}
         if denoise == 0:
-            return io.NodeOutput(start)
+            return io.NodeOutput(start, ui=notes.ui)
         result = paper_sampler.sample(
             model, ItemNoise(seed), positive, negative, start, steps=steps, guidance=guidance,
             cloth_cond_rate=cloth_cond_rate, denoise=denoise,
         )  # fmt: skip
-        return io.NodeOutput({**start, "samples": result})
+        return io.NodeOutput({**start, "samples": result}, ui=notes.ui)
 
 
 def _check_model(model) -> None:

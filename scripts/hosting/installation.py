@@ -29,6 +29,7 @@ LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stop
 TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
 TORCHAUDIO = "torchaudio==2.11.0"  # without it two of ComfyUI's audio node files fail to import; not needed here
 COMFY_CLI = "comfy-cli>=1.23.0"
+RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
 
 CLIENT_REQUIREMENTS = REPOSITORY / "scripts" / "requirements.txt"
 TEST_REQUIREMENTS = REPOSITORY / "tests" / "requirements.txt"
@@ -80,10 +81,20 @@ def run_inside(host: Host) -> None:
 
 
 def comfy_cli_python() -> Path:
-    """Interpreter of a virtual environment of its own that holds comfy-cli (UI to API conversion)."""
-    folder = HOST / "cli"
+    """Interpreter that has comfy-cli: converts workflows, checks and packs the pack as the registry does."""
+    return _tool("cli", COMFY_CLI)
+
+
+def ruff_python() -> Path:
+    """Interpreter that has the ruff this tree is formatted with."""
+    return _tool("ruff", RUFF)
+
+
+def _tool(name: str, requirement: str) -> Path:
+    """Interpreter of a virtual environment of its own, `.host/<name>`, that holds one command-line tool."""
+    folder = HOST / name
     python = _python_in(folder)
-    _step("cli", COMFY_CLI, "comfy-cli (converts workflows)", lambda: (_venv(folder), _pip(python, COMFY_CLI)))
+    _step(name, requirement, requirement, lambda: (_venv(folder), _pip(python, requirement)))
     return python
 
 

@@ -21,10 +21,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 from .installation import Host
-from .places import PACK_NAME, REPOSITORY
+from .places import PACK, PACK_NAME
 
 READY_SECONDS = 300  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes much longer
 BASE_FOLDERS = ("models", "custom_nodes", "input", "output", "temp", "user/default")
@@ -44,7 +45,7 @@ class ComfyServer:
         host: from `installation.find_or_install`.
         arguments: further command-line arguments for ComfyUI's main.py; those of the environment variable
             COMFYUI_ARGS are appended.
-        pack: folder to link into custom_nodes; None starts a ComfyUI without it.
+        pack: folder to link into custom_nodes, or .zip to unpack there; None starts a ComfyUI without the pack.
         environment: environment variables to set for the server.
 
     Attributes:
@@ -56,7 +57,7 @@ class ComfyServer:
         self,
         host: Host,
         arguments: tuple[str, ...] = (),
-        pack: Path | None = REPOSITORY,
+        pack: Path | None = PACK,
         environment: dict[str, str] | None = None,
     ):
         self.host = host
@@ -103,7 +104,7 @@ class ComfyServer:
             (self.base / folder).mkdir(parents=True, exist_ok=True)
         (self.base / "user/default/comfy.settings.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
         if self.pack:
-            _link(self.pack, self.base / "custom_nodes" / PACK_NAME)
+            _place(self.pack, self.base / "custom_nodes" / PACK_NAME)
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log_file = self.base / "server.log"
@@ -181,6 +182,17 @@ def _die_with_parent() -> None:
     """In the child, before it becomes ComfyUI: have Linux end it should this process be killed outright."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _place(pack: Path, target: Path) -> None:
+    """The pack at `target`: a folder is linked, an archive unpacked, as the registry's installer does."""
+    if pack.is_dir():
+        _link(pack, target)
+    elif zipfile.is_zipfile(pack):
+        with zipfile.ZipFile(pack) as archive:
+            archive.extractall(target)
+    else:
+        raise ServerError(f"the pack to run, {pack}, is neither a folder nor a .zip; LADIVTON_PACK names it when set")
 
 
 def _link(source: Path, link: Path) -> None:

@@ -228,13 +228,31 @@ def test_fid_is_the_distance_of_two_gaussians():
 
 
 @pytest.mark.parametrize("count", [200, 5])
-def test_our_distance_for_newer_scipy_is_clean_fids(count):
-    from cleanfid.fid import frechet_distance
+def test_the_frechet_distance_is_clean_fids_with_any_scipy(count, monkeypatch):
+    from cleanfid import fid
+    from scipy import linalg
 
+    class WithDisp:
+        """SciPy as clean-fid knows it: `sqrtm(disp=False)`, which SciPy 1.18 took away, also gave an error estimate."""
+
+        @staticmethod
+        def sqrtm(matrix, disp=True):
+            return linalg.sqrtm(matrix) if disp else (linalg.sqrtm(matrix), 0.0)
+
+    monkeypatch.setattr(fid, "linalg", WithDisp)
     generator = np.random.default_rng(0)
     sides = [generator.standard_normal((count, 8)) * scale for scale in (1, 2)]  # 5 pictures: singular
     moments = [value for side in sides for value in (side.mean(0), np.cov(side, rowvar=False))]
-    assert set_metrics.frechet_of_moments(*moments) == pytest.approx(frechet_distance(*moments), abs=1e-2)
+    assert set_metrics.frechet_of_moments(*moments) == pytest.approx(fid.frechet_distance(*moments), abs=1e-5)
+
+
+def test_the_frechet_distance_of_covariances_with_common_axes_is_a_sum_over_them():
+    axes, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))
+    spread, other = np.array([4, 1, 9, 0, 0, 2.0]), np.array([1, 1, 4, 0, 3, 0.0])
+    distance = set_metrics.frechet_of_moments(
+        np.zeros(6), axes * spread @ axes.T, np.full(6, 2.0), axes * other @ axes.T
+    )
+    assert distance == pytest.approx(24 + ((spread**0.5 - other**0.5) ** 2).sum(), abs=1e-6)
 
 
 def test_kid_is_the_unbiased_polynomial_kernel_distance_and_repeats_itself():

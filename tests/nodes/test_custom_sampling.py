@@ -169,3 +169,45 @@ def test_garment_steps_need_the_try_on_channels(run, models, prepared):
     wires = {"model": models.model, "positive": prepared.positive, "negative": prepared.negative}
     with pytest.raises(ValueError, match="'positive' has no try-on channels"):
         run("GarmentSteps", **wires, sigmas=torch.tensor([1.0, 0.0]), cloth_cond_rate=0.5)
+
+
+def replaced(models, sampling: str):
+    """The MODEL behind ComfyUI's ModelSamplingDiscrete."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
+    return ModelSamplingDiscrete().patch(models.model, sampling, False)[0]
+
+
+def test_a_schedule_that_was_thrown_away_is_said_on_the_node(nodes, models, empty):
+    wires = dict(zip(("positive", "negative", "latent"), empty[:3], strict=True))
+    other = replaced(models, "v_prediction")
+    with torch.inference_mode():
+        sampled = nodes["LadiVTON_TryOnSampler"].execute(model=other, **wires, steps=1, guidance=1.0)
+        schedule = nodes["LadiVTON_PaperSchedule"].execute(model=other, steps=2)
+        fine = nodes["LadiVTON_PaperSchedule"].execute(model=models.model, steps=2)
+    for output in (sampled, schedule):
+        assert any("Warning: A model-sampling node" in line for line in output.ui["text"])
+    assert not any("Warning" in line for line in fine.ui["text"])
+    assert float(schedule.result[0][0]) < 20 < float(fine.result[0][0]), "the other node's levels are kept"
+
+
+def test_too_few_levels_are_refused_in_words(run, models):
+    with pytest.raises(ValueError, match="left this MODEL 50 noise levels of 1000.*KSampler"):
+        run("PaperSchedule", model=replaced(models, "lcm"), steps=4)
+
+
+def test_an_empty_latent_that_counts_is_said_on_the_node(nodes, models, empty, dressed, half):
+    def said(latent: dict, **options) -> str:
+        wires = {"model": models.model, "positive": empty[0], "negative": empty[1], "latent": latent}
+        with torch.inference_mode():
+            return " ".join(
+                nodes["LadiVTON_TryOnSampler"].execute(**wires, steps=1, guidance=1.0, **options).ui["text"]
+            )
+
+    assert "The LATENT is empty" in said(empty[2], denoise=0.5)
+    assert "The LATENT is empty" in said(empty[2] | {"noise_mask": half})
+    assert "Warning" not in said(dressed[2] | {"noise_mask": half}, denoise=0.5) + said(empty[2])
+
+
+def test_steps_left_to_the_model_are_its_own(run, models):
+    assert len(run("PaperSchedule", model=models.model)[0]) == models.model.model.preset.steps + 1

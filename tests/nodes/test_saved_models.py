@@ -79,7 +79,7 @@ def test_comfyui_knows_a_saved_unet_of_full_size(comfyui, module):
     config = native._unet_config(presets.SD2)
     config.set_inference_dtype(torch.float16, None)
     with torch.device("meta"):
-        ours = native.TryOnModel(config, presets.SD2.schedule, device="meta")
+        ours = native.TryOnModel(config, presets.SD2, device="meta")
     file = {f"model.diffusion_model.{key}": value for key, value in ours.diffusion_model.state_dict().items()}
     found = comfy.model_detection.model_config_from_unet(file, "model.diffusion_model.")
     assert type(found).__name__ == "SD20" and found.unet_config["in_channels"] == 31

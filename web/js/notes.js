@@ -1,0 +1,104 @@
+// Shows on a node what its last run said beside its outputs: settings taken, warnings (`nodes/notes.py`).
+// The lines are the node's `text` in ComfyUI's "executed" message; an empty list takes them away again.
+
+import { app } from "../../../scripts/app.js";
+
+const PREFIX = "LadiVTON_";
+const WARNING = "Warning: ";
+const WIDGET = "ladi_vton_notes";
+const MARGIN = 10; // around the element, on every side
+
+function createElement() {
+  const element = document.createElement("div");
+  element.className = "ladi-vton-notes";
+  Object.assign(element.style, {
+    boxSizing: "border-box",
+    padding: "0 4px",
+    font: "12px/16px sans-serif",
+    color: "var(--descrip-text, #999)",
+    overflow: "hidden",
+    overflowWrap: "anywhere",
+    userSelect: "text",
+  });
+  return element;
+}
+
+// Height that the lines take with their margin at a node's width; fonts differ, so they are laid out once, out of sight.
+function heightAt(notes, width) {
+  if (notes.measured?.width === width) return notes.measured.height;
+  const copy = notes.element.cloneNode(true);
+  Object.assign(copy.style, { position: "fixed", visibility: "hidden", height: "auto", width: `${width - 2 * MARGIN}px` });
+  document.body.append(copy);
+  notes.measured = { width, height: copy.offsetHeight + 2 * MARGIN };
+  copy.remove();
+  return notes.measured.height;
+}
+
+function add(node, lines) {
+  const element = createElement();
+  for (const line of lines) {
+    const paragraph = document.createElement("div");
+    const warning = line.startsWith(WARNING);
+    paragraph.textContent = warning ? `⚠ ${line.slice(WARNING.length)}` : line;
+    if (warning) paragraph.style.color = "var(--warning-text, #e5a83b)";
+    element.append(paragraph);
+  }
+  const notes = { element, lines };
+  const needed = () => heightAt(notes, node.size[0]);
+  notes.widget = node.addDOMWidget(WIDGET, "notes", element, {
+    serialize: false, // not in the prompt
+    hideOnZoom: false,
+    margin: MARGIN,
+    getValue: () => lines.join("\n"),
+    getMinHeight: needed,
+    getMaxHeight: needed,
+  });
+  notes.widget.serialize = false; // nor in the file
+  const [width, height] = node.size;
+  const enough = Math.max(height, node.computeSize()[1]);
+  notes.grown = enough - height;
+  node.setSize([width, enough]);
+  return notes;
+}
+
+function remove(node, notes) {
+  node.removeWidget(notes.widget);
+  notes.element.remove();
+  node.setSize([node.size[0], Math.max(node.size[1] - notes.grown, node.computeSize()[1])]);
+}
+
+function show(node, lines) {
+  const before = node.ladiVtonNotes;
+  if (before?.lines.join("\n") === lines.join("\n")) return;
+  if (before) remove(node, before);
+  node.ladiVtonNotes = lines.length ? add(node, lines) : undefined;
+  node.setDirtyCanvas?.(true, true);
+}
+
+// A node inside a subgraph that is not open cannot be seen: its warnings come as a message.
+function announce(node, lines) {
+  if (node.graph === app.canvas?.graph) return;
+  for (const line of lines.filter((line) => line.startsWith(WARNING))) {
+    app.extensionManager?.toast?.add({
+      severity: "warn",
+      summary: node.title,
+      detail: line.slice(WARNING.length),
+      life: 15000,
+    });
+  }
+}
+
+app.registerExtension({
+  name: "LadiVTON.Notes",
+  beforeRegisterNodeDef(nodeType, nodeData) {
+    if (!nodeData.name.startsWith(PREFIX)) return;
+    const executed = nodeType.prototype.onExecuted;
+    nodeType.prototype.onExecuted = function (output) {
+      executed?.apply(this, arguments);
+      if (!Array.isArray(output?.text)) return;
+      const lines = output.text.map(String);
+      show(this, lines);
+      announce(this, lines);
+    };
+  },
+});
