@@ -7,7 +7,7 @@
 #   make test                                     every test, in a real ComfyUI
 #   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
-#   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
+#   make train-embedded MINUTES=30                the shipped weights better, in 30 minutes; goes on where it was stopped
 #
 # COMFYUI_PATH=/path/to/ComfyUI uses that one; otherwise one is installed into .host (once).
 
@@ -30,4 +30,5 @@ serve:
 	@$(PYTHON) scripts/host.py serve
 
 train-embedded:
-	@$(PYTHON) scripts/train_embedded.py $(call option,RUNS,runs)
+	@$(PYTHON) scripts/train_embedded.py $(call option,MINUTES,minutes) $(call option,RUNS,runs) $(call option,TO,to) \
+		$(call option,DEVICE,device) $(call option,INIT,init) $(TRAINING)

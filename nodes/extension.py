@@ -20,6 +20,7 @@ from . import (
     saved_models,
     wardrobe,
 )
+from .sample_pictures import serve_sample_pictures
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
@@ -31,9 +32,10 @@ NODES: list[type[io.ComfyNode]] = [
 
 
 class LadiVTONExtension(ComfyExtension):
-    """Registers the model folder (0.3.75 never calls `on_load`) and hands the nodes over."""
+    """Registers folders and the samples' pictures (0.3.75 never calls `on_load`) and hands the nodes over."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         model_files.register_folder()
         datasets.register_folder()
+        serve_sample_pictures()
         return NODES

@@ -143,7 +143,8 @@ class LadiVTON_LoadWarper(io.ComfyNode):
             display_name="Load Garment Warper",
             category=f"{CATEGORY}/loaders",
             description="Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
-            "warping_dresscode.pth). Always float32.",
+            "warping_dresscode.pth). Always float32. "
+            "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "warper_name", options=fitting("warping", FOLDER), tooltip="Warping file in models/ladi_vton."
@@ -175,7 +176,8 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
             display_name="Load Inversion Adapter",
             category=f"{CATEGORY}/loaders",
             description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
-            "inversion_adapter_dresscode.pth).",
+            "inversion_adapter_dresscode.pth). "
+            "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
@@ -209,7 +211,8 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
             display_name="Load EMASC",
             category=f"{CATEGORY}/loaders",
             description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
-            "which carry detail outside the mask from the VAE's encoder to its decoder.",
+            "which carry detail outside the mask from the VAE's encoder to its decoder. "
+            "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
                     "emasc_name", options=fitting("emasc", FOLDER), tooltip="EMASC file in models/ladi_vton."

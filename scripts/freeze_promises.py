@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from hosting import installation
-from hosting.places import REPOSITORY, WORKFLOWS
+from hosting.places import REPOSITORY
+from hosting.shipped import TITLES, page_file, queue_file
 from package import released_version
 
 PROMISES = REPOSITORY / "tests" / "promises"
@@ -29,9 +30,9 @@ def freeze(nodes: dict, target: Path) -> None:
     from hosting.promises import promised
 
     (target / "api").mkdir(parents=True)
-    for file in sorted(WORKFLOWS.glob("*.json")):
-        shutil.copyfile(file, target / file.name)
-        shutil.copyfile(WORKFLOWS / "api" / file.name, target / "api" / file.name)
+    for name in TITLES:  # by their short names: the titles of a later release may be others
+        shutil.copyfile(page_file(name), target / f"{name}.json")
+        shutil.copyfile(queue_file(name), target / "api" / f"{name}.json")
     promises = {name: promised(node.define_schema()) for name, node in nodes.items()}
     (target / "nodes.json").write_text(json.dumps(promises, indent=1) + "\n", encoding="utf-8")
 

@@ -39,10 +39,10 @@ def has_chunk(folder: Path, index: int, rows: int) -> bool:
     return path.is_file() and _rows(safe_open(path, framework="pt")) == rows
 
 
-def trim(folder: Path, rows: int) -> None:
-    """Delete the chunks beyond `rows` rows, which an earlier run with a larger count left."""
+def trim(folder: Path, rows: int, chunk: int = CHUNK) -> None:
+    """Delete the chunks (of `chunk` rows) beyond `rows` rows, which an earlier run with a larger count left."""
     for path in folder.glob(_NAMES):
-        if int(path.stem) * CHUNK >= rows:
+        if int(path.stem) * chunk >= rows:
             path.unlink()
 
 

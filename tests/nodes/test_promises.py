@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting.places import WORKFLOWS
 from hosting.promises import promised
+from hosting.shipped import TITLES, page_file, queue_file
 
 PROMISES = Path(__file__).parents[1] / "promises"
 RELEASES = sorted(file.parent.name for file in PROMISES.glob("*/nodes.json"))
@@ -88,8 +88,8 @@ def test_a_release_is_frozen_once_with_todays_nodes_and_workflows(nodes, today, 
 
     freeze(nodes, tmp_path / "1.2.3")
     assert json.loads((tmp_path / "1.2.3" / "nodes.json").read_text("utf-8")) == json.loads(json.dumps(today))
-    for folder, frozen in ((WORKFLOWS, tmp_path / "1.2.3"), (WORKFLOWS / "api", tmp_path / "1.2.3" / "api")):
-        copies = {file.name: file.read_bytes() for file in frozen.glob("*.json") if file.name != "nodes.json"}
-        assert copies == {file.name: file.read_bytes() for file in folder.glob("*.json")}
+    for place, shipped in (("{}.json", page_file), ("api/{}.json", queue_file)):
+        copies = {name: (tmp_path / "1.2.3" / place.format(name)).read_bytes() for name in TITLES}
+        assert copies == {name: shipped(name).read_bytes() for name in TITLES}
     with pytest.raises(FileExistsError):
         freeze(nodes, tmp_path / "1.2.3")
