@@ -20,7 +20,7 @@ from ..ladivton_core.datasets.sample import collate
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .files import EXAMPLE, SAMPLES
 from .tensors import as_image, to_mask
-from .types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FOLDER = "ladi_vton_datasets"
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) in which data sets lie."""
@@ -77,7 +77,8 @@ class LadiVTON_DatasetSample(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_DatasetSample",
-            display_name="Dataset Sample",
+            display_name="Dataset Sample (Fashion)",
+            **search_aliases("viton-hd", "dress code", "batch", "virtual try-on"),
             category=f"{CATEGORY}/dataset",
             description="Reads samples of VITON-HD or Dress Code exactly as the paper's code does, at 384 x 512: "
                 "person, garment on white, joints, parse map. "
@@ -244,6 +245,7 @@ class LadiVTON_SaveResult(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_SaveResult",
             display_name="Save Result",
+            **search_aliases("viton-hd", "dress code"),
             category=f"{CATEGORY}/dataset",
             description="Saves results under the person's file name in ComfyUI's output folder, "
                 "in the paper's layout: folder/order/category/name. That is where the metrics look for them.",

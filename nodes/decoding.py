@@ -15,7 +15,7 @@ from .native_taps import load_vae, skips_added
 from .notes import Notes
 from .recommended import SKIP_FEATHER, SKIP_GROW, decoding_settings
 from .tensors import as_image, common_batch, from_image, from_mask, repeat_to
-from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io
+from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io, search_aliases
 
 
 class LadiVTON_EMASCDecoder(io.ComfyNode):
@@ -26,6 +26,7 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_EMASCDecoder",
             display_name="EMASC Decoder",
+            **search_aliases("vton", "vae decode", "skip connections"),
             category=f"{CATEGORY}/decoding",
             description="Decodes the latent while learned skip connections carry face, "
                 "hands and background from the photo past the VAE's bottleneck. Inside the mask they are cut out. "

@@ -14,7 +14,7 @@ import torch
 from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from .input_folder import label_pictures, names
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 EXAMPLE = "[example] "
@@ -91,6 +91,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadPicture",
             display_name="Load Picture or Example",
+            **search_aliases("load image", "example", "person photo", "garment photo"),
             category=f"{CATEGORY}/person",
             description="Like Load Image, and also offers the examples that ship with this pack, "
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
@@ -142,6 +143,7 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadKeypoints",
             display_name="Load Keypoints",
+            **search_aliases("openpose", "pose", "joints"),
             category=f"{CATEGORY}/person",
             description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, "
                 "as in VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
@@ -231,6 +233,7 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadParseMap",
             display_name="Load Parse Map",
+            **search_aliases("segmentation", "human parsing", "label map"),
             category=f"{CATEGORY}/person",
             description="Reads a human parse map (which pixel is hair, which is upper clothes...) "
                 "from a palette or grey PNG in ComfyUI's input folder and keeps its label numbers, "

@@ -13,7 +13,7 @@ from ..ladivton_core.preprocessing.fitting import Fit
 from .notes import Notes
 from .person import joints_of, person_index_input, warn_of_joints_outside
 from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, to_mask
-from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FILLS = {"edge": None, "white": 1.0, "grey": 0.5, "black": 0.0}
 
@@ -26,6 +26,7 @@ class LadiVTON_FitPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_FitPerson",
             display_name="Fit Person",
+            **search_aliases("virtual try-on", "resize person", "crop person"),
             category=f"{CATEGORY}/person",
             description="Brings a photo of any size to one the models can work with, together with its joints, "
                 "parse map and mask. 'Stitch Person' puts the result back into the photo.",
@@ -105,6 +106,7 @@ class LadiVTON_StitchPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_StitchPerson",
             display_name="Stitch Person",
+            **search_aliases("uncrop", "paste back"),
             category=f"{CATEGORY}/person",
             description="Puts a result back into the photo that 'Fit Person' took it from, at the photo's own size.",
             inputs=[

@@ -12,7 +12,7 @@ from ..ladivton_core.preprocessing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment import garment_on_white
 from ..ladivton_core.warping.warper import sample_garment
 from .tensors import check_multiple_of_8, common_batch, from_image, to_image
-from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io
+from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io, search_aliases
 
 
 class LadiVTON_PrepareGarment(io.ComfyNode):
@@ -22,7 +22,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_PrepareGarment",
-            display_name="Prepare Garment",
+            display_name="Prepare Garment (Clothing)",
+            **search_aliases("clothes", "dress", "outfit", "wardrobe", "fashion", "shirt", "product photo"),
             category=f"{CATEGORY}/garment",
             description="Puts the shop garment on white and brings it to the size the models know.",
             inputs=[
@@ -80,6 +81,7 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_GarmentWarper",
             display_name="Garment Warper",
+            **search_aliases("clothes", "clothing", "dress", "outfit", "thin-plate spline", "tps"),
             category=f"{CATEGORY}/garment",
             description="Bends the garment onto the person's pose with a thin-plate spline (predicted at 256 x 192, "
             "applied at full size) and refines the result.",

@@ -16,7 +16,7 @@ from ..ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD, clip_pixels
 from ..ladivton_core.inversion.prompts import PLACEHOLDER, PLACEHOLDER_ID, prompt_for
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .tensors import from_image
-from .types import CATEGORY, InversionAdapter, PseudoWords, TorchPart, check_choices, io
+from .types import CATEGORY, InversionAdapter, PseudoWords, TorchPart, check_choices, io, search_aliases
 
 
 class LadiVTON_TextualInversionEncoder(io.ComfyNode):
@@ -27,6 +27,7 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_TextualInversionEncoder",
             display_name="Textual Inversion Encoder",
+            **search_aliases("garment to words", "clothing prompt", "fashion prompt", "pseudo-words"),
             category=f"{CATEGORY}/garment",
             description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, "
                 "which carry its colour, fabric and pattern.",

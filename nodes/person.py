@@ -19,7 +19,7 @@ from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
 from ..ladivton_core.preprocessing.regions import region_mask
 from .notes import Notes
 from .tensors import as_image, common_batch, from_image, from_mask, to_image, to_mask
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io, search_aliases
 
 # Painted masks have no data set of their own: VITON-HD's published stroke, 90 px on 512.
 STROKE_AT_512 = 90
@@ -69,6 +69,7 @@ class LadiVTON_PoseMap(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_PoseMap",
             display_name="Pose Map",
+            **search_aliases("openpose", "pose", "joints", "skeleton"),
             category=f"{CATEGORY}/person",
             description="Draws the 18 body joints as blurred dots, one channel a joint: "
                 "the form in which the warper and the try-on model see the pose.",
@@ -126,7 +127,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_AgnosticPerson",
-            display_name="Agnostic Person",
+            display_name="Agnostic Person (Clothes Masked)",
+            **search_aliases("virtual try-on", "vton", "clothing mask", "outfit mask", "inpaint mask"),
             category=f"{CATEGORY}/person",
             description="Cuts the old garment, the arms and (Dress Code) "
                 "the neck out of the photo and gives the mask of what is to be repainted. "

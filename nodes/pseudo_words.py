@@ -16,7 +16,7 @@ from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .inversion import encode_words, tokens_with_room
 from .notes import Notes
 from .tensors import common_batch
-from .types import CATEGORY, PseudoWords, check_choices, io
+from .types import CATEGORY, PseudoWords, check_choices, io, search_aliases
 
 LONGEST_NAME = 180
 """Bytes: file systems take 255, and ending, number and the name while writing need some."""
@@ -89,7 +89,8 @@ class LadiVTON_SavePseudoWords(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_SavePseudoWords",
-            display_name="Save Pseudo-Words",
+            display_name="Save Pseudo-Words (Wardrobe)",
+            **search_aliases("embedding", "textual inversion", "garment", "clothes"),
             category=f"{CATEGORY}/garment",
             description="Saves the garment's pseudo-words as a ComfyUI embedding: "
                 "any prompt of any Stable Diffusion 2 graph can then say 'embedding:name'.",

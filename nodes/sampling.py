@@ -14,7 +14,7 @@ from .noise import LARGEST_SEED, ItemNoise
 from .notes import Notes
 from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
-from .types import CATEGORY, PoseMap, SkipFeaturesType, io
+from .types import CATEGORY, PoseMap, SkipFeaturesType, io, search_aliases
 
 
 class LadiVTON_TryOnConditioning(io.ComfyNode):
@@ -25,6 +25,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_TryOnConditioning",
             display_name="Try-On Conditioning",
+            **search_aliases("virtual try-on", "vton", "inpaint conditioning"),
             category=f"{CATEGORY}/sampling",
             description="Adds mask, masked person, pose and warped garment to the conditionings: "
                 "27 channels that the try-on model sees beside the noise. "
@@ -114,7 +115,11 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_TryOnSampler",
-            display_name="Try-On Sampler",
+            display_name="Try-On Sampler (Dress the Person)",
+            **search_aliases(
+                "virtual try-on", "vton", "clothes", "clothing",
+                "outfit", "fashion", "ksampler", "ddim",
+            ),
             category=f"{CATEGORY}/sampling",
             description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the "
                 "MODEL, and with the steps and the guidance the model recommends. "
