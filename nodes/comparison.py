@@ -1,4 +1,4 @@
-"""The node that lays pictures side by side: person, garment, warped garment, result."""
+"""Pictures side by side: the node for person, garment, warped garment, result, and tables with captions."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def _check_size(pictures: dict[str, Tensor], height: int, gap: int) -> None:
     Raises:
         ValueError: the sheet would be larger than `LARGEST_SIDE` or `LARGEST_AREA`; the message names the picture.
     """
-    widths = {name: _width(image, height) for name, image in pictures.items()}
+    widths = {name: _width(image.movedim(-1, 1), height) for name, image in pictures.items()}
     rows = max(len(image) for image in pictures.values())
     width = sum(widths.values()) + gap * (len(widths) - 1)
-    length = rows * height + gap * (rows - 1) + max(round(CAPTION_SHARE * height), LEAST_CAPTION_HEIGHT)
+    length = rows * height + gap * (rows - 1) + _caption_height(height)
     if max(width, length) <= LARGEST_SIDE and width * length <= LARGEST_AREA:
         return
     widest = max(widths, key=widths.get)
@@ -88,15 +88,58 @@ def _check_size(pictures: dict[str, Tensor], height: int, gap: int) -> None:
     )
 
 
-def _width(image: Tensor, height: int) -> int:
-    return max(round(image.shape[2] * height / image.shape[1]), 1)
+def labelled_table(
+    rows: list[list[Tensor | None]], captions: list[list[str]], height: int, gap: int, largest: int
+) -> Tensor:
+    """Pictures in rows and columns on white, each row under a strip of captions.
+
+    Args:
+        rows: pictures (1, 3, H, W) in [0, 1] of any size, or None for an empty place; rows of one length.
+        captions: a text for every place.
+        height: of every picture; a column is as wide as its widest one.
+        gap: white between them.
+        largest: pixels the table may have.
+
+    Returns:
+        (3, H, W).
+
+    Raises:
+        ValueError: it would be larger; the message says how large.
+    """
+    widths = [
+        max(_width(picture, height) for picture in column if picture is not None) for column in zip(*rows, strict=True)
+    ]
+    size = ((height + _caption_height(height) + gap) * len(rows) - gap, sum(widths) + gap * (len(widths) - 1))
+    if size[0] * size[1] > largest:
+        raise ValueError(
+            f"The sheet would be {size[0]} x {size[1]} (height x width), {size[0] * size[1] / 1e6:.0f} megapixels; "
+            f"{largest / 1e6:.0f} is the limit. Lower 'height'."
+        )
+    strips = []
+    for row, names in zip(rows, captions, strict=True):
+        cells = [_cell(picture, height, width) for picture, width in zip(row, widths, strict=True)]
+        strips.append(torch.cat([_caption_row(names, widths, gap, height), _joined(cells, gap, axis=2)], dim=1))
+    return _joined(strips, gap, axis=1)
+
+
+def _width(picture: Tensor, height: int) -> int:
+    return max(round(picture.shape[-1] * height / picture.shape[-2]), 1)
+
+
+def _cell(picture: Tensor | None, height: int, width: int) -> Tensor:
+    """A picture (1, 3, H, W) scaled to a height, in the middle of a white cell (3, height, width)."""
+    cell = torch.ones(3, height, width)
+    if picture is not None:
+        scaled = _at_height(picture, height)[0].cpu()
+        left = (width - scaled.shape[-1]) // 2
+        cell[:, :, left : left + scaled.shape[-1]] = scaled
+    return cell
 
 
 def _at_height(pictures: Tensor, height: int) -> Tensor:
     """(B, 3, H, W) scaled to a height, proportions kept."""
-    width = max(round(pictures.shape[-1] * height / pictures.shape[-2]), 1)  # as `_width`
     return torch.nn.functional.interpolate(
-        pictures.contiguous(), (height, width), mode="bilinear", antialias=True, align_corners=False
+        pictures.contiguous(), (height, _width(pictures, height)), mode="bilinear", antialias=True, align_corners=False
     )
 
 
@@ -109,12 +152,17 @@ def _joined(pictures: list[Tensor], gap: int, axis: int) -> Tensor:
     return torch.cat(parts[:-1], dim=axis)
 
 
+def _caption_height(height: int) -> int:
+    """Of the captions above rows of a height."""
+    return max(round(height * CAPTION_SHARE), LEAST_CAPTION_HEIGHT)
+
+
 def _caption_row(names: list[str], widths: list[int], gap: int, height: int) -> Tensor:
     """A white strip (3, h, W) above rows of a height, with a name at the left of every column, all of one size."""
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    tall = max(round(height * CAPTION_SHARE), LEAST_CAPTION_HEIGHT)
+    tall = _caption_height(height)
     strip = Image.new("RGB", (sum(widths) + gap * (len(widths) - 1), tall), "white")
     draw, margin = ImageDraw.Draw(strip), tall // 6
     room = [width - 2 * margin for width in widths]

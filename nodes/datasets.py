@@ -21,7 +21,7 @@ from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .files import EXAMPLE, SAMPLES
 from .listing import never_raises
 from .tensors import as_image, to_mask
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
+from .types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FOLDER = "ladi_vton_datasets"
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) in which data sets lie."""
@@ -29,9 +29,6 @@ CONFIGURED = "[data] "
 """Marks data sets of those folders in the list; the others lie in ComfyUI's input folder."""
 
 ORDERS = ("paired", "unpaired")
-
-Choice = io.Custom("COMBO,STRING")
-"""A text that other nodes' combo boxes take by wire as well as their text fields."""
 
 
 def register_folder() -> None:

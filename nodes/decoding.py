@@ -11,6 +11,7 @@ from torch import Tensor
 from ..ladivton_core.decoding.emasc import mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
 from ..ladivton_core.finite import require_finite
+from .host_versions import is_out_of_memory, on_device
 from .native_taps import VAE_ADVICE, load_vae, skips_added
 from .notes import Notes
 from .recommended import SKIP_FEATHER, SKIP_GROW, decoding_settings
@@ -132,9 +133,11 @@ def _decode(
         for skip in skips:
             require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
         try:
-            with skips_added(model, skips):
+            with on_device(vae.device), skips_added(model, skips):
                 decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
-        except memory.OOM_EXCEPTION as error:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             raise RuntimeError(
                 "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. "
                 "Use a smaller picture, start ComfyUI with --cpu-vae, "

@@ -93,12 +93,13 @@ def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
 
     where = " or ".join(f"models/{folder}" for folder in folders)
     found = f"There is no file {file!r} in {where}." if file else f"No file is chosen: nothing in {where} fits."
-    wanted = [source for source in sources() if source.part == part and source.folder == FOLDER]
+    wanted = [source for source in sources() if source.part == part and source.folder in folders]
     names, groups = (sorted({getattr(source, field) for source in wanted}) for field in ("name", "group"))
+    published = f"from {PUBLISHED}, or " if wanted[0].folder == FOLDER else ""
     return (
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
-        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): from {PUBLISHED}, "
-        f"or in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
+        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): {published}"
+        f"in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
         "Then press R to refresh the lists."
     )
 

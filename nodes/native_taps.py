@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ladivton_core.finite import require_finite
+from .host_versions import on_device
 
 LEVELS = 4
 VAE_ADVICE = "Start ComfyUI with --fp32-vae (or --bf16-vae), or load another VAE file."
@@ -60,7 +61,7 @@ def encode_moments(vae, image: Tensor, progress=None) -> tuple[Tensor, tuple[Ten
     moments, taps = [], []
     for item in range(image.shape[0]):
         memory.throw_exception_if_processing_interrupted()
-        with taps_kept(encoder) as seen:
+        with on_device(vae.device), taps_kept(encoder) as seen:
             pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
             found = model.quant_conv(encoder(pixels))
             require_finite(found, "The VAE's encoder", VAE_ADVICE, vae.vae_dtype)

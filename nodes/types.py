@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ..ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint",
-    "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io",
-    "search_aliases", "ui",
+    "CATEGORY", "Choice", "ComfyExtension", "Emasc", "EncodedPersonType", "FitRecord", "InversionAdapter", "ParseMap",
+    "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper",
+    "check_choices", "io", "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"
@@ -32,6 +32,9 @@ PseudoWords = io.Custom("LADI_PSEUDO_WORDS")
 """Tensor (B, 16, width of the text encoder)."""
 ParseMapType = io.Custom("LADI_PARSE_MAP")
 SkipFeaturesType = io.Custom("LADI_SKIP_FEATURES")
+EncodedPersonType = io.Custom("LADI_ENCODED_PERSON")
+Choice = io.Custom("COMBO,STRING")
+"""A text that other nodes' combo boxes take by wire as well as their text fields."""
 FitRecord = io.Custom("LADI_FIT")
 """`ladivton_core.preprocessing.fitting.Fit`."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")

@@ -17,6 +17,8 @@ TITLES = {
     "tryon_vitonhd": "Try-on, VITON-HD weights",
     "tryon_dresscode": "Try-on, Dress Code weights",
     "tryon_ksampler": "Try-on, stock KSampler",
+    "wardrobe": "Wardrobe, people by garments",
+    "second_pass": "Try-on, larger in two passes",
     "paper_vitonhd": "Paper, VITON-HD by batches",
     "paper_dresscode": "Paper, Dress Code by batches",
     "paper_ablation": "Paper, what each part does",

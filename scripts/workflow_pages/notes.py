@@ -220,3 +220,41 @@ sheets side by side, e.g. guidance 1, 2.5, 5, 7.5.
 
 docs/ablations.md has figures for the embedded models.""",
 )
+
+WARDROBE = Note(
+    "Start here",
+    """## Everybody in everything
+Press **Run**: two people try on three garments, and one sheet shows it.
+
+**Another garment**: choose it in *Garment 1*, or connect up to eight to *Wardrobe Garments*, each behind a \
+*Prepare Garment*. Nothing of the people runs again: neither pose nor mask nor VAE.
+
+**Another person**: a chain like that of *Person 1*, into *Wardrobe People*. The others are not encoded again.
+
+**Names** for the sheet, such as *Ann, Bo*, go into *Wardrobe Sheet*.""",
+)
+WARDROBE_RUN = Note(
+    "How it runs",
+    """*Garment Category* is wired to every *category*: one value for people and prompts.
+
+*Wardrobe People* hands the people on as a list: what is behind it runs once a person, each time on the batch of all \
+garments. A row is what the plain graph gives for that person and these garments.
+
+Two garments in one: *Blend Pseudo-Words* takes the words of two *Textual Inversion Encoders*.""",
+)
+SECOND_PASS = Note(
+    "Start here",
+    """## Larger in two passes
+The first pass paints at the models' own size. The second one starts from it, enlarged, with less noise \
+(*denoise* 0.3), and sees person and garment at the larger size.
+
+A conditioning belongs to one size: each pass has its own *Fit Person*, *Pose Map*, *Agnostic Person*, \
+*Garment Warper* and *Try-On Conditioning*. What counts in pixels grows along: *sigma*, *grow*.
+
+A lower *denoise* keeps more of the first pass, a higher one repaints more. The embedded models know one size and \
+paint arms twice beyond a quarter more.""",
+)
+SECOND_PASS_PIXELS = Note(
+    "Pixels instead of latents",
+    """*Upscale Image* on the decoded first pass, then *VAE Encode*, works in the place of *Upscale Latent*.""",
+)

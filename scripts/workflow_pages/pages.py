@@ -126,12 +126,43 @@ ABLATION = Page(
     margin=(reading((notes.ABLATION, notes.ABLATION_PARTS)),),
 )
 
+WARDROBE = Page(
+    rows=(
+        (
+            Group("1  Person 1", GREEN, ((4, 5, 6), (7, 8, 9))),
+            Group("2  Person 2", GREEN, ((10,), (11, 12, 13))),
+            Group("3  Garments", PURPLE, ((15, 16), (17, 18, 19))),
+            Group("4  Everybody in everything", ORANGE, ((14, 20, 21), (22, 23))),
+            Group("5  Sheet", GREY, ((24, 25),), SHEET),
+        ),
+    ),
+    margin=(
+        reading((notes.WARDROBE, notes.WARDROBE_RUN)),
+        Group("Category and models", BLUE, ((1, 2, 3),), MODELS),
+    ),
+)
+SECOND_PASS = Page(
+    rows=(
+        (
+            Group("1  First pass", GREEN, ((9, 10, 11), (12, 13, 14), (15,))),
+            Group("2  Second pass, conditioned anew", ORANGE, ((16, 17, 18), (19, 20, 21), (22, 23))),
+            Group("3  Pictures", GREY, ((24, 25), (26, 27)), RESULT),
+        ),
+    ),
+    margin=(
+        reading((notes.SECOND_PASS, notes.SECOND_PASS_PIXELS)),
+        Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 7, 8)), MODELS),
+    ),
+)
+
 PAGES: dict[str, Page] = {
     "tryon_embedded": START,
     "tryon_painted_mask": PAINTED,
     "tryon_vitonhd": VITONHD,
     "tryon_dresscode": DRESSCODE,
     "tryon_ksampler": KSAMPLER,
+    "wardrobe": WARDROBE,
+    "second_pass": SECOND_PASS,
     "paper_vitonhd": paper(
         "paper_vitonhd",
         notes.data_set(
