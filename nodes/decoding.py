@@ -11,6 +11,8 @@ from torch import Tensor
 from ..ladivton_core.decoding.emasc import mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
 from .native_taps import load_vae, skips_added
+from .notes import Notes
+from .recommended import SKIP_FEATHER, SKIP_GROW, decoding_settings
 from .tensors import as_image, common_batch, from_image, from_mask, repeat_to
 from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io
 
@@ -46,13 +48,15 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
                         "result are blended when pasting.",
                 ),
                 io.Int.Input(
-                    "skip_grow", default=0, min=-256, max=256,
-                    tooltip="Pixels by which the hole in the skip features grows; 0 as published. "
+                    "skip_grow", default=SKIP_GROW, min=SKIP_GROW, max=256,
+                    tooltip="Pixels by which the hole in the skip features grows. "
+                        "-257 takes what EMASC recommends: 0 for the published weights. "
                         "A few pixels take away the thin line EMASC can leave along the mask.",
                 ),
                 io.Int.Input(
-                    "skip_feather", default=0, min=0, max=256,
-                    tooltip="Pixels over which the edge of that hole is softened; 0 as published.",
+                    "skip_feather", default=SKIP_FEATHER, min=SKIP_FEATHER, max=256,
+                    tooltip="Pixels over which the edge of that hole is softened. "
+                        "-1 takes what EMASC recommends: 0 for the published weights.",
                 ),
             ],
             outputs=[io.Image.Output("image", display_name="image", tooltip="The person in the other garment.")],
@@ -61,11 +65,14 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
     @classmethod
     def execute(
         cls, vae, emasc: TorchPart, samples: dict, skip_features: SkipFeatures, person: Tensor | None = None,
-        mask: Tensor | None = None, paste_back: bool = False, paste_feather: int = 0, skip_grow: int = 0,
-        skip_feather: int = 0,
+        mask: Tensor | None = None, paste_back: bool = False, paste_feather: int = 0,
+        skip_grow: int = SKIP_GROW, skip_feather: int = SKIP_FEATHER,
     ) -> io.NodeOutput:  # fmt: skip
         if paste_back and person is None:
             raise ValueError("'paste_back' is on: connect the photo to 'person', or switch it off.")
+        skip_grow, skip_feather, used = decoding_settings(emasc, skip_grow, skip_feather)
+        notes = Notes("EMASC Decoder")
+        notes.say(used)
         latents = samples["samples"]
         size = tuple(skip_features.mask.shape[-2:])
         if tuple(latents.shape[-2:]) != (size[0] // 8, size[1] // 8):
@@ -91,7 +98,7 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
             # The photo as it came in, not there and back through [-1, 1]: untouched pixels stay bit for bit.
             photo = repeat_to(person[..., :3].movedim(-1, 1), image.shape[0])
             image = pasted(image, photo.to(image), hole.to(image), paste_feather)
-        return io.NodeOutput(as_image(image))
+        return io.NodeOutput(as_image(image), ui=notes.ui)
 
 
 def _decode(

@@ -13,6 +13,7 @@ import torch
 
 from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
+from .input_folder import label_pictures, names
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -25,14 +26,23 @@ FRAMES = {"picture": None, "768 x 1024 (VITON-HD)": VITONHD_FRAME, "384 x 512 (D
 """Pixels a keypoint file counts in: those of the connected picture, or (height, width) of a data set."""
 
 
-def _listing(*endings: str) -> list[str]:
-    """Names of the input folder's files with these endings, then the examples."""
+def _listing(*endings: str) -> list[tuple[Path, str]]:
+    """The input folder's files with these endings, then the examples: where each lies, and how the list calls it."""
     import folder_paths
 
-    def names(folder: Path) -> list[str]:
-        return sorted(f.name for f in folder.iterdir() if f.suffix.lower() in endings) if folder.is_dir() else []
+    places = ((Path(folder_paths.get_input_directory()), ""), (SAMPLES, EXAMPLE))
+    return [(folder / name, mark + name) for folder, mark in places for name in names(folder, *endings)]
 
-    return names(Path(folder_paths.get_input_directory())) + [EXAMPLE + name for name in names(SAMPLES)]
+
+def _listed(*endings: str) -> list[str]:
+    return [shown for _, shown in _listing(*endings)]
+
+
+def _listed_labels_first() -> list[str]:
+    """PNG files, those first that can be label pictures."""
+    listing = _listing(".png")
+    able = label_pictures([path for path, _ in listing])
+    return [shown for path, shown in sorted(listing, key=lambda entry: entry[0] not in able)]
 
 
 def _path(file: str) -> Path:
@@ -86,7 +96,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "image", options=_listing(*PICTURES), upload=io.UploadType.image,
+                    "image", options=_listed(*PICTURES), upload=io.UploadType.image,
                     tooltip="Picture in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
             ],
@@ -137,7 +147,7 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
                 "as in VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=_listing(".json"),
+                    "file", options=_listed(".json"),
                     tooltip="JSON file in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
                 io.Combo.Input(
@@ -227,8 +237,9 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                 "which Load Image would turn into colours.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=_listing(".png"), upload=io.UploadType.image,
-                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder. "
+                    "file", options=_listed_labels_first(), upload=io.UploadType.image,
+                    tooltip="Label PNG (palette or grey) in ComfyUI's input folder; "
+                        "pictures that can be one come first. "
                         "Entries with [example] ship with this pack.",
                 ),
                 io.Combo.Input(

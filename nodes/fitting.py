@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import soften_mask
 from ..ladivton_core.preprocessing.fitting import Fit
-from .person import joints_of, person_index_input
+from .notes import Notes
+from .person import joints_of, person_index_input, warn_of_joints_outside
 from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, to_mask
 from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
 
@@ -76,13 +77,17 @@ class LadiVTON_FitPerson(io.ComfyNode):
                 "(height x width); load the parse map of this photo."
             )
         masked = None if mask is None else from_mask(mask, source)
-        joints = None if keypoints is None else plan.apply_points(joints_of(keypoints, source, person_index))
+        joints = None if keypoints is None else joints_of(keypoints, source, person_index)
+        notes = Notes("Fit Person")
+        warn_of_joints_outside(notes, joints, source)
+        joints = None if joints is None else plan.apply_points(joints)
         return io.NodeOutput(
             as_image(plan.apply(pixels, fill=FILLS[border])),
             None if joints is None else [_document(item, (height, width)) for item in joints.tolist()],
             None if labels is None else ParseMap(plan.apply(labels, fill=0, nearest=True)[:, 0], parse_map.label_set),
             None if masked is None else to_mask(plan.apply(masked, fill=0, nearest=True)),
             plan,
+            ui=notes.ui,
         )
 
 

@@ -237,6 +237,8 @@ def _part(part: str, path: str, state: dict | None = None) -> TorchPart:
     module = build_from(part, state, path=path)
     if part == "inversion_adapter":
         return TorchPart(module, path, num_words=preset_for(part, state, path).num_words)
+    if part == "emasc":
+        return TorchPart(module, path, preset=preset_for(part, state, path))
     return TorchPart(module, path)
 
 

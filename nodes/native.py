@@ -1,8 +1,8 @@
 """ComfyUI's own MODEL, VAE, CLIP and CLIP_VISION from a preset and a state dict.
 
 Nothing is wrapped: what comes out is what ComfyUI's loaders return, so KSampler, previews, LoRA, ControlNet and
-offloading work. The noise schedule travels inside the MODEL. `models.py` holds the nodes, `sampling.py` reads the
-schedule. Imported only when a model is loaded: it pulls in most of ComfyUI.
+offloading work. Noise schedule and recommended settings travel inside the MODEL. `models.py` holds the nodes,
+`sampling.py` reads the settings. Imported only when a model is loaded: it pulls in most of ComfyUI.
 """
 
 from __future__ import annotations
@@ -32,18 +32,24 @@ from ..ladivton_core.denoising.schedule import sigmas
 from ..ladivton_core.presets import PRESETS
 
 if TYPE_CHECKING:
-    from ..ladivton_core.presets import ClipTower, NoiseSchedule, Preset
+    from ..ladivton_core.presets import ClipTower, Preset
 
 IN_CHANNELS = 31
 """Latent 4, mask 1, masked-image latent 4, pose 18, warped-garment latent 4 (SPEC section 5)."""
 
 
 class TryOnModel(comfy.model_base.BaseModel):
-    """ComfyUI's latent diffusion model that insists on the 27 extra channels and carries its noise schedule."""
+    """ComfyUI's latent diffusion model that insists on the 27 extra channels and carries its preset.
 
-    def __init__(self, config, schedule: NoiseSchedule, device=None) -> None:
+    Attributes:
+        preset: sizes and recommended settings. Every clone of the MODEL, patched or not, shares this network.
+    """
+
+    def __init__(self, config, preset: Preset, device=None) -> None:
         kinds = {"epsilon": comfy.model_base.ModelType.EPS, "v_prediction": comfy.model_base.ModelType.V_PREDICTION}
+        schedule = preset.schedule
         super().__init__(config, model_type=kinds[schedule.prediction_type], device=device)
+        self.preset = preset
         # Every sampler and scheduler of ComfyUI reads its noise levels here.
         self.model_sampling.set_sigmas(_strictly_rising(sigmas(schedule)))
         self.model_sampling.noise_schedule = schedule
@@ -100,7 +106,7 @@ def unet_model(
         parameters = comfy.utils.calculate_parameters(state_dict)
         dtype = memory.unet_dtype(model_params=parameters, supported_dtypes=config.supported_inference_dtypes)
     config.set_inference_dtype(dtype, memory.unet_manual_cast(dtype, load_device, config.supported_inference_dtypes))
-    model = TryOnModel(config, preset.schedule, device=offload_device)
+    model = TryOnModel(config, preset, device=offload_device)
     names = comfy.utils.unet_to_diffusers(config.unet_config)
     # A key without a counterpart keeps its name and is then reported as one too many.
     renamed = {names.get(key, key): value for key, value in state_dict.items()}

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ..ladivton_core.preprocessing.agnostic import GROW, agnostic_image, agnostic_mask
+from ..ladivton_core.preprocessing.agreement import labels_in_doubt, outside_picture
 from ..ladivton_core.preprocessing.keypoints import JOINTS, keypoints_from_people
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
 from ..ladivton_core.preprocessing.regions import region_mask
+from .notes import Notes
 from .tensors import as_image, common_batch, from_image, from_mask, to_image, to_mask
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io
 
@@ -38,6 +40,16 @@ def joints_of(keypoints: list, size: tuple[int, int], person_index: int) -> Tens
                 "or check the pose detector's output before this node."
             )
     return joints
+
+
+def warn_of_joints_outside(notes: Notes, joints: Tensor | None, size: tuple[int, int]) -> None:
+    """Note when joints (B, 18, 2) do not fit a picture of `size` (height, width)."""
+    found = None if joints is None else outside_picture(joints, size)
+    if found:
+        notes.warn(
+            f"{found} They are of another picture, or count the pixels of another size: "
+            "see 'coordinates' of Load Keypoints."
+        )
 
 
 def person_index_input() -> io.Int.Input:
@@ -89,10 +101,13 @@ class LadiVTON_PoseMap(io.ComfyNode):
         person_index: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
         size = (height, width) if person is None else tuple(person.shape[1:3])
-        drawn = pose_map(joints_of(keypoints, size, person_index), size, sigma)
+        joints = joints_of(keypoints, size, person_index)
+        notes = Notes("Pose Map")
+        warn_of_joints_outside(notes, joints, size)
+        drawn = pose_map(joints, size, sigma)
         backdrop = None if person is None else (from_image(person, "person") + 1) / 2
         pair = common_batch(keypoints=drawn, person=backdrop)
-        return io.NodeOutput(pair["keypoints"], as_image(_coloured(pair["keypoints"], pair["person"])))
+        return io.NodeOutput(pair["keypoints"], as_image(_coloured(pair["keypoints"], pair["person"])), ui=notes.ui)
 
 
 def _coloured(dots: Tensor, backdrop: Tensor | None) -> Tensor:
@@ -138,9 +153,9 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: face, hair, hands, bag."),
                 io.Combo.Input(
-                    "missing_joints", options=["published", "skip"], default="published",
-                    tooltip="Joints nobody found: 'published' draws the arms' stroke through the picture's corner as "
-                        "the paper's code does; 'skip' leaves them out, better for real photos.",
+                    "missing_joints", options=["published", "skip"], default="skip",
+                    tooltip="Joints nobody found: 'skip' leaves them out; "
+                        "'published' draws the arms' stroke through the picture's corner, as the paper's code does.",
                 ),
                 io.Combo.Input(
                     "neck", options=["published", "cut", "keep"], default="published",
@@ -180,12 +195,14 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
     def execute(
         cls, person: Tensor, category: str = "upper_body", keypoints: list | None = None,
         parse_map: ParseMap | None = None, garment_mask: Tensor | None = None, arms_mask: Tensor | None = None,
-        keep_mask: Tensor | None = None, missing_joints: str = "published", neck: str = "published", grow: int = GROW,
+        keep_mask: Tensor | None = None, missing_joints: str = "skip", neck: str = "published", grow: int = GROW,
         arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
         picture = from_image(person, "person").cpu()  # drawing masks is the CPU's work
         size = (picture.shape[-2], picture.shape[-1])
         joints = None if keypoints is None else joints_of(keypoints, size, person_index)
+        notes = Notes("Agnostic Person")
+        warn_of_joints_outside(notes, joints, size)
         masks = {
             name: None if mask is None else from_mask(mask, size, name)
             for name, mask in {"garment_mask": garment_mask, "arms_mask": arms_mask, "keep_mask": keep_mask}.items()
@@ -197,6 +214,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 raise ValueError("Both 'parse_map' and region masks are connected. Disconnect one of them.")
             if batch["keypoints"] is None:
                 raise ValueError("'parse_map' needs 'keypoints' beside it: connect Load Keypoints or a pose detector.")
+            doubt = labels_in_doubt(batch["parse_map"], batch["keypoints"], parse_map.label_set)
+            notes.warn(doubt and f"{doubt} Check 'label_set' of Load Parse Map, and that all are of one photo.")
             mask = agnostic_mask(
                 batch["parse_map"], batch["keypoints"], category, parse_map.label_set, missing_joints=missing_joints,
                 stroke_width=arm_width or None, grow=grow, neck=neck, also_repaint=("skirt",) if repaint_skirt else (),
@@ -214,7 +233,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             raise ValueError(
                 "Connect a 'parse_map' (with 'keypoints'), or a 'garment_mask', so that the garment can be found."
             )
-        return io.NodeOutput(to_image(agnostic_image(batch["person"], mask)), to_mask(mask))
+        return io.NodeOutput(to_image(agnostic_image(batch["person"], mask)), to_mask(mask), ui=notes.ui)
 
 
 def _labels_at(parse_map: ParseMap, size: tuple[int, int]) -> Tensor:

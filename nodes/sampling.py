@@ -22,7 +22,10 @@ from ..ladivton_core.denoising.conditioning import (
 )
 from ..ladivton_core.denoising.noise import item_noise
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
+from .lane import categories_differ
 from .native_taps import encode_moments
+from .notes import Notes
+from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
 from .types import CATEGORY, PoseMap, SkipFeatures, SkipFeaturesType, io
 
@@ -91,6 +94,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
                     "the masked person, for EMASC Decoder."),
             ],
+            hidden=[io.Hidden.dynprompt],
         )  # fmt: skip
 
     @classmethod
@@ -117,6 +121,9 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         )  # fmt: skip
         items = inputs["person"].shape[0]
 
+        notes = Notes("Try-On Conditioning")
+        notes.warn(_other_category(cls.hidden))
+
         progress = ProgressBar(2 * items)
         masked_moments, features = encode_moments(vae, masked_image(inputs["person"], inputs["mask"]), progress)
         garment_moments, _ = encode_moments(vae, inputs["warped_garment"], progress)
@@ -139,7 +146,18 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
             _with_channels(negative, unconditional(channels)),
             {"samples": latent},
             SkipFeatures(features, inputs["mask"]),
+            ui=notes.ui,
         )
+
+
+def _other_category(hidden) -> str | None:
+    """`categories_differ` of the node that runs now; None outside a running graph."""
+    from comfy_execution.utils import get_executing_context
+
+    graph, here = None if hidden is None else hidden.dynprompt, get_executing_context()
+    if graph is None or here is None:
+        return None
+    return categories_differ(lambda node: graph.get_node(node) if graph.has_node(node) else None, here.node_id)
 
 
 def _largest(conditioning: list) -> Tensor:
@@ -162,8 +180,10 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
             display_name="Try-On Sampler",
             category=f"{CATEGORY}/sampling",
             description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the "
-                "MODEL. KSampler works in its place (euler, denoise 1, "
-                "scheduler sgm_uniform for the embedded and ddim_uniform for the published models). "
+                "MODEL, and with the steps and the guidance the model recommends. "
+                "KSampler works in its place, but does not ask the model: "
+                "euler, denoise 1, and sgm_uniform with 5 steps and cfg 1 for the embedded models, "
+                "ddim_uniform with 50 steps and cfg 7.5 for the published ones. "
                 "Item i of a batch uses seed + i, so that an item with the same seed gives "
                 "the same picture in any batch.",
             inputs=[
@@ -176,14 +196,15 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                     tooltip="Seed of the first noise; item i of a batch uses seed + i.",
                 ),
                 io.Int.Input(
-                    "steps", default=50, min=1, max=999,
-                    tooltip="Sampling steps. The paper takes 50; the embedded models do best with 5.",
+                    "steps", default=STEPS, min=STEPS, max=999,
+                    tooltip="Sampling steps. 0 takes what the model recommends: "
+                        "for the published models the paper's 50, for the embedded ones a few.",
                 ),
                 io.Float.Input(
-                    "guidance", default=7.5, min=1.0, max=100.0, step=0.1, round=0.01,
+                    "guidance", default=GUIDANCE, min=GUIDANCE, max=LARGEST_GUIDANCE, step=0.1, round=0.01,
                     tooltip="How strongly words, pose and garment are followed. "
-                        "The paper takes 7.5; 1 switches guidance off and halves the time, "
-                        "and suits the embedded models.",
+                        "0 takes what the model recommends: for the published models the paper's 7.5. "
+                        "1 switches guidance off and halves the time, and suits the embedded models.",
                 ),
                 io.Float.Input(
                     "cloth_cond_rate", default=1.0, min=0.0, max=1.0, step=0.05,
@@ -195,13 +216,24 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def validate_inputs(cls, guidance: float | None = None) -> bool | str:
+        try:
+            check_guidance(guidance)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(
-        cls, model, positive: list, negative: list, latent: dict, seed: int = 1234, steps: int = 50,
-        guidance: float = 7.5, cloth_cond_rate: float = 1.0,
+        cls, model, positive: list, negative: list, latent: dict, seed: int = 1234, steps: int = STEPS,
+        guidance: float = GUIDANCE, cloth_cond_rate: float = 1.0,
     ) -> io.NodeOutput:  # fmt: skip
         from . import paper_sampler
 
         _check_model(model)
+        steps, guidance, used = sampling_settings(model, steps, guidance)
+        notes = Notes("Try-On Sampler")
+        notes.say(used)
         samples = common_batch(
             latent=latent["samples"], positive=_largest(positive), negative=_largest(negative),
             positive_channels=_channels(positive, "positive"), negative_channels=_channels(negative, "negative"),
@@ -212,7 +244,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
             model, noise, positive, negative, torch.zeros_like(samples), steps=steps, guidance=guidance,
             cloth_cond_rate=cloth_cond_rate, seed=seed,
         )  # fmt: skip
-        return io.NodeOutput({**latent, "samples": result})
+        return io.NodeOutput({**latent, "samples": result}, ui=notes.ui)
 
 
 def _check_model(model) -> None:

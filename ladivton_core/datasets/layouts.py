@@ -68,7 +68,11 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
         return found
     for name in names:
         inside = Path(folder) / name
-        if recognise(inside):
+        try:
+            here = recognise(inside)
+        except OSError:  # may be listed, not entered
+            continue
+        if here:
             found[name] = inside
         elif depth > 1:
             found |= {f"{name}/{below}": path for below, path in find(inside, depth - 1).items()}

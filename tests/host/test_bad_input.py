@@ -53,8 +53,14 @@ def test_unknown_category_is_refused_by_name(client, quick, node):
 
 
 def test_number_out_of_range_is_refused(client, quick, node):
-    node(quick, "LadiVTON_TryOnSampler")["steps"] = 0
+    node(quick, "LadiVTON_TryOnSampler")["steps"] = 1000
     assert "steps" in refusal(client, quick, "LadiVTON_TryOnSampler")
+
+
+@pytest.mark.parametrize("guidance", [0.5, -1.0, 100.5])
+def test_guidance_that_means_nothing_is_refused(client, quick, node, guidance):
+    node(quick, "LadiVTON_TryOnSampler")["guidance"] = guidance
+    assert "guidance" in refusal(client, quick, "LadiVTON_TryOnSampler")
 
 
 @pytest.mark.parametrize("loader", ["LadiVTON_LoadKeypoints", "LadiVTON_LoadParseMap"])

@@ -151,7 +151,7 @@ def test_every_published_unet_key_has_a_place_of_its_shape(native, repository):
     config = native._unet_config(SD2)
     config.set_inference_dtype(torch.float32, None)
     names = comfy.utils.unet_to_diffusers(config.unet_config)
-    own = native.TryOnModel(config, SD2.schedule, device="meta").diffusion_model.state_dict()
+    own = native.TryOnModel(config, SD2, device="meta").diffusion_model.state_dict()
     published = {names[key]: tuple(shape) for key, shape in manifest["state_dict"].items()}
     assert published == {key: tuple(tensor.shape) for key, tensor in own.items()}
 

@@ -9,6 +9,8 @@ import sys
 import pytest
 from hosting.places import WORKFLOWS
 
+from ladivton_core.presets import PRESETS
+
 IMPORT = """
 import sys, time, asyncio, importlib.util
 sys.path.insert(0, {comfyui!r})
@@ -65,21 +67,32 @@ def test_the_english_texts_are_the_schema(schemas, repository):
         }
 
 
-def test_defaults_are_the_papers(schemas):
+def test_defaults_are_the_papers(schemas, module):
+    """Those no model can be asked for; the others ask it, and Stable Diffusion 2's answer is the paper's
+    (`test_recommended.py`).
+    """
     defaults = {
         f"{name.removeprefix('LadiVTON_')}.{part.id}": part.default
         for name, schema in schemas.items()
         for part in schema.inputs
         if hasattr(part, "default")
     }
-    paper = {
-        "TryOnSampler.steps": 50, "TryOnSampler.guidance": 7.5, "TryOnSampler.cloth_cond_rate": 1.0,
+    asks = module("nodes.recommended")
+    expected = {
+        "TryOnSampler.steps": asks.STEPS, "TryOnSampler.guidance": asks.GUIDANCE, "TryOnSampler.cloth_cond_rate": 1.0,
         "TryOnConditioning.sample_posterior": True, "TryOnConditioning.no_pose": False, "PoseMap.sigma": 9.0,
         "PoseMap.width": 384, "PoseMap.height": 512, "AgnosticPerson.grow": 10, "AgnosticPerson.neck": "published",
-        "AgnosticPerson.missing_joints": "published", "PrepareGarment.fit": "stretch", "EMASCDecoder.paste_back": False,
-        "EMASCDecoder.skip_grow": 0, "EMASCDecoder.skip_feather": 0,
+        "PrepareGarment.fit": "stretch", "EMASCDecoder.paste_back": False,
+        "EMASCDecoder.skip_grow": asks.SKIP_GROW, "EMASCDecoder.skip_feather": asks.SKIP_FEATHER,
     }  # fmt: skip
-    assert {key: defaults[key] for key in paper} == paper
+    assert {key: defaults[key] for key in expected} == expected
+
+
+def test_what_ksampler_should_take_is_what_the_models_recommend(schemas, repository):
+    page = (repository / "web" / "docs" / "LadiVTON_TryOnSampler.md").read_text(encoding="utf-8")
+    for preset in PRESETS.values():
+        assert f"{preset.steps} steps and cfg {preset.guidance_scale:g}" in schemas["LadiVTON_TryOnSampler"].description
+        assert f"{preset.steps} steps, cfg {preset.guidance_scale:g}" in page
 
 
 def test_unknown_choices_are_named(nodes):

@@ -1,0 +1,86 @@
+"""Joints, parse map and picture: what belongs together raises no doubt, what does not is named."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ladivton_core.datasets.layouts import find, open_dataset, recognise
+from ladivton_core.datasets.synthetic import SyntheticWorld
+from ladivton_core.preprocessing.agreement import labels_in_doubt, outside_picture
+from ladivton_core.preprocessing.keypoints import COCO18, keypoints_from_openpose
+from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
+
+SIZE = (512, 384)
+
+
+@pytest.fixture(params=["", "dresses_", "lower_body_"])
+def sample(request, repository):
+    """Joints, LIP20 map and ATR18 map of one of the pack's pictures."""
+    folder, name = repository / "samples", request.param
+    joints = keypoints_from_openpose(json.loads((folder / f"{name}keypoints.json").read_text("utf-8")), SIZE, SIZE)
+    maps = (Image.open(folder / f"{name}{kind}.png") for kind in ("parse", "parse_atr18"))
+    return joints[None], *(torch.tensor(np.array(picture)).long()[None] for picture in maps)
+
+
+def test_what_belongs_together_raises_no_doubt(sample):
+    joints, lip, atr = sample
+    assert outside_picture(joints, SIZE) is None
+    assert labels_in_doubt(lip, joints, LIP20) is None
+    assert labels_in_doubt(atr, joints, ATR18) is None
+
+
+@pytest.mark.parametrize("folder", ["samples/datasets", "tests/golden/datasets"])
+def test_data_sets_raise_no_doubt(repository, folder):
+    seen = 0
+    for path in find(repository / folder).values():
+        data = open_dataset(recognise(path), path)
+        for item in data:
+            seen += 1
+            assert labels_in_doubt(item.parse[None], item.keypoints[None], data.labels) is None
+            assert outside_picture(item.keypoints[None], item.parse.shape) is None
+    assert seen >= 8
+
+
+def test_drawn_people_raise_no_doubt_and_their_labels_in_other_words_do():
+    drawn = SyntheticWorld(seed=21).scene(range(24), range(24, 48))
+    caught = 0
+    for parse, joints in zip(drawn.parse[:, None], drawn.keypoints[:, None], strict=True):
+        atr = atr18_from_lip20(parse)
+        assert outside_picture(joints, parse.shape[-2:]) is None
+        assert labels_in_doubt(parse, joints, LIP20) is None
+        assert labels_in_doubt(atr, joints, ATR18) is None
+        caught += bool(labels_in_doubt(parse, joints, ATR18)) + bool(labels_in_doubt(atr, joints, LIP20))
+    assert caught >= 36, "of 48; pants read as a dress are no contradiction"
+
+
+def test_the_other_label_set_is_named(sample):
+    joints, lip, atr = sample
+    if (joints[0, COCO18.index("nose")] > 0).any():  # the lower body shows no face
+        assert "read as LIP20 puts nose on scarf" in labels_in_doubt(atr, joints, LIP20)
+        assert "read as ATR18 it makes sense" in labels_in_doubt(atr, joints, LIP20)
+    assert "read as LIP20 it makes sense" in labels_in_doubt(lip, joints, ATR18)
+
+
+def test_joints_of_another_frame_are_named(sample):
+    joints, lip, _ = sample
+    assert "outside picture 0 of 384 x 512 pixels" in outside_picture(joints * 2, SIZE)
+    assert outside_picture(torch.cat([joints, joints * 2]), SIZE).count("picture 1") == 1
+    assert outside_picture(torch.full((1, 18, 2), -2.0), SIZE) is None, "missing, as Dress Code writes it"
+
+
+def test_joints_beside_the_person_are_named(sample):
+    joints, lip, _ = sample
+    if (joints[0, COCO18.index("nose")] > 0).any():
+        assert "on the parse map's background" in labels_in_doubt(lip, joints / 2, LIP20)
+
+
+def test_a_crop_through_the_legs_or_the_arms_is_no_finding(sample):
+    joints, lip, _ = sample
+    cut = int(joints[0, [8, 11], 1].max()) + 5  # below the hips
+    assert outside_picture(joints, (cut, SIZE[1])) is None or (joints[0, :, 1] > cut).sum() * 2 > 9
+    assert labels_in_doubt(lip[:, :cut], joints, LIP20) is None

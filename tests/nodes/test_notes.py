@@ -1,0 +1,130 @@
+"""What looks wrong is said on the node and in the log, and only then."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def said(nodes, caplog):
+    """`said("PoseMap", keypoints=...)`: the lines a node leaves on the page; its warnings are in the log as well."""
+
+    def run(node: str, **inputs) -> list[str]:
+        caplog.clear()
+        with torch.inference_mode(), caplog.at_level(logging.INFO):
+            lines = nodes[f"LadiVTON_{node}"].execute(**inputs).ui["text"]
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == sum(line.startswith("Warning: ") for line in lines)
+        return lines
+
+    return run
+
+
+@pytest.fixture
+def agnostic(said, scene):
+    """The lines of Agnostic Person on the drawn scene."""
+    wires = {"person": scene.person, "keypoints": scene.keypoints, "parse_map": scene.parse_map}
+    return lambda **other: said("AgnosticPerson", **wires | other)
+
+
+def doubled(keypoints: list) -> list:
+    people = [[v * 2 if i % 3 < 2 else v for i, v in enumerate(k["people"][0]["pose_keypoints_2d"])] for k in keypoints]
+    return [k | {"people": [{"pose_keypoints_2d": p}]} for k, p in zip(keypoints, people, strict=True)]
+
+
+def test_a_graph_that_fits_has_nothing_to_say(agnostic, said, scene):
+    assert agnostic() == []
+    assert said("PoseMap", keypoints=scene.keypoints, person=scene.person) == []
+    assert said("FitPerson", photo=scene.person, keypoints=scene.keypoints, width=96, height=128) == []
+
+
+def test_a_wrong_label_set_is_named(agnostic, scene, module):
+    labels = module("ladivton_core.preprocessing.labels")
+    atr = labels.atr18_from_lip20(scene.parse)
+    (line,) = agnostic(parse_map=module("nodes.types").ParseMap(atr, labels.LIP20))
+    assert line.startswith("Warning: In picture 0 the parse map read as LIP20 puts nose on scarf")
+    assert "read as ATR18 it makes sense" in line and "'label_set' of Load Parse Map" in line
+    assert agnostic(parse_map=module("nodes.types").ParseMap(atr, labels.ATR18)) == []
+
+
+def test_joints_outside_the_picture_are_named_wherever_they_are_used(agnostic, said, scene):
+    wrong = doubled(scene.keypoints)
+    lines = [
+        *said("PoseMap", keypoints=wrong, person=scene.person),
+        *said("FitPerson", photo=scene.person, keypoints=wrong, width=96, height=128),
+        *agnostic(keypoints=wrong, parse_map=None, garment_mask=torch.ones(1, *scene.person.shape[1:3])),
+    ]
+    assert len(lines) == 3
+    assert all("outside picture 0 of 96 x 128 pixels" in line and "'coordinates'" in line for line in lines)
+
+
+def test_one_line_is_said_once_and_nothing_to_say_still_clears_the_node(module):
+    notes = module("nodes.notes").Notes("A node")
+    assert notes.ui == {"text": []}
+    notes.warn(None)
+    notes.warn("odd")
+    notes.warn("odd")
+    assert notes.ui == {"text": ["Warning: odd"]}
+
+
+@pytest.fixture
+def lanes():
+    """A graph in API format: two lanes, the second on the first one's result, masks through another pack's node."""
+
+    def lane(first: str, person: list, agnostic: object, encoder: object, prompt: object = "") -> dict:
+        return {
+            f"{first}agnostic": {
+                "class_type": "LadiVTON_AgnosticPerson", "inputs": {"person": person, "category": agnostic}
+            },
+            f"{first}grow": {"class_type": "GrowMask", "inputs": {"mask": [f"{first}agnostic", 1], "expand": 4}},
+            f"{first}words": {
+                "class_type": "LadiVTON_TextualInversionEncoder", "inputs": {"category": encoder, "prompt": prompt}
+            },
+            f"{first}meet": {
+                "class_type": "LadiVTON_TryOnConditioning",
+                "inputs": {"positive": [f"{first}words", 0], "mask": [f"{first}grow", 0], "person": person},
+            },
+            f"{first}out": {"class_type": "LadiVTON_EMASCDecoder", "inputs": {"skip_features": [f"{first}meet", 3]}},
+        }  # fmt: skip
+
+    return lane
+
+
+def differ(module, graph: dict, node: str) -> str | None:
+    return module("nodes.lane").categories_differ(graph.get, node)
+
+
+def test_different_categories_in_one_lane_are_named(module, lanes):
+    graph = lanes("a", ["photo", 0], "dresses", "upper_body")
+    assert "'Agnostic Person' cuts out dresses" in differ(module, graph, "ameet")
+    assert "describes upper_body" in differ(module, graph, "ameet")
+
+
+def test_the_same_category_or_an_own_prompt_is_fine(module, lanes):
+    for options in (
+        ("dresses", "dresses"),
+        ("dresses", "upper_body", "a photo of $"),
+        ("dresses", "dresses", ["x", 0]),
+    ):
+        assert differ(module, lanes("a", ["photo", 0], *options), "ameet") is None
+
+
+def test_two_lanes_one_after_the_other_are_two_lanes(module, lanes):
+    graph = lanes("a", ["photo", 0], "upper_body", "upper_body") | lanes("b", ["aout", 0], "lower_body", "lower_body")
+    assert differ(module, graph, "bmeet") is None
+    graph["bwords"]["inputs"]["category"] = "upper_body"
+    assert "cuts out lower_body" in differ(module, graph, "bmeet")
+
+
+def test_what_comes_by_wire_is_compared_by_wire_only(module, lanes):
+    assert differ(module, lanes("a", ["photo", 0], ["data", 5], ["data", 5]), "ameet") is None
+    assert differ(module, lanes("a", ["photo", 0], ["data", 5], "upper_body"), "ameet") is None
+
+
+def test_a_graph_in_a_circle_or_with_holes_is_no_trouble(module, lanes):
+    graph = lanes("a", ["photo", 0], "dresses", "upper_body")
+    graph["agrow"]["inputs"] |= {"mask": ["agrow", 0], "other": ["nowhere", 0]}
+    assert differ(module, graph, "ameet") is None
