@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from . import comparison, datasets, decoding, files, fitting, garment, inversion, model_files, models, person, sampling
+from . import (
+    checking,
+    comparison,
+    datasets,
+    decoding,
+    files,
+    fitting,
+    garment,
+    inversion,
+    model_files,
+    models,
+    parsing,
+    person,
+    photo,
+    sampling,
+)
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
-    *models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES, *inversion.NODES,
+    *models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES, *checking.NODES,
+    *garment.NODES, *inversion.NODES,
     *sampling.NODES, *decoding.NODES, *comparison.NODES, *datasets.NODES,
 ]  # fmt: skip
 """Every node, loaders first, then in the order of the paper's stages."""

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from ..ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint",
-    "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io",
+    "CATEGORY", "BoundingBox", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType",
+    "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper",
+    "check_choices", "io",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"
@@ -32,7 +33,9 @@ PseudoWords = io.Custom("LADI_PSEUDO_WORDS")
 ParseMapType = io.Custom("LADI_PARSE_MAP")
 SkipFeaturesType = io.Custom("LADI_SKIP_FEATURES")
 FitRecord = io.Custom("LADI_FIT")
-"""`ladivton_core.preprocessing.fitting.Fit`."""
+"""A tuple of `ladivton_core.preprocessing.fitting.Fit`: one for every picture, or one a picture."""
+BoundingBox = io.Custom("BOUNDING_BOX")
+"""A list with one {"x", "y", "width", "height"} in pixels a picture."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 """Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
 

@@ -25,7 +25,7 @@ _SOFT = 0.05
 # Ground is looked for at this size and its edge sharpened at the picture's own.
 _WORKING_SIDE = 384
 _FILLED = (0.02, 0.98)
-"""A garment covers some, not all, of its picture; outside these shares the ground was mistaken for it or it for that."""
+"""A garment covers some, not all, of its picture; outside these shares one was mistaken for the other."""
 
 
 @dataclass(frozen=True)

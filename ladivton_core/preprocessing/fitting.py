@@ -15,7 +15,8 @@ from torch import Tensor
 
 FitMode = Literal["pad", "crop", "stretch"]
 Border = float | Literal["reflect", "blur"] | None
-"""What a fitted picture shows beyond the photo: a value, its edge repeated (None), mirrored, or mirrored and blurred."""
+"""What a fitted picture shows beyond the photo: a value, the edge repeated (None), the photo mirrored,
+or that blurred."""
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,10 @@ def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
     if missing:
         places = " or ".join(map(str, folders)) or f"models/ladi_vton/{FOLDER}"
         raise FileNotFoundError(
-            f"{', '.join(missing)} is not in {places}. These are BlazePose's graphs (10 MB in all, Google, Apache-2.0); "
-            f"fetch them with `{DOWNLOAD}`, or copy them there. Without them, connect another pose detector's "
-            "POSE_KEYPOINT, a parse map or a painted mask"
+            f"{', '.join(missing)} is not in {places}. "
+            "These are BlazePose's graphs (10 MB in all, Google, Apache-2.0). "
+            f"Fetch them with `{DOWNLOAD}`, or copy them there. "
+            "Without them, connect another pose detector's POSE_KEYPOINT, or a painted mask"
         )
     return {name: found[name] for name in GRAPHS}
 
