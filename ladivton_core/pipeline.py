@@ -2,7 +2,7 @@
 
 Encode a garment or a person once, combine them many times. The same call gives the same picture for a
 seed in any batch; `reference_generator` gives the paper's shared random stream instead. Paper section 3;
-SPEC section 6. The graph engine (`nodes/`) is the other user of the stages.
+SPEC section 6. `encodings.py` holds what is encoded. The graph engine (`nodes/`) is the other user of the stages.
 """
 
 from __future__ import annotations
@@ -16,89 +16,36 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .checkpoints.build import load, load_embedded
+from .checkpoints.build import load_embedded, load_parts
 from .decoding.emasc import EMASC, mask_features
 from .decoding.paste import paste_back as paste
 from .decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
 from .denoising.conditioning import (
+    POSTERIORS,
     binary_mask,
     concat_conditioning,
     latent_mask,
     latent_pose,
     latent_size,
     masked_image,
-    posterior_mode,
-    sample_posterior,
+    posterior_latents,
 )
 from .denoising.noise import TryOnNoise, item_noise, shared_noise
 from .denoising.sampling import Callback, denoise
 from .denoising.schedule import ddim_scheduler
 from .embedded import PARTS
+from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, expanded
 from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
-from .inversion.prompts import PLACEHOLDER, prompt_for, tokenize
+from .inversion.prompts import prompts_for, tokenize
 from .presets import TINY, Preset
 from .warping.warper import GarmentWarper, WarpResult
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-
-@dataclass(frozen=True)
-class GarmentEncoding:
-    """What a garment contributes, whoever wears it.
-
-    Attributes:
-        garment: (B, 3, H, W) in [-1, 1], for the warper.
-        pseudo_words: (B, N, C).
-        prompt: text embeddings with the pseudo-words in place (B, 77, C).
-    """
-
-    garment: Tensor
-    pseudo_words: Tensor
-    prompt: Tensor
-
-
-@dataclass(frozen=True)
-class PersonEncoding:
-    """What a person contributes, whatever they wear.
-
-    Attributes:
-        person: (B, 3, H, W) in [-1, 1].
-        mask: (B, 1, H, W) in {0, 1}.
-        pose_map: (B, 18, H, W).
-        moments: posterior of the masked image (B, 8, h, w).
-        skips: masked EMASC outputs, or None without EMASC.
-    """
-
-    person: Tensor
-    mask: Tensor
-    pose_map: Tensor
-    moments: Tensor
-    skips: tuple[Tensor, ...] | None
-
-    @property
-    def agnostic(self) -> Tensor:
-        """Masked person (B, 3, H, W)."""
-        return masked_image(self.person, self.mask)
-
-
-@dataclass(frozen=True)
-class TryOnResult:
-    """A batch of try-ons.
-
-    Attributes:
-        images: (B, 3, H, W) float32 in [0, 1].
-        latents: (B, 4, h, w), scaled.
-        warped: refined warped garment (B, 3, H, W) in [-1, 1].
-        coarse: before refinement; None when the caller gave the warped garment.
-    """
-
-    images: Tensor
-    latents: Tensor
-    warped: Tensor | None
-    coarse: Tensor | None
+__all__ = ["GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryOnResult"]
 
 
 @dataclass
@@ -151,14 +98,7 @@ class TryOnPipeline:
             ValueError: a part is missing, or unknown.
             CheckpointError: a file is something else; says what.
         """
-        missing = [part for part in PARTS if part not in files and part != "emasc"]
-        unknown = [part for part in files if part not in PARTS]
-        if missing or unknown:
-            raise ValueError(
-                f"from_files needs one file for each of {', '.join(PARTS)}; missing {missing}, unknown {unknown}."
-            )
-        parts = {part: load(part, path, preset, dtype=dtype, device=device) for part, path in files.items()}
-        return cls.from_parts(preset, parts)
+        return cls.from_parts(preset, load_parts(files, preset, dtype=dtype, device=device))
 
     @classmethod
     def from_parts(cls, preset: Preset, parts: Mapping[str, nn.Module]) -> TryOnPipeline:
@@ -207,16 +147,8 @@ class TryOnPipeline:
         Raises:
             ValueError: unknown category, a count that does not fit, or a prompt with another number of `$`.
         """
-        batch, num_words = garment.shape[0], self.preset.num_words
-        categories = [category] * batch if isinstance(category, str) else list(category)
-        if len(categories) != batch:
-            raise ValueError(f"there are {batch} garments and {len(categories)} categories; give one, or one each.")
-        if prompt is not None and prompt.count(PLACEHOLDER) not in (0, num_words):
-            raise ValueError(
-                f"the prompt holds {prompt.count(PLACEHOLDER)} '$'; "
-                f"write {num_words}, one for each pseudo-word, or none."
-            )
-        prompts = [prompt_for(item, num_words) if prompt is None else prompt for item in categories]
+        num_words = self.preset.num_words
+        prompts = prompts_for(category, garment.shape[0], num_words, prompt)
         garment = garment.to(self.device)
         # the preprocessing in float32 whatever the weights are (Q19)
         pixels = clip_pixels(garment.float(), self.preset.vision.image_size).to(self.dtype)
@@ -322,7 +254,7 @@ class TryOnPipeline:
         Raises:
             ValueError: something is missing or does not fit; says what.
         """
-        if posterior not in ("sample", "mode"):
+        if posterior not in POSTERIORS:
             raise ValueError(f"posterior must be 'sample' or 'mode', got {posterior!r}.")
         if isinstance(person, Tensor):
             if mask is None or pose_map is None:
@@ -343,7 +275,7 @@ class TryOnPipeline:
         if any(length not in (1, batch) for length in lengths.values()):
             counts = ", ".join(f"{length} {name}" for name, length in lengths.items())
             raise ValueError(f"batches do not fit: {counts}; each must be 1 or {batch}.")
-        person, garment = _expand(person, batch), _expand(garment, batch)
+        person, garment = expanded(person, batch), expanded(garment, batch)
         seeds = seeds * batch if len(seeds) == 1 else seeds
 
         height, width = person.person.shape[-2:]
@@ -398,12 +330,12 @@ class TryOnPipeline:
                 )
             # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
             moments = encode_with_taps(self.vae, warped.to(self.device, self.dtype))[0].parameters
-            garment_latents = self._latents(moments, noise.garment, posterior)
+            garment_latents = posterior_latents(moments, noise.garment, posterior) * self.preset.vae_scale
         size = tuple(person.moments.shape[-2:])
         pose = latent_pose(person.pose_map.float(), size)
         return concat_conditioning(
             latent_mask(person.mask, size),
-            self._latents(person.moments, noise.masked, posterior),
+            posterior_latents(person.moments, noise.masked, posterior) * self.preset.vae_scale,
             torch.zeros_like(pose) if no_pose else pose,
             garment_latents,
         )
@@ -420,20 +352,3 @@ class TryOnPipeline:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""
         image = decode_with_skips(self.vae, latents.to(self.dtype) / self.preset.vae_scale, skips)
         return (image / 2 + 0.5).clamp(0, 1).float()
-
-    def _latents(self, moments: Tensor, noise: Tensor, posterior: str) -> Tensor:
-        drawn = posterior_mode(moments) if posterior == "mode" else sample_posterior(moments, noise=noise)
-        return drawn * self.preset.vae_scale
-
-
-def _expand(encoding, batch: int):
-    """The encoding with every tensor of batch 1 repeated (as a view) to `batch`."""
-
-    def repeated(value):
-        if isinstance(value, tuple):
-            return tuple(map(repeated, value))
-        return value.expand(batch, *value.shape[1:]) if isinstance(value, Tensor) and value.shape[0] == 1 else value
-
-    return dataclasses.replace(
-        encoding, **{f.name: repeated(getattr(encoding, f.name)) for f in dataclasses.fields(encoding)}
-    )

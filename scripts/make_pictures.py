@@ -90,7 +90,7 @@ def unseen(count: int = 20):
     """The evaluation's sheet of people in other people's garments."""
     from PIL import Image
 
-    from ladivton_core.evaluation.synthetic import evaluate
+    from ladivton_core.evaluation.drawn.figures import evaluate
 
     with tempfile.TemporaryDirectory() as folder:
         evaluate(UNSEEN_SEED, count, "unpaired", sheet=(sheet := Path(folder) / "sheet.png"))

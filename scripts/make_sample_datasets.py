@@ -2,7 +2,7 @@
 
 python scripts/make_sample_datasets.py [--out FOLDER]
 
-They come from the synthetic world, outside the seeds it is trained on, so that the `paper_*` workflows run at once.
+They come from the drawn world, outside the seeds it is trained on, so that the `paper_*` workflows run at once.
 Nothing in them comes from the data sets whose layouts they have.
 """
 
@@ -29,9 +29,9 @@ def garment_mask(garment: dict, size: tuple[int, int]):
     import torch
     from PIL import Image
 
-    from ladivton_core.datasets.synthetic_body import Body
-    from ladivton_core.datasets.synthetic_garments import draw_flat
-    from ladivton_core.datasets.synthetic_people import mannequin
+    from ladivton_core.drawn_world.body import Body
+    from ladivton_core.drawn_world.garments import draw_flat
+    from ladivton_core.drawn_world.people import mannequin
 
     covered = torch.zeros(1, *size)
     for _, alpha in draw_flat(garment, Body(mannequin(garment), size)):
@@ -98,9 +98,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "samples" / "datasets")
     out: Path = parser.parse_args().out
 
-    from ladivton_core.datasets.synthetic import SyntheticWorld
+    from ladivton_core.drawn_world.scene import DrawnWorld
 
-    world = SyntheticWorld(SEED)
+    world = DrawnWorld(SEED)
     write_vitonhd(out / "vitonhd", world)
     write_dresscode(out / "dresscode", world)
 

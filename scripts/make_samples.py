@@ -1,5 +1,5 @@
 """Write `samples/`: for every category a person, a garment, keypoints and parse maps (VITON-HD's labels and Dress
-Code's) of the synthetic world, outside the seeds it is trained on.
+Code's) of the drawn world, outside the seeds it is trained on.
 
 python scripts/make_samples.py [--out FOLDER]
 """
@@ -49,11 +49,11 @@ def main() -> None:
 
     from PIL import Image
 
-    from ladivton_core.datasets.synthetic import SyntheticWorld
+    from ladivton_core.drawn_world.scene import DrawnWorld
     from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
 
     out.mkdir(exist_ok=True)
-    world = SyntheticWorld(SEED)
+    world = DrawnWorld(SEED)
     for prefix, (person, garment) in SAMPLES.items():
         worn = world.scene([person], [person])
         flat = world.scene([person], [garment]).garment

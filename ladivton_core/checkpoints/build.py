@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..decoding.emasc import EMASC
-from ..embedded import embedded_path
+from ..embedded import PARTS, embedded_path
 from ..inversion.adapter import InversionAdapter
 from ..inversion.encoders import TextTower, VisionTower
 from ..presets import PRESETS, TINY, Preset
@@ -220,6 +220,27 @@ def load(
     """`build_from` a file, or the part's file in a diffusers folder."""
     path = part_file(path, part)
     return build_from(part, read_state_dict(path), preset, path=path, dtype=dtype, device=device)
+
+
+def load_parts(
+    files: Mapping[str, Path | str],
+    preset: Preset,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> dict[str, nn.Module]:
+    """`load` of every part, by part; `emasc` may be left out.
+
+    Raises:
+        ValueError: a part is missing, or unknown.
+    """
+    missing = [part for part in PARTS if part not in files and part != "emasc"]
+    unknown = [part for part in files if part not in PARTS]
+    if missing or unknown:
+        raise ValueError(
+            f"from_files needs one file for each of {', '.join(PARTS)}; missing {missing}, unknown {unknown}."
+        )
+    return {part: load(part, path, preset, dtype=dtype, device=device) for part, path in files.items()}
 
 
 def load_embedded(

@@ -103,6 +103,15 @@ def sample_posterior(
     return mean + torch.exp(0.5 * log_variance.clamp(-30.0, 20.0)) * noise.to(mean)
 
 
+POSTERIORS = ("sample", "mode")
+"""How a latent is taken from a VAE posterior: drawn, as the reference does, or its mean."""
+
+
+def posterior_latents(moments: Tensor, noise: Tensor, posterior: str) -> Tensor:
+    """Latents (B, 4, h, w), not scaled, from moments (B, 8, h, w) in one of the ways of `POSTERIORS`."""
+    return posterior_mode(moments) if posterior == "mode" else sample_posterior(moments, noise=noise)
+
+
 def concat_conditioning(mask: Tensor, masked_latents: Tensor, pose: Tensor, garment_latents: Tensor | None) -> Tensor:
     """The conditioning channels in the order the UNet was trained with.
 

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from ..denoising.schedule import SAMPLERS
 from ..preprocessing.labels import CATEGORIES
-from . import ablations, classifier_training, commands, synthetic
-from .classifier import PATH
-from .samples import ORDERS
-from .variants import PARTS, Variant
+from . import commands
+from .drawn import ablations, classifier_training, figures
+from .drawn.classifier import PATH
+from .drawn.truth import ORDERS
+from .drawn.variants import PARTS, Variant
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _world(parser: argparse.ArgumentParser, count: int) -> None:
 def _synthetic(chosen: argparse.Namespace) -> None:
     sheet = chosen.sheet or (chosen.json and chosen.json.with_suffix(".jpg"))
     variant = Variant(tuple(chosen.withhold), chosen.sampler, chosen.steps, chosen.guidance_scale)
-    figures = synthetic.evaluate(
+    found = figures.evaluate(
         chosen.seed,
         chosen.count,
         chosen.order,
@@ -85,7 +86,7 @@ def _synthetic(chosen: argparse.Namespace) -> None:
         batch=chosen.batch,
         sheet=sheet,
     )
-    text = json.dumps(figures, indent=1)
+    text = json.dumps(found, indent=1)
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """The commands of the paper's evaluation: generate, metrics, report, and paper, which is all three for both orders.
 
-`__main__.py` joins them with those of the synthetic world; docs/evaluation.md explains them.
+`__main__.py` joins them with those of the drawn world; docs/evaluation.md explains them.
 """
 
 from __future__ import annotations

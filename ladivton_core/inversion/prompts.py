@@ -38,6 +38,31 @@ def prompt_for(category: str, num_words: int = 16) -> str:
     return f"a photo of a model wearing {GARMENT_PHRASES[category]} " + f" {PLACEHOLDER} " * num_words
 
 
+def prompts_for(
+    category: str | Sequence[str], garments: int, num_words: int = 16, prompt: str | None = None
+) -> list[str]:
+    """One prompt a garment.
+
+    Args:
+        category: one for all garments, or one each.
+        prompt: own prompt in place of the paper's, with a placeholder for each pseudo-word, or none.
+
+    Raises:
+        ValueError: unknown category, a count that does not fit, or a prompt with another number of placeholders.
+    """
+    categories = [category] * garments if isinstance(category, str) else list(category)
+    if len(categories) != garments:
+        raise ValueError(f"there are {garments} garments and {len(categories)} categories; give one, or one each.")
+    if prompt is None:
+        return [prompt_for(item, num_words) for item in categories]
+    if prompt.count(PLACEHOLDER) not in (0, num_words):
+        raise ValueError(
+            f"the prompt holds {prompt.count(PLACEHOLDER)} '{PLACEHOLDER}'; "
+            f"write {num_words}, one for each pseudo-word, or none."
+        )
+    return [prompt] * garments
+
+
 def tokenize(prompts: Sequence[str] | str, context_length: int = CONTEXT_LENGTH) -> Tensor:
     """CLIP token ids, padded with 0 as Stable Diffusion 2 does (Q5).
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from ..checkpoints.build import BUILDERS
 from ..checkpoints.unet_layout import INPAINTING_CHANNELS
-from ..datasets.synthetic import UNPAIRED_SHIFT
 from ..denoising.conditioning import (
     GARMENT_START,
     KEPT_CHANNELS,
@@ -27,6 +26,7 @@ from ..denoising.conditioning import (
 )
 from ..denoising.sampling import denoise
 from ..denoising.schedule import alphas_cumprod, ddim_scheduler
+from ..drawn_world.scene import UNPAIRED_SHIFT
 from ..inversion.prompts import prompt_for, tokenize
 from ..preprocessing.labels import CATEGORIES
 from ..presets import Preset

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoints.build import build_vision, load
-from ..datasets.synthetic_patterns import PATTERNS
+from ..drawn_world.patterns import PATTERNS
 from ..inversion.pixels import normalise, resize
 from .config import ConfigError, TrainingSettings
 from .draws import Draws, Rows

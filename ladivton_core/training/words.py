@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..datasets.synthetic_patterns import PATTERNS
+from ..drawn_world.patterns import PATTERNS
 from ..inversion.prompts import prompt_for, tokenize
 from ..preprocessing.labels import CATEGORIES
 from .config import TrainingSettings

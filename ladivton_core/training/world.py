@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..datasets.synthetic import CYCLE, UNPAIRED_SHIFT, SyntheticWorld
+from ..drawn_world.scene import CYCLE, UNPAIRED_SHIFT, DrawnWorld
 from ..preprocessing.agnostic import agnostic_mask
 from ..preprocessing.labels import CATEGORIES, LIP20
 from .chunks import CHUNK, has_chunk, trim, write_chunk
@@ -72,7 +72,7 @@ def scene_index(cycle: tuple[str, ...], row: int) -> int:
 
 def render_chunk(folder: Path, settings: WorldSettings, index: int, count: int) -> None:
     """Render rows `index * CHUNK ...`, at most `count` of them; everyone wears their own garment."""
-    world, rows = SyntheticWorld(settings.world, settings.size), range(index * CHUNK, index * CHUNK + count)
+    world, rows = DrawnWorld(settings.world, settings.size), range(index * CHUNK, index * CHUNK + count)
     columns: dict[str, list[torch.Tensor]] = {}
     for row in rows:
         number = scene_index(settings.cycle, row)

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from ladivton_core.evaluation import ablations
 from ladivton_core.evaluation.__main__ import main
-from ladivton_core.evaluation.variants import Variant
+from ladivton_core.evaluation.drawn import ablations
+from ladivton_core.evaluation.drawn.variants import Variant
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import TINY
 
@@ -27,7 +27,8 @@ def test_the_grid_changes_one_thing_at_a_time():
             ]
             assert len(changed) <= 1
     assert {v.guidance_scale for v in groups["Guidance"]} >= {1, 2.5, 5, 7.5}
-    assert {v.steps for v in groups["Steps"]} >= {5, 10, 20, 50}
+    assert {v.steps for v in groups["Steps"]} >= {4, 5, 8, 10, 20, 50}
+    assert {v.skip_margin for v in groups["Skip margin"]} >= {(0, 0), default.skip_margin}
     assert {v.sampler for v in groups["Sampler"]} == {"ddim", "unipc", "dpmpp_2m"}
 
 
@@ -37,12 +38,13 @@ def test_one_command_writes_the_page_and_its_pictures(pipeline, tmp_path, monkey
     monkeypatch.setattr(TryOnPipeline, "from_embedded", lambda: pipeline)
     monkeypatch.setattr(ablations, "STEPS", (1, 2))
     monkeypatch.setattr(ablations, "GUIDANCE", (2.5,))
+    monkeypatch.setattr(ablations, "SKIP_MARGINS", ((0, 0),))
     main(["ablations", "--seed", "31", "--count", "1", "--out", str(tmp_path)])
     page = (tmp_path / "ablations.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("|")]
     names = [row.split("|")[1].strip() for row in rows[2:]]
-    assert names[0] == "default" and len(names) == len(set(names)) == 1 + 4 + 1 + 1 + 2
-    assert {"without EMASC", "guidance 2.5", "1 step", "UniPC"} <= set(names)
+    assert names[0] == "default" and len(names) == len(set(names)) == 1 + 4 + 1 + 1 + 2 + 1
+    assert {"without EMASC", "guidance 2.5", "1 step", "UniPC", "skip margin 0/0"} <= set(names)
     assert rows[2].endswith("| 1.00 |")
     with Image.open(tmp_path / "images" / "ablations.jpg") as sheet:
         assert sheet.width == (len(names) + 3) * 144

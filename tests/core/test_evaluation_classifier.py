@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from ladivton_core.datasets.synthetic import UNPAIRED_SHIFT, SyntheticWorld
-from ladivton_core.datasets.synthetic_patterns import PATTERNS
-from ladivton_core.evaluation import classifier as c
-from ladivton_core.evaluation.classifier_training import loss, render, worsened
-from ladivton_core.evaluation.samples import draw
+from ladivton_core.drawn_world.patterns import PATTERNS
+from ladivton_core.drawn_world.scene import UNPAIRED_SHIFT, DrawnWorld
+from ladivton_core.evaluation.drawn import classifier as c
+from ladivton_core.evaluation.drawn.classifier_training import loss, render, worsened
+from ladivton_core.evaluation.drawn.truth import draw
 
 PEOPLE = list(range(16))
 
 
 @pytest.fixture(scope="module")
 def truths():
-    return draw(SyntheticWorld(57, (256, 192)), PEOPLE, "unpaired")
+    return draw(DrawnWorld(57, (256, 192)), PEOPLE, "unpaired")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_rendered_truths_are_judged_right(truths, seen):
 
 
 def test_other_garments_are_not(seen):
-    world = SyntheticWorld(57, (256, 192))
+    world = DrawnWorld(57, (256, 192))
     others = c.shown([world.garment(index + 2 * UNPAIRED_SHIFT) for index in PEOPLE])
     assert (seen.patterns == others.patterns).sum() <= len(PEOPLE) // 2
     assert (c.colour_distances(seen, others).diagonal() <= c.SAME_COLOUR).sum() <= len(PEOPLE) // 4
@@ -74,7 +74,7 @@ def test_a_missing_file_says_where_it_belongs_and_how_it_is_made(tmp_path):
 def test_training_pictures_are_cut_as_those_judged_and_a_step_learns():
     pictures, masks, truth = render(57, range(2))
     assert pictures.shape == (4, 3, *c.SIZE) and masks.shape == (4, 1, *c.SIZE) and truth.colours.shape == (4, 2, 3)
-    judged = draw(SyntheticWorld(57), [0, 1], "unpaired")
+    judged = draw(DrawnWorld(57), [0, 1], "unpaired")
     small, mask = c.shrunk(judged.truth, judged.mask)
     assert (pictures[:2].float() / 255 - small).abs().mean() < 0.01
     assert (masks[:2] - mask).abs().mean() < 0.02

@@ -14,9 +14,9 @@ from torch import nn
 
 from ladivton_core.checkpoints.build import build_unet, build_vae, build_vision, load
 from ladivton_core.checkpoints.reading import CheckpointError, read_state_dict
-from ladivton_core.datasets.synthetic import CYCLE, SyntheticWorld
-from ladivton_core.datasets.synthetic_patterns import PATTERNS
 from ladivton_core.denoising.schedule import alphas_cumprod, ddim_scheduler
+from ladivton_core.drawn_world.patterns import PATTERNS
+from ladivton_core.drawn_world.scene import CYCLE, DrawnWorld
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.pipeline import TryOnPipeline
@@ -68,7 +68,7 @@ def runs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pictures() -> torch.Tensor:
     """Three people (3, 3, 512, 384) in [-1, 1]."""
-    world = SyntheticWorld(7)
+    world = DrawnWorld(7)
     return torch.cat([world.scene([i], [i]).person for i in range(3)]) * 2 - 1
 
 
@@ -320,7 +320,7 @@ def test_a_cycle_names_every_scene_once_and_leaves_the_worlds_own_order_alone():
     cycle = ("upper_body", "lower_body", "dresses", "lower_body")
     rows = [world.scene_index(cycle, row) for row in range(40)]
     assert len(set(rows)) == 40
-    assert [SyntheticWorld.category(index) for index in rows] == list(cycle) * 10
+    assert [DrawnWorld.category(index) for index in rows] == list(cycle) * 10
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The pack's nodes in this process, the embedded models once, and a small person from the synthetic world."""
+"""The pack's nodes in this process, the embedded models once, and a small person from the drawn world."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def pipeline():
 @pytest.fixture(scope="session")
 def scene(module):
     """Two people, two garments: IMAGEs, POSE_KEYPOINT and parse map, as wires carry them."""
-    from ladivton_core.datasets.synthetic import SyntheticWorld
+    from ladivton_core.drawn_world.scene import DrawnWorld
 
-    world = SyntheticWorld(seed=9)
-    drawn = world.scene([0, 2], [4, 6])  # all upper-body (see `synthetic.CYCLE`)
+    world = DrawnWorld(seed=9)
+    drawn = world.scene([0, 2], [4, 6])  # all upper-body (see `scene.CYCLE`)
     small = torch.nn.functional.interpolate
     person, garments = (small(x, SIZE, mode="area") for x in (drawn.person, world.scene([4, 6], [8, 10]).garment))
     parse = small(drawn.parse[:, None].float(), SIZE, mode="nearest-exact")[:, 0].long()

@@ -1,7 +1,7 @@
 """The ablation table: one thing of the default changed at a time, on the same unseen samples.
 
 Writes a Markdown page, whose sentences are made from the numbers, and a contact sheet. `variants.py` says what can
-be changed, `synthetic.py` how a single variant is measured at length.
+be changed, `figures.py` how a single variant is measured at length.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..datasets.synthetic import SyntheticWorld
-from ..denoising.schedule import SAMPLERS
-from ..pipeline import TryOnPipeline
-from ..presets import Preset
+from ...denoising.schedule import SAMPLERS
+from ...drawn_world.scene import DrawnWorld
+from ...pipeline import TryOnPipeline
+from ...presets import Preset
+from ..sheet import write_sheet
 from .classifier import load_classifier, look
-from .samples import blocks, draw, first
-from .sheet import write_sheet
-from .synthetic import compare, judge
+from .figures import compare, judge
+from .truth import blocks, draw, first
 from .variants import Variant, encode, run
 
 log = logging.getLogger(__name__)
 GUIDANCE = (1.0, 2.5, 5.0, 7.5)
-STEPS = (5, 10, 20, 50)
+STEPS = (4, 5, 8, 10, 20, 50)
+SKIP_MARGINS = ((0, 0), (1, 1), (4, 4))
 WITHHELD = (("garment",), ("words",), ("garment", "words"), ("emasc",))
 MEASURES = {
     "ssim": "SSIM",
@@ -40,7 +41,7 @@ MEASURES = {
 }
 _PART_NAMES = {"garment": "warped garment", "words": "pseudo-words", "emasc": "EMASC"}
 _SAMPLER_NAMES = {"ddim": "DDIM", "unipc": "UniPC", "dpmpp_2m": "DPM++ 2M"}
-_FIELDS = {"Guidance": "guidance_scale", "Steps": "steps", "Sampler": "sampler"}
+_FIELDS = {"Guidance": "guidance_scale", "Steps": "steps", "Sampler": "sampler", "Skip margin": "skip_margin"}
 _SHEET_ROWS, _SHEET_HEIGHT = 8, 192
 
 Figures = dict[str, float]
@@ -59,6 +60,7 @@ def grid(preset: Preset) -> dict[str, list[Variant]]:
         "Guidance": changed(_FIELDS["Guidance"], sorted({default.guidance_scale, *GUIDANCE})),
         "Steps": changed(_FIELDS["Steps"], sorted({default.steps, *STEPS})),
         "Sampler": changed(_FIELDS["Sampler"], SAMPLERS),
+        "Skip margin": changed(_FIELDS["Skip margin"], sorted({default.skip_margin, *SKIP_MARGINS})),
     }
 
 
@@ -73,6 +75,8 @@ def label(variant: Variant, default: Variant) -> str:
         words.append(_plural(variant.steps, "step"))
     if variant.sampler != default.sampler:
         words.append(_SAMPLER_NAMES[variant.sampler])
+    if variant.skip_margin != default.skip_margin:
+        words.append(f"skip margin {_margin_text(variant)}")
     return ", ".join(words) or "default"
 
 
@@ -82,7 +86,7 @@ def write(
     """Run the grid on `count` samples of world `seed` and write `out/ablations.md` and `out/images/ablations.jpg`.
 
     Args:
-        order, batch, pipeline: see `synthetic.evaluate`.
+        order, batch, pipeline: see `figures.evaluate`.
 
     Returns:
         Figures of every variant: those of `MEASURES`, and `time`, the multiple of the default's time.
@@ -95,7 +99,7 @@ def write(
     groups = grid(pipeline.preset)
     default = groups["Parts"][0]
     variants = list(dict.fromkeys([default, *(variant for group in groups.values() for variant in group)]))
-    figures, rows = _measure(pipeline, variants, SyntheticWorld(seed, pipeline.preset.size), count, order, batch)
+    figures, rows = _measure(pipeline, variants, DrawnWorld(seed, pipeline.preset.size), count, order, batch)
     titles = ["person", "garment", *(label(variant, default) for variant in variants), "truth"]
     write_sheet(rows, out / "images" / "ablations.jpg", _SHEET_HEIGHT, titles)
     (out / "ablations.md").write_text(_page(groups, default, figures, seed, count, order), encoding="utf-8")
@@ -103,7 +107,7 @@ def write(
 
 
 def _measure(
-    pipeline: TryOnPipeline, variants: list[Variant], world: SyntheticWorld, count: int, order: str, batch: int
+    pipeline: TryOnPipeline, variants: list[Variant], world: DrawnWorld, count: int, order: str, batch: int
 ) -> tuple[dict[Variant, Figures], list[Tensor]]:
     classifier = load_classifier()
     columns: dict[Variant, dict[str, list[Tensor]]] = {variant: {} for variant in variants}
@@ -150,11 +154,13 @@ def _page(
         "# Ablations",
         "",
         f"`python -m ladivton_core.evaluation ablations --seed {seed} --count {count} --order {order}` wrote this page "
-        "and every sentence in it; edit `ladivton_core/evaluation/ablations.py` instead.",
+        "and every sentence in it; edit `ladivton_core/evaluation/drawn/ablations.py` instead.",
         "",
-        f"The embedded default on {_plural(count, 'unseen sample')} of the synthetic world (seed {seed}, {order} "
+        f"The embedded default on {_plural(count, 'unseen sample')} of the drawn world (seed {seed}, {order} "
         f"order), compared with the rendered truth; no paste-back. The default is {_SAMPLER_NAMES[default.sampler]}, "
-        f"{_plural(default.steps, 'step')}, guidance {default.guidance_scale:g}; each row changes one thing. "
+        f"{_plural(default.steps, 'step')}, guidance {default.guidance_scale:g}, skip margin "
+        f"{_margin_text(default)} (pixels by which the hole in the skip features grows, and is feathered); each row "
+        "changes one thing. "
         "A withheld warped garment is zeros, withheld pseudo-words are the empty prompt. Colour and pattern are judged "
         f"by a classifier trained on rendered truths; one picture is {1 / count:.1%}. Time is the median per picture "
         "as a multiple of the default's.",
@@ -207,6 +213,8 @@ def best_rows(title: str, variants: list[Variant], default: Variant, figures: di
 
     def name(variant: Variant) -> str:
         value = getattr(variant, field)
+        if field == "skip_margin":
+            return _margin_text(variant)
         return _SAMPLER_NAMES[value] if field == "sampler" else f"{value:g}"
 
     parts = []
@@ -217,6 +225,10 @@ def best_rows(title: str, variants: list[Variant], default: Variant, figures: di
         found = "the same everywhere" if len(winners) == len(variants) else f"best at {' and '.join(winners)}"
         parts.append(f"{heading} {found} ({_text(measure, top)}; default {texts[default]})")
     return f"- {title} (default {name(default)}): {'; '.join(parts)}."
+
+
+def _margin_text(variant: Variant) -> str:
+    return "{}/{}".format(*variant.skip_margin)
 
 
 def _plural(count: int, noun: str) -> str:

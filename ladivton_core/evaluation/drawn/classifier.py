@@ -1,4 +1,4 @@
-"""A small classifier of the synthetic world: which pattern a worn garment has, and which two colours.
+"""A small classifier of the drawn world: which pattern a worn garment has, and which two colours.
 
 It looks at a picture inside the inpaint mask only. Colours are not guessed but read off the picture, by two
 learned attention maps. It learns from rendered truths (`classifier_training.py`), never from generated pictures.
@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..datasets.synthetic_patterns import PATTERNS
+from ...drawn_world.patterns import PATTERNS
 
-PATH = Path(__file__).parents[2] / "tests" / "data" / "garment_classifier.safetensors"
+PATH = Path(__file__).parents[3] / "tests" / "data" / "garment_classifier.safetensors"
 """Where the weights lie in the repository."""
 SIZE = (128, 96)
 """(height, width) it looks at: patterns are coarse enough for it, and a sampler's grain is not."""

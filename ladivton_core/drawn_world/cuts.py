@@ -1,8 +1,8 @@
-"""How the synthetic garments are cut: outlines on a body and coordinates on the cloth.
+"""How the drawn garments are cut: outlines on a body and coordinates on the cloth.
 
 Cloth coordinates are those of the mannequin in drawing units: trunk coordinates follow the spine, those of
 sleeves and trouser legs the limb. Folds are a function of the pose alone, so that a picture without the
-garment tells how the garment lies. Read `synthetic_patterns.py` next.
+garment tells how the garment lies. Read `patterns.py` next.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .body import OUTWARD, SIDES, WAISTLINE, Body
 from .signed_distance import ellipse, smooth_union, smoothstep
-from .synthetic_body import OUTWARD, SIDES, WAISTLINE, Body
 
 _FLAT_HALF_WIDTH, _FLAT_TORSO, _FLAT_ARM, _FLAT_RADIUS = 70.0, 278.0, 118.0, 23.0
 _FLAT_HIP, _FLAT_LEG = 72.0, 224.0

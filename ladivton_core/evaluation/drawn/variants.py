@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ..denoising.schedule import SAMPLERS, sampling_scheduler
-from ..pipeline import GarmentEncoding, PersonEncoding, TryOnPipeline, TryOnResult
-from ..presets import Preset
-from ..warping.warper import WarpResult
-from .samples import Samples
+from ...denoising.schedule import SAMPLERS, sampling_scheduler
+from ...pipeline import GarmentEncoding, PersonEncoding, TryOnPipeline, TryOnResult
+from ...presets import Preset
+from ...warping.warper import WarpResult
+from .truth import Samples
 
 PARTS = ("garment", "words", "emasc")
 """What can be withheld: the warped garment's latents (zeros), the pseudo-words (the empty prompt), EMASC."""
@@ -26,6 +26,7 @@ class Variant:
         withhold: some of `PARTS`.
         sampler: one of `denoising.schedule.SAMPLERS`.
         steps, guidance_scale: the preset's when None.
+        skip_margin: (`skip_grow`, `skip_feather`) of the decoding, pixels; the preset's when None.
 
     Raises:
         ValueError: an unknown part or sampler, or fewer than 1 step.
@@ -35,6 +36,7 @@ class Variant:
     sampler: str = "ddim"
     steps: int | None = None
     guidance_scale: float | None = None
+    skip_margin: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         unknown = [part for part in self.withhold if part not in PARTS]
@@ -51,6 +53,7 @@ class Variant:
             self,
             steps=preset.steps if self.steps is None else self.steps,
             guidance_scale=preset.guidance_scale if self.guidance_scale is None else self.guidance_scale,
+            skip_margin=_margin(preset) if self.skip_margin is None else self.skip_margin,
         )
 
 
@@ -73,11 +76,16 @@ def encode(pipeline: TryOnPipeline, samples: Samples) -> Encoded:
 
 def run(pipeline: TryOnPipeline, encoded: Encoded, variant: Variant) -> TryOnResult:
     """Sample and decode one variant; the pipeline's own scheduler gives way to the variant's."""
-    garment = encoded.garment
+    person, garment = encoded.person, encoded.garment
+    if variant.skip_margin not in (None, _margin(pipeline.preset)):
+        grow, feather = variant.skip_margin
+        person = pipeline.encode_person(
+            person.person, person.mask, person.pose_map, skip_grow=grow, skip_feather=feather
+        )
     if "words" in variant.withhold:
         garment = dataclasses.replace(garment, prompt=pipeline.empty_prompt().expand_as(garment.prompt))
     return dataclasses.replace(pipeline, scheduler=sampling_scheduler(pipeline.preset.schedule, variant.sampler))(
-        encoded.person,
+        person,
         garment,
         warped=encoded.warp.warped,
         seeds=encoded.seeds,
@@ -86,3 +94,7 @@ def run(pipeline: TryOnPipeline, encoded: Encoded, variant: Variant) -> TryOnRes
         cloth_cond_rate=0.0 if "garment" in variant.withhold else 1.0,
         emasc="emasc" not in variant.withhold,
     )
+
+
+def _margin(preset: Preset) -> tuple[int, int]:
+    return preset.skip_grow, preset.skip_feather

@@ -1,14 +1,14 @@
-"""The synthetic world: reproducible, consistent with itself, and readable by the preprocessing."""
+"""The drawn world: reproducible, consistent with itself, and readable by the preprocessing."""
 
 import pytest
 import torch
 
-from ladivton_core.datasets.synthetic import CYCLE, UNPAIRED_SHIFT, SyntheticWorld
-from ladivton_core.datasets.synthetic_garments import PATTERNS
+from ladivton_core.drawn_world.garments import PATTERNS
+from ladivton_core.drawn_world.scene import CYCLE, UNPAIRED_SHIFT, DrawnWorld
 from ladivton_core.preprocessing.agnostic import agnostic_mask
 from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
 
-WORLD = SyntheticWorld(77)
+WORLD = DrawnWorld(77)
 PICTURES = ("person", "garment", "worn")
 NOSE, NECK, R_SHOULDER, L_SHOULDER, R_HIP, R_KNEE, R_ANKLE, L_HIP, L_KNEE, L_ANKLE = 0, 1, 2, 5, 8, 9, 10, 11, 12, 13
 
@@ -49,7 +49,7 @@ def test_the_unpaired_shift_keeps_the_category():
 
 @pytest.mark.parametrize("size", [(512, 384), (256, 192)])
 def test_pictures_have_the_promised_shapes_and_ranges(size):
-    scene = SyntheticWorld(77, size).scene([0, 1, 3], [0, 1, 3])
+    scene = DrawnWorld(77, size).scene([0, 1, 3], [0, 1, 3])
     for name in PICTURES:
         picture = getattr(scene, name)
         assert picture.shape == (3, 3, *size) and picture.min() >= 0 and picture.max() <= 1
@@ -137,5 +137,5 @@ def test_the_flat_garment_does_not_know_who_wears_it():
 
 
 def test_two_seeds_share_nobody():
-    other = SyntheticWorld(78)
+    other = DrawnWorld(78)
     assert not torch.equal(WORLD.scene([0], [0]).person, other.scene([0], [0]).person)

@@ -1,7 +1,7 @@
-"""The body of the synthetic world: joints, body-fixed coordinates, and the distances to its parts.
+"""The body of the drawn world: joints, body-fixed coordinates, and the distances to its parts.
 
 Frame: 512x384 drawing units, x right, y down; the view (zoom and shift) takes them to the picture.
-Sides are the person's own; right is drawn on the picture's left. Read `synthetic_cuts.py` next.
+Sides are the person's own; right is drawn on the picture's left. Read `cuts.py` next.
 """
 
 from __future__ import annotations

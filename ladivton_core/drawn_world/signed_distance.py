@@ -1,7 +1,7 @@
-"""Signed-distance shapes for the synthetic world, in drawing units.
+"""Signed-distance shapes for the drawn world, in drawing units.
 
 Every shape is negative inside. `x` and `y` are the drawing coordinates (H, W) of the pixels, x to the
-right, y down; parameters are numbers. Read `synthetic_body.py` next.
+right, y down; parameters are numbers. Read `body.py` next.
 """
 
 from __future__ import annotations

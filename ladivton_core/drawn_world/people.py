@@ -1,16 +1,16 @@
-"""The people of the synthetic world: proportions, pose, looks and framing, as numbers.
+"""The people of the drawn world: proportions, pose, looks and framing, as numbers.
 
 A person is a dict of numbers, so that the same person can be drawn again in any garment. The mannequin
 that carries the flat garment is a person in a fixed pose. What a garment covers is tied to what remains
-visible (shoulders, limbs, height), so that a try-on model can know it. Read `synthetic_body.py` next.
+visible (shoulders, limbs, height), so that a try-on model can know it. Read `body.py` next.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .synthetic_body import HIPLINE, SIDES, WAISTLINE
-from .synthetic_garments import sample_garment
+from .body import HIPLINE, SIDES, WAISTLINE
+from .garments import sample_garment
 
 SKIN_TONES = np.array(
     [

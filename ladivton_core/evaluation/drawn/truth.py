@@ -1,4 +1,4 @@
-"""Samples of the synthetic world as the pipeline takes them, and their rendered truth. `variants.py` runs them."""
+"""Samples of the drawn world as the pipeline takes them, and their rendered truth. `variants.py` runs them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..datasets.synthetic import UNPAIRED_SHIFT, Scene, SyntheticWorld
-from ..preprocessing.agnostic import GROW, agnostic_mask
-from ..preprocessing.labels import CATEGORIES, LIP20
-from ..preprocessing.pose_map import pose_map
+from ...drawn_world.scene import UNPAIRED_SHIFT, DrawnWorld, Scene
+from ...preprocessing.agnostic import GROW, agnostic_mask
+from ...preprocessing.labels import CATEGORIES, LIP20
+from ...preprocessing.pose_map import pose_map
 
 SHIFTS = {"paired": 0, "unpaired": UNPAIRED_SHIFT}
 """By order: person i gets garment i + shift."""
@@ -31,7 +31,7 @@ class Samples:
         pose_map: (B, 18, H, W).
         truth: the person in `garment`.
         worn: `garment` as truly worn, on white.
-        garments: the garments' numbers (`SyntheticWorld.garment`).
+        garments: the garments' numbers (`DrawnWorld.garment`).
     """
 
     indices: tuple[int, ...]
@@ -55,7 +55,7 @@ def inpaint_mask(scene: Scene, grow: int = GROW) -> Tensor:
     )
 
 
-def draw(world: SyntheticWorld, indices: Sequence[int], order: str) -> Samples:
+def draw(world: DrawnWorld, indices: Sequence[int], order: str) -> Samples:
     """Draw people of the world with their garments and the truth.
 
     Raises:
@@ -90,7 +90,7 @@ def blocks(indices: Sequence[int], batch: int) -> Iterator[Sequence[int]]:
         yield indices[start : start + batch]
 
 
-def first(world: SyntheticWorld, count: int, category: str | None = None) -> list[int]:
+def first(world: DrawnWorld, count: int, category: str | None = None) -> list[int]:
     """Numbers of the first `count` people, of one category if asked for.
 
     Raises:

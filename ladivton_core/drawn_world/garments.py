@@ -1,7 +1,7 @@
-"""The garments of the synthetic world: their cuts and colours as numbers, and drawing them on a body.
+"""The garments of the drawn world: their cuts and colours as numbers, and drawing them on a body.
 
 Upper-body garments, lower-body garments (trousers, shorts, skirts) and dresses, as in Dress Code. The
-shapes are in `synthetic_cuts.py`, the patterns in `synthetic_patterns.py`.
+shapes are in `cuts.py`, the patterns in `patterns.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .synthetic_body import SIDES, Body
-from .synthetic_cuts import Piece, dress_piece, skirt_piece, sleeve_piece, top_piece, trousers_piece
-from .synthetic_patterns import PATTERNS, pattern_amount
+from .body import SIDES, Body
+from .cuts import Piece, dress_piece, skirt_piece, sleeve_piece, top_piece, trousers_piece
+from .patterns import PATTERNS, pattern_amount
 
 _FOLD_DEPTH = 0.075
 
@@ -23,7 +23,7 @@ _FOLD_DEPTH = 0.075
 def sample_garment(rng: np.random.Generator, category: str = "upper_body") -> dict:
     """Draw one garment of `category`: cut, pattern class and its two colours (RGB in [0, 1]).
 
-    Lengths are in units of the body (see `synthetic_cuts.py`), `period` and `print_size` in units of the cloth.
+    Lengths are in units of the body (see `cuts.py`), `period` and `print_size` in units of the cloth.
     """
     hue = rng.random()
     grey = rng.random() < 0.15

@@ -1,4 +1,4 @@
-"""A pipeline on unseen people of the synthetic world, against the rendered truth.
+"""A pipeline on unseen people of the drawn world, against the rendered truth.
 
 In the unpaired order the world draws what the given garment would look like. Figures are means over samples;
 pictures count in [0, 1]. `metrics.py` and `classifier.py` say what the figures are.
@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..datasets.synthetic import SyntheticWorld
-from ..pipeline import TryOnPipeline
+from ...drawn_world.scene import DrawnWorld
+from ...pipeline import TryOnPipeline
+from ..sheet import write_sheet
 from .classifier import SAME_COLOUR, Cloth, colour_distances, load_classifier, look, shown
 from .metrics import l1, psnr, ssim
-from .samples import Samples, blocks, draw, first
-from .sheet import write_sheet
+from .truth import Samples, blocks, draw, first
 from .variants import Variant, encode, run
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def evaluate(
     """
     pipeline = pipeline or TryOnPipeline.from_embedded()
     variant, classifier = variant or Variant(), load_classifier()
-    world = SyntheticWorld(seed, pipeline.preset.size)
+    world = DrawnWorld(seed, pipeline.preset.size)
     others = shown([world.garment(index) for index in _STRANGERS])
     columns: dict[str, list[Tensor]] = {}
     categories: list[str] = []

@@ -1,6 +1,6 @@
-"""Patterns of the synthetic cloth, in surface coordinates: the flat and the worn garment carry the same texture.
+"""Patterns of the drawn cloth, in surface coordinates: the flat and the worn garment carry the same texture.
 
-Read `synthetic.py` next.
+Read `scene.py` next.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .cuts import Piece
 from .signed_distance import smoothstep
-from .synthetic_cuts import Piece
 
 PATTERNS = ("solid", "stripes", "bars", "checks", "dots", "gradient", "print", "blocks")
 """Pattern classes: `stripes` run across, `bars` down; `blocks` has a part of the second colour."""

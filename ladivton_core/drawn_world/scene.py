@@ -3,7 +3,7 @@
 No data set can be shipped, so the embedded default learns from this one. Because the world is
 rendered, the unpaired truth exists: the same person in the other garment. It has the three categories of
 Dress Code. Pictures are 512x384; labels are LIP20's, keypoints COCO-18. People are drawn from numbers in
-`synthetic_people.py`, garments from those in `synthetic_garments.py`.
+`people.py`, garments from those in `garments.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from ..preprocessing.labels import LIP20
+from .body import SIDES, SIZE, Body
+from .garments import draw_flat, draw_sleeve, draw_trunk, sample_garment
+from .people import mannequin, sample_person
 from .signed_distance import ellipse, over, smoothstep, soft_noise
-from .synthetic_body import SIDES, SIZE, Body
-from .synthetic_garments import draw_flat, draw_sleeve, draw_trunk, sample_garment
-from .synthetic_people import mannequin, sample_person
 
 CYCLE = ("upper_body", "lower_body", "upper_body", "dresses")
 """Category of people and garments by index, repeated: VITON-HD's only one is half of the world."""
@@ -47,7 +47,7 @@ class Scene:
     category: tuple[str, ...]
 
 
-class SyntheticWorld:
+class DrawnWorld:
     """Endless people and garments, each named by a seed and an index.
 
     Args:

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..datasets.synthetic import UNPAIRED_SHIFT, SyntheticWorld
-from ..preprocessing.agnostic import GROW
+from ...drawn_world.scene import UNPAIRED_SHIFT, DrawnWorld
+from ...preprocessing.agnostic import GROW
 from .classifier import PATH, SAME_COLOUR, SHARING, Cloth, GarmentClassifier, colour_distances, look, shown, shrunk
-from .samples import inpaint_mask
+from .truth import inpaint_mask
 
 log = logging.getLogger(__name__)
 WORLD_SEED = 4242
@@ -33,7 +33,7 @@ _DRAWN, _GROW = (256, 192), GROW // 2  # half the size of the pictures judged la
 
 def render(seed: int, people: range) -> tuple[Tensor, Tensor, Cloth]:
     """Truths of world `seed`: pictures (N, 3, 128, 96) and masks (N, 1, 128, 96), uint8, and what they show."""
-    world = SyntheticWorld(seed, _DRAWN)
+    world = DrawnWorld(seed, _DRAWN)
     pictures, masks, garments = [], [], []
     for start in range(people.start, people.stop, _BLOCK):
         block = list(range(start, min(start + _BLOCK, people.stop)))
