@@ -20,7 +20,7 @@ FOLDER = "pose"
 DETECTOR, LANDMARKS, SILHOUETTE = "pose_detection.tflite", "pose_landmark_full.tflite", "selfie_segmentation.tflite"
 GRAPHS = (DETECTOR, LANDMARKS, SILHOUETTE)
 
-DOWNLOAD = "python -m ladivton_core.checkpoints download pose --models ComfyUI/models"
+DOWNLOAD = "python -m ladivton_core.checkpoints download pose"
 
 
 def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
@@ -36,7 +36,7 @@ def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
         raise FileNotFoundError(
             f"{', '.join(missing)} is not in {places}. "
             "These are BlazePose's graphs (10 MB in all, Google, Apache-2.0). "
-            f"Fetch them with `{DOWNLOAD}`, or copy them there. "
+            f"Fetch them with `{DOWNLOAD}`, run in this pack's folder, or copy them there. "
             "Without them, connect another pose detector's POSE_KEYPOINT, or a painted mask"
         )
     return {name: found[name] for name in GRAPHS}
