@@ -156,7 +156,7 @@ class LadiVTON_PoseMap(io.ComfyNode):
         size = (height, width) if person is None else tuple(person.shape[1:3])
         joints = joints_of(keypoints, size, person_index, MODES[mode], nobody)
         notes = Notes("Pose Map")
-        warn_of_joints_outside(notes, joints, size)
+        warn_of_joints_outside(notes, joints if mode == "published" else None, size)
         drawn = pose_map(joints, size, sigma, mode)
         backdrop = None if person is None else (from_image(person, "person") + 1) / 2
         pair = common_batch(keypoints=drawn, person=backdrop)
@@ -267,7 +267,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         mode = "body" if parse_map is None and garment_mask is None else mode
         people = None if keypoints is None else people_of(keypoints, size, person_index, MODES[mode], nobody)
         joints = None if people is None else first_joints(people)
-        warn_of_joints_outside(notes, joints, size)
+        warn_of_joints_outside(notes, joints if mode == "published" else None, size)
         given = {
             "garment_mask": garment_mask, "arms_mask": arms_mask, "keep_mask": keep_mask, "silhouette": silhouette
         }  # fmt: skip
