@@ -114,8 +114,8 @@ def one_pass(
 
 PHOTOGRAPH = (
     "The embedded models know drawn people only. For a photograph, put *Load Try-On Model*, *Load Garment Warper*, "
-    "*Load Inversion Adapter*, *Load EMASC* and ComfyUI's loaders for Stable Diffusion 2's VAE and text encoder and for "
-    "CLIP ViT-H/14 in the place of *Load Embedded Try-On Models*, with 50 steps and guidance 7.5 "
+    "*Load Inversion Adapter*, *Load EMASC* and ComfyUI's loaders for Stable Diffusion 2's VAE and text encoder "
+    "and for CLIP ViT-H/14 in the place of *Load Embedded Try-On Models*, with 50 steps and guidance 7.5 "
     "(`docs/models.md` lists the files)."
 )
 FINDER = (
@@ -194,8 +194,8 @@ def tryon_photo_pose_nodes() -> Graph:
         "Start here",
         "## Joints from another pack\nConnect the POSE_KEYPOINT of any pose detector (DWPose or OpenPose of "
         "comfyui_controlnet_aux, ComfyUI's SDPose) to *Frame the person* in place of the joints' file. "
-        "A cut-out of the person, white where they are, improves the mask: connect it to `mask` of *Frame the person*, "
-        f"and that node's mask to `silhouette` of *Hide the old garment*.\n\n{PHOTOGRAPH}",
+        "A cut-out of the person, white where they are, improves the mask: connect it to `mask` of "
+        f"*Frame the person*, and that node's mask to `silhouette` of *Hide the old garment*.\n\n{PHOTOGRAPH}",
         420,
     )
     result = one_pass(graph, "upper_body", [photo, 0], [garment, 0], [joints, 0], models, None, "Try-on")
@@ -232,7 +232,7 @@ def page_format(graph: Graph, known: dict) -> dict[str, Any]:
             height = HEIGHTS.get(kind, 60 + 24 * sockets)
             places[key] = (left, top, height)
             top += height + 50
-        for column, note, text, height in graph.notes:
+        for column, note, _, height in graph.notes:
             if column == number:
                 places[note] = (left, top, height)
                 top += height + 50

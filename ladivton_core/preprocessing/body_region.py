@@ -8,7 +8,7 @@ the version with labels, `regions.py` the one with painted masks; `docs/photos.m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Shape:
     skirt: float = 0.0
     ankle: float = 0.05
     head: tuple[float, float] = (0.3, 0.36)
-    hair: tuple[float, float, float] = (0.18, 0.38, 0.22)
+    hair: tuple[float, float, float] = (0.18, 0.38, 0.28)
     arm: float = 0.17
     hand: float = 0.18
 
@@ -60,6 +60,9 @@ SHAPES: dict[Category, Shape] = {
     "lower_body": Shape(waist=0.13, thigh=0.255, shin=0.105, skirt=0.04, ankle=0.0, arm=0.25),
     "dresses": Shape(thigh=0.26, shin=0.15, skirt=1.0),
 }
+
+# How far cloth may lie beside the shape of a leg, where a silhouette says that it is the person.
+_AROUND = 0.3
 
 STROKES: dict[Category, LabelSet] = {"upper_body": LIP20, "lower_body": ATR18, "dresses": ATR18}
 """Whose stroke a category takes: that of the data set it comes from."""
@@ -127,8 +130,11 @@ def _region(
     if category != "upper_body":
         repaint |= _legs(frame, shape, size)
     if outline is not None:
-        inside = {"upper_body": depth > np.inf, "lower_body": depth > -shape.waist, "dresses": depth > -0.5}
-        repaint = (repaint | inside[category]) & outline
+        if category != "upper_body":
+            # all of the person around the legs: wide trousers and skirts, but not the arms beside them
+            wide = replace(shape, thigh=shape.thigh + _AROUND, shin=shape.shin + _AROUND, skirt=1.0)
+            repaint |= _legs(frame, wide, size) & (depth > -shape.waist)
+        repaint &= outline
     stroke = np.zeros(size, bool)
     if category != "lower_body":
         width = stroke_width or relative_stroke(joints, size, STROKES[category])
