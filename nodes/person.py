@@ -323,7 +323,9 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             mask = mask * batch["own"]
         if mode != "published":
             notes.say(f"The mask is drawn from {source}; strokes and growth follow the body.")
-        _say_if_empty(notes, mask, worn, category, source)
+        # The paper's code goes on with an empty mask, and so does a run over its data sets.
+        may_be_empty = parse_map is not None and mode == "published"
+        _say_if_empty(notes, mask, worn, category, source, may_be_empty)
         return io.NodeOutput(to_image(agnostic_image(batch["person"], mask)), to_mask(mask), ui=notes.ui)
 
 
@@ -337,20 +339,22 @@ def _each(draw: Callable[[Tensor], Tensor], batch: dict[str, Tensor | None], nob
     return masks
 
 
-def _say_if_empty(notes: Notes, mask: Tensor, worn: Tensor | None, category: str, source: str) -> None:
+def _say_if_empty(
+    notes: Notes, mask: Tensor, worn: Tensor | None, category: str, source: str, may_be_empty: bool
+) -> None:
     """Where there is no old garment (B, 1, H, W) the mask is empty, or nothing but the stroke along the arms: a note.
 
     Raises:
-        ValueError: no picture has anything to repaint.
+        ValueError: no picture has anything to repaint, unless that may be.
     """
     check = (
-        f"{source} shows no {category} garment there. Check 'category', the label set of the parse map, "
-        "and that a painted mask is white (at least half) over the garment."
+        f"nothing of a {category} garment is found in {source} there. "
+        "Check 'category', the label set of the parse map, and that a painted mask is white (at least half) over the garment."
     )
     empty = nothing_to_repaint(mask)
     if empty:
         text = f"Nothing is repainted in picture {', '.join(map(str, empty))}: {check}"
-        if len(empty) == len(mask):
+        if len(empty) == len(mask) and not may_be_empty:
             raise ValueError(text)
         notes.warn(text)
     bare = [] if worn is None else [picture for picture in nothing_to_repaint(worn) if picture not in empty]

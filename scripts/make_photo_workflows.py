@@ -169,9 +169,9 @@ def tryon_photo_outfit() -> Graph:
     )
     graph.note(
         "Start here",
-        "## A whole outfit\nFirst the trousers or skirt, then the top over it, each into the photo that the pass before "
-        "left. For a dress set `framing` and `category` of one pass to `dresses` and bypass the other (Ctrl+B); wire "
-        f"its *Back into the photo* to *Result*.\n\n{FINDER}\n\n{PHOTOGRAPH}",
+        "## A whole outfit\nFirst the trousers or skirt, then the top over it, each into the photo that the pass "
+        "before left. For a dress set `framing` and `category` of one pass to `dresses` and bypass the other (Ctrl+B); "
+        f"wire its *Back into the photo* to *Result*.\n\n{FINDER}\n\n{PHOTOGRAPH}",
         420,
     )
     lower = one_pass(graph, "lower_body", [photo, 0], [bottom, 0], [found, 0], models, [found, 1], "Trousers")

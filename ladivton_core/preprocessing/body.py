@@ -15,9 +15,10 @@ from .labels import LabelSet
 
 Framing = Literal["half", "full", "legs"]
 
-REFERENCE: dict[Framing, float] = {"half": 101.0, "full": 71.0, "legs": 119.0}
-"""Size of a body in pixels at 384 x 512, framed from the head to hips or knees (VITON-HD), from head to shoes (Dress
-Code's dresses), and from the chest to the shoes (its trousers and skirts)."""
+REFERENCE: dict[Framing, float] = {"half": 111.0, "full": 77.0, "legs": 119.0}
+"""Size of a body in pixels at 384 x 512, between drawn people's and photographed ones': framed from the head to hips or
+knees (VITON-HD), from head to shoes (Dress Code's dresses), and from the chest to the shoes (its trousers and skirts).
+"""
 
 # A torso seen from the side has narrow shoulders and its whole length.
 TORSO = 0.62

@@ -170,8 +170,8 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = labels.shape[-2:]
     if (height, width) == tuple(size):
         return labels
-    # Half the size of an odd photo may be a pixel off.
-    if abs(height * size[1] - width * size[0]) > max(0.01 * height * size[1], 0.75 * max(size)):
+    # Half the size of an odd photo is half a pixel off in both directions.
+    if abs(height * size[1] - width * size[0]) > max(0.01 * height * size[1], 0.5 * sum(size) + 1):
         raise ValueError(
             f"'parse_map' is {height} x {width} and the photo {size[0]} x {size[1]} (height x width): not the same "
             "proportions. Load the parse map of this photo, or send photo and parse map through 'Fit Person' together"

@@ -138,7 +138,7 @@ def people_in_frames(
         )
     found = []
     for index, frame in enumerate(frames):
-        people = people_in_frame(frame, size, index)
+        people = people_in_frame(frame, size, index, own_scores=mode.smallest_score > 0)
         known = people[..., 2] > mode.smallest_score
         people = torch.where(known[..., None], people, 0.0)
         chosen = chosen_person(people, person, index)
@@ -148,7 +148,9 @@ def people_in_frames(
     return found
 
 
-def people_in_frame(frame: Mapping[str, Any] | None, size: tuple[int, int], index: int = 0) -> Tensor:
+def people_in_frame(
+    frame: Mapping[str, Any] | None, size: tuple[int, int], index: int = 0, own_scores: bool = True
+) -> Tensor:
     """Everybody in one picture.
 
     Args:
@@ -158,6 +160,7 @@ def people_in_frame(frame: Mapping[str, Any] | None, size: tuple[int, int], inde
             they count pixels of `size`. People that are null, or have a face or hands only, are nobody.
         size: (height, width) of the picture the joints are wanted for.
         index: number of the picture, for messages.
+        own_scores: look at the scores a file had beside its confidences (`SCORES`).
 
     Returns:
         (P, 18, 3) float64, (x, y, score) in pixels of `size`; missing joints are zeros. P may be 0.
@@ -170,7 +173,7 @@ def people_in_frame(frame: Mapping[str, Any] | None, size: tuple[int, int], inde
         raise ValueError(
             f"picture {index} of the pose keypoints has no list `people`; connect a pose detector's POSE_KEYPOINT"
         )
-    bodies = [body for person in people if (body := person_points(person, f"picture {index}")) is not None]
+    bodies = [body for person in people if (body := person_points(person, f"picture {index}", own_scores)) is not None]
     if not bodies:
         return torch.zeros(0, JOINTS, 3, dtype=torch.float64)
     joints = torch.stack(bodies)
@@ -185,7 +188,7 @@ def people_in_frame(frame: Mapping[str, Any] | None, size: tuple[int, int], inde
     return joints
 
 
-def person_points(person: Any, where: str) -> Tensor | None:
+def person_points(person: Any, where: str, own_scores: bool = True) -> Tensor | None:
     """COCO-18 joints (18, 3) of one entry of `people`, as it counts them; None when it shows no body.
 
     Raises:
@@ -198,7 +201,7 @@ def person_points(person: Any, where: str) -> Tensor | None:
     key = next((key for key in _BODY_KEYS if person.get(key)), None)
     if key is None:
         return None
-    scores = person.get(SCORES) if key == _BODY_KEYS[0] else person.get("keypoint_scores")
+    scores = (person.get(SCORES) if own_scores else None) if key == _BODY_KEYS[0] else person.get("keypoint_scores")
     where = f"{where}, {key}"
     if scores is not None and len(scores) == JOINTS and key == _BODY_KEYS[0]:
         joints = coco18(point_list(person[key], where), where)

@@ -63,8 +63,9 @@ def stitch(
     top, left, height, width = fit.placed
     here = (..., slice(top, top + height), slice(left, left + width))
     inner, base = (_resized(picture[here][None], fit.taken[2:], nearest=False)[0] for picture in (result, fitted))
-    change = F.max_pool2d((result - fitted).abs().amax(0, keepdim=True)[None], 7, stride=1, padding=3)
-    kept = _upright((1 - change / _UNCHANGED).clamp(0, 1)[0][here], fit)
+    change = (result - fitted)[here].abs().amax(0, keepdim=True)[None]
+    change = F.max_pool2d(change, 7, stride=1, padding=3)
+    kept = _upright((1 - change / _UNCHANGED).clamp(0, 1)[0], fit)
     new_top, new_left, new_height, new_width = fit.taken
     there = (..., slice(new_top, new_top + new_height), slice(new_left, new_left + new_width))
     old = photo[there]

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...drawn_world import DrawnWorld
+from ...drawn_world.scene import DrawnWorld
 from ...preprocessing.agnostic import agnostic_mask
 from ...preprocessing.body_region import body_region
 from ...preprocessing.labels import ATR18, CATEGORIES, LIP20, atr18_from_lip20
