@@ -349,7 +349,8 @@ def _say_if_empty(
     """
     check = (
         f"nothing of a {category} garment is found in {source} there. "
-        "Check 'category', the label set of the parse map, and that a painted mask is white (at least half) over the garment."
+        "Check 'category', the label set of the parse map, "
+        "and that a painted mask is white (at least half) over the garment."
     )
     empty = nothing_to_repaint(mask)
     if empty:

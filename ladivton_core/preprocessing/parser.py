@@ -37,7 +37,6 @@ def load_parser(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[nn.Mo
         FileNotFoundError: one of them is missing; says which.
         ValueError: another architecture, or labels that are not ATR's.
     """
-    from safetensors.torch import load_file
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
     for name in ("config.json", WEIGHTS):
@@ -53,15 +52,21 @@ def load_parser(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[nn.Mo
         raise ValueError(f"{folder / 'config.json'} is no model's configuration ({error}); copy it again") from error
     if kind != "segformer":
         raise ValueError(f"{folder} holds a {kind!r} model; expected a 'segformer' that was trained on clothes")
-    config = SegformerConfig(**{key: value for key, value in settings.items() if key != "model_type"})
-    _check_labels(config, folder)
-    model = SegformerForSemanticSegmentation(config)
+    _check_labels(SegformerConfig(**{key: value for key, value in settings.items() if key != "model_type"}), folder)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except Exception as error:  # a cut file, or weights of another size: safetensors and torch raise their own kinds
+        # transformers itself, because it renames the tensors of older files
+        model, info = SegformerForSemanticSegmentation.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+        wrong = [*info["missing_keys"], *info["mismatched_keys"]]
+    except Exception as error:  # a cut file: safetensors and transformers raise kinds of their own
         raise ValueError(
             f"{folder / WEIGHTS} does not fit {folder / 'config.json'} ({error}); copy both again"
         ) from error
+    if wrong:
+        raise ValueError(
+            f"{folder / WEIGHTS} does not fit {folder / 'config.json'}: it lacks {wrong[0]}; copy both again"
+        )
     return model.to(dtype).eval().requires_grad_(False), ATR18
 
 
