@@ -6,15 +6,18 @@
 #   make demo PERSON=me.jpg GARMENT=shirt.jpg     a photo of your own; its result has the photo's size
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
+#   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
+#   make soak                                     500 queued prompts: memory flat, first and last picture identical
+#   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
-#   make train-embedded                           the shipped weights anew (hours); goes on where it was stopped
+#   make train-embedded MINUTES=30                the shipped weights better, in 30 minutes; goes on where it was stopped
 #
 # COMFYUI_PATH=/path/to/ComfyUI uses that one; otherwise one is installed into .host (once).
 
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test serve train-embedded
+.PHONY: demo test fuzz soak lint serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -23,8 +26,18 @@ demo:
 test:
 	@$(PYTHON) scripts/test.py $(TESTS)
 
+fuzz:
+	@LADIVTON_FUZZ=1 $(PYTHON) scripts/test.py tests/robustness
+
+soak:
+	@$(PYTHON) scripts/soak.py $(call option,PROMPTS,prompts)
+
+lint:
+	@$(PYTHON) scripts/lint.py
+
 serve:
 	@$(PYTHON) scripts/host.py serve
 
 train-embedded:
-	@$(PYTHON) scripts/train_embedded.py $(call option,RUNS,runs)
+	@$(PYTHON) scripts/train_embedded.py $(call option,MINUTES,minutes) $(call option,RUNS,runs) $(call option,TO,to) \
+		$(call option,DEVICE,device) $(call option,INIT,init) $(TRAINING)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from . import (
     checking,
     comparison,
+    custom_sampling,
     datasets,
     decoding,
+    encoded_person,
     files,
     fitting,
     garment,
@@ -16,22 +18,27 @@ from . import (
     parsing,
     person,
     photo,
+    pseudo_words,
     sampling,
+    saved_models,
+    wardrobe,
 )
+from .sample_pictures import serve_sample_pictures
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
-    *models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES, *checking.NODES,
-    *garment.NODES, *inversion.NODES,
-    *sampling.NODES, *decoding.NODES, *comparison.NODES, *datasets.NODES,
+    *models.NODES, *saved_models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES,
+    *checking.NODES, *garment.NODES, *inversion.NODES, *pseudo_words.NODES, *sampling.NODES, *custom_sampling.NODES,
+    *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
 ]  # fmt: skip
 """Every node, loaders first, then in the order of the paper's stages."""
 
 
 class LadiVTONExtension(ComfyExtension):
-    """Registers the model folder (0.3.75 never calls `on_load`) and hands the nodes over."""
+    """Registers folders and the samples' pictures (0.3.75 never calls `on_load`) and hands the nodes over."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         model_files.register_folder()
         datasets.register_folder()
+        serve_sample_pictures()
         return NODES

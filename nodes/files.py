@@ -6,18 +6,18 @@ LoadImage would turn a label picture's numbers into colours; here they stay numb
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
 
+from ..ladivton_core.disk.documents import read_json
 from ..ladivton_core.preprocessing.keypoint_files import pose_frames
 from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from ..ladivton_core.preprocessing.label_pictures import read_labels
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.pictures import over_white, read_picture
 from .input_folder import label_pictures, names
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 EXAMPLE = "[example] "
@@ -62,12 +62,19 @@ def _path(file: str) -> Path:
         name, base = folder_paths.annotated_filepath(file)
         folder = Path(base or folder_paths.get_input_directory())
         path = folder / name.strip()
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    if not _is_file_in(folder, path):
         raise ValueError(
             f"There is no file {file!r} in {folder}. "
             "Upload it (POST /upload/image), or copy it there, and press R to refresh the list."
         )
     return path
+
+
+def _is_file_in(folder: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # no rights, a name no disk has, links in a circle
+        return False
 
 
 def _exists(file: str | None) -> bool | str:
@@ -83,7 +90,11 @@ def _exists(file: str | None) -> bool | str:
 
 
 def _digest(file: str, *options: object) -> str:
-    return hashlib.sha256(_path(file).read_bytes()).hexdigest() + repr(options)
+    digest = hashlib.sha256()
+    with _path(file).open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest() + repr(options)
 
 
 class LadiVTON_LoadPicture(io.ComfyNode):
@@ -94,6 +105,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadPicture",
             display_name="Load Picture or Example",
+            **search_aliases("load image", "example", "person photo", "garment photo"),
             category=f"{CATEGORY}/person",
             description="Like Load Image, and also offers the examples that ship with this pack, "
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
@@ -137,6 +149,7 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadKeypoints",
             display_name="Load Keypoints",
+            **search_aliases("openpose", "pose", "joints"),
             category=f"{CATEGORY}/person",
             description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, "
                 "as in VITON-HD), Dress Code, COCO's 17 or BlazePose's 33 points. "
@@ -169,12 +182,7 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, coordinates: str = "picture") -> io.NodeOutput:
         path = _path(file)
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint file."
-            ) from error
+        document = read_json(path, expected="an OpenPose or Dress Code keypoint file", called=path.name)
         return io.NodeOutput(pose_frames(document, path.name, FRAMES[coordinates]))
 
 
@@ -186,6 +194,7 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadParseMap",
             display_name="Load Parse Map",
+            **search_aliases("segmentation", "human parsing", "label map"),
             category=f"{CATEGORY}/person",
             description="Reads a human parse map (which pixel is hair, which is upper clothes...) "
                 "from a palette or grey PNG in ComfyUI's input folder and keeps its label numbers, "

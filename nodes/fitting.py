@@ -27,7 +27,7 @@ from .person import (
     warn_of_joints_outside,
 )
 from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, photo_pixels, to_mask
-from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FILLS: dict[str, Border] = {
     "edge": None, "white": 1.0, "grey": 0.5, "black": 0.0, "reflect": "reflect", "blur": "blur"
@@ -43,6 +43,7 @@ class LadiVTON_FitPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_FitPerson",
             display_name="Fit Person",
+            **search_aliases("virtual try-on", "resize person", "crop person"),
             category=f"{CATEGORY}/person",
             description="Brings a photo of any size to one the models can work with, together with its joints, "
                 "parse map and mask. With 'framing' it shows the chosen person as the data sets do, "
@@ -186,6 +187,7 @@ class LadiVTON_StitchPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_StitchPerson",
             display_name="Stitch Person",
+            **search_aliases("uncrop", "paste back"),
             category=f"{CATEGORY}/person",
             description="Puts a result back into the photo that 'Fit Person' took it from, at the photo's own size. "
                 "Only the masked part is taken; every other pixel stays the photo's, bit for bit.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ladivton_core.finite import require_finite
 from ..ladivton_core.preprocessing.backdrop import (
     backdrop_of,
     centred_on_white,
@@ -19,7 +20,7 @@ from ..ladivton_core.preprocessing.garment import garment_on_white
 from ..ladivton_core.warping.warper import sample_garment
 from .notes import Notes
 from .tensors import check_multiple_of_8, common_batch, from_image, to_image
-from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io
+from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io, search_aliases
 
 
 class LadiVTON_PrepareGarment(io.ComfyNode):
@@ -29,7 +30,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_PrepareGarment",
-            display_name="Prepare Garment",
+            display_name="Prepare Garment (Clothing)",
+            **search_aliases("clothes", "dress", "outfit", "wardrobe", "fashion", "shirt", "product photo"),
             category=f"{CATEGORY}/garment",
             description="Puts the shop garment on white and brings it to the size the models know. "
                 "Transparent pictures come out on white; a plain grey or beige backdrop can be turned white.",
@@ -140,6 +142,7 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_GarmentWarper",
             display_name="Garment Warper",
+            **search_aliases("clothes", "clothing", "dress", "outfit", "thin-plate spline", "tps"),
             category=f"{CATEGORY}/garment",
             description="Bends the garment onto the person's pose with a thin-plate spline (predicted at 256 x 192, "
             "applied at full size) and refines the result.",
@@ -180,6 +183,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         for item in range(items):
             memory.throw_exception_if_processing_interrupted()
             result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
+            for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+                require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
             warped.append(to_image(result.warped))
             coarse.append(to_image(result.coarse))
             meshes.append(to_image(_with_mesh(result.coarse, result.grid)))

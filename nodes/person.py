@@ -23,8 +23,8 @@ from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
 from ..ladivton_core.preprocessing.regions import region_mask
 from ..ladivton_core.preprocessing.territory import own_territory
 from .notes import Notes
-from .tensors import as_image, common_batch, from_image, from_mask, to_image, to_mask
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io
+from .tensors import as_image, check_area, common_batch, from_image, from_mask, to_image, to_mask
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io, search_aliases
 
 MODE_TOOLTIP = (
     "'published': joints and pixel sizes exactly as in the paper's code, for its data sets. "
@@ -116,6 +116,7 @@ class LadiVTON_PoseMap(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_PoseMap",
             display_name="Pose Map",
+            **search_aliases("openpose", "pose", "joints", "skeleton"),
             category=f"{CATEGORY}/person",
             description="Draws the 18 body joints as blurred dots, one channel a joint: "
                 "the form in which the warper and the try-on model see the pose.",
@@ -154,6 +155,7 @@ class LadiVTON_PoseMap(io.ComfyNode):
         person_index: int = 0, mode: str = "published", nobody: str = "stop",
     ) -> io.NodeOutput:  # fmt: skip
         size = (height, width) if person is None else tuple(person.shape[1:3])
+        check_area(*size, "height and width of Pose Map" if person is None else "person")
         joints = joints_of(keypoints, size, person_index, MODES[mode], nobody)
         notes = Notes("Pose Map")
         warn_of_joints_outside(notes, joints if mode == "published" else None, size)
@@ -179,7 +181,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_AgnosticPerson",
-            display_name="Agnostic Person",
+            display_name="Agnostic Person (Clothes Masked)",
+            **search_aliases("virtual try-on", "vton", "clothing mask", "outfit mask", "inpaint mask"),
             category=f"{CATEGORY}/person",
             description="Cuts the old garment, the arms and (Dress Code) "
                 "the neck out of the photo and gives the mask of what is to be repainted. "
@@ -261,6 +264,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0, mode: str = "published",
         silhouette: Tensor | None = None, nobody: str = "stop",
     ) -> io.NodeOutput:  # fmt: skip
+        check_area(*person.shape[1:3], "person")
         picture = from_image(person, "person").cpu()  # drawing masks is the CPU's work
         size, notes = (picture.shape[-2], picture.shape[-1]), Notes("Agnostic Person")
         # Shapes drawn from joints alone have no published pixels: they follow the body.

@@ -79,6 +79,6 @@ def _resolved(preset: Preset | None, wire: str, settings: tuple[Setting, ...]) -
             )
         taken = best if value == asks else value
         values.append(taken)
-        known = "" if best is None else " (recommended)" if taken == best else f" (the model recommends {best:g})"
-        words.append(f"{name} {taken:g}{known}")
-    return values, ", ".join(words)
+        words.append(f"{name} {taken:g}" + ("" if best in (None, taken) else f" (recommended: {best:g})"))
+    line = ", ".join(words)
+    return values, line if preset is None or "(" in line else f"{line} (recommended)"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hosting import installation, pose
-from hosting.places import OUTPUT, SAMPLES, WORKFLOWS
+from hosting.places import OUTPUT, REPOSITORY, SAMPLES, WORKFLOWS
 from hosting.server import ComfyServer, ServerError
 from hosting.signals import exit_on_terminate
 
@@ -98,8 +98,10 @@ def _save(content: bytes, filename: str, index: int, chosen: argparse.Namespace)
     name += f"_seed{chosen.seed}" if chosen.seed is not None else ""
     name += f"_{index}" if index else ""
     target = chosen.output / (name + Path(filename).suffix)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
+    sys.path.append(str(REPOSITORY))
+    from ladivton_core.disk.writing import write_bytes
+
+    write_bytes(target, content)
     return target
 
 

@@ -1,5 +1,5 @@
-"""Make the pictures the pack is shown with, through a real ComfyUI: the thumbnails of `workflows/` and
-`docs/images/demo.jpg` and `unseen.jpg`.
+"""Make the pictures the pack is shown with, through a real ComfyUI: the thumbnails of `workflows/`,
+`docs/images/demo.jpg` and `unseen.jpg`, and the stages in `web/docs/images/`.
 
 python scripts/make_pictures.py [--only NAME ...]
 
@@ -17,16 +17,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import stage_pictures
 from hosting import installation
-from hosting.places import REPOSITORY, SAMPLES, WORKFLOWS
+from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer
+from hosting.shipped import TITLES, page_file, queue_file
 from hosting.signals import exit_on_terminate
 
 HEIGHT, GAP, WIDEST = 384, 6, 876
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
-UNSEEN_SEED = 3301
+UNSEEN_SEED = 6007
 """World of the people in `unseen.jpg`; none of the training's."""
 
 
@@ -59,7 +61,7 @@ def thumbnail(client, name: str):
     from hosting.graph import with_embedded_models
     from PIL import Image
 
-    workflow = with_embedded_models(json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8")))
+    workflow = with_embedded_models(json.loads(queue_file(name).read_text("utf-8")))
     settings = embedded_settings()
     for node in workflow.values():
         node["inputs"].update({key: value for key, value in settings.items() if key in node["inputs"]})
@@ -76,7 +78,7 @@ def demo(client):
     from hosting.graph import with_files, with_value
     from PIL import Image
 
-    pictures, embedded = [], json.loads((WORKFLOWS / "api" / "tryon_embedded.json").read_text("utf-8"))
+    pictures, embedded = [], json.loads(queue_file("tryon_embedded").read_text("utf-8"))
     for prefix, category in CATEGORIES.items():
         files = {role: SAMPLES / f"{prefix}{role}.png" for role in ("person", "garment", "parse")}
         files["keypoints"] = SAMPLES / f"{prefix}keypoints.json"
@@ -99,10 +101,9 @@ def unseen(count: int = 20):
 
 
 def main() -> None:
-    workflows = sorted(file.stem for file in (WORKFLOWS / "api").glob("*.json"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=(*workflows, "demo", "unseen"), help="some of them")
-    wanted = parser.parse_args().only or [*workflows, "demo", "unseen"]
+    parser.add_argument("--only", nargs="+", choices=(*TITLES, "demo", "unseen", "stages"), help="some of them")
+    wanted = parser.parse_args().only or [*TITLES, "demo", "unseen", "stages"]
     exit_on_terminate()
     host = installation.find_or_install(tests=True)
     installation.run_inside(host)
@@ -117,8 +118,11 @@ def main() -> None:
         for name in wanted:
             if name == "demo":
                 demo(client).save(images / "demo.jpg", quality=90)
+            elif name == "stages":
+                workflow = json.loads(queue_file("tryon_embedded").read_text("utf-8"))
+                stage_pictures.write(stage_pictures.stage_pictures(client, server.base, workflow))
             elif name != "unseen":
-                thumbnail(client, name).save(WORKFLOWS / f"{name}.jpg", quality=88)
+                thumbnail(client, name).save(page_file(name).with_suffix(".jpg"), quality=88)
             print(name, flush=True)
 
 

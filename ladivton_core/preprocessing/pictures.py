@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..disk.pictures import open_picture
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -29,13 +31,10 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: the file is no picture, is cut short or larger than Pillow decodes; names the file.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
-    try:
-        with Image.open(path) as file:
-            values = np.asarray(eight_bits(ImageOps.exif_transpose(file)).convert("RGBA")).astype(np.float32) / 255
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or JPEG.") from error
+    picture = eight_bits(ImageOps.exif_transpose(open_picture(path, called=path.name)))
+    values = np.asarray(picture.convert("RGBA")).astype(np.float32) / 255
     pixels = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, 0)
     return pixels[:3].contiguous(), pixels[3:].contiguous()
 

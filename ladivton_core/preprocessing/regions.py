@@ -63,7 +63,7 @@ def region_mask(
     if keypoints is not None:
         size = (garment.shape[-2], garment.shape[-1])
         strokes, pixels = [], []
-        for sample, joints in enumerate(finite_joints(keypoints.detach().to("cpu", torch.float64))):
+        for sample, joints in enumerate(finite_joints(keypoints.detach().cpu().double())):
             known_shoulders(joints.numpy(), sample)
             relative = mode_of(mode).relative
             width = relative_stroke(joints, size, LIP20) if relative else LIP20.stroke_width(size[0])

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..disk.tensors import write_tensors
+
 CHUNK = 50
 _NAMES = "[0-9][0-9][0-9][0-9][0-9].safetensors"
 
@@ -23,12 +25,7 @@ def chunk_path(folder: Path, index: int) -> Path:
 
 def write_chunk(folder: Path, index: int, fields: dict[str, Tensor]) -> None:
     """Write `CHUNK` rows (fewer in the last chunk) of some fields, whole or not at all."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = chunk_path(folder, index).with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in fields.items()}, partial)
-    partial.replace(chunk_path(folder, index))
+    write_tensors(chunk_path(folder, index), fields)
 
 
 def has_chunk(folder: Path, index: int, rows: int) -> bool:
@@ -39,10 +36,10 @@ def has_chunk(folder: Path, index: int, rows: int) -> bool:
     return path.is_file() and _rows(safe_open(path, framework="pt")) == rows
 
 
-def trim(folder: Path, rows: int) -> None:
-    """Delete the chunks beyond `rows` rows, which an earlier run with a larger count left."""
+def trim(folder: Path, rows: int, chunk: int = CHUNK) -> None:
+    """Delete the chunks (of `chunk` rows) beyond `rows` rows, which an earlier run with a larger count left."""
     for path in folder.glob(_NAMES):
-        if int(path.stem) * CHUNK >= rows:
+        if int(path.stem) * chunk >= rows:
             path.unlink()
 
 

@@ -1,8 +1,9 @@
 """Settings of a stage: its TOML file, the preset's table in that file, and changes from the command line.
 
-`configs/<stage>.toml` holds the paper's numbers (SPEC section 8) at its top level; the tables `[vitonhd]`,
-`[dresscode]` and `[synthetic]` override them. Every key is a field of the stage's settings class; anything
-else is an error. Read `stage.py` next.
+`configs/<stage>.toml` holds the paper's numbers (SPEC section 8) at its top level; the tables `[vitonhd]` and
+`[dresscode]` override them. `embedded/configs/<stage>.toml` holds those of the embedded default; its table `[cpu]`
+overrides them where the device is a CPU. Every key is a field of the stage's settings class; anything else is an
+error. Read `stage.py` next.
 """
 
 from __future__ import annotations
@@ -16,15 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..disk.documents import read_text
 from ..presets import PRESETS as MODELS
 
-CONFIGS = Path(__file__).parent / "configs"
-PRESETS = ("vitonhd", "dresscode", "synthetic")
-"""Tables a file may hold: two data sets of the paper, and the recipe of the embedded default."""
+EMBEDDED = "embedded"
+PRESETS = ("vitonhd", "dresscode", EMBEDDED)
+"""Recipes: two data sets of the paper, and the embedded default's."""
+CONFIGS = {name: Path(__file__).parent / (EMBEDDED if name == EMBEDDED else "") / "configs" for name in PRESETS}
+"""Folder of each preset's config files."""
+DATA = ("vitonhd", "dresscode", "drawn")
+TABLES = {"vitonhd": ("vitonhd", "dresscode"), "dresscode": ("vitonhd", "dresscode"), EMBEDDED: ("cpu",)}
+"""Tables a preset's files may hold."""
 
 
 class ConfigError(ValueError):
     """A setting that is unknown, missing or of the wrong kind; the message says which and what is known."""
+
+
+class StageFailure(RuntimeError):
+    """Stages failed, and the weights before them stay; the message names them."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +44,11 @@ class Settings:
 
     Attributes:
         models: sizes of the models, a name in `presets.PRESETS`.
-        data: `vitonhd`, `dresscode` or `synthetic` (the rendered world of the stage `world`).
-        root: folder of the data set; unused for `synthetic`.
+        data: `vitonhd`, `dresscode` or `drawn` (the world that the stage `world` renders).
+        root: folder of the data set; unused for `drawn`.
         size: (height, width) of the pictures.
         seed: of every random number.
-        held_out: rows kept for validation: the first of the rendered world, of the data sets' paired test lists.
+        held_out: rows for validation, of the data sets' paired test lists or of a world of its own.
         workers: processes that read data beside the training process; they never change a result.
     """
 
@@ -51,7 +62,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _choice("models", self.models, MODELS)
-        _choice("data", self.data, PRESETS)
+        _choice("data", self.data, DATA)
 
     @property
     def preset(self):
@@ -66,20 +77,22 @@ class TrainingSettings(Settings):
     Attributes:
         steps: optimiser steps; 0 takes `epochs`.
         epochs: passes over the training rows.
+        minutes: the stage ends after so many, if its steps are not over before; 0 is no limit. For one process.
         batch: samples an optimiser step sees, over all processes and micro-batches.
         micro_batch: samples a process holds at once; 0 shares the batch evenly and accumulates nothing.
         learning_rate, betas, weight_decay: of AdamW, which is Adam at weight decay 0.
         warm_up: steps of linear rise, or below 1 a share of the steps.
-        decay: `constant`, or `cosine` down to 0.
+        decay: `constant`, or `cosine` down to `floor`, a share of the rate.
         clip: largest norm of the gradient; 0 leaves it.
         ema: decay of the running average of weights that is validated and written; 0 takes the last weights.
-        precision: `no`, `fp16` or `bf16` autocast.
-        log_every, validate_every, save_every: steps; the last step does all three.
+        precision: `no`, `fp16` or `bf16` autocast; `auto` is bf16 where the hardware multiplies it.
+        log_every, validate_every, save_every: steps; the last step does all three. With 0 only the last one does.
         keep: checkpoints kept on disk.
     """
 
     steps: int = 0
     epochs: int = 0
+    minutes: float = 0.0
     batch: int = 16
     micro_batch: int = 0
     learning_rate: float = 1e-5
@@ -87,6 +100,7 @@ class TrainingSettings(Settings):
     weight_decay: float = 1e-2
     warm_up: float = 0.0
     decay: str = "constant"
+    floor: float = 0.0
     clip: float = 0.0
     ema: float = 0.0
     precision: str = "no"
@@ -98,57 +112,72 @@ class TrainingSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _choice("decay", self.decay, ("constant", "cosine"))
-        _choice("precision", self.precision, ("no", "fp16", "bf16"))
-        if (self.steps > 0) == (self.epochs > 0):
-            raise ConfigError(f"give either steps or epochs; got steps = {self.steps}, epochs = {self.epochs}.")
-        if min(self.batch, self.log_every, self.validate_every, self.save_every, self.keep) < 1:
-            raise ConfigError("batch, log_every, validate_every, save_every and keep are at least 1.")
+        _choice("precision", self.precision, ("no", "fp16", "bf16", "auto"))
+        given = (self.steps > 0) + (self.epochs > 0)
+        if given > 1 or self.minutes < 0 or not (given or self.minutes):
+            raise ConfigError(
+                f"give either steps or epochs, or minutes; got steps = {self.steps}, epochs = {self.epochs}, "
+                f"minutes = {self.minutes:g}."
+            )
+        if min(self.batch, self.keep) < 1 or min(self.log_every, self.validate_every, self.save_every) < 0:
+            raise ConfigError("batch and keep are at least 1, log_every, validate_every and save_every at least 0.")
+        if self.minutes and self.warm_up >= 1:
+            raise ConfigError(f"with minutes, warm_up = {self.warm_up:g} is a share of the way: below 1.")
 
     def total_steps(self, rows: int) -> int:
-        """Optimiser steps for a number of training rows."""
+        """Optimiser steps for a number of training rows; 0 where only the clock ends the stage."""
         return self.steps or math.ceil(self.epochs * rows / self.batch)
 
-    def rate_factor(self, step: int, total: int) -> float:
+    def rate_factor(self, step: float, total: int) -> float:
         """What the learning rate is multiplied by at a step: a pure function, so that a resume needs no schedule."""
         rise = max(1, round(total * self.warm_up) if self.warm_up < 1 else int(self.warm_up))
         if step < rise:
             return (step + 1) / rise
         if self.decay == "constant":
             return 1.0
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+        fallen = 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+        return self.floor + (1 - self.floor) * fallen
 
 
 S = TypeVar("S", bound=Settings)
 
 
 def read(
-    kind: type[S], stage: str, preset: str, *, file: Path | None = None, changes: Mapping[str, Any] | None = None
+    kind: type[S],
+    stage: str,
+    preset: str,
+    *,
+    file: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    device: str = "cpu",
 ) -> S:
     """Settings of a stage.
 
     Args:
         kind: settings class of the stage.
-        stage: name of its file in `configs/`.
+        stage: name of its file in the preset's folder of `CONFIGS`.
         preset: one of `PRESETS`; its table overrides the top level.
-        file: a file of your own in place of `configs/<stage>.toml`.
+        file: a file of your own in place of `<stage>.toml`.
         changes: settings by name that go before the file's.
+        device: kind of device; `cpu` takes in the embedded default's table `[cpu]`.
 
     Raises:
         ConfigError: unknown preset, table or key, a missing key, a value of the wrong kind.
         FileNotFoundError: no such file.
     """
     _choice("preset", preset, PRESETS)
-    path = file or CONFIGS / f"{stage}.toml"
+    path = file or CONFIGS[preset] / f"{stage}.toml"
     if not path.is_file():
         raise FileNotFoundError(f"there is no config file {path}.")
     try:
-        document = _toml(path.read_text(encoding="utf-8"))
+        document = _toml(read_text(path, expected="settings in TOML"))
     except ValueError as error:
         raise ConfigError(f"{path} is no valid TOML: {error}.") from error
     tables = {name: value for name, value in document.items() if isinstance(value, dict)}
-    if strange := [name for name in tables if name not in PRESETS]:
-        raise ConfigError(f"{path} has a table [{strange[0]}]; known are {', '.join(PRESETS)}.")
-    values = {name: value for name, value in document.items() if name not in tables} | tables.get(preset, {})
+    if strange := [name for name in tables if name not in TABLES[preset]]:
+        raise ConfigError(f"{path} has a table [{strange[0]}]; known are {', '.join(TABLES[preset])}.")
+    table = device if preset == EMBEDDED else preset
+    values = {name: value for name, value in document.items() if name not in tables} | tables.get(table, {})
     return _build(kind, values | dict(changes or {}), path)
 
 

@@ -1,9 +1,8 @@
-"""Stages `inversion` and `tryon`: noise, targets, dropping of conditions, held-out gates (SPEC 8.3, 8.4).
+"""Stages `inversion` and `tryon`: UNet, text encoder and adapter, held-out gates (SPEC 8.3, 8.4).
 
 Both are settings of one stage. `inversion` sees neither pose nor warped garment, so that only the pseudo-words
-can say what to paint: the 31-channel UNet with these channels at zero is the inpainting UNet. The paper then
-trains the adapter alone; the embedded default has no pretrained UNet and text encoder to listen, so there all
-three learn together. `tryon` sees everything. Prediction type and noise schedule are the preset's.
+can say what to paint: the 31-channel UNet with these channels at zero is the inpainting UNet. `tryon` sees
+everything. Prediction type and noise schedule are the preset's; `noise.py` has noise, targets and dropping.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoints.build import BUILDERS
@@ -26,18 +24,20 @@ from ..denoising.conditioning import (
 )
 from ..denoising.sampling import denoise
 from ..denoising.schedule import alphas_cumprod, ddim_scheduler
-from ..drawn_world.scene import UNPAIRED_SHIFT
 from ..inversion.prompts import prompt_for, tokenize
 from ..preprocessing.labels import CATEGORIES
 from ..presets import Preset
 from .chunks import Chunks
 from .config import ConfigError, TrainingSettings
 from .draws import Draws, Rows
+from .noise import clean_from, drop, noised, target
 from .norms import float_norms
 from .stage import SCRATCH, Run, TrainingStage, frozen
 
 PARTS = ("unet", "text_encoder", "inversion_adapter")
 """What may be trained here."""
+OTHER = 4
+"""How many held-out rows further the garment is whose words the gates try on somebody else."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,6 @@ class DenoisingSettings(TrainingSettings):
         train: which of `PARTS` learn; the others are frozen.
         drop_words, drop_garment, drop_pose, drop_all: probabilities per sample. The published loop drops three
             conditions independently; `drop_all` adds what guidance asks for at inference.
-        time_power: timesteps are drawn as u ** time_power; above 1 favours low noise.
-        bare_power: the same for samples without a warped garment. Only where the noise is high do the words have
-            anything to say: below 1.
-        hole_weight: weight of the loss inside the inpaint mask; outside it is 1.
-        latent_weights: weights of the loss for each latent channel; none weighs them alike.
-        own: share of steps whose noisy latents come from the model itself: from pure noise it samples down to the
-            timestep, in 1 to `own_steps` jumps, and is then held to the truth. Sampling's later steps meet what its
-            earlier ones left, and a small model otherwise takes that for the truth. Rows with neither warped garment
-            nor words are left out: nobody can know their truth, and held to it the model would paint the mean of what
-            may be. For v-prediction.
-        own_steps: see `own`.
-        words_rate: learning rate of the UNet's cross-attention, relative to the rest: a UNet that has long had the
-            warped garment to look at starts to listen late.
-        shift: largest (rows, columns) in latents by which a sample is moved, its border repeated.
         gradient_checkpointing: recompute the UNet's activations in the backward pass, to save memory.
         sheet_steps: sampling steps of the validation pictures.
     """
@@ -73,14 +59,6 @@ class DenoisingSettings(TrainingSettings):
     drop_garment: float = 0.0
     drop_pose: float = 0.0
     drop_all: float = 0.0
-    time_power: float = 1.0
-    bare_power: float = 1.0
-    hole_weight: float = 1.0
-    latent_weights: tuple[float, ...] = ()
-    own: float = 0.0
-    own_steps: int = 4
-    words_rate: float = 1.0
-    shift: tuple[int, int] = (0, 0)
     gradient_checkpointing: bool = False
     sheet_steps: int = 10
 
@@ -88,12 +66,6 @@ class DenoisingSettings(TrainingSettings):
         super().__post_init__()
         if not self.train or any(part not in PARTS for part in self.train):
             raise ConfigError(f"train = {list(self.train)} is a choice of one or more of {', '.join(PARTS)}.")
-        if self.own and self.preset.schedule.prediction_type != "v_prediction":
-            raise ConfigError(f"own = {self.own} needs models with v-prediction; {self.models} has not.")
-        if not 0 <= self.own <= 1 or self.own_steps < 1:
-            raise ConfigError(f"own = {self.own} is between 0 and 1, own_steps = {self.own_steps} at least 1.")
-        if self.words_rate <= 0:
-            raise ConfigError(f"words_rate = {self.words_rate} is above 0; 1 lets cross-attention learn like the rest.")
 
 
 class _Outside(dict):
@@ -174,51 +146,6 @@ class Latents(Rows):
         return {name: value if name == "category" else value.float() for name, value in found.items()}
 
 
-def noised(clean: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
-    """sqrt(a) x0 + sqrt(1 - a) e for per-sample cumulative alphas (B,)."""
-    a = alphas.view(-1, 1, 1, 1)
-    return a.sqrt() * clean + (1 - a).sqrt() * noise
-
-
-def target(clean: Tensor, noise: Tensor, alphas: Tensor, prediction_type: str) -> Tensor:
-    """What the UNet predicts: the noise, or v = sqrt(a) e - sqrt(1 - a) x0 (arXiv 2202.00512)."""
-    if prediction_type == "epsilon":
-        return noise
-    a = alphas.view(-1, 1, 1, 1)
-    return a.sqrt() * noise - (1 - a).sqrt() * clean
-
-
-def clean_from(noisy: Tensor, predicted: Tensor, alphas: Tensor, prediction_type: str) -> Tensor:
-    """The clean latents that a prediction at some noise level means."""
-    a = alphas.view(-1, 1, 1, 1)
-    if prediction_type == "epsilon":
-        return (noisy - (1 - a).sqrt() * predicted) / a.sqrt()
-    return a.sqrt() * noisy - (1 - a).sqrt() * predicted
-
-
-def drop(settings: DenoisingSettings, conditioning: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    """Zero garment and pose channels at random; returns the conditioning and which rows lose their words."""
-    everything = draws.uniform() < settings.drop_all
-    words, garment, pose = (
-        (draws.uniform() < share) | everything
-        for share in (settings.drop_words, settings.drop_garment, settings.drop_pose)
-    )
-    conditioning = conditioning.clone()
-    conditioning[garment, GARMENT_START:] = 0
-    conditioning[pose, KEPT_CHANNELS:GARMENT_START] = 0
-    return conditioning, words
-
-
-def shifted(pictures: Tensor, limits: tuple[int, int], draws: Draws) -> Tensor:
-    """Every sample of (B, C, h, w) moved at random by up to `limits` (rows, columns), the border repeated."""
-    rows, columns = limits
-    height, width = pictures.shape[-2:]
-    tops, lefts = ((draws.uniform() * (2 * limit + 1)).long().tolist() for limit in limits)
-    padded = F.pad(pictures, (columns, columns, rows, rows), mode="replicate")
-    places = zip(padded, tops, lefts, strict=True)
-    return torch.stack([picture[:, y : y + height, x : x + width] for picture, y, x in places])
-
-
 class Denoising(TrainingStage):
     """Trains UNet, text encoder and adapter, or some of them, to denoise extracted latents."""
 
@@ -240,16 +167,6 @@ class Denoising(TrainingStage):
         # one row a category, the empty prompt last
         self.ids = tokenize([*(prompt_for(name, self.preset.num_words) for name in CATEGORIES), ""]).to(device)
 
-    def groups(self) -> list[dict]:
-        everything = super().groups()
-        if self.settings.words_rate == 1 or "unet" not in self.settings.train:
-            return everything
-        listening = [weight for name, weight in self.module.part("unet").named_parameters() if ".attn2." in name]
-        faster = {id(weight) for weight in listening}
-        rest = [weight for group in everything for weight in group["params"] if id(weight) not in faster]
-        rate = self.settings.learning_rate
-        return [{"params": rest, "lr": rate}, {"params": listening, "lr": rate * self.settings.words_rate}]
-
     def conditions(self, batch: dict[str, Tensor], draws: Draws) -> tuple[Tensor, Tensor]:
         """Clean latents (B, 4, h, w) and conditioning (B, 27, h, w); posteriors are sampled anew (Q6)."""
 
@@ -269,46 +186,20 @@ class Denoising(TrainingStage):
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
         settings = self.settings
         clean, conditioning = self.conditions(batch, draws)
-        if any(settings.shift):
-            both = shifted(torch.cat([clean, conditioning], 1), settings.shift, draws)
-            clean, conditioning = both.split([clean.shape[1], conditioning.shape[1]], 1)
-        conditioning, dropped = drop(settings, conditioning, draws)
-        bare = ~conditioning[:, GARMENT_START:].flatten(1).any(1)  # which samples have no warped garment
-        power = torch.where(bare, settings.bare_power, settings.time_power)
-        times = (draws.uniform() ** power * len(self.alphas)).long()
+        conditioning, dropped = drop(
+            conditioning,
+            draws,
+            words=settings.drop_words,
+            garment=settings.drop_garment,
+            pose=settings.drop_pose,
+            everything=settings.drop_all,
+        )
+        times = (draws.uniform() * len(self.alphas)).long()
         noise, alphas = draws.normal(*clean.shape[1:]), self.alphas[times]
         ids = self.prompts(batch["category"], dropped)
-        weight = 1 + (settings.hole_weight - 1) * conditioning[:, :1]
-        if settings.latent_weights:
-            weight = weight * clean.new_tensor(settings.latent_weights).view(1, -1, 1, 1)
-        conditions = (conditioning, batch["tokens"], ids)
-        kind = self.preset.schedule.prediction_type
-        noisy, share = noised(clean, noise, alphas), draws.shared()
-        if share < settings.own:
-            jumps = 1 + int(share / settings.own * settings.own_steps)
-            known = ~(bare & dropped).view(-1, 1, 1, 1)
-            noisy = torch.where(known, self.sampled(module, noise, times, jumps, conditions), noisy)
-        predicted = module(noisy, times, *conditions).float()
-        error = (predicted - target(clean, noise, alphas, kind)).square()
-        if share < settings.own:
-            error = torch.where(known, (clean_from(noisy, predicted, alphas, kind) - clean).square(), error)
-        return (error * weight).mean()
-
-    @torch.no_grad()
-    def sampled(
-        self, module: nn.Module, noise: Tensor, times: Tensor, jumps: int, conditions: tuple[Tensor, ...]
-    ) -> Tensor:
-        """Noisy latents (B, 4, h, w) at `times` (B,), sampled by the model from pure noise in some equal DDIM jumps."""
-        noisy, last = noise, len(self.alphas) - 1
-        for jump in range(jumps):
-            now, then = (last - (last - times) * place // jumps for place in (jump, jump + 1))
-            a, b = self.alphas[now], self.alphas[then].view(-1, 1, 1, 1)
-            predicted = module(noisy, now, *conditions).float()
-            clean = clean_from(noisy, predicted, a, "v_prediction")
-            a = a.view(-1, 1, 1, 1)
-            left = a.sqrt() * predicted + (1 - a).sqrt() * noisy
-            noisy = b.sqrt() * clean + (1 - b).sqrt() * left
-        return noisy
+        predicted = module(noised(clean, noise, alphas), times, conditioning, batch["tokens"], ids).float()
+        wanted = target(clean, noise, alphas, self.preset.schedule.prediction_type)
+        return (predicted - wanted).square().mean()
 
     def validate(self, module: TryOnDenoiser) -> tuple[dict[str, float], list[Tensor]]:
         return self.gates(module), self.sheet(module)
@@ -318,18 +209,17 @@ class Denoising(TrainingStage):
         batch = {name: torch.stack([item[name] for item in items]).to(self.device) for name in items[0]}
         return batch, Draws(self.settings.seed, 0, rows, self.device)
 
-    def gates(self, module: TryOnDenoiser, block: int = 3 * UNPAIRED_SHIFT) -> dict[str, float]:
+    def gates(self, module: TryOnDenoiser, block: int = 3 * OTHER) -> dict[str, float]:
         """Held-out error of the clean latents inside the hole, from pure noise: with and without words and garment.
 
-        The words of another row's garment are tried where there are rows enough; these are whole cycles of
-        `UNPAIRED_SHIFT`, so that the drawn world's other garment is of the same category.
+        The words of another row's garment are tried where there are rows enough.
         """
         sums: dict[str, float] = {}
         total = 0.0
         count = min(self.settings.held_out, len(self.held_out))
-        swapped = count >= 2 * UNPAIRED_SHIFT
+        swapped = count >= 2 * OTHER
         if swapped:
-            count -= count % UNPAIRED_SHIFT
+            count -= count % OTHER
         for start in range(0, count, block):
             rows = range(start, min(start + block, count))
             batch, draws = self._batch(rows)
@@ -350,7 +240,7 @@ class Denoising(TrainingStage):
                 "neither": (bare, tokens, empty),
             }
             if swapped:
-                others = [self.held_out.item((row + UNPAIRED_SHIFT) % count)["tokens"] for row in rows]
+                others = [self.held_out.item((row + OTHER) % count)["tokens"] for row in rows]
                 cases["no_garment_wrong_words"] = (bare, torch.stack(others).to(self.device), own)
             for name, (channels, words, ids) in cases.items():
                 predicted = module(noisy, times, channels, words, ids)

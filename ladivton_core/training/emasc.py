@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ..checkpoints.build import build_emasc
 from ..decoding.emasc import mask_features
-from ..decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
+from ..decoding.taps import decode_with_skips, encode_with_taps
 from ..denoising.conditioning import sample_posterior
+from ..presets import Preset
 from .config import TrainingSettings
 from .draws import Draws, Rows
 from .norms import float_norms
@@ -25,24 +26,16 @@ from .stage import Run, TrainingStage, frozen
 
 
 class MaskedPeople(Rows):
-    """People and their inpaint masks, cut to `crop` (height, width), or whole when that is (0, 0)."""
+    """People and their inpaint masks, whole pictures."""
 
-    def __init__(self, scenes: Scenes, crop: tuple[int, int], factor: int, seed: int):
-        self.scenes, self.crop, self.factor, self.seed = scenes, crop, factor, seed
+    def __init__(self, scenes: Scenes, seed: int):
+        self.scenes, self.seed = scenes, seed
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        found = self.scenes.read(row, "person", "agnostic", "mask")
-        if not any(self.crop):
-            return found
-        # on the latents' grid, so that the mask at latent size is cut from the same pixels
-        (top, height), (left, width) = (
-            (self.factor * int(rng.integers(0, (full - part) // self.factor + 1)), part)
-            for full, part in zip(found["person"].shape[1:], self.crop, strict=True)
-        )
-        return {name: value[:, top : top + height, left : left + width] for name, value in found.items()}
+        return self.scenes.read(row, "person", "agnostic", "mask")
 
 
 @dataclass(frozen=True)
@@ -50,16 +43,23 @@ class EmascSettings(TrainingSettings):
     """Settings of the stage.
 
     Attributes:
-        crop: (height, width) of the training crops, multiples of 8; (0, 0) takes whole pictures.
         perceptual, vgg: see `perceptual.configured`.
-        perceptual_weight, mse_weight: beside an L1 of weight 1.
+        perceptual_weight: beside an L1 of weight 1.
     """
 
-    crop: tuple[int, int] = (0, 0)
     perceptual: str = "vgg19"
     vgg: str = ""
     perceptual_weight: float = 0.5
-    mse_weight: float = 0.0
+
+
+def silent_emasc(preset: Preset) -> nn.Module:
+    """A random EMASC whose last convolutions are zero (Q25: the published nonlinear branches do not start so)."""
+    emasc = build_emasc(preset)
+    for branch in emasc.conv:
+        last = branch if isinstance(branch, nn.Conv2d) else branch[-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    return emasc
 
 
 class Emasc(TrainingStage):
@@ -71,15 +71,10 @@ class Emasc(TrainingStage):
     def __init__(self, settings: EmascSettings, run: Run, device: torch.device | str) -> None:
         self.settings, self.device = settings, device
         self.vae = frozen(float_norms(run.part("vae", settings.preset)), device)
-        self.factor = downscale_factor(self.vae)
-        train, self.held_out = open_scenes(settings, run.folder)
-        self.rows = MaskedPeople(train, settings.crop, self.factor, settings.seed)
+        train, self.held_out = open_scenes(settings)
+        self.rows = MaskedPeople(train, settings.seed)
         self.perceptual = configured(settings.perceptual, settings.vgg, device)
-        self.module = build_emasc(settings.preset)
-        for branch in self.module.conv:  # Q25: the published nonlinear branches do not start at zero, these do
-            last = branch if isinstance(branch, nn.Conv2d) else branch[-1]
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        self.module = silent_emasc(settings.preset)
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
         person, mask = batch["person"], batch["mask"]
@@ -89,10 +84,7 @@ class Emasc(TrainingStage):
         # not scaled either way, as at inference after the division (SPEC 8.2)
         latents = sample_posterior(moments, noise=draws.normal(*moments[0, :4].shape))
         result = decode_with_skips(self.vae, latents, mask_features(module(taps), mask)).float()
-        loss = F.l1_loss(result, person) + self.settings.perceptual_weight * self.perceptual(result, person)
-        if self.settings.mse_weight:
-            loss = loss + self.settings.mse_weight * F.mse_loss(result, person)
-        return loss
+        return F.l1_loss(result, person) + self.settings.perceptual_weight * self.perceptual(result, person)
 
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
         """PSNR outside the mask, without and with EMASC."""

@@ -12,9 +12,12 @@ from pathlib import Path
 import torch
 
 from ..checkpoints.build import load, save
+from ..disk.documents import read_text
+from ..disk.writing import write_text
 from ..embedded import PARTS
 from ..presets import PRESETS
 from .recipe import RECIPES, read_recipe
+from .stage import SCRATCH
 
 log = logging.getLogger(__name__)
 CARD = "CARD.md"
@@ -26,18 +29,24 @@ _TOKEN_TABLE = "text_model.embeddings.token_embedding.weight"
 def export(runs: Path, folder: Path, dtype: torch.dtype = torch.float16) -> dict[str, Path]:
     """Write the newest weights of every part the recipe made; returns the files by part.
 
+    For the embedded default also the parts it started from that no stage has changed.
+
     A token table that 8 bits hold exactly (`denoiser.starting_parts` makes one) is stored so.
 
     Raises:
         FileNotFoundError: no stage has finished in `runs`.
     """
     recipe = read_recipe(runs)
-    stages = RECIPES[recipe["preset"]]
+    if not recipe["stages"]:
+        raise FileNotFoundError(f"no stage has finished in {runs}.")
+    stages = list(RECIPES[recipe["preset"]])
     models = next(stage["settings"]["models"] for stage in recipe["stages"].values())
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for part in PARTS:
         made = [runs / stage / f"{part}.safetensors" for stage in reversed(stages) if stage in recipe["stages"]]
+        if "init" in recipe and recipe["init"] != SCRATCH:
+            made.append(Path(recipe["init"]) / f"{part}.safetensors")
         source = next((file for file in made if file.is_file()), None)
         if source is None:
             log.info("no stage made %s: use the one the recipe started from", part)
@@ -55,13 +64,13 @@ def export(runs: Path, folder: Path, dtype: torch.dtype = torch.float16) -> dict
 def note(card: Path, recipe: dict) -> None:
     """Put the recipe's table into a model card, in place of the one it has; a card is started if there is none."""
     table = f"{START}\n{describe(recipe)}\n{END}"
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# Model card\n\n{START}\n{END}\n"
+    text = read_text(card, expected="a model card") if card.is_file() else f"# Model card\n\n{START}\n{END}\n"
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         log.warning("%s has no line %s ... %s: the recipe's table was not written", card, START, END)
         return
-    card.write_text(before + table + after, encoding="utf-8")
+    write_text(card, before + table + after)
 
 
 def describe(recipe: dict) -> str:
@@ -72,8 +81,9 @@ def describe(recipe: dict) -> str:
     terms = sorted({found["perceptual"] for found in settings if "perceptual" in found})
     named = {"vgg19": "VGG19 features", "gradient": "L1 of gradients, in place of VGG19 features"}
     seconds = sum(stage["seconds"] for stage in stages.values())
+    spent = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
     lines = [
-        f"Preset `{recipe['preset']}`, seed {', '.join(seeds)}, {seconds / 3600:.1f} hours in all. "
+        f"Preset `{recipe['preset']}`, seed {', '.join(seeds)}, {spent} in all. "
         f"Perceptual term: {', '.join(named[term] for term in terms) or 'none'}.",
         "",
         "| Stage | Steps x batch | Minutes | Held-out figures |",
@@ -81,7 +91,9 @@ def describe(recipe: dict) -> str:
     ]
     for name, stage in stages.items():
         found = stage["settings"]
-        length = f"{found['epochs']} epochs" if found.get("epochs") else str(found.get("steps", ""))
+        length = (
+            f"{found['epochs']} epochs" if found.get("epochs") else str(stage.get("steps") or found.get("steps", ""))
+        )
         size = f"{length} x {found['batch']}" if length else ""
         figures = ", ".join(f"{key} {value:.4g}" for key, value in stage["figures"].items())
         lines.append(f"| {name} | {size} | {stage['seconds'] / 60:.1f} | {figures} |")

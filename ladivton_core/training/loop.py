@@ -1,21 +1,17 @@
 """The one training loop: any `TrainingStage`, on `accelerate`, resumable to the bit.
 
 Everything a step needs beside weights, optimiser and average is a function of the seed and the step (see
-`draws.py`), so a checkpoint is these three and a number. `recipe.py` calls `fit`.
+`draws.py`), so a checkpoint (`resuming.py`) is these three and a number. A stage may also end by the clock
+(`pace.py`). `recipe.py` calls `fit`.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import logging
-import re
-import shutil
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +19,22 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.build import save
-from .config import ConfigError, Settings, TrainingSettings
-from .draws import Draws, StepSampler, number
+from ..disk.documents import read_json
+from ..disk.writing import write_json
+from .accelerator import sharded
+from .average import Average, plain_module
+from .config import ConfigError, TrainingSettings
+from .draws import number
+from .pace import Pace
+from .resuming import checkpoint, resume
 from .stage import Run, TrainingStage
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
-_STEP = re.compile(r"step-(\d+)")
-_FREE = ("steps", "epochs", "micro_batch", "workers", "log_every", "validate_every", "save_every", "keep")
-"""Settings that may change between two runs of a stage without a warning."""
+_SYNCHRONISE = 10
+"""Losses are read from the device every so many steps, so that it need not wait for the host in between."""
 
 
 @dataclasses.dataclass
@@ -42,128 +43,185 @@ class Outcome:
 
     Attributes:
         losses: of the steps this call ran, averaged over the batch.
-        figures: held-out figures of the last validation.
+        figures: held-out figures of the last validation, and where the stage has a score `score_before` and `score`.
         seconds: of training, over all calls.
+        steps: the same.
+        written: whether its weights were; False where they were worse than those before it.
     """
 
     losses: list[float]
     figures: dict[str, float]
     seconds: float
-
-
-def new_accelerator(settings: Settings, folder: Path, tracker: str = "none") -> Accelerator:
-    """An accelerator in a stage's precision.
-
-    Args:
-        folder: of the recipe; trackers that write files write to `folder/logs`.
-        tracker: name of an accelerate tracker, or `none`.
-
-    Raises:
-        ConfigError: an unknown tracker, or one that is not installed.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState, GradientState
-    from accelerate.utils import LoggerType
-
-    # Stages differ in precision, and accelerate keeps the first one of a process.
-    AcceleratorState._reset_state()
-    GradientState._reset_state()
-    training = isinstance(settings, TrainingSettings)
-    tracked = training and tracker != "none"
-    if tracked and tracker not in LoggerType.list():
-        raise ConfigError(f"tracker {tracker!r} is unknown; choose one of {', '.join(LoggerType.list())}, none.")
-    accelerator = Accelerator(
-        mixed_precision=settings.precision if training else "no",
-        log_with=tracker if tracked else None,
-        project_dir=str(folder / "logs"),
-    )
-    if tracked and not accelerator.log_with:  # accelerate drops it without a word
-        raise ConfigError(f"tracker {tracker!r} is not installed: pip install {tracker}, or --tracker none.")
-    return accelerator
+    steps: int = 0
+    written: bool = True
 
 
 def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
-    """Train a stage to its last step, from its newest checkpoint if there is one, and write its weights.
+    """Train a stage to its end, from its newest checkpoint if there is one, and write its weights.
 
     Raises:
-        ConfigError: the batch does not divide over processes and micro-batches, or the newest checkpoint is of
-            more steps or does not fit (`resume`).
+        ConfigError: the batch does not divide over processes and micro-batches, the newest checkpoint is of
+            more steps or does not fit (`resume`), or several processes are to watch a clock.
         FloatingPointError: the loss is not a number any more.
     """
-    from torch.utils.data import DataLoader
     from tqdm import tqdm
 
     settings = stage.settings
-    steps = settings.total_steps(len(stage.rows))
     micro_batch = _share_batch(settings, accelerator)
     groups = stage.groups()
     rates = [group["lr"] for group in groups]
     optimizer = torch.optim.AdamW(groups, betas=settings.betas, weight_decay=settings.weight_decay)
-    whole = copy.deepcopy(stage.module).cpu() if _sharded(accelerator) else None
+    whole = copy.deepcopy(stage.module).cpu() if sharded(accelerator) else None
     # Q21: the optimiser goes through the accelerator like the module, so fp16 gradients are unscaled before the clip.
     model, optimizer = accelerator.prepare(stage.module, optimizer)
     average = Average(model, settings.ema)
     first, seconds = resume(run, settings, accelerator, average)
-    if first > steps:
+    before = _score_before(stage, model, whole, average, run, accelerator) if first == 0 else _noted_score(run)
+    pace = Pace(settings, len(stage.rows), first, seconds)
+    if pace.steps and first > pace.steps:
         raise ConfigError(
-            f"{run.stage} has already made {first} steps and steps = {steps}: set steps = {first} or more, or delete "
-            f"{run.folder / run.stage} and the folders of the stages after it."
+            f"{run.stage} has already made {first} steps and steps = {pace.steps}: set steps = {first} or more, or "
+            f"delete {run.folder / run.stage} and the folders of the stages after it."
         )
-    sampler = StepSampler(
-        len(stage.rows), settings.batch, micro_batch, settings.seed, range(first, steps), run.process, run.processes
-    )
-    loader = iter(DataLoader(stage.rows, batch_sampler=sampler, num_workers=settings.workers))
-    started, losses, figures = time.monotonic() - seconds, [], None
+    batches = stage.batches(range(first, pace.steps or sys.maxsize), micro_batch, run)
+    losses, figures, step, last = _Losses(run, accelerator), None, first, pace.over(first)
     hidden = not (run.main and sys.stderr.isatty())
-    bar = tqdm(range(first, steps), run.stage, steps, initial=first, disable=hidden, leave=False)
-    for step in bar:
-        factor = settings.rate_factor(step, steps)
+    bar = tqdm(total=pace.steps or None, desc=run.stage, initial=first, disable=hidden, leave=False)
+    while not last:
+        stage.done, factor = pace.share(step), pace.rate_factor(step)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             # all of them: a checkpoint brings those it was written with
             group.update(lr=rate * factor, betas=settings.betas, weight_decay=settings.weight_decay)
-        total = _descend(stage, model, optimizer, loader, step, accelerator)
+        losses.add(step, _descend(stage, model, optimizer, batches, step, accelerator))
         average.update(model)
-        losses.append(float(accelerator.reduce(total, "mean")))
-        if losses[-1] != losses[-1]:
-            raise FloatingPointError(
-                f"the loss of {run.stage} is not a number at step {step}: lower learning_rate, or set "
-                f"precision = 'no'; the newest checkpoint in {run.folder / run.stage} is from before."
-            )
-        last = step == steps - 1
-        if (step + 1) % settings.log_every == 0 or last:
-            mean = sum(losses[-settings.log_every :]) / len(losses[-settings.log_every :])
-            spent = time.monotonic() - started
-            accelerator.log({"loss": mean, "learning_rate": rates[0] * factor}, step=step + 1)
+        step += 1
+        last = pace.over(step)
+        saves, validates, logs = (
+            last or (every and step % every == 0)
+            for every in (settings.save_every, settings.validate_every, settings.log_every)
+        )
+        if saves or validates or logs or step % _SYNCHRONISE == 0:
+            losses.read()
+        if logs:
+            mean = losses.mean(settings.log_every)
+            accelerator.log({"loss": mean, "learning_rate": rates[0] * factor}, step=step)
             bar.set_postfix(loss=f"{mean:.4f}")
             if run.main:
-                log.info("%s step %d of %d: loss %.4f, %.0f s", run.stage, step + 1, steps, mean, spent)
-        if (step + 1) % settings.save_every == 0 or last:
-            checkpoint(run, settings, accelerator, average, step + 1, time.monotonic() - started)
-        if (step + 1) % settings.validate_every == 0 or last:
+                length = f"{step} of {pace.steps}" if pace.steps else f"{step}, {pace.share(step):.0%} of the time"
+                log.info("%s step %s: loss %.4f, %.0f s", run.stage, length, mean, pace.seconds)
+        if saves:
+            checkpoint(run, settings, accelerator, average, step, pace.seconds)
+        if validates:
             with plain_module(model, whole, average, accelerator) as module:
-                figures = validate(stage, module, run, accelerator, step + 1)
+                if last:
+                    stage.settle(module)
+                figures = validate(stage, module, run, accelerator, step)
+        bar.update()
+    bar.close()
     with plain_module(model, whole, average, accelerator) as module:
         if figures is None:  # resumed after the last step
-            figures = validate(stage, module, run, accelerator, steps)
-        if run.main:
+            stage.settle(module)
+            figures = validate(stage, module, run, accelerator, step)
+        figures, written = _judged(stage, figures, before, run)
+        if run.main and written:
             for name, part in stage.outputs(module).items():
                 save(name, part, run.file(name), dtype=None)
     accelerator.wait_for_everyone()
-    return Outcome(losses, figures, time.monotonic() - started)
+    return Outcome(losses.values, figures, pace.seconds, step, written)
+
+
+class _Losses:
+    """Losses of the steps, read from the device now and then."""
+
+    def __init__(self, run: Run, accelerator: Accelerator):
+        self.run, self.accelerator, self.values = run, accelerator, []
+        self._waiting: list[tuple[int, Tensor]] = []
+
+    def add(self, step: int, loss: Tensor) -> None:
+        self._waiting.append((step, loss))
+
+    def mean(self, count: int) -> float:
+        """Of the last steps."""
+        some = self.values[-count:]
+        return sum(some) / len(some)
+
+    def read(self) -> None:
+        """Take in what has been added.
+
+        Raises:
+            FloatingPointError: one of them is not a number.
+        """
+        if not self._waiting:
+            return
+        steps, losses = zip(*self._waiting, strict=True)
+        self._waiting = []
+        for step, value in zip(steps, self.accelerator.reduce(torch.stack(losses), "mean").tolist(), strict=True):
+            self.values.append(value)
+            if value != value:
+                raise FloatingPointError(
+                    f"the loss of {self.run.stage} is not a number at step {step}: lower learning_rate, or set "
+                    f"precision = 'no'; the newest checkpoint in {self.run.folder / self.run.stage} is from before."
+                )
+
+
+def _score_file(run: Run) -> Path:
+    return run.folder / run.stage / "score_before.json"
+
+
+def _score_before(
+    stage: TrainingStage,
+    model: nn.Module,
+    whole: nn.Module | None,
+    average: Average,
+    run: Run,
+    accelerator: Accelerator,
+) -> float | None:
+    """Score of the weights a stage starts from; None where it has none to compare with."""
+    if not stage.compares:
+        return None
+    with plain_module(model, whole, average, accelerator) as module:
+        score = stage.score(stage.validate(module)[0]) if run.main else None
+    if run.main:
+        write_json(score, _score_file(run))
+    return score
+
+
+def _noted_score(run: Run) -> float | None:
+    file = _score_file(run)
+    return read_json(file, shape=(float, None), expected="a score; delete it") if file.is_file() else None
+
+
+def _judged(
+    stage: TrainingStage, figures: dict[str, float], before: float | None, run: Run
+) -> tuple[dict[str, float], bool]:
+    """The figures with the scores, and whether the weights are good enough to be written."""
+    score = stage.score(figures) if figures else None
+    if score is None:
+        return figures, True
+    figures = figures | {"score": score}
+    if before is None:
+        log.info("%s: held-out score %.4f", run.stage, score)
+        return figures, True
+    figures["score_before"] = before
+    log.info("%s: held-out score %.4f -> %.4f", run.stage, before, score)
+    if score >= before - stage.tolerance:
+        return figures, True
+    log.warning("%s made it worse: the weights before it stay", run.stage)
+    return figures, False
 
 
 def _descend(
-    stage: TrainingStage, model: nn.Module, optimizer: Any, loader: Iterator, step: int, accelerator: Accelerator
+    stage: TrainingStage, model: nn.Module, optimizer: Any, batches: Iterator, step: int, accelerator: Accelerator
 ) -> Tensor:
     """One optimiser step over its micro-batches; returns this process's mean loss."""
     settings, device, parts = stage.settings, accelerator.device, accelerator.gradient_accumulation_steps
     model.train()  # Q22: only what is trained; a frozen adapter keeps its dropout off after a validation
     total = torch.zeros((), device=device)
     for _ in range(parts):
-        batch = {name: value.to(device) for name, value in next(loader).items()}
-        positions = batch.pop("position").tolist()
+        batch, positions = next(batches)
+        batch = {name: value.to(device) for name, value in batch.items()}
         torch.manual_seed(number(settings.seed, step, positions[0], 1))  # dropout
-        draws = Draws(settings.seed, step, positions, device)
+        draws = stage.draws(step, positions, device)
         # Q22: one context around the one module that is trained; nested ones count micro-batches twice.
         with accelerator.accumulate(model):
             with accelerator.autocast():
@@ -180,6 +238,8 @@ def _descend(
 def _share_batch(settings: TrainingSettings, accelerator: Accelerator) -> int:
     """Samples a process holds at once; tells the accelerator how often gradients are accumulated."""
     processes = accelerator.num_processes
+    if settings.minutes and processes > 1:
+        raise ConfigError(f"minutes = {settings.minutes:g} is for one process and there are {processes}: set steps.")
     micro_batch = settings.micro_batch or settings.batch // processes
     if not micro_batch or settings.batch % (micro_batch * processes):
         raise ConfigError(
@@ -188,83 +248,6 @@ def _share_batch(settings: TrainingSettings, accelerator: Accelerator) -> int:
         )
     accelerator.gradient_accumulation_steps = settings.batch // (micro_batch * processes)
     return micro_batch
-
-
-class Average:
-    """Running average of the trained weights (diffusers' `EMAModel`); buffers follow the module. Decay 0: none.
-
-    Works on what this process holds of each weight: under FSDP everyone averages their own shards.
-    """
-
-    def __init__(self, model: nn.Module, decay: float):
-        from diffusers.training_utils import EMAModel
-
-        self.ema = EMAModel(_shards(model), decay=decay, foreach=True) if decay else None
-
-    def update(self, model: nn.Module) -> None:
-        """Take in the weights after a step."""
-        if self.ema is not None:
-            self.ema.step(_shards(model))
-
-    @contextmanager
-    def applied(self, model: nn.Module) -> Iterator[None]:
-        """The averaged weights inside the module."""
-        if self.ema is None:
-            yield
-            return
-        self.ema.store(_shards(model))
-        self.ema.copy_to(_shards(model))
-        try:
-            yield
-        finally:
-            self.ema.restore(_shards(model))
-
-    def write(self, path: Path) -> None:
-        """Save as safetensors."""
-        from safetensors.torch import save_file
-
-        if self.ema is not None:
-            weights = {f"{index:05d}": weight.contiguous() for index, weight in enumerate(self.ema.shadow_params)}
-            save_file(weights | {"updates": torch.tensor(self.ema.optimization_step)}, path)
-
-    def read(self, path: Path) -> None:
-        """Load what `write` saved."""
-        from safetensors.torch import load_file
-
-        if self.ema is not None:
-            state = load_file(path)
-            self.ema.optimization_step = int(state["updates"])
-            for index, weight in enumerate(self.ema.shadow_params):
-                weight.copy_(state[f"{index:05d}"])
-
-
-def _shards(model: nn.Module) -> list[Tensor]:
-    """What this process holds of every parameter: all of it, or under FSDP its shard."""
-    return [weight.to_local() if hasattr(weight, "to_local") else weight for weight in model.parameters()]
-
-
-@contextmanager
-def plain_module(
-    model: nn.Module, whole: nn.Module | None, average: Average, accelerator: Accelerator
-) -> Iterator[nn.Module]:
-    """The averaged module without any wrapper, in eval mode and without gradients.
-
-    Args:
-        whole: a copy on the CPU to gather a sharded module into; only the main process may use it then, on its
-            device.
-    """
-    with average.applied(model), torch.no_grad():
-        if whole is None:
-            yield accelerator.unwrap_model(model).eval()
-        else:
-            state = accelerator.get_state_dict(model)
-            if accelerator.is_main_process:
-                whole.load_state_dict(state)
-                whole.to(accelerator.device)
-            try:
-                yield whole.eval()
-            finally:
-                whole.cpu()
 
 
 def validate(
@@ -290,80 +273,3 @@ def validate(
                 tracker.log_images({"validation": picture}, step=step, **layout)
     accelerator.wait_for_everyone()
     return figures
-
-
-def checkpoint(
-    run: Run, settings: TrainingSettings, accelerator: Accelerator, average: Average, step: int, seconds: float
-) -> None:
-    """Write `RUNS/<stage>/checkpoints/step-N`, whole or not at all, and drop the oldest."""
-    folder = run.folder / run.stage / "checkpoints"
-    partial, final = folder / f"step-{step:07d}.partial", folder / f"step-{step:07d}"
-    if run.main:
-        for leftover in (*folder.glob("*.partial"), *folder.glob(final.name)):
-            shutil.rmtree(leftover)
-        partial.mkdir(parents=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(partial))
-    if run.main or _sharded(accelerator):
-        average.write(_average_file(partial, run, accelerator))
-    accelerator.wait_for_everyone()
-    if run.main:
-        progress = {
-            "step": step,
-            "seconds": seconds,
-            "processes": run.processes,
-            "settings": dataclasses.asdict(settings),
-        }
-        (partial / "progress.json").write_text(json.dumps(progress, indent=1), encoding="utf-8")
-        partial.replace(final)
-        for _, old in checkpoints(folder)[: -settings.keep]:
-            shutil.rmtree(old)
-    accelerator.wait_for_everyone()
-
-
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Complete checkpoints (step, folder), oldest first."""
-    found = ((_STEP.fullmatch(path.name), path) for path in folder.glob("step-*"))
-    return sorted((int(match[1]), path) for match, path in found if match)
-
-
-def resume(run: Run, settings: TrainingSettings, accelerator: Accelerator, average: Average) -> tuple[int, float]:
-    """Load the newest checkpoint; returns the step to go on with and the seconds spent so far.
-
-    Raises:
-        ConfigError: it is from another number of processes, or has no running average and `ema` asks for one.
-    """
-    found = checkpoints(run.folder / run.stage / "checkpoints")
-    if not found:
-        return 0, 0.0
-    step, folder = found[-1]
-    progress: dict[str, Any] = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-    if (before := progress["processes"]) != run.processes:
-        raise ConfigError(
-            f"{folder} was written by {before} processes and now there are {run.processes}: start as many, or delete "
-            f"{run.folder / run.stage} to train the stage anew."
-        )
-    averaged = _average_file(folder, run, accelerator)
-    if settings.ema and not averaged.is_file():
-        raise ConfigError(
-            f"ema = {settings.ema} and {folder} was written without a running average: set ema = 0, or delete "
-            f"{run.folder / run.stage} to train the stage anew."
-        )
-    now = json.loads(json.dumps(dataclasses.asdict(settings)))
-    if changed := [k for k, v in now.items() if k not in _FREE and progress["settings"].get(k) != v]:
-        log.warning("%s goes on from step %d with other settings: %s", run.stage, step, ", ".join(changed))
-    accelerator.load_state(str(folder))
-    accelerator.step = 0  # a checkpoint lies between optimiser steps, however many micro-batches those had
-    average.read(averaged)
-    return step, progress["seconds"]
-
-
-def _sharded(accelerator: Accelerator) -> bool:
-    from accelerate.utils import DistributedType
-
-    return accelerator.distributed_type == DistributedType.FSDP
-
-
-def _average_file(folder: Path, run: Run, accelerator: Accelerator) -> Path:
-    """Where a checkpoint keeps the average: one file, or under FSDP one for every process's shards."""
-    return folder / f"average_{run.process if _sharded(accelerator) else 0}.safetensors"

@@ -1,9 +1,10 @@
-"""Norms in float32, for the stages that run under autocast."""
+"""GroupNorm under autocast, which would turn everything to float32 on a GPU."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def float_norms(module: nn.Module) -> nn.Module:
@@ -14,5 +15,23 @@ def float_norms(module: nn.Module) -> nn.Module:
     return module
 
 
-def _as_float(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _as_float(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (inputs[0].float(),)
+
+
+class LightNorm(nn.GroupNorm):
+    """A GroupNorm in the type of its input, whatever autocast says."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+
+
+def light_norms(module: nn.Module, device: torch.device | str) -> nn.Module:
+    """Let every GroupNorm of a module compute in its input's type; on a CPU in float32 (see `float_norms`)."""
+    if torch.device(device).type == "cpu":
+        return float_norms(module)
+    for part in module.modules():
+        if type(part) is nn.GroupNorm:
+            part.__class__ = LightNorm  # same weights, same names, copied and saved like any other
+    return module

@@ -15,48 +15,46 @@ from typing import Any
 
 import torch
 
-from .config import ConfigError, Settings, TrainingSettings, read
-from .decoder import Decoder, Sample
+from ..disk.documents import read_json
+from ..disk.writing import write_json
+from ..embedded import embedded_path
+from .accelerator import new_accelerator
+from .config import EMBEDDED, ConfigError, Settings, TrainingSettings, read
 from .denoiser import Denoising
 from .draws import number
 from .emasc import Emasc
+from .embedded import stages as embedded
 from .extraction import Extraction
-from .loop import fit, new_accelerator
+from .loop import fit
 from .stage import Run, TrainingStage, WorkStage
-from .vae import Vae
-from .vision import Vision
 from .warper import Refinement, Tps
-from .words import Words
-from .world import World
 
 log = logging.getLogger(__name__)
 
-STAGES: Mapping[str, type[TrainingStage] | type[WorkStage]] = {
-    "world": World,
-    "vae": Vae,
+PAPER: Mapping[str, type[TrainingStage] | type[WorkStage]] = {
     "tps": Tps,
     "refinement": Refinement,
-    "refinement_finish": Refinement,
-    "vision": Vision,
-    "words": Words,
-    "emasc": Emasc,
-    "extract_small": Extraction,
-    "inversion": Denoising,
     "extract": Extraction,
+    "emasc": Emasc,
+    "inversion": Denoising,
     "tryon": Denoising,
-    "tryon_finish": Denoising,
-    "sample": Sample,
-    "decoder": Decoder,
 }
-"""Every stage; those of a name in `configs/`."""
+RECIPES = {"vitonhd": PAPER, "dresscode": PAPER, EMBEDDED: embedded.STAGES}
+"""Stages of a preset, in order. The paper takes VAE, CLIP and inpainting UNet as given; `embedded` trains its own."""
+STAGES = tuple(dict.fromkeys(stage for stages in RECIPES.values() for stage in stages))
+"""Every stage's name."""
+SUPERSEDED = {stage: told for stage, told in embedded.SUPERSEDED.items() if stage not in STAGES}
+"""Names of stages that are no more, and what does their work."""
 
-_PAPER = ("tps", "refinement", "extract", "emasc", "inversion", "tryon")
-RECIPES = {"vitonhd": _PAPER, "dresscode": _PAPER, "synthetic": tuple(STAGES)}
-"""Stages of a preset, in order. The paper takes VAE, CLIP and inpainting UNet as given; `synthetic` trains its own."""
+_EXPECTED = "the note of a training in this folder; put back a copy, or choose another --out"
+_STAGE = {"seconds": float, "figures": {str: object}, "settings": {"models": str, "seed": int}}
+_SHAPE = {"preset": str, "stages": {str: _STAGE}}
 
-
-_HARMLESS = ("count", "workers", "batch", "root")
+_HARMLESS = ("count", "workers", "minutes", "batch", "root")
 """Settings of a work stage that may change without its files becoming wrong."""
+_NOTE = "note.json"
+_TIMES = ("minutes", "micro_batch")
+"""Settings that say nothing about whether a finished stage is what is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +64,13 @@ class Recipe:
     Attributes:
         preset: key of `RECIPES`.
         folder: where everything goes.
-        init, weights: see `stage.Run`.
+        init, weights: see `stage.Run`; without `init` the embedded default goes on with the shipped weights.
         config: a config file in place of a stage's own.
         changes: settings by name. With `run_all` a stage takes those it knows.
         tracker: name of an accelerate tracker, or `none`.
+        minutes: budget of `run_all`; stages then end by the clock. For the embedded default.
+        beside: whether another process runs the recipe and this one only some of its stages.
+        memory: see `stage.Run`.
     """
 
     preset: str
@@ -79,6 +80,14 @@ class Recipe:
     config: Path | None = None
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     tracker: str = "tensorboard"
+    minutes: float = 0.0
+    beside: bool = False
+    memory: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def starts_from(self) -> str:
+        """`init`, or the folder of the shipped weights."""
+        return self.init or (str(embedded_path("unet").parent) if self.preset == EMBEDDED else "")
 
     def settings(self, stage: str) -> Settings:
         """Settings of a stage.
@@ -86,24 +95,61 @@ class Recipe:
         Raises:
             ConfigError: the preset has no such stage, or a setting is wrong.
         """
-        if stage not in RECIPES[self.preset]:
-            raise ConfigError(f"preset {self.preset} has no stage {stage!r}; it has {', '.join(RECIPES[self.preset])}.")
-        return read(STAGES[stage].settings_type, stage, self.preset, file=self.config, changes=self.changes)
+        stages = RECIPES[self.preset]
+        if stage not in stages:
+            told = embedded.SUPERSEDED.get(stage) if self.preset == EMBEDDED else None
+            raise ConfigError(
+                f"preset {self.preset} has no stage {stage!r}; "
+                + (f"in its place there is {told}." if told else f"it has {', '.join(stages)}.")
+            )
+        from accelerate import PartialState
 
-    def run_all(self) -> None:
-        """Every stage in order; finished ones are skipped, a started one goes on.
+        return read(
+            stages[stage].settings_type,
+            stage,
+            self.preset,
+            file=self.config,
+            changes=self.changes,
+            device=PartialState().device.type,
+        )
+
+    def plan(self) -> dict[str, Settings]:
+        """Settings of every stage, in order.
+
+        A change named `stage.setting` is for that stage alone, any other one for all that know it.
 
         Raises:
             ConfigError: a change that no stage knows.
         """
         plan, used = {}, set()
-        for stage in RECIPES[self.preset]:
-            known = {field.name for field in dataclasses.fields(STAGES[stage].settings_type)} & self.changes.keys()
-            own = dataclasses.replace(self, changes={name: self.changes[name] for name in known})
-            plan[stage], used = own.settings(stage), used | known
-        if strange := self.changes.keys() - used:
+        for stage, kind in RECIPES[self.preset].items():
+            names = {field.name for field in dataclasses.fields(kind.settings_type)}
+            keys = {name: f"{stage}.{name}" if f"{stage}.{name}" in self.changes else name for name in names}
+            known = {name: key for name, key in keys.items() if key in self.changes}
+            own = dataclasses.replace(self, changes={name: self.changes[key] for name, key in known.items()})
+            plan[stage], used = own.settings(stage), used | set(known.values())
+        if strange := [key for key in self.changes if key not in used and not self._is_overruled(key)]:
             raise ConfigError(f"no stage of preset {self.preset} has a setting {', '.join(sorted(strange))}.")
-        for stage, settings in plan.items():  # all of them were read before the first one runs
+        return plan
+
+    def _is_overruled(self, key: str) -> bool:
+        return any(f"{stage}.{key}" in self.changes for stage in RECIPES[self.preset])
+
+    def run_all(self) -> None:
+        """Every stage in order; finished ones are skipped, a started one goes on.
+
+        Raises:
+            ConfigError: a change that no stage knows, or a budget for a recipe of the paper.
+        """
+        plan = self.plan()  # all of them are read before the first one runs
+        if self.preset == EMBEDDED:
+            from .embedded.sitting import Sitting
+
+            Sitting(self, plan).run()
+            return
+        if self.minutes:
+            raise ConfigError(f"minutes = {self.minutes:g} is for the preset {EMBEDDED}; set a stage's own minutes.")
+        for stage, settings in plan.items():
             if self.done(stage, settings):
                 log.info("%s is done", stage)
             else:
@@ -114,45 +160,53 @@ class Recipe:
         settings = settings or self.settings(stage)
         (self.folder / stage).mkdir(parents=True, exist_ok=True)
         accelerator = new_accelerator(settings, self.folder, self.tracker)
-        earlier = RECIPES[self.preset][: RECIPES[self.preset].index(stage)]
+        stages = list(RECIPES[self.preset])
         run = Run(
-            self.folder, stage, earlier, self.init, self.weights, accelerator.process_index, accelerator.num_processes
+            self.folder,
+            stage,
+            stages[: stages.index(stage)],
+            self.starts_from,
+            self.weights,
+            accelerator.process_index,
+            accelerator.num_processes,
+            self.memory,
         )
         torch.manual_seed(number(settings.seed))  # random weights
         started = time.monotonic()
-        found = STAGES[stage](settings, run, accelerator.device)
+        found = RECIPES[self.preset][stage](settings, run, accelerator.device)
         if isinstance(found, TrainingStage):
             noted = dataclasses.asdict(settings).items()
             accelerator.init_trackers(stage, {k: v if isinstance(v, int | float) else str(v) for k, v in noted})
             outcome = fit(found, run, accelerator)
             figures, seconds = outcome.figures, outcome.seconds
+            further = {"steps": outcome.steps} | ({} if outcome.written else {"written": False})
             for tracker in accelerator.trackers:  # not `end_training`: it would end the processes' group as well
                 tracker.finish()
         else:
             if run.main:
-                self._claim(stage, settings)
+                self.claim(stage, settings)
             accelerator.wait_for_everyone()
             outcome = figures = found.work()
             accelerator.wait_for_everyone()
-            seconds = time.monotonic() - started
+            seconds, further = time.monotonic() - started, {}
         if run.main:
-            self._note(stage, settings, figures, seconds)
+            self.note(stage, settings, figures, seconds, further)
         return outcome
 
-    def _claim(self, stage: str, settings: Settings) -> None:
+    def claim(self, stage: str, settings: Settings) -> None:
         """Note what a work stage's files are made with.
 
         Raises:
             ConfigError: there are files made with something else, which would be taken for its own.
         """
         note, now = self.folder / stage / "settings.json", _plain(settings)
-        before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else now
+        before = read_json(note, shape=dict, expected=_EXPECTED) if note.is_file() else now
         if changed := [name for name in now if name not in _HARMLESS and before.get(name) != now[name]]:
             raise ConfigError(
                 f"{self.folder / stage} was made with another {', '.join(changed)}: delete that folder, "
                 "and those of the stages after it, or choose another --out."
             )
-        note.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+        write_json(now, note)
 
     @property
     def file(self) -> Path:
@@ -161,30 +215,69 @@ class Recipe:
 
     def done(self, stage: str, settings: Settings) -> bool:
         """Whether a stage has run to its end with these settings."""
-        noted = read_recipe(self.folder)["stages"].get(stage) if self.file.is_file() else None
-        return noted is not None and noted["settings"] == _plain(settings)
+        noted = self.noted()["stages"].get(stage)
+        if noted is None:
+            return False
+        before, now = (
+            {name: value for name, value in found.items() if name not in _TIMES}
+            for found in (noted["settings"], _plain(settings))
+        )
+        return before == now
 
-    def _note(self, stage: str, settings: Settings, figures: dict[str, float], seconds: float) -> None:
-        noted = read_recipe(self.folder) if self.file.is_file() else {"preset": self.preset, "stages": {}}
+    def noted(self) -> dict[str, Any]:
+        """`recipe.json` as it is, or as it begins."""
+        if self.file.is_file() or list(self.folder.glob(f"*/{_NOTE}")):
+            return read_recipe(self.folder)
+        return {"preset": self.preset, "stages": {}}
+
+    def write(self, noted: dict[str, Any]) -> None:
+        """Write `recipe.json`, whole or not at all."""
+        write_json(noted, self.file)
+
+    def note(
+        self,
+        stage: str,
+        settings: Settings,
+        figures: dict[str, float],
+        seconds: float,
+        further: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Note a finished stage: in `recipe.json`, or in the stage's folder beside another process."""
+        noted = self.noted()
         before = noted["stages"].get(stage, {})
         if not isinstance(settings, TrainingSettings):  # work that is already there is kept, and so is its time
             seconds += before.get("seconds", 0.0)
-        noted["stages"][stage] = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)}
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.file)
+        note = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)} | dict(further or {})
+        if self.beside:  # the main process alone writes `recipe.json`
+            write_json(note, self.folder / stage / _NOTE)
+            return
+        noted["stages"][stage] = note
+        self.write(noted)
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """`recipe.json` of a folder: `preset`, and by stage `seconds`, `figures`, `settings` (seed, perceptual, ...).
 
+    Stages that a second process has finished are taken in from the notes it left.
+
     Raises:
         FileNotFoundError: no stage has finished there.
+        ConfigError: it is something else; the message names the field.
     """
-    file = folder / "recipe.json"
-    if not file.is_file():
+    file, notes = folder / "recipe.json", sorted(folder.glob(f"*/{_NOTE}"))
+    if not file.is_file() and not notes:
         raise FileNotFoundError(f"there is no {file}: no stage has finished in this folder.")
-    return json.loads(file.read_text(encoding="utf-8"))
+    recipe = {"preset": EMBEDDED, "stages": {}}
+    try:
+        if file.is_file():
+            recipe = read_json(file, shape=_SHAPE, expected=_EXPECTED)
+        for note in notes:
+            recipe["stages"].setdefault(note.parent.name, read_json(note, shape=_STAGE, expected=_EXPECTED))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if recipe["preset"] not in RECIPES:
+        raise ConfigError(f"{file}: 'preset' is {recipe['preset']!r}; known are {', '.join(RECIPES)}.")
+    return recipe
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""People in garments for the stages that look at pictures, from the data sets or from the rendered world.
+"""People in garments for the paper's stages that look at pictures, from the data sets.
 
-Both give a row's fields by name: `person`, `garment`, `worn` (the garment as worn, on white) (3, H, W) in
+A row's fields by name: `person`, `garment`, `worn` (the garment as worn, on white) (3, H, W) in
 [-1, 1], `mask` (1, H, W) in {0, 1}, `agnostic` (3, H, W), which is 0 inside the mask, `keypoints` (18, 2) in
 pixels, `category` as an index of `CATEGORIES`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,10 +16,7 @@ from torch import Tensor
 from ..datasets import DressCode, VitonHD
 from ..preprocessing.garment import worn_garment
 from ..preprocessing.labels import CATEGORIES
-from .chunks import Chunks
 from .config import ConfigError, Settings
-
-PICTURES = ("person", "garment", "worn")
 
 
 class Scenes(Protocol):
@@ -63,47 +59,13 @@ class DatasetScenes:
         return found
 
 
-class RenderedScenes:
-    """Rows `start` up to `stop` of the world that the stage `world` rendered; also `pattern` and `numbers`.
-
-    `mask` and `agnostic` may come from the person `before`, in another garment; all else is of `person`.
-    """
-
-    def __init__(self, chunks: Chunks, start: int, stop: int):
-        self.chunks, self.start, self.stop = chunks, start, stop
-
-    def __len__(self) -> int:
-        return max(0, self.stop - self.start)
-
-    def read(self, row: int, *fields: str) -> dict[str, Tensor]:
-        found = {}
-        for name in fields:
-            value = self.chunks.read(self.start + row, "before" if name == "agnostic" else name)
-            if name in (*PICTURES, "agnostic"):
-                value = value.float() / 127.5 - 1
-            if name == "agnostic":
-                value = value * (1 - self.chunks.read(self.start + row, "mask"))
-            found[name] = value.float() if name in ("mask", "keypoints") else value
-        return found
-
-
-def open_scenes(settings: Settings, folder: Path) -> tuple[Scenes, Scenes]:
+def open_scenes(settings: Settings) -> tuple[Scenes, Scenes]:
     """Training rows and held-out rows of a stage.
 
-    Args:
-        folder: of the recipe; the rendered world is `folder/world`.
-
     Raises:
-        FileNotFoundError: the data set or the rendered world is not there.
-        ConfigError: no `root`, or the rendered world has pictures of another size.
+        FileNotFoundError: the data set is not there.
+        ConfigError: no `root`.
     """
-    if settings.data == "synthetic":
-        chunks = Chunks(folder / "world", "world")
-        size = tuple(chunks.read(0, "person").shape[-2:])
-        if size != settings.size:
-            raise ConfigError(f"{folder / 'world'} holds pictures of {size} and size is {settings.size}.")
-        held_out = min(settings.held_out, len(chunks))
-        return RenderedScenes(chunks, held_out, len(chunks)), RenderedScenes(chunks, 0, held_out)
     if not settings.root:
         raise ConfigError(f"data = {settings.data!r} needs the folder of the data set: --data FOLDER.")
     kind = {"vitonhd": VitonHD, "dresscode": DressCode}[settings.data]

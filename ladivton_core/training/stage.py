@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from ..checkpoints.build import load
 from ..presets import Preset
 from .config import Settings, TrainingSettings
-from .draws import Draws, Rows
+from .draws import Draws, Rows, StepSampler
 from .starting_points import find
 
 SCRATCH = "scratch"
@@ -31,9 +32,11 @@ class Run:
         folder: of the whole recipe; a stage has `folder/<stage>`.
         stage: the one that runs.
         earlier: stages before it, in order; their weights are found by `part`.
-        init: Stable Diffusion 2 inpainting as a diffusers folder or a weight file, or `SCRATCH`.
+        init: Stable Diffusion 2 inpainting as a diffusers folder or a weight file, a folder that `export` wrote, or
+            `SCRATCH`.
         weights: a file of your own for a part that no earlier stage has written.
         process, processes: this process and how many there are.
+        memory: what the stages of one call leave to each other on the device.
     """
 
     folder: Path
@@ -43,6 +46,7 @@ class Run:
     weights: Mapping[str, Path] = field(default_factory=dict)
     process: int = 0
     processes: int = 1
+    memory: dict[str, Any] = field(default_factory=dict)
 
     @property
     def main(self) -> bool:
@@ -95,6 +99,9 @@ class TrainingStage(ABC):
             averaged, saved nor sharded.
         rows: training samples.
         sheet_titles: columns of the validation sheet.
+        done: share of the way made, in [0, 1]; the loop keeps it.
+        compares: whether `score` is to be compared with that of the weights it starts from.
+        tolerance: by how much `score` may fall.
     """
 
     settings_type: type[TrainingSettings] = TrainingSettings
@@ -102,6 +109,9 @@ class TrainingStage(ABC):
     module: nn.Module
     rows: Rows
     sheet_titles: tuple[str, ...] = ()
+    done: float = 0.0
+    compares: bool = False
+    tolerance: float = 0.0
 
     @abstractmethod
     def __init__(self, settings: TrainingSettings, run: Run, device: torch.device | str) -> None: ...
@@ -111,6 +121,21 @@ class TrainingStage(ABC):
         weights = [weight for weight in self.module.parameters() if weight.requires_grad]
         return [{"params": weights, "lr": self.settings.learning_rate}]
 
+    def batches(self, steps: range, micro_batch: int, run: Run) -> Iterator[tuple[dict[str, Tensor], Sequence[int]]]:
+        """Micro-batches of this process, step by step: tensors by name, and the positions of their samples."""
+        from torch.utils.data import DataLoader
+
+        settings = self.settings
+        sampler = StepSampler(
+            len(self.rows), settings.batch, micro_batch, settings.seed, steps, run.process, run.processes
+        )
+        for batch in DataLoader(self.rows, batch_sampler=sampler, num_workers=settings.workers):
+            yield batch, batch.pop("position").tolist()
+
+    def draws(self, step: int, positions: Sequence[int], device: torch.device | str) -> Draws:
+        """Random numbers of a micro-batch."""
+        return Draws(self.settings.seed, step, positions, device)
+
     @abstractmethod
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
         """Scalar loss of a micro-batch. `module` is `self.module`, perhaps wrapped; call it, do not reach inside."""
@@ -118,6 +143,13 @@ class TrainingStage(ABC):
     @abstractmethod
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
         """Held-out figures, and rows of pictures (N, 3, H, W) in [-1, 1] for the sheet. `module` is not wrapped."""
+
+    def settle(self, module: nn.Module) -> None:  # noqa: B027 - most stages need nothing
+        """What the averaged weights still need before they are judged and written, e.g. norms' statistics."""
+
+    def score(self, figures: dict[str, float]) -> float | None:
+        """One number of `figures` that must not fall, or the weights before the stage stay; None judges nothing."""
+        return None
 
     @abstractmethod
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:

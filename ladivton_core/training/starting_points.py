@@ -22,7 +22,8 @@ def find(path: Path, part: str, preset: Preset) -> nn.Module | None:
     """A part of the model at `path`, in eval mode and float32; None when the model has no such part.
 
     Args:
-        path: a diffusers folder, a single checkpoint in the original layout, or one part's file.
+        path: a diffusers folder, a folder that `export` wrote, a single checkpoint in the original layout, or one
+            part's file.
         part: one of `embedded.PARTS`.
         preset: sizes it must have.
 
@@ -32,6 +33,8 @@ def find(path: Path, part: str, preset: Preset) -> nn.Module | None:
     """
     if not path.exists():
         raise FileNotFoundError(f"--init {path}: there is no such folder or file.")
+    if (path / f"{part}.safetensors").is_file():  # a folder that `export` wrote
+        path = path / f"{part}.safetensors"
     try:
         file = part_file(path, part)
     except CheckpointError:  # a folder without that part

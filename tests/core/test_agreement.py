@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from ladivton_core.datasets.layouts import find, open_dataset, recognise
-from ladivton_core.datasets.synthetic import SyntheticWorld
+from ladivton_core.drawn_world.scene import DrawnWorld
 from ladivton_core.preprocessing.agreement import labels_in_doubt, outside_picture
 from ladivton_core.preprocessing.keypoints import COCO18, keypoints_from_openpose
 from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
@@ -47,7 +47,7 @@ def test_data_sets_raise_no_doubt(repository, folder):
 
 
 def test_drawn_people_raise_no_doubt_and_their_labels_in_other_words_do():
-    drawn = SyntheticWorld(seed=21).scene(range(24), range(24, 48))
+    drawn = DrawnWorld(seed=21).scene(range(24), range(24, 48))
     caught = 0
     for parse, joints in zip(drawn.parse[:, None], drawn.keypoints[:, None], strict=True):
         atr = atr18_from_lip20(parse)

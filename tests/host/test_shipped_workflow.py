@@ -11,7 +11,7 @@ import psutil
 import pytest
 from hosting.conversion import ui_to_api
 from hosting.graph import downstream, the, with_value
-from hosting.places import WORKFLOWS
+from hosting.shipped import TITLES, page_file, queue_file
 from PIL import Image
 
 SAMPLER = "LadiVTON_TryOnSampler"
@@ -23,10 +23,10 @@ def picture(client, run) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(client.view(saved))).convert("RGB")).astype(float)
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+@pytest.mark.parametrize("name", TITLES)
 def test_both_formats_are_the_same_graph(client, name):
-    converted = ui_to_api(json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8")), client.object_info())
-    shipped = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8"))
+    converted = ui_to_api(json.loads(page_file(name).read_text("utf-8")), client.object_info())
+    shipped = json.loads(queue_file(name).read_text("utf-8"))
 
     def graph(workflow):
         return {key: (node["class_type"], node["inputs"]) for key, node in workflow.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from types import SimpleNamespace
 
@@ -16,8 +15,9 @@ SIZE = (128, 96)
 @pytest.fixture(scope="session")
 def nodes(pack) -> dict:
     """Node classes by id."""
-    extension = asyncio.run(pack.comfy_entrypoint())
-    return {node.define_schema().node_id: node for node in asyncio.run(extension.get_node_list())}
+    from hosting import in_process
+
+    return in_process.node_classes(pack)
 
 
 @pytest.fixture(scope="session")

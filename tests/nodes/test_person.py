@@ -98,7 +98,7 @@ def test_keypoint_files_of_both_data_sets_are_read(run, nodes, input_folder):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("{", "is not JSON"),
+        ("{", "is no valid JSON"),
         ('{"joints": []}', "neither an OpenPose file"),
         ('{"people": []}', "shows nobody"),
         ('{"people": [{"pose_keypoints_2d": [null, 1, 1]}]}', "has 1 points"),

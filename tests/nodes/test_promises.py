@@ -1,8 +1,8 @@
 """What a release promised still holds: ids, order, wire types, defaults, limits and choices of every node.
 
-`tests/promises/<release>/nodes.json` is `promised(schema)` of each node of that release, the other files are the
-workflows it shipped (`tests/host/test_promises.py` loads and runs them). Nothing there is ever edited: a promise that
-has to be broken is named in `BROKEN` and in the changelog.
+`scripts/freeze_promises.py` wrote `tests/promises/<release>/`: `nodes.json` is `promised(schema)` of each node of that
+release, the other files are the workflows it shipped (`tests/host/test_promises.py` loads and runs them). Nothing there
+is ever edited: a promise that has to be broken is named in `BROKEN` and in the changelog.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hosting.promises import promised
+from hosting.shipped import TITLES, page_file, queue_file
 
 PROMISES = Path(__file__).parents[1] / "promises"
 RELEASES = sorted(file.parent.name for file in PROMISES.glob("*/nodes.json"))
@@ -26,24 +28,6 @@ BROKEN: dict[str, str] = {
         "0.2.0: on real photos joints are missing, and 'published' draws the arms' stroke through the picture's corner",
 }  # fmt: skip
 """`node.input.field` that holds no longer -> release and reason."""
-
-
-def promised(schema: Any) -> dict[str, Any]:
-    """What a workflow file relies on."""
-    return {
-        "inputs": [
-            {"id": part.id, "type": part.get_io_type(), "optional": bool(part.optional)}
-            | {key: getattr(part, key) for key in ("default", "min", "max") if getattr(part, key, None) is not None}
-            | ({"options": list(part.options)} if is_fixed(part) else {})
-            for part in schema.inputs
-        ],
-        "outputs": [{"name": part.display_name, "type": part.get_io_type()} for part in schema.outputs],
-    }
-
-
-def is_fixed(part: Any) -> bool:
-    """Whether a combo box offers the same on every machine: file lists hold what lies in somebody's folders."""
-    return hasattr(part, "options") and not part.id.endswith("_name") and part.id not in ("image", "file", "root")
 
 
 @pytest.fixture(params=RELEASES)
@@ -97,3 +81,15 @@ def test_a_default_that_asks_the_model_was_no_number_a_file_could_hold(release, 
     for name, part in (where.rsplit(".", 1) for where in asked):
         then, now = (next(p for p in nodes[name]["inputs"] if p["id"] == part) for nodes in (release, today))
         assert now["default"] < then["min"], f"{name}.{part}"
+
+
+def test_a_release_is_frozen_once_with_todays_nodes_and_workflows(nodes, today, tmp_path):
+    from freeze_promises import freeze
+
+    freeze(nodes, tmp_path / "1.2.3")
+    assert json.loads((tmp_path / "1.2.3" / "nodes.json").read_text("utf-8")) == json.loads(json.dumps(today))
+    for place, shipped in (("{}.json", page_file), ("api/{}.json", queue_file)):
+        copies = {name: (tmp_path / "1.2.3" / place.format(name)).read_bytes() for name in TITLES}
+        assert copies == {name: shipped(name).read_bytes() for name in TITLES}
+    with pytest.raises(FileExistsError):
+        freeze(nodes, tmp_path / "1.2.3")

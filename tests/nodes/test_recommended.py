@@ -55,7 +55,7 @@ def other_schedule(model):
 def test_sd2_resolves_to_the_papers_values_after_any_patch(recommended, sd2, patched):
     steps, guidance, line = recommended.sampling_settings(patched(sd2), recommended.STEPS, recommended.GUIDANCE)
     assert (steps, guidance) == (50, 7.5)
-    assert line == "steps 50 (recommended), guidance 7.5 (recommended)"
+    assert line == "steps 50, guidance 7.5 (recommended)"
 
 
 def test_sd2s_emasc_resolves_to_the_papers_values(recommended, module):
@@ -66,7 +66,7 @@ def test_sd2s_emasc_resolves_to_the_papers_values(recommended, module):
     )
     grow, feather, line = recommended.decoding_settings(emasc, recommended.SKIP_GROW, recommended.SKIP_FEATHER)
     assert (grow, feather) == (0, 0)
-    assert line == "skip_grow 0 (recommended), skip_feather 0 (recommended)"
+    assert line == "skip_grow 0, skip_feather 0 (recommended)"
 
 
 def test_the_embedded_models_resolve_to_their_presets(recommended, models):
@@ -77,7 +77,7 @@ def test_the_embedded_models_resolve_to_their_presets(recommended, models):
 def test_numbers_that_were_given_win_and_what_was_recommended_is_said(recommended, models):
     steps, guidance, line = recommended.sampling_settings(models.model, 50, 0.0)
     assert (steps, guidance) == (50, TINY.guidance_scale)
-    assert line == f"steps 50 (the model recommends {TINY.steps}), guidance {TINY.guidance_scale:g} (recommended)"
+    assert line == f"steps 50 (recommended: {TINY.steps}), guidance {TINY.guidance_scale:g}"
     assert recommended.decoding_settings(models.emasc, -256, 0)[:2] == (-256, 0)
 
 
@@ -109,5 +109,5 @@ def test_a_run_with_the_nodes_defaults_is_the_run_with_the_recommended_numbers(n
         )
     assert torch.equal(left[0]["samples"], given[0]["samples"])
     assert torch.equal(picture[0], same[0])
-    assert left.ui == {"text": [f"steps {TINY.steps} (recommended), guidance {TINY.guidance_scale:g} (recommended)"]}
+    assert left.ui == {"text": [f"steps {TINY.steps}, guidance {TINY.guidance_scale:g} (recommended)"]}
     assert f"Try-On Sampler: {left.ui['text'][0]}" in caplog.messages

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from hosting.places import WORKFLOWS
+from hosting.shipped import TITLES, page_file, queue_file
 
 from ladivton_core.presets import PRESETS
 
@@ -110,11 +111,17 @@ def test_importing_the_pack_is_quick_and_pulls_in_no_model_library(comfyui, repo
     assert float(seconds) < 0.3
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+def test_every_workflow_has_a_title_that_every_system_takes_as_a_file_name():
+    assert {file.stem for file in WORKFLOWS.glob("*.json")} == set(TITLES.values())
+    assert {file.stem for file in (WORKFLOWS / "api").glob("*.json")} == TITLES.keys()
+    assert not {letter for title in TITLES.values() for letter in title} & set('<>:"/\\|?*%#')
+
+
+@pytest.mark.parametrize("name", TITLES)
 def test_workflow_files_are_one_graph_of_known_nodes(schemas, name):
-    assert (WORKFLOWS / f"{name}.jpg").is_file(), "the Templates dialog shows it"
-    ui = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-    api = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    assert page_file(name).with_suffix(".jpg").is_file(), "the Templates dialog shows it"
+    ui = json.loads(page_file(name).read_text(encoding="utf-8"))
+    api = json.loads(queue_file(name).read_text(encoding="utf-8"))
     shown = {str(node["id"]): node for node in ui["nodes"] if node["type"] != "MarkdownNote"}
     assert {key: node["type"] for key, node in shown.items()} == {key: node["class_type"] for key, node in api.items()}
 

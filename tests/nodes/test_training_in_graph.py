@@ -15,8 +15,7 @@ from ladivton_core.presets import TINY
 from ladivton_core.training.__main__ import main
 from ladivton_core.training.starting_points import find
 
-SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=1", "workers=0", "crops=[64]", "crop=[64, 64]",
-         "sheet_steps=1", "first=0")  # fmt: skip
+SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "workers=1")
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def trained(tmp_path_factory) -> Path:
     """One step of every stage, exported."""
     folder = tmp_path_factory.mktemp("trained")
     changes = [word for change in SMALL for word in ("--set", change)]
-    main(["all", "--preset", "synthetic", "--out", str(folder / "runs"), "--tracker", "none", *changes])
+    main(["all", "--preset", "embedded", "--init", "scratch", "--out", str(folder / "runs"), *changes])
     main(["export", str(folder / "runs"), "--to", str(folder)])
     return folder
 

@@ -6,18 +6,15 @@ import { app } from "../../../scripts/app.js";
 const PREFIX = "LadiVTON_";
 const WARNING = "Warning: ";
 const WIDGET = "ladi_vton_notes";
-const LINE_HEIGHT = 16;
-const PADDING = 8;
-const CHARACTER_WIDTH = 6.2; // of the 12 px sans-serif below, rather too wide than too narrow
-const MARGINS = 44; // of a widget and its padding, left and right together
+const MARGIN = 10; // around the element, on every side
 
 function createElement() {
   const element = document.createElement("div");
   element.className = "ladi-vton-notes";
   Object.assign(element.style, {
     boxSizing: "border-box",
-    padding: `${PADDING / 2}px 6px`,
-    font: `12px/${LINE_HEIGHT}px sans-serif`,
+    padding: "0 4px",
+    font: "12px/16px sans-serif",
     color: "var(--descrip-text, #999)",
     overflow: "hidden",
     overflowWrap: "anywhere",
@@ -26,49 +23,55 @@ function createElement() {
   return element;
 }
 
-function height(lines, width) {
-  const perLine = Math.max(10, Math.floor((width - MARGINS) / CHARACTER_WIDTH));
-  const rows = lines.reduce((sum, line) => sum + Math.ceil(line.length / perLine), 0);
-  return rows * LINE_HEIGHT + PADDING;
+// Height that the lines take with their margin at a node's width; fonts differ, so they are laid out once, out of sight.
+function heightAt(notes, width) {
+  if (notes.measured?.width === width) return notes.measured.height;
+  const copy = notes.element.cloneNode(true);
+  Object.assign(copy.style, { position: "fixed", visibility: "hidden", height: "auto", width: `${width - 2 * MARGIN}px` });
+  document.body.append(copy);
+  notes.measured = { width, height: copy.offsetHeight + 2 * MARGIN };
+  copy.remove();
+  return notes.measured.height;
 }
 
-function addNotes(node) {
+function add(node, lines) {
   const element = createElement();
-  const notes = { element, lines: [] };
-  const needed = () => height(notes.lines, node.size[0]);
+  for (const line of lines) {
+    const paragraph = document.createElement("div");
+    const warning = line.startsWith(WARNING);
+    paragraph.textContent = warning ? `⚠ ${line.slice(WARNING.length)}` : line;
+    if (warning) paragraph.style.color = "var(--warning-text, #e5a83b)";
+    element.append(paragraph);
+  }
+  const notes = { element, lines };
+  const needed = () => heightAt(notes, node.size[0]);
   notes.widget = node.addDOMWidget(WIDGET, "notes", element, {
     serialize: false, // not in the prompt
     hideOnZoom: false,
-    getValue: () => notes.lines.join("\n"),
+    margin: MARGIN,
+    getValue: () => lines.join("\n"),
     getMinHeight: needed,
     getMaxHeight: needed,
   });
   notes.widget.serialize = false; // nor in the file
+  const [width, height] = node.size;
+  const enough = Math.max(height, node.computeSize()[1]);
+  notes.grown = enough - height;
+  node.setSize([width, enough]);
   return notes;
+}
+
+function remove(node, notes) {
+  node.removeWidget(notes.widget);
+  notes.element.remove();
+  node.setSize([node.size[0], Math.max(node.size[1] - notes.grown, node.computeSize()[1])]);
 }
 
 function show(node, lines) {
   const before = node.ladiVtonNotes;
-  if (before && before.lines.join("\n") === lines.join("\n")) return;
-  if (before) {
-    const shrunk = node.size[1] - height(before.lines, node.size[0]);
-    node.removeWidget(before.widget);
-    before.element.remove();
-    delete node.ladiVtonNotes;
-    node.setSize([node.size[0], Math.max(shrunk, node.computeSize()[1])]);
-  }
-  if (lines.length) {
-    const notes = (node.ladiVtonNotes = addNotes(node));
-    notes.lines = lines;
-    for (const line of lines) {
-      const paragraph = document.createElement("div");
-      const warning = line.startsWith(WARNING);
-      paragraph.textContent = warning ? `⚠ ${line.slice(WARNING.length)}` : line;
-      if (warning) paragraph.style.color = "var(--warning-text, #e5a83b)";
-      notes.element.append(paragraph);
-    }
-    node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
-  }
+  if (before?.lines.join("\n") === lines.join("\n")) return;
+  if (before) remove(node, before);
+  node.ladiVtonNotes = lines.length ? add(node, lines) : undefined;
   node.setDirtyCanvas?.(true, true);
 }
 

@@ -1,0 +1,221 @@
+"""Dress a person in a garment on a ComfyUI that runs somewhere: plain Python, nothing to install.
+
+    python try_on.py shirt.png
+    python try_on.py --server http://192.168.1.20:8188 --category dresses --seed 7 --output worn.png dress.png
+    python try_on.py --person me.png --keypoints me.json --parse me_labels.png shirt.png
+
+Uploads the pictures, queues the pack's start workflow (or --workflow, in API format), waits, and downloads the result.
+Without --person the pack's example of the category wears the garment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import re
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from pathlib import Path
+
+START = Path(__file__).resolve().parents[2] / "workflows" / "api" / "tryon_embedded.json"
+ROLES = {"person": "png", "garment": "png", "keypoints": "json", "parse": "png"}
+"""Files that the workflow loads; its loaders name them `person.png`, `[example] keypoints.json` and so on."""
+
+
+class TryOnError(RuntimeError):
+    """It did not work; the message says what to do."""
+
+
+class Server:
+    """A ComfyUI at an address such as `https://host:8188/path`, asked over HTTP.
+
+    Args:
+        headers: sent with every request, such as {"Authorization": "Bearer ..."}.
+    """
+
+    def __init__(self, address: str, headers: dict[str, str]):
+        self.address, self.headers = address.rstrip("/"), headers
+
+    def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
+        """The answer to a GET, or to a POST of `body`."""
+        headers = self.headers | ({"Content-Type": kind} if body is not None else {})
+        try:
+            request = urllib.request.Request(self.address + path, body, headers)
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            raise TryOnError(f"{self.address}{path} answered {error.code}: {explained(error.read())}") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            message = f"no ComfyUI answers at {self.address} ({reason}): start it, or give its address with --server"
+            raise TryOnError(message) from None
+
+    def json(self, path: str, content: object = None):
+        """The same, of and to JSON."""
+        return self.read(path, self.ask(path, None if content is None else json.dumps(content).encode()))
+
+    def read(self, path: str, answer: bytes):
+        """JSON out of an answer."""
+        try:
+            return json.loads(answer) if answer else None
+        except ValueError:
+            raise TryOnError(f"{self.address}{path} did not answer in JSON: is there a ComfyUI behind it?") from None
+
+    def upload(self, file: Path) -> str:
+        """Copy a file into ComfyUI's input folder, beside others of its name; its name for a workflow."""
+        mark = uuid.uuid4().hex
+        name = re.sub(r"[^\w.-]", "_", file.name, flags=re.ASCII)  # what every server takes
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
+        head += "Content-Type: application/octet-stream\r\n\r\n"
+        body = head.encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
+        answer = self.ask("/upload/image", body, f"multipart/form-data; boundary={mark}")
+        placed = self.read("/upload/image", answer)
+        return "/".join(filter(None, (placed["subfolder"], placed["name"])))
+
+    def run(self, workflow: dict, patience: float) -> list[dict[str, str]]:
+        """Queue a workflow in API format and wait; the pictures it saved, for `download`."""
+        queued = self.json("/prompt", {"prompt": workflow})
+        key, finished, deadline = queued["prompt_id"], {}, time.monotonic() + patience
+        try:
+            if queued.get("node_errors"):  # ComfyUI would run what does not need the faulty node
+                raise TryOnError(explained(json.dumps(queued).encode()))
+            while key not in finished:
+                if time.monotonic() > deadline:
+                    raise TryOnError(f"no result within {patience:.0f} s; --timeout waits longer")
+                time.sleep(0.5)
+                finished = self.json(f"/history/{key}")
+        except BaseException:  # Ctrl-C as well: nobody waits for it any more
+            self.json("/queue", {"delete": [key]})
+            self.json("/interrupt", {"prompt_id": key})
+            raise
+        messages = dict(finished[key]["status"]["messages"])
+        if error := messages.get("execution_error"):
+            raise TryOnError(f"node {error['node_id']} ({error['node_type']}): {error['exception_message'].strip()}")
+        shown = [picture for node in finished[key]["outputs"].values() for picture in node.get("images", ())]
+        saved = [picture for picture in shown if picture["type"] == "output"]
+        if not saved:
+            raise TryOnError(f"the run ended as {finished[key]['status']['status_str']} and saved no picture")
+        return saved
+
+    def download(self, picture: dict[str, str]) -> bytes:
+        """A picture that a run saved."""
+        return self.ask("/view?" + urllib.parse.urlencode(picture))
+
+
+def explained(answer: bytes) -> str:
+    """ComfyUI's complaint about a workflow in words; another answer as it is."""
+    try:
+        told = json.loads(answer)
+        lines = [told["error"]["message"]] if told.get("error") else []
+        for node, entry in (told["node_errors"] or {}).items():
+            lines += [f"node {node} ({entry['class_type']}): {e['message']}: {e['details']}" for e in entry["errors"]]
+        if re.search("does not exist|not found", lines[0]):
+            lines.append("Is the pack installed in this ComfyUI, and ComfyUI restarted since?")
+        return "\n".join(lines)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return answer.decode(errors="replace")[:500]
+
+
+def set_files(workflow: dict, values: dict[str, str]) -> None:
+    """Have the loaders of each role load its value."""
+    places = {}
+    for role in values:
+        pattern = re.compile(rf"(.*[/ _])?{role}(_atr18)?\.\w+( \[\w+\])?")
+        places[role] = [
+            (node["inputs"], name)
+            for node in workflow.values()
+            for name, old in node["inputs"].items()
+            if isinstance(old, str) and pattern.fullmatch(old)
+        ]
+        if not places[role]:
+            raise TryOnError(f"the workflow loads no file called {role}.*: name it so in its loader")
+    for role, found in places.items():
+        for inputs, name in found:
+            inputs[name] = values[role]
+
+
+def fit_person(workflow: dict) -> None:
+    """Put 'Fit Person' behind the person's loaders: a photo of any size comes down to the models' 384 x 512."""
+    kinds = [node["class_type"] for node in workflow.values()]
+    if "LadiVTON_FitPerson" in kinds:
+        return
+    if kinds.count("LadiVTON_AgnosticPerson") != 1:
+        raise TryOnError("a person of your own needs a workflow with one Agnostic Person, or with Fit Person in it")
+    agnostic = next(node["inputs"] for node in workflow.values() if node["class_type"] == "LadiVTON_AgnosticPerson")
+    sources = {name: agnostic[name] for name in ("person", "keypoints", "parse_map")}
+    for node in workflow.values():
+        for name, wire in node["inputs"].items():
+            if wire in sources.values():
+                node["inputs"][name] = ["fit", list(sources.values()).index(wire)]
+    inputs = {"photo": sources.pop("person"), **sources, "width": 384, "height": 512, "fit": "pad"}
+    workflow["fit"] = {"class_type": "LadiVTON_FitPerson", "inputs": inputs | {"border": "edge", "person_index": 0}}
+
+
+def set_value(workflow: dict, name: str, value: object) -> None:
+    """Set an input wherever nothing is wired to it."""
+    for node in workflow.values():
+        if name in node["inputs"] and not isinstance(node["inputs"][name], list):
+            node["inputs"][name] = value
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("garment", type=Path, help="shop photo of the garment")
+    parser.add_argument("--person", type=Path, help="photo of the person, any size; the result has 384 x 512")
+    parser.add_argument("--keypoints", type=Path, help="the person's joints: OpenPose or Dress Code JSON")
+    parser.add_argument("--parse", type=Path, help="the person's parse map: label PNG")
+    parser.add_argument("--category", choices=("upper_body", "lower_body", "dresses"), default="upper_body")
+    parser.add_argument("--seed", type=int, help="noise seed")
+    parser.add_argument("--output", type=Path, default=Path("try_on.png"), help="where to write the result")
+    parser.add_argument("--server", default="http://127.0.0.1:8188", help="ComfyUI's address (%(default)s)")
+    parser.add_argument("--header", action="append", default=[], help="such as 'Authorization: Bearer ...'; repeatable")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds to wait for the result (%(default)s)")
+    parser.add_argument("--workflow", type=Path, default=START, help="another workflow in API format")
+    chosen = parser.parse_args()
+    if chosen.person and not (chosen.keypoints and chosen.parse):
+        parser.error("a person of your own needs --keypoints (JSON) and --parse (label PNG) as well")
+    if not all(":" in header for header in chosen.header):
+        parser.error("--header wants 'Name: value'")
+    for file in (chosen.garment, chosen.person, chosen.keypoints, chosen.parse, chosen.workflow):
+        if file and not file.is_file():
+            parser.error(f"there is no file {file}")
+    return chosen
+
+
+def try_on(chosen: argparse.Namespace) -> list[Path]:
+    """The files written."""
+    headers = {name.strip(): value.strip() for name, _, value in (h.partition(":") for h in chosen.header)}
+    server = Server(chosen.server, headers)
+    workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
+    prefix = "" if chosen.category == "upper_body" else f"{chosen.category}_"
+    files = {role: getattr(chosen, role) for role in ROLES}
+    examples = {role: f"[example] {prefix}{role}.{ending}" for role, ending in ROLES.items()}
+    set_files(workflow, {role: server.upload(file) if file else examples[role] for role, file in files.items()})
+    if chosen.person:
+        fit_person(workflow)
+    set_value(workflow, "category", chosen.category)
+    # A name of its own: of a run that ComfyUI has in its cache it would save, and tell, nothing.
+    set_value(workflow, "filename_prefix", f"try_on_{uuid.uuid4().hex[:8]}")
+    if chosen.seed is not None:
+        set_value(workflow, "seed", chosen.seed)
+    written = []
+    for number, picture in enumerate(server.run(workflow, chosen.timeout)):
+        target = chosen.output.with_stem(chosen.output.stem + (f"_{number}" if number else ""))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(server.download(picture))
+        written.append(target)
+    return written
+
+
+if __name__ == "__main__":
+    try:
+        print(*try_on(arguments()), sep="\n")
+    except (TryOnError, OSError) as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")

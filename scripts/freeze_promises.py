@@ -1,0 +1,64 @@
+"""Freeze what a release promises, on the day it is released: `python scripts/freeze_promises.py VERSION`.
+
+Writes `tests/promises/VERSION/`: `nodes.json` (ids, inputs, outputs, defaults and limits of every node) and copies of
+the workflow files in both formats. From then on `make test` holds every later version to them; nothing there is edited
+or written again. VERSION must be the one in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from hosting import installation
+from hosting.places import REPOSITORY
+from hosting.shipped import TITLES, page_file, queue_file
+from package import released_version
+
+PROMISES = REPOSITORY / "tests" / "promises"
+
+
+def freeze(nodes: dict, target: Path) -> None:
+    """Write the promises of node classes by id, and of the workflow files, into a new folder.
+
+    Raises:
+        FileExistsError: the folder is there already: a release is frozen once.
+    """
+    from hosting.promises import promised
+
+    (target / "api").mkdir(parents=True)
+    for name in TITLES:  # by their short names: the titles of a later release may be others
+        shutil.copyfile(page_file(name), target / f"{name}.json")
+        shutil.copyfile(queue_file(name), target / "api" / f"{name}.json")
+    promises = {name: promised(node.define_schema()) for name, node in nodes.items()}
+    (target / "nodes.json").write_text(json.dumps(promises, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("version", metavar="VERSION", help="such as 0.2.0")
+    parser.add_argument("--out", type=Path, default=PROMISES, help="folder of the releases (tests/promises)")
+    chosen = parser.parse_args()
+    if chosen.version != released_version():
+        sys.exit(f"pyproject.toml says version {released_version()}, not {chosen.version}: freeze what is released.")
+    try:
+        host = installation.find_or_install()
+    except installation.InstallationError as error:
+        sys.exit(str(error))
+    installation.run_inside(host)
+    from hosting import in_process
+
+    in_process.import_comfyui(host.comfyui)
+    nodes = in_process.node_classes(in_process.import_pack(REPOSITORY, "pack_to_freeze"))
+    try:
+        freeze(nodes, chosen.out / chosen.version)
+    except FileExistsError:
+        sys.exit(f"{chosen.out / chosen.version} is there already: a release is frozen once and never edited.")
+    print(f"{chosen.out / chosen.version}: commit it with the release.")
+
+
+if __name__ == "__main__":
+    main()

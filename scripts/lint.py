@@ -1,0 +1,29 @@
+"""Check style and format of every Python file with the pinned ruff: `make lint`, or this file on any system.
+
+`python scripts/lint.py --fix` mends what can be mended instead.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from hosting import installation
+from hosting.places import REPOSITORY
+
+
+def main() -> None:
+    fix = sys.argv[1:] == ["--fix"]
+    if sys.argv[1:] and not fix:
+        sys.exit(__doc__)
+    try:
+        ruff = [str(installation.ruff_python()), "-m", "ruff"]
+    except installation.InstallationError as error:
+        sys.exit(str(error))
+    commands = (["check", *(["--fix"] if fix else [])], ["format", *([] if fix else ["--check"])])
+    codes = [subprocess.run([*ruff, *command, "."], cwd=REPOSITORY).returncode for command in commands]
+    sys.exit(max(codes))
+
+
+if __name__ == "__main__":
+    main()

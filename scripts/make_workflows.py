@@ -1,0 +1,58 @@
+"""Write the workflows of ComfyUI's Templates from `workflows/api/`: laid out, with notes, each named by its title.
+
+python scripts/make_workflows.py [--only NAME ...]
+
+Run it after a change of a node's inputs, of a file in `workflows/api/` or of `workflow_pages/`, and look at the result
+in the page (`make serve`). `make_pictures.py` makes the thumbnails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from hosting import installation
+from hosting.server import ComfyServer
+from hosting.shipped import TITLES, page_file, queue_file
+from hosting.signals import exit_on_terminate
+from workflow_pages.pages import PAGES
+from workflow_pages.ui_format import ui_workflow
+
+
+def text_of(name: str, definitions: dict[str, Any]) -> str:
+    """The file for the page, one node or wire a line.
+
+    Args:
+        name: short name of the workflow.
+        definitions: `/object_info` of a server with the pack.
+    """
+    workflow = ui_workflow(name, json.loads(queue_file(name).read_text("utf-8")), PAGES[name], definitions)
+    parts = []
+    for key, value in workflow.items():
+        if isinstance(value, list) and value:
+            lines = ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in value)
+            parts.append(f'"{key}": [\n{lines}\n]')
+        else:
+            parts.append(f'"{key}": {json.dumps(value)}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=TITLES, help="some of them")
+    wanted = parser.parse_args().only or list(TITLES)
+    exit_on_terminate()
+    host = installation.find_or_install()
+    installation.run_inside(host)
+    from hosting.client import ComfyClient
+
+    with ComfyServer(host) as server:
+        definitions = ComfyClient(server.url).object_info()
+    for name in wanted:
+        page_file(name).write_text(text_of(name, definitions), encoding="utf-8")
+        print(page_file(name).name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""What stands where on the canvas of each shipped workflow: groups in the order of the paper's stages, left to right.
+
+Numbers are the node ids of `workflows/api/`. A node that is missing here, or not there, stops `make_workflows.py`.
+"""
+
+from __future__ import annotations
+
+from hosting.shipped import TITLES
+
+from . import notes
+from .layout import NOTE_WIDTH, WIDTH, Group, Page
+
+BLUE, GREEN, PURPLE, VIOLET, ORANGE, GREY = "#3f789e", "#88AA88", "#a1309b", "#7a4a9a", "#b06634", "#8888AA"
+MODELS, RESULT, SHEET = 300, 360, 420  # widths: long file names, a picture to look at, several side by side
+
+
+def reading(*columns, title: str = "Read me") -> Group:
+    """Notes, to the left of everything."""
+    return Group(title, GREY, columns, NOTE_WIDTH)
+
+
+START = Page(
+    rows=(
+        (
+            Group("1  Person, garment, models", BLUE, ((1, 3, 5), (2, 4))),
+            Group("2  Pose and mask", GREEN, ((6, 7, 8),)),
+            Group("3  Warp and words", PURPLE, ((9, 10, 12, 11),)),
+            Group("4  Denoising", ORANGE, ((13, 14, 15),)),
+            Group("5  Picture", GREY, ((16, 17),), RESULT),
+        ),
+    ),
+    margin=(reading((notes.START, notes.START_STAGES, notes.START_SETTINGS)),),
+)
+PAINTED = Page(
+    rows=(
+        (
+            Group("1  Person, garment, models", BLUE, ((1, 3, 5), (2, 4))),
+            Group("2  Pose and mask", GREEN, ((6, 7, 8),)),
+            Group("3  Warp and words", PURPLE, ((9, 10, 12, 11),)),
+            Group("4  Denoising", ORANGE, ((13, 14, 15),)),
+            Group("5  Picture", GREY, ((16, 17),), RESULT),
+        ),
+    ),
+    margin=(reading((notes.PAINTED, notes.PAINTED_MASK)),),
+)
+LOADERS = Group("Models", BLUE, ((1, 2, 3, 4, 5, 6, 7),), MODELS)
+
+
+def published(margin: Group, sampler: str, picture: Group) -> Page:
+    """One lane on the published files."""
+    return Page(
+        rows=(
+            (
+                LOADERS,
+                Group("1  Person and garment", BLUE, ((9, 12), (10, 11, 13))),
+                Group("2  Pose and mask", GREEN, ((14, 15, 16),)),
+                Group("3  Warp and words", PURPLE, ((17, 18, 20, 19),)),
+                Group(f"4  {sampler}", ORANGE, ((8, 21, 22),)),
+                picture,
+            ),
+        ),
+        margin=(margin,),
+    )
+
+
+VITONHD = published(
+    reading((notes.files("vitonhd"), notes.VITONHD, notes.VITONHD_OWN)),
+    "Denoising",
+    Group("5  Picture", GREY, ((23, 24),), RESULT),
+)
+KSAMPLER = published(
+    reading((notes.files("vitonhd"), notes.KSAMPLER, notes.KSAMPLER_DECODERS)),
+    "KSampler",
+    Group("5  With and without EMASC", GREY, ((23, 24), (25, 26)), (RESULT, RESULT)),
+)
+
+
+def lane(title: str, color: str, first: int) -> tuple[Group, ...]:
+    """A category of Dress Code. Its sixteen nodes follow each other from `first`, in the order of the stages."""
+    person, garment, joints, parse, fit, pose, mask, masked, prepare, warp, warped, *rest = range(first, first + 16)
+    words, conditioning, sampler, decoder, result = rest
+    inputs = ((person, joints), (garment, prepare), (parse, fit))
+    stages = ((pose, mask), (masked, warp), (warped, words), (conditioning, sampler), (decoder, result))
+    return (Group(title, color, (*inputs, *stages), (WIDTH,) * 7 + (330,)),)
+
+
+DRESSCODE = Page(
+    rows=(lane("Upper body", GREEN, 9), lane("Lower body", PURPLE, 25), lane("Dresses", ORANGE, 41)),
+    margin=(
+        reading((notes.files("dresscode"), notes.DRESSCODE)),
+        Group("Models", BLUE, ((1, 2, 3, 4, 5, 6, 7, 8),), MODELS),
+    ),
+)
+
+
+def paper(name: str, start: notes.Note) -> Page:
+    """A data set by batches."""
+    setup = notes.paper_setup(TITLES[name.replace("paper", "tryon")])
+    return Page(
+        rows=(
+            (
+                Group("1  Data set and models", BLUE, ((1, 2, 3),)),
+                Group("2  Pose and mask", GREEN, ((5, 4, 8),)),
+                Group("3  Warp and words", PURPLE, ((6, 7, 9),)),
+                Group("4  Denoising", ORANGE, ((10, 11),)),
+                Group("5  Result", GREY, ((12, 13),)),
+                Group("6  Side by side", GREY, ((14, 15),), SHEET),
+            ),
+        ),
+        margin=(reading((start, setup, notes.paper_results(name))),),
+    )
+
+
+ABLATION = Page(
+    rows=(
+        (
+            Group("1  Data set and models", BLUE, ((1, 2, 3),)),
+            Group("2  Person", GREEN, ((5, 4),)),
+            Group("3  Garment", PURPLE, ((6, 7),)),
+            Group("4  What the model sees", VIOLET, ((8, 9, 10),)),
+            Group("5  Denoising", ORANGE, ((11, 12, 13),)),
+            Group("6  Decoding", GREY, ((14, 15, 16, 17),)),
+            Group("7  Comparison", GREY, ((18, 19),), 600),
+        ),
+    ),
+    margin=(reading((notes.ABLATION, notes.ABLATION_PARTS)),),
+)
+
+WARDROBE = Page(
+    rows=(
+        (
+            Group("1  Person 1", GREEN, ((4, 5, 6), (7, 8, 9))),
+            Group("2  Person 2", GREEN, ((10,), (11, 12, 13))),
+            Group("3  Garments", PURPLE, ((15, 16), (17, 18, 19))),
+            Group("4  Everybody in everything", ORANGE, ((14, 20, 21), (22, 23))),
+            Group("5  Sheet", GREY, ((24, 25),), SHEET),
+        ),
+    ),
+    margin=(
+        reading((notes.WARDROBE, notes.WARDROBE_RUN)),
+        Group("Category and models", BLUE, ((1, 2, 3),), MODELS),
+    ),
+)
+SECOND_PASS = Page(
+    rows=(
+        (
+            Group("1  First pass", GREEN, ((9, 10, 11), (12, 13, 14), (15,))),
+            Group("2  Second pass, conditioned anew", ORANGE, ((16, 17, 18), (19, 20, 21), (22, 23))),
+            Group("3  Pictures", GREY, ((24, 25), (26, 27)), RESULT),
+        ),
+    ),
+    margin=(
+        reading((notes.SECOND_PASS, notes.SECOND_PASS_PIXELS)),
+        Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 7, 8)), MODELS),
+    ),
+)
+
+
+def photo_pass(name: str, first: int, saves: bool = True) -> tuple[Group, ...]:
+    """A try-on on a photo: its nodes follow each other from `first`, in the order of the stages."""
+    fit, mask, masked, pose, prepare, warp, warped, words, empty, *rest = range(first, first + 9 + 4 + saves)
+    conditioning, sampler, decoder, *picture = rest
+    return (
+        Group(f"{name}: person", GREEN, ((fit, pose), (mask, masked))),
+        Group(f"{name}: garment", PURPLE, ((prepare, warp, warped), (words, empty))),
+        Group(f"{name}: picture", ORANGE, ((conditioning, sampler), (decoder, *picture)), (WIDTH, RESULT)),
+    )
+
+
+PHOTO = Page(
+    rows=(
+        (
+            Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
+            Group("Who is in it", GREEN, ((4, 5),)),
+            *photo_pass("Try-on", 6),
+        ),
+    ),
+    margin=(reading((notes.PHOTO, notes.PHOTO_PEOPLE)),),
+)
+OUTFIT = Page(
+    rows=(photo_pass("Trousers", 6, saves=False), photo_pass("Top", 19)),
+    margin=(
+        reading((notes.OUTFIT,)),
+        Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 5)), MODELS),
+    ),
+)
+POSE_NODES = Page(
+    rows=(
+        (
+            Group("Photo, joints, garment, models", BLUE, ((1, 3, 4), (2,)), MODELS),
+            *photo_pass("Try-on", 5),
+        ),
+    ),
+    margin=(reading((notes.POSE_NODES,)),),
+)
+
+PAGES: dict[str, Page] = {
+    "tryon_photo": PHOTO,
+    "tryon_photo_outfit": OUTFIT,
+    "tryon_photo_pose_nodes": POSE_NODES,
+    "tryon_embedded": START,
+    "tryon_painted_mask": PAINTED,
+    "tryon_vitonhd": VITONHD,
+    "tryon_dresscode": DRESSCODE,
+    "tryon_ksampler": KSAMPLER,
+    "wardrobe": WARDROBE,
+    "second_pass": SECOND_PASS,
+    "paper_vitonhd": paper(
+        "paper_vitonhd",
+        notes.data_set(
+            "VITON-HD",
+            "two drawn people in VITON-HD's layout get each other's garments",
+            "set *index* to *increment*; *batch size* takes several at once.",
+        ),
+    ),
+    "paper_dresscode": paper(
+        "paper_dresscode",
+        notes.data_set(
+            "Dress Code",
+            "two drawn people in Dress Code's layout swap their dresses",
+            "set *index* to *increment*. A batch is of one *category*; the masks and prompts differ.",
+        ),
+    ),
+    "paper_ablation": ABLATION,
+}
+"""Every shipped workflow by its short name."""

@@ -1,0 +1,147 @@
+"""A workflow in the format that ComfyUI's page saves and loads, from its API format and a layout.
+
+Follows the page's own schema of version 0.4 (`zComfyWorkflow` in ComfyUI_frontend). `tests/browser` loads every file
+with the page's validation switched on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import Any
+
+from hosting.installation import COMFYUI_VERSION
+from hosting.places import REPOSITORY
+
+from .layout import Page, is_widget, place
+
+WINDOW = (1800, 920)  # what a browser of 1920 x 1080 leaves to the canvas
+READABLE = 0.62  # below, the classic page draws nodes without any text
+NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
+FIXED = "fixed"  # what happens to a seed after a run: nothing, so that a second Run changes nothing
+
+
+def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[str, dict]) -> dict[str, Any]:
+    """The file for the page.
+
+    Args:
+        name: of the workflow; gives the file its identity.
+        api: API format, with a title for each node in `_meta`.
+        page: what stands where.
+        definitions: `/object_info` of a server with the pack.
+    """
+    placed = place(page, {int(key): node["class_type"] for key, node in api.items()}, definitions)
+    nodes = {int(key): _node(node, definitions[node["class_type"]]) for key, node in api.items()}
+    links = _connect(nodes, api, definitions)
+    for key, node in nodes.items():
+        node["id"] = key
+    for note, _ in placed.notes:
+        key = max(nodes) + 1
+        nodes[key] = {"id": key, **_note(note)}
+    boxes = [*(placed.nodes[int(key)] for key in api), *(box for _, box in placed.notes)]
+    for order, (node, (x, y, width, height)) in enumerate(zip(nodes.values(), boxes, strict=True)):
+        node |= {"pos": [x, y], "size": [width, height], "flags": {}, "order": order, "mode": 0}
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"ladi_vton/workflows/{name}")),
+        "revision": 0,
+        "last_node_id": max(nodes),
+        "last_link_id": len(links),
+        "nodes": list(nodes.values()),
+        "links": links,
+        "groups": [
+            {"id": i, "title": g.title, "bounding": box, "color": g.color, "font_size": 24, "flags": {}}
+            for i, (g, box) in enumerate(placed.groups, 1)
+        ],
+        "config": {},
+        "extra": {"ds": _view([box for _, box in placed.groups])},
+        "version": 0.4,
+    }
+
+
+def _view(groups: list[list[int]]) -> dict[str, Any]:
+    """The view a file opens with: everything, or as much from the left as can be read."""
+    width, height = max(box[0] + box[2] for box in groups), max(box[1] + box[3] for box in groups)
+    scale = round(min(1.0, max(READABLE, min(WINDOW[0] / width, WINDOW[1] / height))), 2)
+    return {"scale": scale, "offset": [round(70 / scale), round(130 / scale)]}
+
+
+def _node(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
+    kind = node["class_type"]
+    sockets, widgets, values, uploads = [], [], [], []
+    for name, spec in _inputs(definition):
+        shown = "COMBO" if isinstance(spec[0], list) else spec[0]
+        if not is_widget(spec):
+            sockets.append({"name": name, "type": shown, "link": None})
+            continue
+        widgets.append({"name": name, "type": shown, "widget": {"name": name}, "link": None})
+        options = spec[1] if len(spec) > 1 else {}
+        given = node["inputs"].get(name, options.get("default"))
+        values.append(options.get("default", _first(spec)) if isinstance(given, list) else given)
+        values += [FIXED] * bool(options.get("control_after_generate"))
+        uploads += ["image"] * bool(options.get("image_upload"))  # the page's upload button is a widget, its last
+    types = ["COMBO" if isinstance(t, list) else t for t in definition["output"]]
+    outputs = [{"name": n, "type": t, "links": []} for n, t in zip(definition["output_name"], types, strict=True)]
+    result: dict[str, Any] = {"type": kind, "inputs": sockets + widgets, "outputs": outputs}
+    title = node["_meta"]["title"]
+    if title != definition["display_name"]:  # a title of its own is not translated
+        result["title"] = title
+    return result | {"properties": _properties(node), "widgets_values": values + uploads}
+
+
+def _first(spec: list) -> Any:
+    options = spec[0] if isinstance(spec[0], list) else spec[1].get("options", [])
+    return options[0] if options else ""
+
+
+def _inputs(definition: dict[str, Any]):
+    for part in ("required", "optional"):
+        specs = definition["input"].get(part, {})
+        for name in definition["input_order"].get(part, specs):
+            yield name, specs[name]
+
+
+def _connect(nodes: dict[int, dict], api: dict[str, Any], definitions: dict[str, dict]) -> list[list]:
+    """Draw the wires, in the order of the nodes they end in."""
+    links: list[list] = []
+    for key, node in api.items():
+        for slot, socket in enumerate(nodes[int(key)]["inputs"]):
+            wire = node["inputs"].get(socket["name"])
+            if not isinstance(wire, list):
+                continue
+            source, output = int(wire[0]), wire[1]
+            end = nodes[source]["outputs"][output]
+            links.append([len(links) + 1, source, output, int(key), slot, end["type"]])
+            end["links"].append(len(links))
+            socket["link"] = len(links)
+    return links
+
+
+def _note(note) -> dict[str, Any]:
+    return {
+        "type": "MarkdownNote", "inputs": [], "outputs": [], "title": note.title, "properties": {},
+        "widgets_values": [note.text], **NOTE_COLORS,
+    }  # fmt: skip
+
+
+def _properties(node: dict[str, Any]) -> dict[str, Any]:
+    """Pack and version of a node, where the page and ComfyUI-Manager look for them, and files the page can fetch."""
+    kind = node["class_type"]
+    if kind.startswith("LadiVTON_"):
+        text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+        name, version = (re.search(rf'^{key} = "(.*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
+    else:
+        name, version = "comfy-core", COMFYUI_VERSION
+    properties: dict[str, Any] = {"Node name for S&R": kind, "cnr_id": name, "ver": version}
+    models = [model for value in node["inputs"].values() if (model := _model(value))]
+    return properties | ({"models": models} if models else {})
+
+
+def _model(value: object) -> dict[str, str] | None:
+    """Where the page may fetch a file. It refuses other sources and shows a button that cannot be pressed."""
+    sources = json.loads((REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json").read_text("utf-8"))["files"]
+    for file in sources:
+        url = file["urls"][0]
+        if file["name"] == value and url.startswith("https://huggingface.co/") and value.endswith(".safetensors"):
+            return {"name": value, "url": url, "directory": file["folder"]}
+    return None

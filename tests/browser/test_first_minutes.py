@@ -1,0 +1,62 @@
+"""A new user's first minutes: Templates, the start workflow, its pictures, Run, a picture. Four clicks, no alert.
+
+On the frontend ComfyUI brings and on the newest, with the classic canvas and with Nodes 2.0.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hosting.client import ComfyClient
+from hosting.places import PACK_NAME
+from hosting.shipped import TITLES, page_file
+from PIL import Image
+
+START = TITLES["tryon_embedded"]
+COMBINATIONS = [(server, nodes2) for server in ("comfy_server", "newest_server") for nodes2 in (False, True)]
+# Every picture that the page asked the server for, by what became of it.
+SAMPLES_SHOWN = """
+() => {
+    const inNodes = window.app.graph.nodes.flatMap(node => node.imgs ?? []);
+    const pictures = [...inNodes, ...document.images].filter(image => image.src.includes("/view?"));
+    const name = image => new URL(image.src).searchParams.get("filename");
+    return {
+        shown: [...new Set(pictures.filter(image => image.naturalWidth > 1).map(name))].sort(),
+        broken: pictures.filter(image => image.complete && !image.naturalWidth).map(name),
+    };
+}
+"""
+BROKEN_WORDS = ("does not exist", "failed to load", "Error loading image", "Schema", "Validation error")
+PICTURES = ["[example] garment.png", "[example] parse.png", "[example] person.png"]
+
+
+@pytest.mark.parametrize("server, nodes2", COMBINATIONS, ids=["classic", "nodes2", "newest-classic", "newest-nodes2"])
+def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, server, nodes2):
+    server = request.getfixturevalue(server)
+    page, client = open_page(server, nodes2), ComfyClient(server.url)
+
+    page.tab.locator(".templates-tab-button").click()
+    page.tab.get_by_text(PACK_NAME).first.click()
+    page.tab.get_by_test_id(f"template-workflow-{START}").click()
+    page.tab.wait_for_function("() => window.app.graph.nodes.some(node => node.type === 'LadiVTON_LoadPicture')")
+
+    page.tab.wait_for_function(f"() => ({SAMPLES_SHOWN})().shown.length === {len(PICTURES)}", timeout=60_000)
+    assert page.tab.evaluate(SAMPLES_SHOWN) == {"shown": PICTURES, "broken": []}
+    assert page.missing_nodes() == []
+
+    picture = page.press_run(client)
+
+    result = Image.open(io.BytesIO(client.view(picture))).convert("RGB")
+    thumbnail = Image.open(page_file("tryon_embedded").with_suffix(".jpg"))
+    difference = np.asarray(result.resize(thumbnail.size), float) - np.asarray(thumbnail, float)
+    assert np.abs(difference).mean() < 12, "not the picture that the card promised"
+    page.tab.wait_for_function(
+        f"() => ({SAMPLES_SHOWN})().shown.some(name => name.startsWith('tryon'))", timeout=60_000
+    )
+    page.screenshot(f"first_minutes_{request.node.callspec.id}")
+    assert page.alerts() == []
+    text = page.tab.evaluate("() => document.body.innerText")
+    assert not [words for words in BROKEN_WORDS if words.lower() in text.lower()]
+    assert page.problems == []

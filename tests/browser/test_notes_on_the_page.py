@@ -1,0 +1,80 @@
+"""What a run took and what looks wrong is read on the nodes; a new Dataset Sample keeps its index."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hosting.shipped import page_file
+
+SET = """
+([type, name, value]) => {
+    const node = window.app.graph.nodes.find(node => node.type === type);
+    node.widgets.find(widget => widget.name === name).value = value;
+}
+"""
+SHOWN = """
+() => Object.fromEntries(window.app.graph.nodes.flatMap(node => {
+    const shown = node.widgets?.find(widget => widget.name === "ladi_vton_notes")?.element;
+    return shown?.isConnected ? [[node.type.replace("LadiVTON_", ""), shown.innerText]] : [];
+}))
+"""
+CUT_OFF = """
+() => [...document.querySelectorAll(".ladi-vton-notes")].filter(shown => shown.scrollHeight > shown.clientHeight).length
+"""
+HEIGHTS = "() => window.app.graph.nodes.map(node => [node.id, Math.round(node.size[1])])"
+NEW_SAMPLE = """
+() => {
+    const node = LiteGraph.createNode("LadiVTON_DatasetSample");
+    window.app.graph.add(node);
+    return node.widgets.map(widget => [widget.name, widget.value]);
+}
+"""
+CONTROLS = """
+() => window.app.graph.nodes.filter(node => node.type === "LadiVTON_DatasetSample")
+    .map(node => node.widgets.find(widget => widget.name === "control_after_generate").value)
+"""
+
+
+@pytest.fixture
+def page(open_page, comfy_server):
+    return open_page(comfy_server)
+
+
+def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client):
+    workflow = json.loads(page_file("tryon_embedded").read_text(encoding="utf-8"))
+    page.load(workflow)
+    heights = page.tab.evaluate(HEIGHTS)
+    page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 0])
+    page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "dresses"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "[example] parse_atr18.png"])
+    page.press_run(client)
+
+    shown = page.tab.evaluate(SHOWN)
+    assert shown["TryOnSampler"] == "steps 5, guidance 1 (recommended)"
+    assert shown["TryOnConditioning"].startswith("⚠ 'Agnostic Person' cuts out dresses")
+    assert "read as ATR18 it makes sense" in shown["AgnosticPerson"]
+    assert "PoseMap" not in shown
+    assert page.tab.evaluate(CUT_OFF) == 0
+    saved = page.tab.evaluate("() => JSON.stringify(window.app.graph.serialize())")
+    assert "⚠" not in saved and "ladi_vton_notes" not in saved
+
+    page.screenshot("notes")
+
+    page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "upper_body"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "[example] parse.png"])
+    page.press_run(client)
+    assert page.tab.evaluate(SHOWN).keys() == {"TryOnSampler", "EMASCDecoder"}
+    quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in ("LadiVTON_EMASCDecoder", "SaveImage")]
+    after = dict(page.tab.evaluate(HEIGHTS))
+    assert {key: after[key] for key, _ in heights if key in quiet} == {k: v for k, v in heights if k in quiet}
+
+
+def test_a_new_dataset_sample_keeps_its_index_and_an_old_file_its_setting(page, repository):
+    assert dict(page.tab.evaluate(NEW_SAMPLE))["control_after_generate"] == "fixed"
+
+    workflow = json.loads((repository / "tests/promises/0.1.0/paper_vitonhd.json").read_text(encoding="utf-8"))
+    (sample,) = (node for node in workflow["nodes"] if node["type"] == "LadiVTON_DatasetSample")
+    sample["widgets_values"][sample["widgets_values"].index("fixed")] = "increment"
+    page.load(workflow)
+    assert page.tab.evaluate(CONTROLS) == ["increment"]

@@ -1,0 +1,78 @@
+"""The Templates dialog, and every workflow on the page's own validation, in both ways the page draws nodes."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hosting.places import PACK_NAME
+from hosting.shipped import TITLES, page_file
+
+CARDS = """
+() => {
+    // The host's stand-in for a thumbnail it could not get does not count.
+    const own = picture => picture.naturalWidth && !picture.src.endsWith("default-template.png");
+    return [...document.querySelectorAll("[data-testid^='template-workflow-']")].map(card => [
+        card.dataset.testid.replace("template-workflow-", ""),
+        [...card.querySelectorAll("img")].filter(own).length,
+    ]);
+}
+"""
+# Notes whose text does not fit: the page would scroll inside them. Text that is not laid out has no height.
+SPILLING_NOTES = """
+() => [...document.querySelectorAll(".comfy-markdown-content")]
+    .filter(box => box.clientHeight && box.scrollHeight > box.clientHeight + 2).map(box => box.innerText.slice(0, 40))
+"""
+NOTES_SHOWN = '() => [...document.querySelectorAll(".comfy-markdown-content")].filter(box => box.clientHeight).length'
+VALIDATE = {"Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
+
+
+def workflow(name: str) -> dict:
+    return json.loads(page_file(name).read_text(encoding="utf-8"))
+
+
+def test_every_card_is_ours_and_has_its_thumbnail(open_page, comfy_server):
+    page = open_page(comfy_server)
+    page.tab.locator(".templates-tab-button").click()
+    page.tab.get_by_text(PACK_NAME).first.click()
+    page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}", timeout=60_000)
+    page.tab.wait_for_function(f"() => ({CARDS})().every(([, pictures]) => pictures === 1)", timeout=60_000)
+    assert sorted(title for title, _ in page.tab.evaluate(CARDS)) == sorted(TITLES.values())
+    assert page.problems == []
+    page.screenshot("templates")
+
+
+@pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
+def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, comfy_server, nodes2):
+    page = open_page(comfy_server, nodes2, **VALIDATE)
+    for name in TITLES:
+        shown = workflow(name)
+        page.load(shown)
+        page.fit_view()
+        notes = sum(node["type"] == "MarkdownNote" for node in shown["nodes"])
+        page.tab.wait_for_function(f"() => ({NOTES_SHOWN})() >= {notes}", timeout=60_000)
+        assert page.missing_nodes() == [], name
+        assert page.alerts() == [], name
+        assert page.tab.evaluate(SPILLING_NOTES) == [], name
+        page.screenshot(f"{name}_{'nodes2' if nodes2 else 'classic'}")
+    assert page.problems == []
+
+
+def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy_server):
+    page = open_page(comfy_server, **VALIDATE)
+    broken = copy.deepcopy(workflow("tryon_embedded"))
+    broken["nodes"][0]["outputs"][0]["slot_index"] = None
+    page.load(broken)
+    page.tab.wait_for_function("() => document.querySelector('.p-toast-message')", timeout=60_000)
+    assert any("slot_index" in text for text in page.alerts())
+
+
+def test_the_page_offers_to_fetch_the_stock_files_and_no_button_is_dead(open_page, comfy_server):
+    page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
+    page.load(workflow("tryon_vitonhd"))
+    dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
+    dialog.wait_for(timeout=60_000)
+    buttons = dialog.get_by_role("button", name="Download")
+    assert buttons.count() == 3
+    assert all(buttons.nth(i).is_enabled() for i in range(3))

@@ -1,0 +1,498 @@
+"""The embedded default's recipe on a small drawn world: every stage runs, by steps or the clock, and can be stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ladivton_core.checkpoints.build import build_vae, load
+from ladivton_core.checkpoints.reading import read_state_dict
+from ladivton_core.denoising.conditioning import latent_pose
+from ladivton_core.denoising.schedule import ddim_scheduler
+from ladivton_core.drawn_world.patterns import PATTERNS
+from ladivton_core.drawn_world.scene import DrawnWorld
+from ladivton_core.embedded import PARTS, embedded_path
+from ladivton_core.pipeline import TryOnPipeline
+from ladivton_core.preprocessing.agnostic import agnostic_mask
+from ladivton_core.preprocessing.labels import LIP20
+from ladivton_core.preprocessing.pose_map import pose_map
+from ladivton_core.presets import TINY
+from ladivton_core.training.__main__ import main
+from ladivton_core.training.config import ConfigError, StageFailure
+from ladivton_core.training.draws import BlockDraws
+from ladivton_core.training.embedded import attributes, linear_code, painting, pictures, sitting, vae, warping, world
+from ladivton_core.training.embedded.finish import Finish
+from ladivton_core.training.embedded.pool import Pool, small, unpacked, whole
+from ladivton_core.training.embedded.sitting import Budget, Machine, Sitting
+from ladivton_core.training.embedded.stages import BESIDE, SHARES, STAGES
+from ladivton_core.training.embedded.tryon import TryOn
+from ladivton_core.training.export import END, START, export
+from ladivton_core.training.recipe import Recipe, read_recipe
+from ladivton_core.training.stage import Run, TrainingStage
+from ladivton_core.warping.refinement import RefinementUNet
+
+SIZE = (128, 96)
+SMALL = {"size": SIZE, "count": 8, "held_out": 2, "steps": 2, "batch": 2, "workers": 1}
+
+
+def recipe(folder: Path, **changes) -> Recipe:
+    """From nothing, two steps a stage."""
+    return Recipe("embedded", folder, "scratch", changes=SMALL | changes, tracker="none")
+
+
+def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Every file of weights that the training stages wrote."""
+    files = [file for stage in STAGES for file in sorted((folder / stage).glob("[a-z]*.safetensors"))]
+    return {f"{file.parent.name}/{file.name}": read_state_dict(file) for file in files}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """The whole recipe."""
+    folder = tmp_path_factory.mktemp("runs")
+    with sitting.log_to(folder):
+        recipe(folder).run_all()
+    return folder
+
+
+@pytest.fixture
+def unfinished(runs, tmp_path) -> Path:
+    """The same recipe without its last stage."""
+    folder = tmp_path / "unfinished"
+    shutil.copytree(runs, folder, ignore=lambda where, names: ["finish"] if Path(where) == runs else [])
+    noted = json.loads((folder / "recipe.json").read_text())
+    del noted["stages"]["finish"]
+    (folder / "recipe.json").write_text(json.dumps(noted))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def some_people() -> torch.Tensor:
+    """Three people (3, 3, 512, 384) in [-1, 1]."""
+    people = DrawnWorld(7)
+    return torch.cat([people.scene([i], [i]).person for i in range(3)]) * 2 - 1
+
+
+# The recipe in one piece
+
+
+def test_every_stage_ran_and_said_what_it_reached(runs):
+    noted, log = read_recipe(runs)["stages"], (runs / "log.txt").read_text()
+    assert set(noted) == set(STAGES)
+    for stage, kind in STAGES.items():
+        if issubclass(kind, TrainingStage):
+            assert (runs / stage / "sheet.png").stat().st_size > 1000
+            assert noted[stage]["settings"]["steps"] == 2 and "score" in noted[stage]["figures"]
+            assert f"{stage} step 2 of 2: loss" in log and f"{stage}: held-out score" in log
+    assert "score_before" in noted["finish"]["figures"] and "score_before" not in noted["vae"]["figures"]
+
+
+def test_the_exported_files_make_a_pipeline(runs, tmp_path):
+    (tmp_path / "CARD.md").write_text(f"# Card\n\n{START}\nold\n{END}\n\nLicence\n")
+    files = export(runs, tmp_path)
+    assert set(files) == set(PARTS)
+    card = (tmp_path / "CARD.md").read_text()
+    assert re.search(r"Preset `embedded`, seed 0, \d+ minutes in all", card)
+    assert "old" not in card and "| tryon | 2 x 2 |" in card and card.endswith("Licence\n")
+    for part, file in files.items():  # names, shapes and types of the shipped files
+        ours, shipped = read_state_dict(file), read_state_dict(embedded_path(part))
+        assert {k: (v.shape, v.dtype) for k, v in ours.items()} == {k: (v.shape, v.dtype) for k, v in shipped.items()}
+    people = Pool(runs / "world" / "held_out", "cpu", count=1)
+    figures, sheet = painting.look(TryOnPipeline.from_files(files, TINY), people, SIZE)
+    assert all(0 < value < 60 for value in figures.values()) and sheet[0].shape == (6, 3, *SIZE)
+
+
+def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypatch):
+    """Stopped inside two stages, which begin anew, and between them; the world is the same anyway."""
+    shutil.copytree(runs / "world", tmp_path / "world")
+    for stage, step in ((vae.Vae, 1), (TryOn, 2)):
+        original, calls = stage.loss, []
+
+        def interrupted(self, *inputs, step=step, original=original, calls=calls):
+            calls.append(1)
+            if len(calls) == step:
+                raise KeyboardInterrupt
+            return original(self, *inputs)
+
+        monkeypatch.setattr(stage, "loss", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            recipe(tmp_path).run_all()
+    begun = {file: file.stat().st_mtime_ns for file in (tmp_path / "vae").glob("*.safetensors")}
+    recipe(tmp_path).run_all()
+    assert begun and all(file.stat().st_mtime_ns == when for file, when in begun.items())  # not run again
+    first, second = weights(runs), weights(tmp_path)
+    assert first.keys() == second.keys() and "finish/unet.safetensors" in first
+    for name, state in first.items():
+        assert all(torch.equal(value, second[name][key]) for key, value in state.items()), name
+
+
+def test_a_finished_recipe_is_not_run_again_and_no_other_one_goes_on_in_its_folder(runs, monkeypatch):
+    monkeypatch.setattr(Recipe, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
+    recipe(runs).run_all()
+    with pytest.raises(ConfigError, match="begun with minutes = 0.0 and this call has 5: give the same"):
+        dataclasses.replace(recipe(runs), minutes=5).run_all()
+    with pytest.raises(ConfigError, match="begun with init = 'scratch'"):
+        dataclasses.replace(recipe(runs), init="").run_all()
+
+
+def test_a_stage_that_fails_leaves_the_weights_before_it(unfinished, tmp_path, monkeypatch, caplog):
+    def broken(self, module, batch, draws):
+        raise RuntimeError("a wire came loose")
+
+    monkeypatch.setattr(Finish, "loss", broken)
+    with pytest.raises(StageFailure, match="failed, and the weights before them stay: finish"):
+        recipe(unfinished).run_all()
+    assert "a wire came loose" in caplog.text and "finish" not in read_recipe(unfinished)["stages"]
+    files = export(unfinished, tmp_path / "export")
+    made = read_state_dict(unfinished / "tryon" / "unet.safetensors")
+    assert all(torch.equal(value, made[key].half()) for key, value in read_state_dict(files["unet"]).items())
+
+
+def test_a_stage_that_makes_it_worse_leaves_the_weights_before_it(unfinished, monkeypatch):
+    scores = iter([30.0, 20.0])
+    monkeypatch.setattr(Finish, "score", lambda self, figures: next(scores))
+    recipe(unfinished).run_all()
+    noted = read_recipe(unfinished)["stages"]["finish"]
+    assert noted["written"] is False and noted["steps"] == 2
+    assert (noted["figures"]["score_before"], noted["figures"]["score"]) == (30.0, 20.0)
+    assert not list((unfinished / "finish").glob("*.safetensors"))
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_halved(unfinished, monkeypatch, caplog):
+    original = Finish.loss
+
+    def tight(self, module, batch, draws):
+        if draws.count > 1:
+            raise RuntimeError("MPS backend out of memory")
+        return original(self, module, batch, draws)
+
+    monkeypatch.setattr(Finish, "loss", tight)
+    recipe(unfinished).run_all()
+    assert "finish does not fit the memory: 1 samples at once instead" in caplog.text
+    assert (unfinished / "finish" / "unet.safetensors").is_file()
+
+
+def test_beside_each_other_and_by_the_clock_from_the_shipped_weights(tmp_path):
+    """A second process trains the small stages, others render: as on a machine with a GPU."""
+    changes = SMALL | {"count": 24, "tps.steps": 0, "batch": 2}
+    del changes["steps"], changes["tps.steps"]
+    own = Recipe("embedded", tmp_path, changes=changes, tracker="none", minutes=0.02)
+    Sitting(own, own.plan(), Machine("cpu", 8)).run()
+    noted = read_recipe(tmp_path)["stages"]
+    assert set(noted) == set(STAGES) == set(json.loads((tmp_path / "recipe.json").read_text())["stages"])
+    assert all((tmp_path / stage / "note.json").is_file() for stage in BESIDE)
+    for stage in noted:
+        if "steps" in noted[stage]["settings"]:
+            assert noted[stage]["settings"]["steps"] == 0 and 0 < noted[stage]["settings"]["minutes"] <= 0.02
+    files = export(tmp_path, tmp_path / "export")
+    assert set(files) == set(PARTS)  # what was not changed is the shipped part
+    for part, file in files.items():
+        load(part, file, TINY)
+
+
+def test_a_budget_is_shared_out_and_pays_for_what_training_does_not(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(sitting.time, "monotonic", lambda: clock[0])
+    stages = [stage for stage in STAGES if stage not in (*BESIDE, "world")]
+    budget = Budget(10, stages, stages)
+    for stage in stages:
+        minutes = budget.of(stage)
+        assert minutes > 0
+        clock[0] += 60 * minutes + 8  # eight seconds of looking at held-out people
+        budget.spent(60 * minutes + 8, 60 * minutes)
+        budget.left.remove(stage)
+    assert 540 < clock[0] < 608
+    assert Budget(0, stages, stages).of("vae") == 0
+    clock[0] = 0
+    half = Budget(10, ["finish"], ["tryon", "finish"]).of("finish")  # the other one was done in an earlier call
+    assert half == pytest.approx(10 * 0.21 / 0.51 * 0.21 / 0.24, rel=0.01)
+
+
+def test_work_is_laid_out_by_what_the_machine_has():
+    assert not Machine("cpu", 2).beside and Machine("cpu", 2).renderers == 0
+    assert Machine("cuda", 16).beside and Machine("cuda", 16).renderers == 14
+    assert not Machine("mps", 2).beside and Machine("cpu", 16).threads == (8, 4)
+    assert set(SHARES) == set(STAGES) and set(BESIDE) < set(STAGES)
+    beside = [stage for stage in STAGES if stage not in (*BESIDE, "world")]
+    assert sum(SHARES[stage] for stage in beside) < 0.95 and sum(SHARES[stage] for stage in BESIDE) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [("tryon_finish", "tryon, which"), ("decoder", "finish, which"), ("sample", "finish"), ("extract_small", "tryon")],
+)
+def test_a_stage_that_is_no_more_is_answered(stage, told):
+    with pytest.raises(ConfigError, match=f"the stage {stage} is no more. In its place there is {told}"):
+        main([stage, "--preset", "synthetic", "--out", "runs"])
+
+
+def test_the_earlier_preset_and_its_stages_are_answered(tmp_path):
+    with pytest.raises(ConfigError, match="'synthetic' is now 'embedded'"):
+        main(["all", "--preset", "synthetic", "--out", str(tmp_path)])
+    for stage, told in (("emasc", "vae, which trains EMASC"), ("inversion", "words and tryon")):
+        with pytest.raises(ConfigError, match=f"preset embedded has no stage '{stage}'; in its place there is {told}"):
+            recipe(tmp_path).settings(stage)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "message"),
+    [
+        ("world", {"world": 3301}, "world = 3301 is kept for looking"),
+        ("world", {"world": 4301}, "is kept for looking"),
+        ("world", {"cycle": ["hats"]}, "is some of upper_body, lower_body, dresses"),
+        ("world", {"count": 0}, "at least 1"),
+        ("vae", {"memory": 1.5}, "shares between 0 and 1"),
+        ("vision", {"recolour": -0.5}, "recolour = -0.5 between 0 and 1"),
+        ("extract", {"precision": "fp16"}, "choose one of no, bf16, auto"),
+        ("tryon", {"drop_garment": 1.5}, "drop_garment = 1.5 is a probability"),
+        ("tryon", {"truths": 1.5}, "truths = 1.5 is a share"),
+        ("tryon", {"words_rate": 0.0}, "words_rate = 0 is above 0"),
+        ("tryon", {"models": "sd2"}, "v-prediction; sd2 predicts something else"),
+        ("finish", {"moved": 0.5}, "would move latents and not their pictures"),
+    ],
+)
+def test_settings_out_of_range_are_named(stage, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Recipe("embedded", Path("runs"), changes=changes).settings(stage)
+
+
+# The world and its pool
+
+
+def test_a_pair_is_one_person_in_two_garments():
+    settings = recipe(Path("runs")).plan()["world"]
+    pair, again = (world.training_pair(settings, 1) for _ in range(2))
+    assert all(torch.equal(pair[name], again[name]) for name in pair)
+    assert settings.cycle[1] == "lower_body" and pair["category"] == 1
+    masks = unpacked(pair["masks"])
+    outside = (1 - masks.amax(0)).bool().expand(3, -1, -1)
+    assert not torch.equal(pair["garments"][0], pair["garments"][1]) and not torch.equal(masks[0], masks[1])
+    away = (pair["persons"][0].float() - pair["persons"][1].float()).abs()[outside]
+    assert (away > 5).float().mean() < 0.02  # what reaches beyond the masks, no more
+    people = DrawnWorld(settings.held_out_world, SIZE)
+    scene = people.scene([2], [6])
+    held_out = world.held_out_pair(settings, 2)
+    assert (held_out["persons"][1].float() / 255 - scene.person[0]).abs().max() < 0.003
+    wanted = agnostic_mask(scene.parse, scene.keypoints, "upper_body", LIP20, missing_joints="skip")
+    assert torch.equal(unpacked(held_out["masks"])[1].float(), wanted[0])
+
+
+def test_who_renders_changes_nothing_and_more_pairs_are_added(runs, tmp_path):
+    settings = dataclasses.replace(recipe(tmp_path).plan()["world"], count=12, held_out=1)
+    for worker in (1, 0):
+        world.render(tmp_path, settings, worker, 2)
+    assert world.rendered(tmp_path) == 12
+    theirs, ours = (Pool(folder / "train", "cpu", count=8) for folder in (tmp_path, runs / "world"))
+    assert all(torch.equal(theirs[name], ours[name]) for name in ("persons", "masks", "numbers"))
+    with pytest.raises(ConfigError, match="was made with another world: delete that folder"):
+        recipe(runs, world=2).run("world", recipe(runs, world=2).plan()["world"])
+
+
+def test_a_pool_takes_files_in_as_they_come(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("ladivton_core.training.embedded.pool._LOOK", 0.0)
+    file = runs / "world" / "train" / "00000.safetensors"
+    with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
+        Pool(tmp_path, "cpu", count=20)
+    shutil.copy(file, tmp_path / file.name)
+    pool = Pool(tmp_path, "cpu", count=20)
+    assert len(pool) == 8
+    shutil.copy(file, tmp_path / "00002.safetensors")  # rows keep their numbers: none before the one in between
+    pool.refresh()
+    assert len(pool) == 8
+    shutil.copy(file, tmp_path / "00001.safetensors")
+    pool.refresh()
+    assert len(pool) == 20 and torch.equal(pool["persons"][8:16], pool["persons"][:8])
+    tight = Pool(tmp_path, "cpu", count=20, memory=3.5 * pool["persons"][0].numel() * 4)
+    assert 3 <= len(tight) <= 4
+
+
+def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):
+    pairs = Pool(runs / "world" / "train", "cpu", whole, 2)
+    shrunk = Pool(runs / "world" / "train", "cpu", lambda fields: small(fields, TINY), 2)
+    pair, which = torch.tensor([0, 1]), torch.tensor([0, 1])
+    agnostic = pairs.pictures("persons", pair, which) * (1 - pairs.masks(pair, which))
+    wanted = F.interpolate(agnostic, TINY.warp_size, mode="bilinear", align_corners=False, antialias=True)
+    assert (shrunk.pictures("agnostic", pair, which) - wanted).abs().max() < 0.01
+    from ladivton_core.inversion.pixels import clip_pixels
+
+    wanted = clip_pixels(pairs.pictures("garments", pair, which), 224)
+    found = attributes.garments(shrunk, pair, which)["pixels"]
+    assert (found - wanted).abs().max() < 0.02  # a level of 8 bits
+
+
+def test_pose_maps_are_those_of_inference():
+    keypoints = torch.rand(2, 18, 2) * torch.tensor([384.0, 512.0])
+    keypoints[0, 3] = 0
+    wanted = pose_map(keypoints, (512, 384))
+    torch.testing.assert_close(pictures.pose_whole(keypoints, (512, 384)), wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(pictures.pose_latent(keypoints, (512, 384)), latent_pose(wanted), atol=1e-4, rtol=0)
+    shrunk = F.interpolate(wanted, (256, 192), mode="bilinear", align_corners=False, antialias=True)
+    found = pictures.pose_small(keypoints, (512, 384), (256, 192))
+    torch.testing.assert_close(found, shrunk, atol=1e-4, rtol=0)
+
+
+def test_crops_are_cut_where_they_should_be():
+    buffer = torch.arange(2 * 2 * 1 * 6 * 5).view(2, 2, 1, 6, 5)
+    pair, which, top, left = (torch.tensor(x) for x in ([1, 0], [0, 1], [2, 0], [1, 3]))
+    found = pictures.cut(buffer, pair, which, top, left, (3, 2))
+    assert torch.equal(found[0], buffer[1, 0, :, 2:5, 1:3]) and torch.equal(found[1], buffer[0, 1, :, 0:3, 3:5])
+
+
+# What the stages learn
+
+
+@pytest.fixture(scope="module")
+def painter(runs) -> TryOn:
+    settings = recipe(runs).plan()["tryon"]
+    return TryOn(settings, Run(runs, "tryon", tuple(STAGES)[:-2], "scratch"), "cpu")
+
+
+def test_a_jump_is_what_the_sampler_does(painter):
+    draws = BlockDraws(0, 0, range(2))
+    canvas = painter.canvas(draws)
+    module, words, noise = painter.module.eval(), painter.words(canvas), draws.normal(*canvas.clean.shape[1:])
+    scheduler = ddim_scheduler(TINY.schedule)
+    scheduler.set_timesteps(5)
+    assert painter.visits == scheduler.timesteps.tolist()
+    with torch.no_grad():
+        first, second = painter.visits[:2]
+        v = painter.predict(module, noise, torch.full((2,), first), canvas, words)
+        wanted = scheduler.step(v, first, noise).prev_sample
+        found = painter.jump(module, noise, first, second, canvas, words)[0]
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+        v = painter.predict(module, noise, torch.full((2,), painter.visits[-1]), canvas, words)
+        wanted = scheduler.step(v, painter.visits[-1], noise).prev_sample
+        found = painter.jump(module, noise, painter.visits[-1], -1, canvas, words)[0]
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_routes_fall_from_pure_noise_and_mostly_are_the_presets_own(painter):
+    routes = [painter.route(BlockDraws(0, step, range(1))) for step in range(200)]
+    assert all(len(r) == 1 or r[0] == 999 for r in routes)
+    assert all(a > b for route in routes for a, b in zip(route[:-1], route[1:], strict=True))
+    own = [route for route in routes if route == painter.visits[: len(route)]]
+    assert 0.65 < len(own) / len(routes) < 0.9 and {len(route) for route in own} == {1, 2, 3, 4, 5}
+
+
+def test_where_nothing_can_be_known_a_rollout_is_the_noised_truth(painter, monkeypatch):
+    canvas = painter.canvas(BlockDraws(0, 1, range(2)))
+    known = torch.tensor([True, False]).view(-1, 1, 1, 1)
+    canvas = dataclasses.replace(canvas, known=known)
+    words, route = painter.words(canvas).detach(), painter.visits[:3]
+    noisy = painter.rollout(painter.module.eval(), route, canvas, words, BlockDraws(0, 2, range(2)))
+    draws = BlockDraws(0, 2, range(2))
+    draws.normal(*canvas.clean.shape[1:])
+    truth = painter.noised(canvas, torch.full((2,), route[-1]), draws)
+    assert torch.equal(noisy[1], truth[1]) and not torch.equal(noisy[0], truth[0])
+
+
+def test_cross_attention_and_words_have_rates_of_their_own(painter):
+    rest, listening, speakers = painter.groups()
+    rate = painter.settings.learning_rate
+    assert [group["lr"] / rate for group in (rest, listening, speakers)] == pytest.approx([1, 2.0, 0.375])
+    unet = painter.module.part("unet")
+    words_in = {id(layer.attn2.to_v.weight) for layer in unet.modules() if hasattr(layer, "attn2")}
+    assert words_in and words_in <= set(map(id, listening["params"]))
+    trained = [weight for weight in painter.module.parameters() if weight.requires_grad]
+    assert sum(len(group["params"]) for group in (rest, listening, speakers)) == len(trained)
+
+
+def test_moving_a_sample_moves_everything_alike():
+    picture = torch.arange(35.0).view(1, 1, 5, 7).expand(6, 2, -1, -1)
+    moved = painting.moved(picture, (1, 2), 1.0, BlockDraws(0, 0, range(6)))
+    assert moved.shape == picture.shape and torch.equal(moved[:, 0], moved[:, 1])
+    offsets = (moved[:, 0, 2, 3] - picture[:, 0, 2, 3]).tolist()
+    assert len(set(offsets)) > 2 and all(abs(offset) <= 7 + 2 for offset in offsets)
+    assert torch.equal(painting.moved(picture, (1, 2), 0.0, BlockDraws(0, 0, range(6))), picture)
+
+
+def test_the_finish_leaves_the_latents_alone(runs):
+    before, after = (read_state_dict(runs / stage / "vae.safetensors") for stage in ("vae", "finish"))
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert moved and all(key.startswith(("decoder.", "post_quant_conv.")) for key in moved)
+    first, second = (read_state_dict(runs / stage / "emasc.safetensors") for stage in ("vae", "finish"))
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+def test_settled_norms_know_the_averaged_weights(runs):
+    settings = dataclasses.replace(recipe(runs).plan()["tps"], batch=16)
+    stage = warping.Tps(settings, Run(runs, "tps", ("world",), "scratch"), "cpu")
+    norm = next(part for part in stage.module.modules() if isinstance(part, nn.BatchNorm2d))
+    momentum, seen = norm.momentum, []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].transpose(0, 1).flatten(1).mean(1)))
+    with torch.no_grad():
+        stage.settle(stage.module)
+    torch.testing.assert_close(norm.running_mean, torch.stack(seen).mean(0))
+    assert len(seen) == 2 and norm.momentum == momentum and not norm.training
+
+
+def test_a_garment_of_other_colours_is_named_by_them(runs):
+    pool = Pool(runs / "world" / "train", "cpu", lambda fields: small(fields, TINY), 8)
+    pair, which = torch.arange(4), torch.tensor([0, 1, 0, 1])
+    places = torch.tensor([[2, 0, 1]] * 4)
+    own, other = attributes.garments(pool, pair, which), attributes.garments(pool, pair, which, places)
+    assert torch.equal(other["numbers"][:, :3], own["numbers"][:, [2, 0, 1]])
+    assert torch.equal(other["numbers"][:, 3:6], own["numbers"][:, [5, 3, 4]])
+    assert torch.equal(other["numbers"][:, 6:], own["numbers"][:, 6:])
+    mean, deviation = (torch.tensor(x).view(3, 1, 1) for x in (attributes.CLIP_MEAN, attributes.CLIP_STD))
+    plain, changed = (read["pixels"] * deviation + mean for read in (own, other))
+    torch.testing.assert_close(changed, plain[:, [2, 0, 1]], atol=1e-5, rtol=0)
+
+
+def test_the_colours_of_stripes_may_be_told_in_either_order_and_those_of_dots_may_not():
+    numbers = torch.zeros(2, world.NUMBERS)
+    numbers[:, :6] = torch.tensor([0.9, 0.1, 0.2, -0.5, 0.3, 0.0])
+    swapped = torch.cat([numbers[:, 3:6], numbers[:, :3], numbers[:, 6:]], 1)
+    classes = torch.tensor([PATTERNS.index("stripes"), PATTERNS.index("dots")])
+    stripes, dots = attributes.colour_errors(swapped, classes, numbers)
+    assert not stripes.any() and dots.any()
+    plain = attributes.colour_errors(swapped, torch.full((2,), PATTERNS.index("solid")), numbers)
+    assert plain[:, :3].any() and not plain[:, 3:].any()
+
+
+def test_the_vae_encoder_starts_as_the_principal_code(some_people):
+    torch.manual_seed(0)
+    weights, bias, colour = linear_code.principal_code(some_people)
+    model = build_vae(TINY)
+    linear_code.start_as_linear_code(model, weights, bias, colour)
+    crop = some_people[:1, :, 64:192, 128:256]
+    expected = (linear_code.patches(crop) @ weights.T + bias).T.reshape(1, 4, 16, 16)
+    with torch.no_grad():
+        mean = model.encode(crop).latent_dist.mean
+    for channel in range(4):
+        pair = torch.stack([mean[:, channel].flatten(), expected[:, channel].flatten()])
+        assert torch.corrcoef(pair)[0, 1] > 0.97
+
+
+def test_standardising_changes_the_latents_and_not_the_pictures(some_people):
+    torch.manual_seed(0)
+    model = build_vae(TINY).eval()
+    crops = some_people[:, :, 64:192, 128:256]
+    with torch.no_grad():
+        before = model.decode(model.encode(crops).latent_dist.mean).sample
+        linear_code.standardise(model, crops, TINY.vae_scale)
+        latents = model.encode(crops).latent_dist.mean * TINY.vae_scale
+        after = model.decode(latents / TINY.vae_scale).sample
+    assert latents.mean((0, 2, 3)).abs().max() < 1e-3
+    assert (latents.std((0, 2, 3)) - 1).abs().max() < 1e-3
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+def test_refinement_starts_as_the_identity_on_the_coarse_garment(some_people):
+    torch.manual_seed(0)
+    net = RefinementUNet(base_width=16).eval()
+    warping.start_from_coarse(net, some_people.mean((0, 2, 3)), some_people.std((0, 2, 3)))
+    # the other channels of an untrained net speak too, softly
+    net.outc.conv.weight.data[:, 3:] = 0
+    inputs = torch.cat([torch.zeros_like(some_people), torch.zeros(3, 18, 512, 384), some_people], 1)[..., :128, :128]
+    with torch.no_grad():
+        assert torch.allclose(net(inputs), some_people[..., :128, :128], atol=1e-3)

@@ -1,0 +1,104 @@
+"""The files that ComfyUI's Templates open: served, written by the script, readable, and of the format the page wants.
+
+`tests/browser` hands them to the page's own validation; this is the part that needs no browser.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+from hosting.places import PACK_NAME, WORKFLOWS
+from hosting.shipped import TITLES, page_file
+
+TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
+"""Folders of a pack in which ComfyUI looks for templates. It serves the first it finds and lists all."""
+STOCK_LOADERS = ("VAELoader", "CLIPLoader", "CLIPVisionLoader")
+PAGES = {name: json.loads(page_file(name).read_text("utf-8")) for name in TITLES}
+
+
+def test_templates_list_and_serve_the_workflows_and_nothing_else(comfy_server, repository):
+    assert [name for name in TEMPLATE_FOLDERS if (repository / name).exists()] == ["workflows"]
+    listed = requests.get(comfy_server.url + "/workflow_templates", timeout=60).json()[PACK_NAME]
+    assert sorted(listed) == sorted(TITLES.values())
+    for title in listed:
+        for ending in ("json", "jpg"):
+            address = f"{comfy_server.url}/api/workflow_templates/{PACK_NAME}/{quote(title)}.{ending}"
+            answer = requests.get(address, timeout=60)
+            assert answer.status_code == 200, address
+            assert answer.content == (WORKFLOWS / f"{title}.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_the_script_writes_them(client, name):
+    from make_workflows import text_of
+
+    written = page_file(name).read_text("utf-8")
+    assert written == text_of(name, client.object_info()), "run: python scripts/make_workflows.py"
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_it_has_no_null_where_the_page_wants_a_number_or_a_list(name):
+    for node in PAGES[name]["nodes"]:
+        assert isinstance(node["widgets_values"], list)
+        for socket in (*node["inputs"], *node["outputs"]):
+            assert all(value is not None for key, value in socket.items() if key != "link"), socket
+            assert set(socket) <= {"name", "type", "link", "links", "widget"}
+    assert all(len(link) == 6 and None not in link for link in PAGES[name]["links"])
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_nothing_overlaps_and_wires_run_to_the_right_or_within_a_column(name):
+    """With the room above a node for its title and for the pack's name over it."""
+    workflow = PAGES[name]
+    boxes = {node["id"]: (*node["pos"], *node["size"]) for node in workflow["nodes"]}
+    for one, (x, y, width, height) in boxes.items():
+        frames = [group["bounding"] for group in workflow["groups"]]
+        assert any(gx < x and gy + 34 <= y - 54 and x + width < gx + gw and y + height < gy + gh
+                   for gx, gy, gw, gh in frames), f"node {one} stands in no group"  # fmt: skip
+        for other, (x2, y2, width2, height2) in boxes.items():
+            apart = x + width <= x2 or x2 + width2 <= x or y + height <= y2 - 54 or y2 + height2 <= y - 54
+            assert one == other or apart, (one, other)
+    for _, source, _, target, _, _ in workflow["links"]:
+        assert boxes[source][0] <= boxes[target][0] + boxes[target][2], (source, target)
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_every_node_says_its_pack_and_files_the_page_may_fetch_are_those_of_the_list(name, repository):
+    project = (repository / "pyproject.toml").read_text("utf-8")
+    pack = re.search(r'^name = "(.*)"', project, re.MULTILINE).group(1)
+    sources = json.loads((repository / "ladivton_core/checkpoints/sources.json").read_text("utf-8"))["files"]
+    known = {file["name"]: file for file in sources}
+    for node in PAGES[name]["nodes"]:
+        if node["type"] == "MarkdownNote":
+            continue
+        properties = node["properties"]
+        assert properties["cnr_id"] == (pack if node["type"].startswith("LadiVTON_") else "comfy-core")
+        assert re.fullmatch(r"\d+\.\d+\.\d+", properties["ver"])
+        for model in properties.get("models", []):
+            assert model["name"] in node["widgets_values"]
+            assert (model["url"], model["directory"]) == (
+                known[model["name"]]["urls"][0],
+                known[model["name"]]["folder"],
+            )
+            # What the page does not accept it shows with a button that cannot be pressed.
+            assert model["url"].startswith("https://huggingface.co/") and Path(model["url"]).suffix == ".safetensors"
+    wanted = {node["widgets_values"][0] for node in PAGES[name]["nodes"] if node["type"] in STOCK_LOADERS}
+    models = [model for node in PAGES[name]["nodes"] for model in node["properties"].get("models", [])]
+    assert {model["name"] for model in models} == wanted
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_where_published_weights_load_their_licence_is_said(name):
+    texts = [node["widgets_values"][0] for node in PAGES[name]["nodes"] if node["type"] == "MarkdownNote"]
+    assert texts
+    if any(node["type"] == "LadiVTON_LoadTryOnModel" for node in PAGES[name]["nodes"]):
+        assert any("CC BY-NC 4.0" in text and "non-commercial" in text for text in texts)
+    for text in texts:
+        assert "`" not in text and "|" not in text, (
+            "Nodes 2.0 of 0.3.75 shows code as blue on blue, and cuts tables off"
+        )
