@@ -3,6 +3,7 @@
 #   make demo                                     the example person in the example garment
 #   make demo CATEGORY=dresses                    the same for lower_body or dresses
 #   make demo GARMENT=shirt.png SEED=7            another garment
+#   make demo PERSON=me.jpg GARMENT=shirt.jpg     a photo of your own; its result has the photo's size
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
 #   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)

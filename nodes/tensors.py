@@ -9,18 +9,28 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ladivton_core.finite import all_finite
+from ..ladivton_core.preprocessing.pictures import over_white
 
 LARGEST_AREA = 4096 * 4096
 """Pixels of a picture the models work on; what the nodes allocate grows with it, Pose Map 72 bytes a pixel."""
 
 
 def from_image(image: Tensor, what: str = "image") -> Tensor:
-    """IMAGE (B, H, W, 3 or 4) in [0, 1] to (B, 3, H, W) float32 in [-1, 1]; an alpha channel is dropped.
+    """IMAGE (B, H, W, C) in [0, 1] to (B, 3, H, W) float32 in [-1, 1]; grey is repeated, alpha laid over white.
 
     Raises:
         ValueError: not an IMAGE.
     """
-    if image.ndim != 4 or image.shape[-1] < 3:
+    return photo_pixels(image, what) * 2 - 1
+
+
+def photo_pixels(image: Tensor, what: str = "image") -> Tensor:
+    """The same in [0, 1]: (B, 3, H, W) float32; pixels of an IMAGE of three channels stay what they are, bit for bit.
+
+    Raises:
+        ValueError: not an IMAGE.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(f"'{what}' has the shape {tuple(image.shape)}; expected an IMAGE (batch, height, width, 3).")
     if not all_finite(image):
         raise ValueError(
@@ -29,7 +39,7 @@ def from_image(image: Tensor, what: str = "image") -> Tensor:
         )
     # Contiguous: on the CPU torch's channels-last GroupNorm loses precision on nearly flat pictures (seen: 1.6 on
     # a VAE's moments).
-    return image[..., :3].movedim(-1, 1).float().contiguous() * 2 - 1
+    return over_white(image.movedim(-1, 1).float()).contiguous()
 
 
 def to_image(pixels: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ..ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "Choice", "ComfyExtension", "Emasc", "EncodedPersonType", "FitRecord", "InversionAdapter", "ParseMap",
-    "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper",
-    "check_choices", "io", "search_aliases", "ui",
+    "CATEGORY", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPersonType", "FitRecord",
+    "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures",
+    "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io", "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"
@@ -36,7 +36,9 @@ EncodedPersonType = io.Custom("LADI_ENCODED_PERSON")
 Choice = io.Custom("COMBO,STRING")
 """A text that other nodes' combo boxes take by wire as well as their text fields."""
 FitRecord = io.Custom("LADI_FIT")
-"""`ladivton_core.preprocessing.fitting.Fit`."""
+"""A tuple of `ladivton_core.preprocessing.fitting.Fit`: one for every picture, or one a picture."""
+BoundingBox = io.Custom("BOUNDING_BOX")
+"""A list with one {"x", "y", "width", "height"} in pixels a picture."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 """Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..disk import documents, pictures
 from ..disk.names import is_plain_name
+from ..preprocessing.pictures import eight_bits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,12 +61,16 @@ def label_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
 
 
 def open_picture(path: Path) -> Image:
-    """Open a file of the data set.
+    """Open a picture of the data set; 16-bit grey comes with 8.
 
     Raises:
         FileNotFoundError: it is not there; the message says what the layout expects.
         ValueError: it is no picture, is cut off, or larger than `pictures.MAX_PIXELS`.
     """
+    return eight_bits(_opened(path))
+
+
+def _opened(path: Path) -> Image:
     _check_file(path)
     return pictures.open_picture(path, advice="Unpack or download it again")
 
@@ -76,7 +81,7 @@ def open_labels(path: Path) -> Image:
     Raises:
         FileNotFoundError, ValueError: as `open_picture`, or it is coloured.
     """
-    picture = open_picture(path)
+    picture = _opened(path)
     with naming(path):
         _check_labels(picture)
     return picture

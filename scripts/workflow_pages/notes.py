@@ -258,3 +258,46 @@ SECOND_PASS_PIXELS = Note(
     "Pixels instead of latents",
     """*Upscale Image* on the decoded first pass, then *VAE Encode*, works in the place of *Upscale Latent*.""",
 )
+
+_PHOTOGRAPH = """The embedded models know drawn people only. For a photograph, put *Load Try-On Model*, \
+*Load Garment Warper*, *Load Inversion Adapter*, *Load EMASC* and ComfyUI's loaders for Stable Diffusion 2's VAE and \
+text encoder and for CLIP ViT-H/14 in the place of *Load Embedded Try-On Models*, with 50 steps and guidance 7.5."""
+_FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB), which \
+**python -m ladivton_core.checkpoints download pose** fetches. It runs on this machine; nothing leaves it."""
+PHOTO = Note(
+    "Start here",
+    f"""## A photo and a garment in, the finished photo out
+Press **Run**. For your own, choose pictures in *Person* (with the head, seen from the front) and *Garment* (alone, on \
+a plain ground). For trousers, skirts and dresses change every *category* and *framing*.
+
+{_FINDER}
+
+{_PHOTOGRAPH}""",
+)
+PHOTO_PEOPLE = Note(
+    "Several people",
+    """-1 takes the largest person. Another number must be the same in *Find Person*, *Will it do?* and \
+*Frame the person*. The rest of the photo stays what it is, pixel for pixel.""",
+)
+OUTFIT = Note(
+    "Start here",
+    f"""## A whole outfit
+First the trousers or skirt, then the top over it, each into the photo that the pass before left.
+
+For a dress set *framing* and *category* of one pass to *dresses*, bypass the other (Ctrl+B), and wire its \
+*Back into the photo* to *Result*.
+
+{_FINDER}
+
+{_PHOTOGRAPH}""",
+)
+POSE_NODES = Note(
+    "Start here",
+    f"""## Joints from another pack
+Connect the POSE_KEYPOINT of any pose detector (DWPose, OpenPose, SDPose) to *Frame the person* in place of the file.
+
+A cut-out of the person, white where they are, improves the mask: connect it to *mask* of *Frame the person*, and \
+that node's mask to *silhouette* of *Hide the old garment*.
+
+{_PHOTOGRAPH}""",
+)
