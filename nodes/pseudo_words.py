@@ -33,6 +33,7 @@ class LadiVTON_BlendPseudoWords(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_BlendPseudoWords",
             display_name="Blend Pseudo-Words",
+            **search_aliases("embedding", "mix garments", "clothes"),
             category=f"{CATEGORY}/garment",
             description="Mixes the pseudo-words of two garments and writes the mixture into the prompt: "
                 "colour, fabric and pattern lie between theirs. The shape still comes from the warped garment.",

@@ -28,6 +28,16 @@ LOCALES = REPOSITORY / "locales"
 GOOD_TO_KNOW, TOGETHER = "## Good to know", "## Goes together with"
 SHARED_TYPES = ("POSE_KEYPOINT",)
 """Wire types beside the pack's own (LADI_...) by which two nodes are neighbours though no workflow connects them."""
+IN_NO_WORKFLOW = (
+    ("LadiVTON_PaperSchedule", "LadiVTON_PaperNoise"),
+    ("LadiVTON_PaperNoise", "LadiVTON_GarmentSteps"),
+    ("LadiVTON_TryOnConditioning", "LadiVTON_GarmentSteps"),
+    ("LadiVTON_LoadTryOnModel", "LadiVTON_PaperSchedule"),
+    ("LadiVTON_LoadVAE", "LadiVTON_TryOnConditioning"),
+    ("LadiVTON_LoadVAE", "LadiVTON_EMASCDecoder"),
+    ("LadiVTON_LoadCLIP", "LadiVTON_TextualInversionEncoder"),
+)
+"""Neighbours that no shipped workflow shows: the second comes after the first."""
 FILE_LISTS = ("image", "file", "root")
 """Combo boxes that list what lies in somebody's folders; so do those that end in `_name`."""
 
@@ -96,6 +106,7 @@ def neighbours(schemas: dict[str, Any]) -> dict[str, tuple[list[Any], list[Any]]
         for other in schemas.values():
             if one is not other and gives & {part.get_io_type() for part in other.inputs or ()}:
                 wires.add((one.node_id, other.node_id))
+    wires.update(IN_NO_WORKFLOW)
     return {
         name: (
             [schemas[other] for other in schemas if (other, name) in wires and other != name],
