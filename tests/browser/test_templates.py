@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import pytest
 from hosting.places import PACK_NAME
@@ -19,12 +20,20 @@ CARDS = """
     ]);
 }
 """
-# Notes whose text does not fit: the page would scroll inside them. Text that is not laid out has no height.
-SPILLING_NOTES = """
-() => [...document.querySelectorAll(".comfy-markdown-content")]
-    .filter(box => box.clientHeight && box.scrollHeight > box.clientHeight + 2).map(box => box.innerText.slice(0, 40))
+# How much of a note does not fit, so that the page would scroll in it. The classic page hides notes far off or small.
+LOOK_AT = """
+id => {
+    window.app.canvas.ds.scale = 0.9;
+    window.app.canvas.centerOnNode(window.app.graph.getNodeById(id));
+    window.app.canvas.setDirty(true, true);
+}
 """
-NOTES_SHOWN = '() => [...document.querySelectorAll(".comfy-markdown-content")].filter(box => box.clientHeight).length'
+NOTE = """
+start => {
+    const boxes = [...document.querySelectorAll(".comfy-markdown-content")];
+    return boxes.find(box => box.clientHeight && box.innerText.trim().startsWith(start));
+}
+"""
 VALIDATE = {"Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
 
 
@@ -49,12 +58,14 @@ def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, com
     for name in TITLES:
         shown = workflow(name)
         page.load(shown)
-        page.fit_view()
-        notes = sum(node["type"] == "MarkdownNote" for node in shown["nodes"])
-        page.tab.wait_for_function(f"() => ({NOTES_SHOWN})() >= {notes}", timeout=60_000)
         assert page.missing_nodes() == [], name
         assert page.alerts() == [], name
-        assert page.tab.evaluate(SPILLING_NOTES) == [], name
+        for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
+            start = re.match(r"[#* ]*([\w ]+)", note["widgets_values"][0]).group(1).strip()
+            page.tab.evaluate(LOOK_AT, note["id"])
+            box = page.tab.wait_for_function(NOTE, arg=start, timeout=60_000)
+            assert box.evaluate("box => box.scrollHeight - box.clientHeight") <= 2, (name, note["title"])
+        page.fit_view()
         page.screenshot(f"{name}_{'nodes2' if nodes2 else 'classic'}")
     assert page.problems == []
 
