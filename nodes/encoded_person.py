@@ -163,7 +163,7 @@ class LadiVTON_EncodePerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_EncodePerson",
             display_name="Encode Person",
-            **search_aliases("wardrobe", "vae encode", "person"),
+            **search_aliases("vae encode", "wardrobe", "virtual try-on"),
             category=f"{CATEGORY}/wardrobe",
             description="Encodes a person once for any number of garments: "
                 "with Garment Conditioning, a new garment runs nothing of the person again.",
@@ -204,7 +204,7 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_GarmentConditioning",
             display_name="Garment Conditioning",
-            **search_aliases("wardrobe", "outfit", "clothes"),
+            **search_aliases("wardrobe", "clothes", "outfit", "virtual try-on"),
             category=f"{CATEGORY}/wardrobe",
             description="Try-On Conditioning for a person from Encode Person: the same channels, to the bit, "
                 "without encoding the person again.",

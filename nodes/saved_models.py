@@ -31,7 +31,7 @@ class LadiVTON_LoadVAE(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadVAE",
             display_name="Load Try-On VAE",
-            **search_aliases("vae loader"),
+            **search_aliases("vae loader", "vton"),
             category=f"{CATEGORY}/loaders",
             description="Loads the VAE out of a file of VAESave or CheckpointSave, of the embedded size too, "
                 "or Stable Diffusion 2's. ComfyUI's Load VAE does for the latter.",
@@ -73,7 +73,7 @@ class LadiVTON_LoadCLIP(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadCLIP",
             display_name="Load Try-On CLIP",
-            **search_aliases("clip loader", "text encoder"),
+            **search_aliases("clip loader", "text encoder", "vton"),
             category=f"{CATEGORY}/loaders",
             description="Loads the text encoder out of a file of CLIPSave or CheckpointSave, of the embedded size too, "
                 "or Stable Diffusion 2's. ComfyUI's Load CLIP does for the latter.",

@@ -29,7 +29,7 @@ class LadiVTON_Category(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_Category",
             display_name="Garment Category",
-            **search_aliases("upper body", "lower body", "dress", "wardrobe"),
+            **search_aliases("upper body", "lower body", "dresses", "clothes"),
             category=f"{CATEGORY}/wardrobe",
             description="Which garment is exchanged, once for the whole graph: wire it to every 'category'.",
             inputs=[
@@ -65,7 +65,7 @@ class LadiVTON_WardrobePeople(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_WardrobePeople",
             display_name="Wardrobe People",
-            **search_aliases("outfit", "clothes", "batch"),
+            **search_aliases("several people", "list", "batch", "outfit"),
             category=f"{CATEGORY}/wardrobe",
             description="Hands people on one by one: every node behind it runs once a person, "
                 "each time with the whole batch of garments. People may differ in size.",
@@ -110,7 +110,7 @@ class LadiVTON_WardrobeGarments(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_WardrobeGarments",
             display_name="Wardrobe Garments",
-            **search_aliases("outfit", "clothes", "batch"),
+            **search_aliases("clothes", "outfits", "batch", "several garments"),
             category=f"{CATEGORY}/wardrobe",
             description="Garments of one size as one batch, which every person tries on in one go.",
             inputs=[
@@ -142,7 +142,7 @@ class LadiVTON_WardrobeSheet(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_WardrobeSheet",
             display_name="Wardrobe Sheet",
-            **search_aliases("outfit", "clothes", "grid", "contact sheet"),
+            **search_aliases("grid", "contact sheet", "lookbook", "outfits"),
             category=f"{CATEGORY}/wardrobe",
             description="One picture of a whole wardrobe run: a row for each person, a column for each garment, "
                 "with their names.",

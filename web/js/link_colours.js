@@ -11,6 +11,7 @@ export const COLOURS = {
     LADI_PARSE_MAP: "#789600",
     LADI_PSEUDO_WORDS: "#e1d2a5",
     LADI_SKIP_FEATURES: "#ffc3c3",
+    LADI_ENCODED_PERSON: "#c3ff2d",
     LADI_FIT: "#a5874b",
     LADI_ENCODED_PERSON: "#c3ff2d",
 };
