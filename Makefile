@@ -3,8 +3,11 @@
 #   make demo                                     the example person in the example garment
 #   make demo CATEGORY=dresses                    the same for lower_body or dresses
 #   make demo GARMENT=shirt.png SEED=7            another garment
+#   make demo PERSON=me.jpg GARMENT=shirt.jpg     a photo of your own; its result has the photo's size
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
+#   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
+#   make soak                                     500 queued prompts: memory flat, first and last picture identical
 #   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
 #   make train-embedded MINUTES=30                the shipped weights better, in 30 minutes; goes on where it was stopped
@@ -14,7 +17,7 @@
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test lint serve train-embedded
+.PHONY: demo test fuzz soak lint serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -22,6 +25,12 @@ demo:
 
 test:
 	@$(PYTHON) scripts/test.py $(TESTS)
+
+fuzz:
+	@LADIVTON_FUZZ=1 $(PYTHON) scripts/test.py tests/robustness
+
+soak:
+	@$(PYTHON) scripts/soak.py $(call option,PROMPTS,prompts)
 
 lint:
 	@$(PYTHON) scripts/lint.py

@@ -35,6 +35,7 @@ from .denoising.sampling import Callback, denoise
 from .denoising.schedule import ddim_scheduler
 from .embedded import PARTS
 from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, expanded
+from .finite import require_finite
 from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
@@ -152,8 +153,10 @@ class TryOnPipeline:
         garment = garment.to(self.device)
         # the preprocessing in float32 whatever the weights are (Q19)
         pixels = clip_pixels(garment.float(), self.preset.vision.image_size).to(self.dtype)
-        words = self.adapter.pseudo_words(self.vision(pixels), num_words)
-        return GarmentEncoding(garment, words, self.text_encoder(tokenize(prompts).to(self.device), words))
+        words = self.adapter.pseudo_words(self._numbers(self.vision(pixels), "The vision tower"), num_words)
+        self._numbers(words, "The inversion adapter")
+        prompt = self._numbers(self.text_encoder(tokenize(prompts).to(self.device), words), "The text encoder")
+        return GarmentEncoding(garment, words, prompt)
 
     @torch.no_grad()
     def encode_person(
@@ -191,17 +194,23 @@ class TryOnPipeline:
         latent_size(tuple(person.shape[-2:]), downscale_factor(self.vae))
         mask = binary_mask(mask)
         posterior, taps = encode_with_taps(self.vae, masked_image(person, mask).to(self.dtype))
+        self._numbers(posterior.parameters, "The VAE's encoder")
         skips = None
         if emasc and self.emasc is not None:
             grow = self.preset.skip_grow if skip_grow is None else skip_grow
             feather = self.preset.skip_feather if skip_feather is None else skip_feather
             skips = tuple(mask_features(self.emasc(taps), mask, grow=grow, feather=feather))
+            for skip in skips:
+                self._numbers(skip, "EMASC")
         return PersonEncoding(person, mask, pose_map, posterior.parameters, skips)
 
     @torch.no_grad()
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
-        return self.warper(garment.float(), person.agnostic.float(), person.pose_map.float())
+        result = self.warper(garment.float(), person.agnostic.float(), person.pose_map.float())
+        for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+            require_finite(made, "The garment warper")
+        return result
 
     @torch.no_grad()
     def __call__(
@@ -305,6 +314,7 @@ class TryOnPipeline:
             cloth_cond_rate=cloth_cond_rate,
             callback=callback,
         )
+        self._numbers(latents, "The try-on UNet")
         images = self.decode(latents, person.skips)
         if paste_back:
             images = paste(images, person.person / 2 + 0.5, person.mask, paste_feather).clamp(0, 1)
@@ -330,6 +340,7 @@ class TryOnPipeline:
                 )
             # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
             moments = encode_with_taps(self.vae, warped.to(self.device, self.dtype))[0].parameters
+            self._numbers(moments, "The VAE's encoder")
             garment_latents = posterior_latents(moments, noise.garment, posterior) * self.preset.vae_scale
         size = tuple(person.moments.shape[-2:])
         pose = latent_pose(person.pose_map.float(), size)
@@ -351,4 +362,14 @@ class TryOnPipeline:
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""
         image = decode_with_skips(self.vae, latents.to(self.dtype) / self.preset.vae_scale, skips)
+        self._numbers(image, "The VAE's decoder")
         return (image / 2 + 0.5).clamp(0, 1).float()
+
+    def _numbers(self, tensor: Tensor, stage: str) -> Tensor:
+        """The tensor, when all its values are numbers.
+
+        Raises:
+            ValueError: they are not; names the stage and what helps.
+        """
+        advice = "Take dtype float32 or bfloat16." if self.dtype == torch.float16 else ""
+        return require_finite(tensor, stage, advice, self.dtype)

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from ..ladivton_core.datasets.layouts import find, open_dataset, recognise
-from ..ladivton_core.datasets.reading import is_plain_name
 from ..ladivton_core.datasets.results import SUFFIXES, result_path, to_picture, write_pictures
 from ..ladivton_core.datasets.sample import collate
+from ..ladivton_core.disk.names import fault_of_name
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .files import EXAMPLE, SAMPLES
+from .listing import never_raises
 from .tensors import as_image, to_mask
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FOLDER = "ladi_vton_datasets"
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) in which data sets lie."""
@@ -28,9 +29,6 @@ CONFIGURED = "[data] "
 """Marks data sets of those folders in the list; the others lie in ComfyUI's input folder."""
 
 ORDERS = ("paired", "unpaired")
-
-Choice = io.Custom("COMBO,STRING")
-"""A text that other nodes' combo boxes take by wire as well as their text fields."""
 
 
 def register_folder() -> None:
@@ -57,6 +55,12 @@ def roots() -> dict[str, Path]:
     return found | {EXAMPLE + name: path for name, path in find(SAMPLES / "datasets").items()}
 
 
+@never_raises
+def _offered() -> list[str]:
+    """The list of the node."""
+    return list(roots())
+
+
 def _root(root: str) -> Path:
     """Where a chosen data set lies.
 
@@ -80,14 +84,15 @@ class LadiVTON_DatasetSample(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_DatasetSample",
-            display_name="Dataset Sample",
+            display_name="Dataset Sample (Fashion)",
+            **search_aliases("viton-hd", "dress code", "batch", "virtual try-on"),
             category=f"{CATEGORY}/dataset",
             description="Reads samples of VITON-HD or Dress Code exactly as the paper's code does, at 384 x 512: "
                 "person, garment on white, joints, parse map. "
                 "Which data set a folder holds is told from its pair lists.",
             inputs=[
                 io.Combo.Input(
-                    "root", options=list(roots()),
+                    "root", options=_offered(),
                     tooltip="Data set: a folder in ComfyUI's input folder, "
                         "with [data] one in models/ladi_vton_datasets or extra_model_paths.yaml, "
                         "with [example] a small drawn one of this pack.",
@@ -247,6 +252,7 @@ class LadiVTON_SaveResult(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_SaveResult",
             display_name="Save Result",
+            **search_aliases("viton-hd", "dress code"),
             category=f"{CATEGORY}/dataset",
             description="Saves results under the person's file name in ComfyUI's output folder, "
                 "in the paper's layout: folder/order/category/name. That is where the metrics look for them.",
@@ -323,7 +329,7 @@ def _output_folder(folder: str) -> tuple[Path, Path]:
 
     output = Path(folder_paths.get_output_directory())
     parts = PurePosixPath(folder.replace("\\", "/")).parts
-    target = output.joinpath(*parts) if all(map(is_plain_name, parts)) else None
+    target = output.joinpath(*parts) if not any(map(fault_of_name, parts)) else None
     if target is None or not target.resolve().is_relative_to(output.resolve()):
         raise ValueError(
             f"'folder' cannot be {folder!r}: give a folder below ComfyUI's output folder, such as ladi_vton/results."

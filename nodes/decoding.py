@@ -10,11 +10,14 @@ from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
-from .native_taps import load_vae, skips_added
+from ..ladivton_core.finite import require_finite
+from .host_versions import is_out_of_memory, on_device
+from .native_taps import VAE_ADVICE, load_vae, skips_added
 from .notes import Notes
 from .recommended import SKIP_FEATHER, SKIP_GROW, decoding_settings
+from .sampling import UNET_ADVICE
 from .tensors import as_image, common_batch, from_image, from_mask, repeat_to
-from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io
+from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io, search_aliases
 
 
 class LadiVTON_EMASCDecoder(io.ComfyNode):
@@ -25,6 +28,7 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_EMASCDecoder",
             display_name="EMASC Decoder",
+            **search_aliases("vton", "vae decode", "skip connections"),
             category=f"{CATEGORY}/decoding",
             description="Decodes the latent while learned skip connections carry face, "
                 "hands and background from the photo past the VAE's bottleneck. Inside the mask they are cut out. "
@@ -74,6 +78,7 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         notes = Notes("EMASC Decoder")
         notes.say(used)
         latents = samples["samples"]
+        require_finite(latents, "The sampler before 'samples'", UNET_ADVICE)
         size = tuple(skip_features.mask.shape[-2:])
         if tuple(latents.shape[-2:]) != (size[0] // 8, size[1] // 8):
             raise ValueError(
@@ -125,15 +130,20 @@ def _decode(
         memory.throw_exception_if_processing_interrupted()
         taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
         skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
+        for skip in skips:
+            require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
         try:
-            with skips_added(model, skips):
+            with on_device(vae.device), skips_added(model, skips):
                 decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
-        except memory.OOM_EXCEPTION as error:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             raise RuntimeError(
                 "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. "
                 "Use a smaller picture, start ComfyUI with --cpu-vae, "
                 "or decode with 'VAE Decode (Tiled)' without EMASC."
             ) from error
+        require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
         pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
         progress.update(1)
     return torch.cat(pictures)

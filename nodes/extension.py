@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from . import comparison, datasets, decoding, files, fitting, garment, inversion, model_files, models, person, sampling
+from . import (
+    checking,
+    comparison,
+    custom_sampling,
+    datasets,
+    decoding,
+    encoded_person,
+    files,
+    fitting,
+    garment,
+    inversion,
+    model_files,
+    models,
+    parsing,
+    person,
+    photo,
+    pseudo_words,
+    sampling,
+    saved_models,
+    wardrobe,
+)
 from .sample_pictures import serve_sample_pictures
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
-    *models.NODES, *files.NODES, *fitting.NODES, *person.NODES, *garment.NODES, *inversion.NODES,
-    *sampling.NODES, *decoding.NODES, *comparison.NODES, *datasets.NODES,
+    *models.NODES, *saved_models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES,
+    *checking.NODES, *garment.NODES, *inversion.NODES, *pseudo_words.NODES, *sampling.NODES, *custom_sampling.NODES,
+    *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
 ]  # fmt: skip
 """Every node, loaders first, then in the order of the paper's stages."""
 

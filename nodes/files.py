@@ -6,15 +6,18 @@ LoadImage would turn a label picture's numbers into colours; here they stay numb
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
 
+from ..ladivton_core.disk.documents import read_json
+from ..ladivton_core.preprocessing.keypoint_files import pose_frames
 from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
+from ..ladivton_core.preprocessing.label_pictures import read_labels
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
+from ..ladivton_core.preprocessing.pictures import over_white, read_picture
 from .input_folder import label_pictures, names
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 EXAMPLE = "[example] "
@@ -59,12 +62,19 @@ def _path(file: str) -> Path:
         name, base = folder_paths.annotated_filepath(file)
         folder = Path(base or folder_paths.get_input_directory())
         path = folder / name.strip()
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    if not _is_file_in(folder, path):
         raise ValueError(
             f"There is no file {file!r} in {folder}. "
             "Upload it (POST /upload/image), or copy it there, and press R to refresh the list."
         )
     return path
+
+
+def _is_file_in(folder: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # no rights, a name no disk has, links in a circle
+        return False
 
 
 def _exists(file: str | None) -> bool | str:
@@ -80,7 +90,11 @@ def _exists(file: str | None) -> bool | str:
 
 
 def _digest(file: str, *options: object) -> str:
-    return hashlib.sha256(_path(file).read_bytes()).hexdigest() + repr(options)
+    digest = hashlib.sha256()
+    with _path(file).open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest() + repr(options)
 
 
 class LadiVTON_LoadPicture(io.ComfyNode):
@@ -91,6 +105,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadPicture",
             display_name="Load Picture or Example",
+            **search_aliases("load image", "example", "person photo", "garment photo"),
             category=f"{CATEGORY}/person",
             description="Like Load Image, and also offers the examples that ship with this pack, "
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
@@ -101,7 +116,8 @@ class LadiVTON_LoadPicture(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("picture", display_name="IMAGE", tooltip="The picture."),
+                io.Image.Output("picture", display_name="IMAGE", tooltip="The picture; "
+                    "what is transparent is laid over white."),
                 io.Mask.Output(
                     "opaque", display_name="opaque",
                     tooltip="White where the picture is not transparent: a cut-out garment's mask for Prepare Garment.",
@@ -119,19 +135,10 @@ class LadiVTON_LoadPicture(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        import numpy as np
-        from PIL import Image, ImageOps, UnidentifiedImageError
-
-        path = _path(image)
-        try:
-            with Image.open(path) as file:
-                rgba = np.asarray(ImageOps.exif_transpose(file).convert("RGBA"))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(
-                f"{path.name} cannot be read as a picture ({error}). Save it again as PNG or JPEG."
-            ) from error
-        values = torch.from_numpy(rgba.astype(np.float32) / 255)[None]
-        return io.NodeOutput(values[..., :3].contiguous(), values[..., 3].contiguous())
+        colours, opaque = read_picture(_path(image))
+        # What a background remover leaves under full transparency is no colour of the picture.
+        picture = over_white(torch.cat([colours, opaque])) if bool((opaque < 1).any()) else colours
+        return io.NodeOutput(picture[None].movedim(1, -1).contiguous(), opaque)
 
 
 class LadiVTON_LoadKeypoints(io.ComfyNode):
@@ -142,9 +149,11 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadKeypoints",
             display_name="Load Keypoints",
+            **search_aliases("openpose", "pose", "joints"),
             category=f"{CATEGORY}/person",
             description="Reads body joints from a JSON file in ComfyUI's input folder: OpenPose (18 or 25 points, "
-                "as in VITON-HD) or Dress Code. A pose detector node that gives POSE_KEYPOINT can take its place.",
+                "as in VITON-HD), Dress Code, COCO's 17 or BlazePose's 33 points. "
+                "A pose detector node that gives POSE_KEYPOINT can take its place.",
             inputs=[
                 io.Combo.Input(
                     "file", options=_listed(".json"),
@@ -173,54 +182,8 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
     @classmethod
     def execute(cls, file: str, coordinates: str = "picture") -> io.NodeOutput:
         path = _path(file)
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"{path.name} is not JSON ({error}). Choose an OpenPose or Dress Code keypoint file."
-            ) from error
-        documents = document if isinstance(document, list) else [document]
-        try:
-            return io.NodeOutput([_pose_document(d, path.name, FRAMES[coordinates]) for d in documents])
-        except (AttributeError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"{path.name} has joints that are not numbers x, y, confidence ({error}). "
-                "Run the pose detector again, or choose another keypoint file."
-            ) from error
-
-
-def _pose_document(document: object, name: str, frame: tuple[int, int] | None) -> dict:
-    """One frame of POSE_KEYPOINT; the confidence of every joint that has a place is 1, as the data sets' code reads it.
-
-    Raises:
-        ValueError: neither OpenPose nor Dress Code, or nobody in it.
-    """
-    if isinstance(document, dict) and isinstance(document.get("keypoints"), list):  # Dress Code
-        bodies = [[value for row in document["keypoints"] for value in (row[0], row[1], 1.0)]]
-        frame = DRESSCODE_FRAME
-    elif isinstance(document, dict) and isinstance(document.get("people"), list):
-        bodies = [list(person.get("pose_keypoints_2d") or []) for person in document["people"]]
-        bodies = [body for body in bodies if body]
-        if document.get("canvas_width") and document.get("canvas_height"):
-            frame = (document["canvas_height"], document["canvas_width"])
-    else:
-        raise ValueError(
-            f"{name} is neither an OpenPose file (a list 'people') nor a Dress Code file (a list 'keypoints'). "
-            "Choose a keypoint file, or connect a pose detector instead."
-        )
-    if not bodies:
-        raise ValueError(
-            f"{name} shows nobody: its list 'people' is empty. "
-            "Take a picture in which the person is seen from head to hips, and run the pose detector again."
-        )
-    for body in bodies:
-        for joint in range(0, len(body) - 2, 3):
-            if body[joint] > 0 or body[joint + 1] > 0:
-                body[joint + 2] = 1.0
-    result: dict = {"people": [{"pose_keypoints_2d": body} for body in bodies]}
-    if frame is not None:
-        result |= {"canvas_height": frame[0], "canvas_width": frame[1]}
-    return result
+        document = read_json(path, expected="an OpenPose or Dress Code keypoint file", called=path.name)
+        return io.NodeOutput(pose_frames(document, path.name, FRAMES[coordinates]))
 
 
 class LadiVTON_LoadParseMap(io.ComfyNode):
@@ -231,10 +194,11 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadParseMap",
             display_name="Load Parse Map",
+            **search_aliases("segmentation", "human parsing", "label map"),
             category=f"{CATEGORY}/person",
             description="Reads a human parse map (which pixel is hair, which is upper clothes...) "
                 "from a palette or grey PNG in ComfyUI's input folder and keeps its label numbers, "
-                "which Load Image would turn into colours.",
+                "which Load Image would turn into colours. A parser's colour picture is read by its colours.",
             inputs=[
                 io.Combo.Input(
                     "file", options=_listed_labels_first(), upload=io.UploadType.image,
@@ -244,8 +208,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "label_set", options=list(LABEL_SETS), default="LIP20",
-                    tooltip="What the numbers mean: LIP20 for VITON-HD and LIP/CIHP parsers, "
-                        "ATR18 for Dress Code and ATR parsers.",
+                    tooltip="What the numbers mean: LIP20 for VITON-HD, ATR18 for Dress Code and ATR parsers, "
+                        "LIP20-SCHP for SCHP's LIP, CIHP20, FASHN18.",
                 ),
             ],
             outputs=[ParseMapType.Output("parse_map", display_name="parse_map", tooltip="Labels, one number a pixel.")],
@@ -262,28 +226,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, label_set: str = "LIP20") -> io.NodeOutput:
-        import numpy as np
-        from PIL import Image, UnidentifiedImageError
-
-        path, labels = _path(file), LABEL_SETS[label_set]
-        try:
-            with Image.open(path) as picture:
-                if picture.mode not in ("P", "L", "1", "I", "I;16"):
-                    raise ValueError(
-                        f"{path.name} is a colour picture ({picture.mode}), not a label picture. "
-                        "Save the parse map as a palette or grey PNG whose values are the label numbers."
-                    )
-                values = np.array(picture).astype(np.int64)
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(
-                f"{path.name} cannot be read as a picture ({error}). Save the parse map again as a palette or grey PNG."
-            ) from error
-        if values.max(initial=0) >= len(labels.labels):
-            raise ValueError(
-                f"{path.name} has the label {values.max()}, but {label_set} ends at {len(labels.labels) - 1}. "
-                "Choose the label set of the parser that made it."
-            )
-        return io.NodeOutput(ParseMap(torch.from_numpy(values)[None], labels))
+        labels = LABEL_SETS[label_set]
+        return io.NodeOutput(ParseMap(read_labels(_path(file), labels)[None], labels))
 
 
 NODES = [LadiVTON_LoadPicture, LadiVTON_LoadKeypoints, LadiVTON_LoadParseMap]

@@ -6,16 +6,33 @@ The paper's data sets have one size; real photos do not. Thin layers over `ladiv
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import soften_mask
-from ..ladivton_core.preprocessing.fitting import Fit
+from ..ladivton_core.preprocessing.fitting import Border, Fit, labels_at
+from ..ladivton_core.preprocessing.framing import framed
+from ..ladivton_core.preprocessing.keypoints import pose_document
+from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.modes import MODES
+from ..ladivton_core.preprocessing.stitching import stitch
 from .notes import Notes
-from .person import joints_of, person_index_input, warn_of_joints_outside
-from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, to_mask
-from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .person import (
+    first_joints,
+    mode_input,
+    nobody_input,
+    own_pixels,
+    people_of,
+    person_index_input,
+    warn_of_joints_outside,
+)
+from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, photo_pixels, to_mask
+from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
-FILLS = {"edge": None, "white": 1.0, "grey": 0.5, "black": 0.0}
+FILLS: dict[str, Border] = {
+    "edge": None, "white": 1.0, "grey": 0.5, "black": 0.0, "reflect": "reflect", "blur": "blur"
+}  # fmt: skip
+WHOLE = "whole photo"
 
 
 class LadiVTON_FitPerson(io.ComfyNode):
@@ -26,13 +43,16 @@ class LadiVTON_FitPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_FitPerson",
             display_name="Fit Person",
+            **search_aliases("virtual try-on", "resize person", "crop person"),
             category=f"{CATEGORY}/person",
             description="Brings a photo of any size to one the models can work with, together with its joints, "
-                "parse map and mask. 'Stitch Person' puts the result back into the photo.",
+                "parse map and mask. With 'framing' it shows the chosen person as the data sets do, "
+                "however small they stand in the photo. 'Stitch Person' puts the result back into the photo.",
             inputs=[
                 io.Image.Input("photo", tooltip="Photo of the person, any size."),
                 PoseKeypoint.Input("keypoints", optional=True, tooltip="Joints in the photo."),
-                ParseMapType.Input("parse_map", optional=True, tooltip="Parse map of the photo, at its size."),
+                ParseMapType.Input("parse_map", optional=True, tooltip="Parse map of the photo, "
+                    "at its size or another of the same proportions."),
                 io.Mask.Input("mask", optional=True, tooltip="Mask of the photo, at its size."),
                 io.Int.Input("width", default=384, min=8, max=8192, step=8, tooltip="Width of the fitted picture."),
                 io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height of the fitted picture."),
@@ -41,8 +61,20 @@ class LadiVTON_FitPerson(io.ComfyNode):
                     tooltip="'pad' keeps all of the photo, 'crop' fills the size and cuts what sticks out, "
                         "'stretch' changes the proportions, as the paper's data sets do.",
                 ),
-                io.Combo.Input("border", options=list(FILLS), default="edge", tooltip="What padding shows."),
+                io.Combo.Input(
+                    "border", options=list(FILLS), default="edge",
+                    tooltip="What padding shows: the photo's edge drawn out, one colour, the photo mirrored, "
+                        "or that out of focus.",
+                ),
                 person_index_input(),
+                mode_input(),
+                io.Combo.Input(
+                    "framing", options=[WHOLE, *CATEGORIES], default=WHOLE, optional=True,
+                    tooltip="Needs keypoints. A category shows the chosen person as its data set does: "
+                        "'upper_body' from head to hips, 'lower_body' from chest to shoes, "
+                        "'dresses' from head to shoes. 'fit' then counts for frames without a person only.",
+                ),
+                nobody_input(),
             ],
             outputs=[
                 io.Image.Output("person", display_name="person", tooltip="The fitted photo."),
@@ -57,44 +89,94 @@ class LadiVTON_FitPerson(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, fit: str | None = None, border: str | None = None) -> bool | str:
-        return check_choices(cls, fit=fit, border=border)
+    def validate_inputs(
+        cls, fit: str | None = None, border: str | None = None, mode: str | None = None, framing: str | None = None,
+        nobody: str | None = None,
+    ) -> bool | str:  # fmt: skip
+        return check_choices(cls, fit=fit, border=border, mode=mode, framing=framing, nobody=nobody)
 
     @classmethod
     def execute(
         cls, photo: Tensor, keypoints: list | None = None, parse_map: ParseMap | None = None,
         mask: Tensor | None = None, width: int = 384, height: int = 512, fit: str = "pad", border: str = "edge",
-        person_index: int = 0,
+        person_index: int = 0, mode: str = "published", framing: str = WHOLE, nobody: str = "stop",
     ) -> io.NodeOutput:  # fmt: skip
         check_multiple_of_8(height, width, "height and width of Fit Person")
-        pixels = photo[..., :3].movedim(-1, 1).contiguous()
-        source = (pixels.shape[-2], pixels.shape[-1])
-        plan = Fit.plan(source, (height, width), fit)
-        labels = None if parse_map is None else parse_map.labels[:, None]
-        if labels is not None and tuple(labels.shape[-2:]) != source:
+        pixels, size = photo_pixels(photo, "photo"), (height, width)
+        source, notes = (pixels.shape[-2], pixels.shape[-1]), Notes("Fit Person")
+        if framing != WHOLE and keypoints is None:
             raise ValueError(
-                f"'parse_map' is {labels.shape[-2]} x {labels.shape[-1]} and 'photo' {source[0]} x {source[1]} "
-                "(height x width); load the parse map of this photo."
+                f"'framing' is {framing!r}, which needs to know where the person is: connect 'keypoints', e.g. from "
+                f"Find Person, or choose {WHOLE!r}."
             )
-        masked = None if mask is None else from_mask(mask, source)
-        joints = None if keypoints is None else joints_of(keypoints, source, person_index)
-        notes = Notes("Fit Person")
-        warn_of_joints_outside(notes, joints, source)
-        joints = None if joints is None else plan.apply_points(joints)
+        people = None if keypoints is None else people_of(keypoints, source, person_index, MODES[mode], nobody)
+        labels = None if parse_map is None else labels_at(parse_map.labels, source)[:, None]
+        batch = common_batch(
+            photo=pixels, keypoints=None if people is None else first_joints(people), parse_map=labels,
+            mask=None if mask is None else from_mask(mask, source, "mask"),
+        )  # fmt: skip
+        warn_of_joints_outside(notes, batch["keypoints"], source)
+        if people is not None and MODES[mode].alone and any(len(body) > 1 for body in people):
+            own = own_pixels(people, source).to(pixels.device)
+            for name in ("parse_map", "mask"):
+                batch[name] = None if batch[name] is None else torch.where(own, batch[name], 0)
+        plans = [Fit.plan(source, size, fit)]
+        if framing != WHOLE:
+            plans = _framed(batch["keypoints"], framing, source, size, plans[0], notes)
+        fitted = {name: _fitted(tensor, plans, FILLS[border] if name == "photo" else 0, name != "photo")
+                  for name, tensor in batch.items() if name != "keypoints"}  # fmt: skip
         return io.NodeOutput(
-            as_image(plan.apply(pixels, fill=FILLS[border])),
-            None if joints is None else [_document(item, (height, width)) for item in joints.tolist()],
-            None if labels is None else ParseMap(plan.apply(labels, fill=0, nearest=True)[:, 0], parse_map.label_set),
-            None if masked is None else to_mask(plan.apply(masked, fill=0, nearest=True)),
-            plan,
+            as_image(fitted["photo"]),
+            None if people is None else _documents(people, plans, size, MODES[mode].alone),
+            None if labels is None else ParseMap(fitted["parse_map"][:, 0], parse_map.label_set),
+            None if mask is None else to_mask(fitted["mask"]),
+            tuple(plans),
             ui=notes.ui,
         )
 
 
-def _document(joints: list[list[float]], size: tuple[int, int]) -> dict:
-    """One frame of POSE_KEYPOINT from 18 joints (x, y); missing ones, (0, 0), get confidence 0."""
-    flat = [value for x, y in joints for value in (x, y, float(x > 0 or y > 0))]
-    return {"people": [{"pose_keypoints_2d": flat}], "canvas_height": size[0], "canvas_width": size[1]}
+def _framed(
+    joints: Tensor, framing: str, source: tuple[int, int], size: tuple[int, int], whole: Fit, notes: Notes
+) -> list[Fit]:
+    """A window around the person of every picture; the whole picture where the joints do not tell where they are."""
+    plans = []
+    for picture, points in enumerate(joints.cpu()):
+        plan = framed(points, framing, source, size)
+        if plan is None:
+            if points.any():
+                notes.warn(f"The joints of picture {picture} do not tell where the person is: all of it is shown.")
+            plan = whole
+        elif (scale := plan.placed[2] / plan.taken[2]) > 2:
+            notes.warn(
+                f"The person of picture {picture} is small in the photo and is enlarged {scale:.1f} times: "
+                "the result will be soft. Use a photo in which they are larger."
+            )
+        plans.append(plan)
+    return plans
+
+
+def _fitted(tensor: Tensor | None, plans: list[Fit], fill: Border, nearest: bool) -> Tensor | None:
+    """Every item (B, C, H, W) through its own plan, or all through the only one."""
+    if tensor is None:
+        return None
+    if len(plans) == 1:
+        return plans[0].apply(tensor, fill=fill, nearest=nearest)
+    tensor = tensor.expand(len(plans), *tensor.shape[1:])
+    items = zip(plans, tensor, strict=True)
+    return torch.cat([plan.apply(item[None], fill=fill, nearest=nearest) for plan, item in items])
+
+
+def _documents(people: list[Tensor], plans: list[Fit], size: tuple[int, int], everyone: bool) -> list[dict]:
+    """Frames of POSE_KEYPOINT in the fitted pictures: the chosen person, and the others behind them if asked for."""
+    frames = len(people) if len(plans) == 1 else len(plans)
+    documents = []
+    for item in range(frames):
+        bodies = people[item if len(people) > 1 else 0]
+        bodies = bodies if everyone else bodies[:1]
+        points = plans[item if len(plans) > 1 else 0].apply_points(bodies[..., :2])
+        scores = bodies[..., 2:] if everyone else (points > 0).any(-1, keepdim=True)
+        documents.append(pose_document(torch.cat([points, scores.to(points)], -1), size))
+    return documents
 
 
 class LadiVTON_StitchPerson(io.ComfyNode):
@@ -105,8 +187,10 @@ class LadiVTON_StitchPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_StitchPerson",
             display_name="Stitch Person",
+            **search_aliases("uncrop", "paste back"),
             category=f"{CATEGORY}/person",
-            description="Puts a result back into the photo that 'Fit Person' took it from, at the photo's own size.",
+            description="Puts a result back into the photo that 'Fit Person' took it from, at the photo's own size. "
+                "Only the masked part is taken; every other pixel stays the photo's, bit for bit.",
             inputs=[
                 io.Image.Input("result", tooltip="From EMASC Decoder."),
                 io.Image.Input("photo", tooltip="The photo that went into Fit Person."),
@@ -118,20 +202,42 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                 ),
                 io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over "
                     "which the mask's edge is blended."),
+                io.Combo.Input(
+                    "blend", options=["feather", "poisson"], default="feather", optional=True,
+                    tooltip="'feather' mixes along the mask's edge; 'poisson' also carries the light around the mask "
+                        "into it, and needs the package opencv-python-headless.",
+                ),
+                io.Boolean.Input(
+                    "match_colour", default=False, optional=True,
+                    tooltip="Give the result the colours that the photo has around the mask; "
+                        "the VAE shifts them a little.",
+                ),
             ],
             outputs=[io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it.")],
         )  # fmt: skip
 
     @classmethod
+    def validate_inputs(cls, blend: str | None = None) -> bool | str:
+        return check_choices(cls, blend=blend)
+
+    @classmethod
     def execute(
-        cls, result: Tensor, photo: Tensor, fit: Fit, mask: Tensor | None = None, feather: int = 0
-    ) -> io.NodeOutput:
+        cls, result: Tensor, photo: Tensor, fit: tuple[Fit, ...], mask: Tensor | None = None, feather: int = 0,
+        blend: str = "feather", match_colour: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
         batch = common_batch(
-            result=result[..., :3].movedim(-1, 1).contiguous(), photo=photo[..., :3].movedim(-1, 1).contiguous(),
-            mask=None if mask is None else from_mask(mask, fit.size),
+            result=photo_pixels(result, "result"), photo=photo_pixels(photo, "photo"),
+            mask=None if mask is None else from_mask(mask, fit[0].size), fits=torch.arange(len(fit)),
         )  # fmt: skip
         weight = None if batch["mask"] is None else soften_mask(batch["mask"], feather=feather)
-        return io.NodeOutput(as_image(fit.restore(batch["result"], batch["photo"], weight)))
+        stitched = [
+            stitch(
+                batch["result"][item], batch["photo"][item].to(batch["result"]), fit[int(plan)],
+                None if weight is None else weight[item], blend=blend, match_colour=match_colour,
+            )
+            for item, plan in enumerate(batch["fits"])
+        ]  # fmt: skip
+        return io.NodeOutput(as_image(torch.stack(stitched)))
 
 
 NODES = [LadiVTON_FitPerson, LadiVTON_StitchPerson]

@@ -8,11 +8,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ladivton_core.finite import require_finite
+from ..ladivton_core.preprocessing.backdrop import (
+    backdrop_of,
+    centred_on_white,
+    ground_to_white,
+    looks_inverted,
+)
 from ..ladivton_core.preprocessing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment import garment_on_white
 from ..ladivton_core.warping.warper import sample_garment
+from .notes import Notes
 from .tensors import check_multiple_of_8, common_batch, from_image, to_image
-from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io
+from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io, search_aliases
 
 
 class LadiVTON_PrepareGarment(io.ComfyNode):
@@ -22,9 +30,11 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_PrepareGarment",
-            display_name="Prepare Garment",
+            display_name="Prepare Garment (Clothing)",
+            **search_aliases("clothes", "dress", "outfit", "wardrobe", "fashion", "shirt", "product photo"),
             category=f"{CATEGORY}/garment",
-            description="Puts the shop garment on white and brings it to the size the models know.",
+            description="Puts the shop garment on white and brings it to the size the models know. "
+                "Transparent pictures come out on white; a plain grey or beige backdrop can be turned white.",
             inputs=[
                 io.Image.Input("garment", tooltip="Shop photo of the garment alone, "
                     "lying or hanging, seen from the front."),
@@ -44,21 +54,31 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                     tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, "
                         "'pad' with white, 'crop' what sticks out.",
                 ),
+                io.Combo.Input(
+                    "backdrop", options=["keep", "white"], default="keep", optional=True,
+                    tooltip="'white' turns a plain backdrop (grey, beige, off-white, a gradient) white; "
+                        "'keep' leaves it, as in the paper. Neither finds a garment in front of something busy.",
+                ),
+                io.Boolean.Input(
+                    "centre", default=False, optional=True,
+                    tooltip="Cut the garment out of its white and show it in the middle, filling the picture as in the "
+                        "data sets; its proportions are kept, and 'fit' is not used.",
+                ),
             ],
             outputs=[io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white.")],
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, fit: str | None = None) -> bool | str:
-        return check_choices(cls, fit=fit)
+    def validate_inputs(cls, fit: str | None = None, backdrop: str | None = None) -> bool | str:
+        return check_choices(cls, fit=fit, backdrop=backdrop)
 
     @classmethod
     def execute(
         cls, garment: Tensor, mask: Tensor | None = None, invert_mask: bool = False, width: int = 384,
-        height: int = 512, fit: str = "stretch",
+        height: int = 512, fit: str = "stretch", backdrop: str = "keep", centre: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         check_multiple_of_8(height, width, "height and width of Prepare Garment")
-        pixels = from_image(garment, "garment")
+        pixels, notes = from_image(garment, "garment"), Notes("Prepare Garment")
         if mask is not None:
             soft = mask[None] if mask.ndim == 2 else mask
             if soft.shape[-2:] != pixels.shape[-2:]:
@@ -67,9 +87,51 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                     f"{pixels.shape[-1]} (height x width); both must come from the same photo. "
                     "(Load Image gives a 64 x 64 mask for a picture without transparency: disconnect it.)"
                 )
-            pair = common_batch(garment=pixels, mask=(1 - soft if invert_mask else soft)[:, None].float())
+            soft = (1 - soft if invert_mask else soft).float()
+            for picture, item in enumerate(soft):
+                if looks_inverted(item):
+                    notes.warn(
+                        f"The mask of picture {picture} is white all around and black inside: it seems to be the wrong "
+                        "way round. Switch 'invert_mask'; the MASK of Load Image needs it."
+                    )
+                elif not (item >= 0.5).any():
+                    notes.warn(f"The mask of picture {picture} is empty: nothing of the garment is left.")
+            pair = common_batch(garment=pixels, mask=soft[:, None])
             pixels = garment_on_white(pair["garment"], pair["mask"])
-        return io.NodeOutput(to_image(fit_image(pixels, (height, width), fit, fill=1.0)[0]))
+        shown = (pixels + 1) / 2
+        if backdrop == "white":
+            grounds = [_whitened(item, picture, notes) for picture, item in enumerate(shown)]
+            shown = torch.stack(grounds)
+            pixels = torch.where((shown == (pixels + 1) / 2).all(1, keepdim=True), pixels, shown * 2 - 1)
+        elif mask is None:
+            _say_what_is_behind(shown, notes)
+        if centre:
+            pixels = torch.stack([centred_on_white(item, (height, width)) for item in shown.cpu()]) * 2 - 1
+        return io.NodeOutput(to_image(fit_image(pixels, (height, width), fit, fill=1.0)[0]), ui=notes.ui)
+
+
+def _whitened(garment: Tensor, picture: int, notes: Notes) -> Tensor:
+    """One garment (3, H, W) in [0, 1] on white; as it is, with a note, where its ground cannot be told."""
+    found = ground_to_white(garment.cpu())
+    if found is None:
+        notes.warn(
+            f"The backdrop of picture {picture} is busy, or the garment is worn by somebody, or they have one colour: "
+            "it stays, and would be warped along. Cut the garment out and connect its mask."
+        )
+        return garment
+    return found.to(garment)
+
+
+def _say_what_is_behind(shown: Tensor, notes: Notes) -> None:
+    """Note the pictures (B, 3, H, W) in [0, 1] that do not lie on white."""
+    for picture, item in enumerate(shown.cpu()):
+        kind = backdrop_of(item).kind
+        if kind != "white":
+            advice = "Set 'backdrop' to 'white'" if kind == "plain" else "Cut the garment out and connect its mask"
+            notes.warn(
+                f"The garment of picture {picture} lies on a {kind} ground that is not white, "
+                f"which the models would lay onto the person. {advice}."
+            )
 
 
 class LadiVTON_GarmentWarper(io.ComfyNode):
@@ -80,6 +142,7 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_GarmentWarper",
             display_name="Garment Warper",
+            **search_aliases("clothes", "clothing", "dress", "outfit", "thin-plate spline", "tps"),
             category=f"{CATEGORY}/garment",
             description="Bends the garment onto the person's pose with a thin-plate spline (predicted at 256 x 192, "
             "applied at full size) and refines the result.",
@@ -120,6 +183,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         for item in range(items):
             memory.throw_exception_if_processing_interrupted()
             result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
+            for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+                require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
             warped.append(to_image(result.warped))
             coarse.append(to_image(result.coarse))
             meshes.append(to_image(_with_mesh(result.coarse, result.grid)))

@@ -12,6 +12,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from .listing import can_be_chosen
+
 log = logging.getLogger(__name__)
 
 LOOKED_INTO = 2000
@@ -36,22 +38,13 @@ def names(folder: Path, *endings: str) -> list[str]:
     return sorted(
         name
         for name in entries
-        if name.lower().endswith(endings) and _is_text(name) and os.path.isfile(os.path.join(folder, name))
+        if name.lower().endswith(endings) and can_be_chosen(name) and os.path.isfile(os.path.join(folder, name))
     )
 
 
 def label_pictures(files: Sequence[Path]) -> set[Path]:
     """Those PNG files that can be label maps: grey or palette pictures, told from their header."""
     return {file for file in files[:LOOKED_INTO] if _can_be_labels(str(file))}
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name survives a trip to the page: Linux allows bytes that are no UTF-8."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _can_be_labels(path: str) -> bool:

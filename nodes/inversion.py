@@ -1,21 +1,23 @@
-"""Nodes that write the garment into the prompt as pseudo-words, and save them.
+"""The node that writes the garment into the prompt as pseudo-words.
 
-Paper section 3.2. `garment.py` prepares the garment, `sampling.py` takes the conditioning.
+Paper section 3.2. `garment.py` prepares the garment, `sampling.py` takes the conditioning; `pseudo_words.py` blends the
+words and saves them.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from ..ladivton_core.finite import require_finite
 from ..ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD, clip_pixels
 from ..ladivton_core.inversion.prompts import PLACEHOLDER, PLACEHOLDER_ID, prompt_for
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .tensors import from_image
-from .types import CATEGORY, InversionAdapter, PseudoWords, TorchPart, check_choices, io
+from .types import CATEGORY, InversionAdapter, PseudoWords, TorchPart, check_choices, io, search_aliases
 
 
 class LadiVTON_TextualInversionEncoder(io.ComfyNode):
@@ -26,6 +28,7 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_TextualInversionEncoder",
             display_name="Textual Inversion Encoder",
+            **search_aliases("garment to words", "clothing prompt", "fashion prompt", "pseudo-words"),
             category=f"{CATEGORY}/garment",
             description="Looks at the garment with CLIP and writes it into the prompt as 16 pseudo-words, "
                 "which carry its colour, fabric and pattern.",
@@ -62,22 +65,38 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         cls, clip, clip_vision, adapter: TorchPart, garment: Tensor, category: str = "upper_body", prompt: str = ""
     ) -> io.NodeOutput:
         import comfy.model_management as memory
-        from comfy.utils import ProgressBar
 
         count = adapter.settings["num_words"]
-        text = _prompt(prompt, category, count)
-        tokens = _tokens_with_room(clip, text, count)
+        tokens = tokens_with_room(clip, prompt, category, count)
         seen = _look_at(clip_vision, from_image(garment, "garment"), adapter)
         words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count)
+        require_finite(words, "The inversion adapter", f"Load another copy of its file ({adapter.source}).")
         words = words.to(memory.intermediate_device())
-        _check_width(clip, words)
-        progress = ProgressBar(len(words))
-        conditionings = []
-        for item in words:  # one garment at a time: ComfyUI's text encoder joins prompts into one long one
-            memory.throw_exception_if_processing_interrupted()
-            conditionings.append(clip.encode_from_tokens_scheduled(_with_words(tokens, item), show_pbar=False))
-            progress.update(1)
-        return io.NodeOutput(_stacked(conditionings), words)
+        return io.NodeOutput(encode_words(clip, tokens, words), words)
+
+
+def encode_words(clip, tokens: dict, words: Tensor) -> list:
+    """CONDITIONING (B) of a prompt whose `$` are pseudo-words (B, N, C).
+
+    Args:
+        tokens: from `tokens_with_room`.
+
+    Raises:
+        ValueError: the words are not as wide as the text encoder's embeddings.
+    """
+    import comfy.model_management as memory
+    from comfy.utils import ProgressBar
+
+    _check_width(clip, words)
+    progress = ProgressBar(len(words))
+    conditionings = []
+    for item in words:  # one garment at a time: ComfyUI's text encoder joins prompts into one long one
+        memory.throw_exception_if_processing_interrupted()
+        conditionings.append(clip.encode_from_tokens_scheduled(_with_words(tokens, item), show_pbar=False))
+        progress.update(1)
+    for tensor, _ in (entry for conditioning in conditionings for entry in conditioning):
+        require_finite(tensor, "The text encoder (CLIP)", "Start ComfyUI with --fp32-text-enc, or load another file.")
+    return _stacked(conditionings)
 
 
 def _look_at(clip_vision, garment: Tensor, adapter: TorchPart) -> Tensor:
@@ -91,6 +110,7 @@ def _look_at(clip_vision, garment: Tensor, adapter: TorchPart) -> Tensor:
     mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     picture = (pixels * std + mean).clamp(0, 1).movedim(1, -1)
     tokens = clip_vision.encode_image(picture, crop=False)["last_hidden_state"]
+    require_finite(tokens, "The vision tower (CLIP_VISION)", "Start ComfyUI with --force-fp32, or load another file.")
     width = adapter.module.input_dim
     if tokens.shape[-1] != width:
         raise ValueError(
@@ -122,20 +142,20 @@ def _prompt(prompt: str, category: str, count: int) -> str:
     return spaced
 
 
-def _tokens_with_room(clip, text: str, count: int) -> dict:
-    """Tokens of a prompt, all of whose `$` are still there.
+def tokens_with_room(clip, prompt: str, category: str, count: int) -> dict:
+    """Tokens of the paper's prompt, or of the user's, with `count` `$` in it.
 
     Raises:
-        ValueError: not a single text encoder, or it does not know `$`.
+        ValueError: the prompt has no place for the words; not a single text encoder, or it does not know `$`.
     """
-    tokens = clip.tokenize(text)
+    tokens = clip.tokenize(_prompt(prompt, category, count))
     if len(tokens) != 1:
         raise ValueError(
             f"This CLIP has {len(tokens)} text encoders ({', '.join(tokens)}); "
             "LaDI-VTON needs Stable Diffusion 2's single one: "
             "Load CLIP with type 'stable_diffusion', or the embedded one."
         )
-    ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if isinstance(token, int)]
+    ids = [token for chunk in next(iter(tokens.values())) for token, *_ in chunk if _is_id(token)]
     found = ids.count(PLACEHOLDER_ID)
     if found != count:
         raise ValueError(
@@ -144,12 +164,17 @@ def _tokens_with_room(clip, text: str, count: int) -> dict:
     return tokens
 
 
+def _is_id(token) -> bool:
+    """Whether a token is a number of the vocabulary, of whatever integer type, and not an embedding's vector."""
+    return isinstance(token, Integral)
+
+
 def _with_words(tokens: dict, words: Tensor) -> dict:
     """Tokens with the `$` replaced, one after the other, by the rows of `words` (N, C)."""
     rows = iter(words)
 
     def replaced(token):
-        return next(rows) if isinstance(token, int) and token == PLACEHOLDER_ID else token
+        return next(rows) if _is_id(token) and token == PLACEHOLDER_ID else token
 
     return {
         name: [[(replaced(token), *rest) for token, *rest in chunk] for chunk in chunks]
@@ -188,51 +213,4 @@ def _stacked(conditionings: list) -> list:
     return stacked
 
 
-class LadiVTON_SavePseudoWords(io.ComfyNode):
-    """The words as a textual-inversion embedding."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_SavePseudoWords",
-            display_name="Save Pseudo-Words",
-            category=f"{CATEGORY}/garment",
-            description="Saves the garment's pseudo-words as a ComfyUI embedding: "
-                "any prompt of any Stable Diffusion 2 graph can then say 'embedding:name'.",
-            inputs=[
-                PseudoWords.Input("pseudo_words", tooltip="From Textual Inversion Encoder."),
-                io.String.Input(
-                    "name", default="my_garment",
-                    tooltip="File name in models/embeddings, without ending. A batch gets _0, _1, ... "
-                        "An existing file is replaced.",
-                ),
-            ],
-            outputs=[io.String.Output("prompt_words", display_name="prompt_words", tooltip="What to write in a "
-                "prompt.")],
-            is_output_node=True,
-        )  # fmt: skip
-
-    @classmethod
-    def validate_inputs(cls, name: str | None = None) -> bool | str:
-        if name is not None and not re.fullmatch(r"[\w\- .]*\w", name):
-            return f"{name!r} cannot be a file name: use letters, digits, blanks, dots, - and _."
-        return True  # None is a wire: `execute` asks again
-
-    @classmethod
-    def execute(cls, pseudo_words: Tensor, name: str = "my_garment") -> io.NodeOutput:
-        import folder_paths
-        from safetensors.torch import save_file
-
-        allowed = cls.validate_inputs(name)
-        if allowed is not True:
-            raise ValueError(allowed)
-        folder = Path(folder_paths.get_folder_paths("embeddings")[0])
-        folder.mkdir(parents=True, exist_ok=True)
-        names = [name] if len(pseudo_words) == 1 else [f"{name}_{item}" for item in range(len(pseudo_words))]
-        for words, file in zip(pseudo_words, names, strict=True):
-            # clip_h is the key under which ComfyUI looks for Stable Diffusion 2's words.
-            save_file({"clip_h": words.float().cpu().contiguous()}, folder / f"{file}.safetensors")
-        return io.NodeOutput(" ".join(f"embedding:{file}" for file in names))
-
-
-NODES = [LadiVTON_TextualInversionEncoder, LadiVTON_SavePseudoWords]
+NODES = [LadiVTON_TextualInversionEncoder]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
 from ..ladivton_core.checkpoints.sources import sources
+from .listing import can_be_chosen, never_raises
 
 FOLDER = LADI_FOLDER
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
@@ -32,6 +33,7 @@ def register_folder() -> None:
     folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions | folder_paths.supported_pt_extensions)
 
 
+@never_raises
 def fitting(part: str, *folders: str) -> list[str]:
     """Names of the files in some model folders that hold a part (`embedded.PARTS`), whatever they are called.
 
@@ -40,7 +42,7 @@ def fitting(part: str, *folders: str) -> list[str]:
     import folder_paths
 
     names = {name for folder in folders for name in folder_paths.get_filename_list(folder)}
-    return sorted(name for name in names if _fits(part, _path(name, *folders)))
+    return sorted(name for name in names if can_be_chosen(name) and _fits(part, _path(name, *folders)))
 
 
 def _fits(part: str, path: str | None) -> bool:
@@ -91,12 +93,13 @@ def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
 
     where = " or ".join(f"models/{folder}" for folder in folders)
     found = f"There is no file {file!r} in {where}." if file else f"No file is chosen: nothing in {where} fits."
-    wanted = [source for source in sources() if source.part == part and source.folder == FOLDER]
+    wanted = [source for source in sources() if source.part == part and source.folder in folders]
     names, groups = (sorted({getattr(source, field) for source in wanted}) for field in ("name", "group"))
+    published = f"from {PUBLISHED}, or " if wanted[0].folder == FOLDER else ""
     return (
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
-        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): from {PUBLISHED}, "
-        f"or in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
+        f"({wanted[0].size_in_words}; licence {wanted[0].licence}): {published}"
+        f"in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
         "Then press R to refresh the lists."
     )
 

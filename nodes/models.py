@@ -10,11 +10,12 @@ from __future__ import annotations
 import torch
 
 from ..ladivton_core.checkpoints.build import build_from, module_names, preset_for
+from ..ladivton_core.checkpoints.layouts import check_values
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import TINY
 from .model_files import FOLDER, exists, find, fingerprint, fitting
-from .types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, check_choices, io
+from .types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, check_choices, io, search_aliases
 
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -27,6 +28,17 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadEmbedded",
             display_name="Load Embedded Try-On Models",
+            **search_aliases(
+                "virtual try-on",
+                "vton",
+                "clothes",
+                "clothing",
+                "garment",
+                "dress",
+                "outfit",
+                "fashion",
+                "wardrobe",
+            ),
             category=f"{CATEGORY}/loaders",
             description="Loads every model of the small virtual try-on that ships with this pack: no download, "
             "a few seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; "
@@ -72,6 +84,8 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
         dtype = PRECISIONS[precision]
         paths = {part: str(embedded_path(part)) for part in PARTS}
         states = {part: read_state_dict(path) for part, path in paths.items()}
+        for part in ("text_encoder", "vae", "vision"):  # ComfyUI fills these; the others are checked when filled
+            check_values(states[part], paths[part])
         return io.NodeOutput(
             native.unet_model(TINY, states["unet"], dtype, paths["unet"]),
             native.clip(TINY, states["text_encoder"], dtype),
@@ -97,6 +111,7 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadTryOnModel",
             display_name="Load Try-On Model",
+            **search_aliases("virtual try-on", "vton", "unet loader", "checkpoint"),
             category=f"{CATEGORY}/loaders",
             description="Loads LaDI-VTON's 31-channel UNet (unet_vitonhd.pth, unet_dresscode.pth) "
                 "as a ComfyUI MODEL. LoRA, FreeU, ControlNet and every sampler work on it. "
@@ -141,6 +156,7 @@ class LadiVTON_LoadWarper(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadWarper",
             display_name="Load Garment Warper",
+            **search_aliases("vton", "clothes warping", "tps"),
             category=f"{CATEGORY}/loaders",
             description="Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
             "warping_dresscode.pth). Always float32. "
@@ -174,6 +190,7 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadInversionAdapter",
             display_name="Load Inversion Adapter",
+            **search_aliases("vton", "textual inversion"),
             category=f"{CATEGORY}/loaders",
             description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
             "inversion_adapter_dresscode.pth). "
@@ -209,6 +226,7 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadEMASC",
             display_name="Load EMASC",
+            **search_aliases("vton", "skip connections"),
             category=f"{CATEGORY}/loaders",
             description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
             "which carry detail outside the mask from the VAE's encoder to its decoder. "

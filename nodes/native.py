@@ -30,6 +30,7 @@ from ..ladivton_core.checkpoints.layouts import describe, expect, load_strict
 from ..ladivton_core.checkpoints.reading import CheckpointError
 from ..ladivton_core.denoising.schedule import sigmas
 from ..ladivton_core.presets import PRESETS
+from .host_versions import in_precision, patcher_class
 
 if TYPE_CHECKING:
     from ..ladivton_core.presets import ClipTower, Preset
@@ -112,7 +113,7 @@ def unet_model(
     renamed = {names.get(key, key): value for key, value in state_dict.items()}
     load_strict(model.diffusion_model, renamed, "unet", path)
     model.diffusion_model.requires_grad_(False)
-    return ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+    return patcher_class()(model, load_device=load_device, offload_device=offload_device)
 
 
 def preset_of_unet(state_dict: dict[str, Tensor], path: str) -> Preset:
@@ -198,7 +199,7 @@ def vae(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None
         "dropout": 0.0,
     }
     params = {"ddconfig": ddconfig, "embed_dim": preset.vae["latent_channels"]}
-    return comfy.sd.VAE(sd=dict(state_dict), config={"params": params}, dtype=dtype)
+    return comfy.sd.VAE(sd=dict(in_precision(state_dict, dtype)), config={"params": params}, dtype=dtype)
 
 
 def clip(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None = None) -> comfy.sd.CLIP:
@@ -219,7 +220,7 @@ def clip(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | Non
     built = comfy.sd.CLIP(target, embedding_directory=folders, parameters=parameters, model_options=options)
     # SD2 has no use for the pooled output; an identity keeps it finite.
     weights = {"text_projection.weight": torch.eye(preset.text.hidden_size), **state_dict}
-    missing, _ = built.load_sd(weights)
+    missing, _ = built.load_sd(in_precision(weights, dtype))
     _refuse_missing(missing, "text encoder")
     return built
 
@@ -282,7 +283,7 @@ def clip_vision(
     if dtype is not None:
         built.dtype = dtype
         built.model.to(dtype)
-    missing, _ = built.load_sd(state_dict)
+    missing, _ = built.load_sd(in_precision(state_dict, dtype))
     _refuse_missing([key for key in missing if not key.startswith("visual_projection")], "vision tower")
     return built
 

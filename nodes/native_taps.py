@@ -7,12 +7,16 @@ one call and always removed. Paper section 3.4; SPEC 3.1 and 3.4. `sampling.py` 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from ..ladivton_core.finite import require_finite
+from .host_versions import on_device
+
 LEVELS = 4
+VAE_ADVICE = "Start ComfyUI with --fp32-vae (or --bf16-vae), or load another VAE file."
 
 
 def load_vae(vae, *others, memory_required: float) -> nn.Module:
@@ -57,9 +61,11 @@ def encode_moments(vae, image: Tensor, progress=None) -> tuple[Tensor, tuple[Ten
     moments, taps = [], []
     for item in range(image.shape[0]):
         memory.throw_exception_if_processing_interrupted()
-        with taps_kept(encoder) as seen:
+        with on_device(vae.device), taps_kept(encoder) as seen:
             pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
-            moments.append(model.quant_conv(encoder(pixels)).float().to(memory.intermediate_device()))
+            found = model.quant_conv(encoder(pixels))
+            require_finite(found, "The VAE's encoder", VAE_ADVICE, vae.vae_dtype)
+            moments.append(found.float().to(memory.intermediate_device()))
         taps.append([seen[level].to(vae.patcher.offload_device) for level in range(LEVELS)])
         if progress is not None:
             progress.update(1)
@@ -75,12 +81,11 @@ def taps_kept(encoder: nn.Module) -> Iterator[dict[int, Tensor]]:
     def keeper(level: int):
         return lambda _module, args: seen.__setitem__(level, args[0])
 
-    hooks = [encoder.down[level].block[0].register_forward_pre_hook(keeper(level)) for level in range(LEVELS)]
-    try:
+    with ExitStack() as hooks:  # also when one of them cannot be registered
+        for level in range(LEVELS):
+            hook = encoder.down[level].block[0].register_forward_pre_hook(keeper(level))
+            hooks.callback(hook.remove)
         yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
@@ -93,12 +98,10 @@ def skips_added(model: nn.Module, skips: Sequence[Tensor]) -> Iterator[None]:
     decoder = model.decoder
     # The decoder runs `up` from the last level to the first; f1' joins after the last norm, before conv_out.
     places = [decoder.conv_out] + [decoder.up[level].block[0] for level in range(LEVELS)]
-    hooks = [place.register_forward_pre_hook(_adder(skip)) for place, skip in zip(places, skips, strict=True)]
-    try:
+    with ExitStack() as hooks:
+        for place, skip in zip(places, skips, strict=True):
+            hooks.callback(place.register_forward_pre_hook(_adder(skip)).remove)
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _adder(skip: Tensor):

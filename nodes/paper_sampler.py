@@ -1,11 +1,14 @@
 """The paper's DDIM steps in ComfyUI's sampling machinery.
 
 DDIM without noise is Euler on sigmas. What differs from KSampler is which sigmas are visited, how the first noise is
-scaled, and that the run ends at sigma_0 instead of 0 (SPEC section 6). `sampling.py` holds the node. Imported only when
-sampling.
+scaled, and that the run ends at sigma_0 instead of 0 (SPEC section 6). `sampling.py` and `custom_sampling.py` hold the
+nodes. Imported only when sampling.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import comfy.sample
 import comfy.samplers
@@ -17,6 +20,7 @@ from ..ladivton_core.denoising.conditioning import without_garment
 from ..ladivton_core.denoising.sampling import garment_steps
 from ..ladivton_core.denoising.schedule import timesteps
 from ..ladivton_core.presets import NoiseSchedule
+from .noise import ItemNoise
 
 
 @torch.no_grad()
@@ -38,37 +42,107 @@ def sample_ddim(model, x: Tensor, sigmas: Tensor, extra_args=None, callback=None
 class DDIMSteps(comfy.samplers.KSAMPLER):
     """The paper's steps between the given sigmas, from and to variance-preserving latents.
 
-    ComfyUI's latents at noise level sigma are sqrt(1 + sigma^2) times the paper's.
+    ComfyUI's latents at noise level sigma are sqrt(1 + sigma^2) times the paper's. They are scaled where a schedule
+    begins and where it ends; a part of it hands ComfyUI's own latents on, so that parts join without a seam.
+
+    Args:
+        first: the schedule's first sigma. A run that starts there, with noise, starts from that noise alone, as the
+            paper does: what the LATENT holds counts for its noise mask only.
+        last: the schedule's last sigma. A run that ends there gives the paper's latent, and exactly the LATENT's own
+            where its noise mask lets nothing be repainted.
     """
 
-    def __init__(self) -> None:
-        super().__init__(sample_ddim)
+    def __init__(self, first: float, last: float) -> None:
+        super().__init__(self._between)
+        self.first, self.last = first, last
 
-    def max_denoise(self, model_wrap, sigmas: Tensor) -> bool:
-        """Always: the first latent is pure noise, scaled by sqrt(1 + sigma^2) instead of sigma."""
-        return True
+    def _between(self, model, x: Tensor, sigmas: Tensor, extra_args=None, callback=None, disable=None) -> Tensor:
+        mask = (extra_args or {}).get("denoise_mask")
+        if model.noise.any():
+            if _same(sigmas[0], self.first):
+                x = model.noise * (1 + sigmas[0] ** 2).sqrt()
+        elif mask is not None and (mask < 1).any():
+            raise ValueError(
+                "The LATENT has a noise mask, and its noise was added in an earlier part of the schedule: "
+                "what the mask keeps is known without noise to that part only. "
+                "Put a white mask on it with 'Set Latent Noise Mask', "
+                "and lay what is to be kept over the result with 'LatentCompositeMasked'."
+            )
+        x = sample_ddim(model, x, sigmas, extra_args, callback, disable)
+        if not _same(sigmas[-1], self.last):
+            return x
+        x = x / (1 + sigmas[-1] ** 2).sqrt()
+        return x if mask is None else torch.where(mask == 0, model.latent_image, x)
 
-    def sample(self, model_wrap, sigmas: Tensor, *args, **kwargs) -> Tensor:
-        """As in ComfyUI, then back to the paper's scale at the last sigma."""
-        return super().sample(model_wrap, sigmas, *args, **kwargs) / (1 + sigmas[-1] ** 2).sqrt()
+
+def _same(sigma: Tensor, level: float) -> bool:
+    """Neighbouring levels of a schedule that ends in pure noise differ by parts in a million (`native.py`)."""
+    return math.isclose(float(sigma), level, rel_tol=1e-6)
 
 
-def noise_schedule(model_sampling) -> NoiseSchedule:
-    """Schedule that travels in the MODEL; the paper's when another node replaced the model's sampling."""
-    return getattr(model_sampling, "noise_schedule", NoiseSchedule())
+def noise_schedule(model) -> NoiseSchedule:
+    """Schedule of a MODEL: the one its noise levels were made by, or, when another node replaced those, the one it was
+    trained with; the paper's for a MODEL that is none of ours.
+    """
+    own = getattr(model.get_model_object("model_sampling"), "noise_schedule", None)
+    trained = getattr(getattr(model.model, "preset", None), "schedule", None)
+    return own or trained or NoiseSchedule()
 
 
-def paper_sigmas(model_sampling, steps: int) -> tuple[Tensor, Tensor]:
-    """Sigmas (steps + 1,) of the paper's steps and their timesteps (steps + 1,), read from the model's own table.
+def lost_schedule(model) -> str | None:
+    """What to say when a model-sampling node has thrown the try-on model's noise levels away; None when none has."""
+    sampling = model.get_model_object("model_sampling")
+    if hasattr(sampling, "noise_schedule") or not hasattr(model.model, "preset"):
+        return None
+    return (
+        f"A model-sampling node before this one ({type(sampling).__name__}) has replaced the noise schedule "
+        "that the try-on model was trained with, and the result suffers. "
+        "Take the node away: the schedule travels in the MODEL."
+    )
+
+
+@dataclass(frozen=True)
+class PaperSteps:
+    """One run's part of the paper's schedule.
+
+    Attributes:
+        sigmas: (steps + 1,) float32, falling.
+        times: their training timesteps, (steps + 1,) int64.
+        sampler: takes the steps; knows where the whole schedule begins and ends.
+    """
+
+    sigmas: Tensor
+    times: Tensor
+    sampler: DDIMSteps
+
+
+def paper_steps(model, steps: int, denoise: float = 1.0) -> PaperSteps:
+    """The paper's steps, read from the model's own table.
 
     Equal to `ladivton_core.denoising.schedule.paper_sigmas`, and still right when a ModelSampling node changed the
-    table.
+    table. A `denoise` below 1 takes the last `steps` steps of a schedule of `steps / denoise`, as KSampler does.
+
+    Raises:
+        ValueError: such a schedule has more steps than the model knows noise levels, or another node has left the
+            model fewer levels than it was trained with.
     """
-    schedule = noise_schedule(model_sampling)
-    times = timesteps(schedule, steps)
-    last = max(int(times[-1]) - schedule.train_steps // steps, 0)
+    schedule, table = noise_schedule(model), model.get_model_object("model_sampling").sigmas.cpu()
+    if len(table) < schedule.train_steps:
+        raise ValueError(
+            f"A model-sampling node has left this MODEL {len(table)} noise levels of {schedule.train_steps}: "
+            "the paper's steps fall between them. Take the node away, or sample with KSampler."
+        )
+    total = steps if denoise > 0.9999 else max(int(steps / denoise), steps)
+    if total > schedule.train_steps:
+        raise ValueError(
+            f"{steps} steps at denoise {denoise} are the end of a schedule of {total} steps, "
+            f"and the model knows {schedule.train_steps} noise levels. Take fewer steps, or more denoise."
+        )
+    times = timesteps(schedule, total)
+    last = max(int(times[-1]) - schedule.train_steps // total, 0)
     times = torch.cat([times, torch.tensor([last])])
-    return model_sampling.sigmas.cpu()[times], times
+    sigmas = table[times]
+    return PaperSteps(sigmas[-steps - 1 :], times[-steps - 1 :], DDIMSteps(float(sigmas[0]), float(sigmas[-1])))
 
 
 def garment_for_first_steps(conditioning: list, rate: float, times: Tensor) -> list:
@@ -101,15 +175,15 @@ def garment_for_first_steps(conditioning: list, rate: float, times: Tensor) -> l
 
 
 def sample(
-    model, noise: Tensor, positive: list, negative: list, latent: Tensor, *, steps: int, guidance: float,
-    cloth_cond_rate: float, seed: int,
+    model, noise: ItemNoise, positive: list, negative: list, latent: dict, *, steps: int, guidance: float,
+    cloth_cond_rate: float, denoise: float = 1.0,
 ) -> Tensor:  # fmt: skip
     """Denoise with previews, progress and interrupt; returns ComfyUI latents (B, 4, h, w), unscaled."""
     import latent_preview
 
-    sigmas, times = paper_sigmas(model.get_model_object("model_sampling"), steps)
-    positive, negative = (garment_for_first_steps(cond, cloth_cond_rate, times) for cond in (positive, negative))
+    run = paper_steps(model, steps, denoise)
+    positive, negative = (garment_for_first_steps(cond, cloth_cond_rate, run.times) for cond in (positive, negative))
     return comfy.sample.sample_custom(
-        model, noise, guidance, DDIMSteps(), sigmas, positive, negative, latent,
-        callback=latent_preview.prepare_callback(model, steps), seed=seed,
+        model, noise.generate_noise(latent), guidance, run.sampler, run.sigmas, positive, negative, latent["samples"],
+        noise_mask=latent.get("noise_mask"), callback=latent_preview.prepare_callback(model, steps), seed=noise.seed,
     )  # fmt: skip

@@ -7,39 +7,86 @@ and `sampling.py` take what comes out.
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ..ladivton_core.preprocessing.agnostic import GROW, agnostic_image, agnostic_mask
+from ..ladivton_core.preprocessing.agnostic import GROW, agnostic_image, agnostic_mask, nothing_to_repaint
 from ..ladivton_core.preprocessing.agreement import labels_in_doubt, outside_picture
-from ..ladivton_core.preprocessing.keypoints import JOINTS, keypoints_from_people
+from ..ladivton_core.preprocessing.body_region import body_region
+from ..ladivton_core.preprocessing.fitting import labels_at
+from ..ladivton_core.preprocessing.keypoints import JOINTS, people_in_frames
 from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.modes import MODES, PUBLISHED, Mode
 from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
 from ..ladivton_core.preprocessing.regions import region_mask
+from ..ladivton_core.preprocessing.territory import own_territory
 from .notes import Notes
-from .tensors import as_image, common_batch, from_image, from_mask, to_image, to_mask
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io
+from .tensors import as_image, check_area, common_batch, from_image, from_mask, to_image, to_mask
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, check_choices, io, search_aliases
 
-# Painted masks have no data set of their own: VITON-HD's published stroke, 90 px on 512.
-STROKE_AT_512 = 90
+MODE_TOOLTIP = (
+    "'published': joints and pixel sizes exactly as in the paper's code, for its data sets. "
+    "'body': for photos of your own: doubtful joints and other people are left out, "
+    "and sizes in pixels follow the body."
+)
+NOBODY = ["stop", "pass"]
+"""What a frame without a person does."""
 
 
-def joints_of(keypoints: list, size: tuple[int, int], person_index: int) -> Tensor:
-    """COCO-18 joints (B, 18, 2) of one person a picture, in pixels of `size` (height, width).
+def people_of(
+    keypoints: list, size: tuple[int, int], person_index: int, mode: Mode = PUBLISHED, nobody: str = "stop"
+) -> list[Tensor]:
+    """Everybody in every picture, the chosen person first: (P, 18, 3) each, in pixels of `size` (height, width).
 
     Raises:
-        ValueError: a picture shows nobody.
+        ValueError: a picture shows nobody, unless `nobody` is `pass`.
     """
-    joints = keypoints_from_people(keypoints, size, person_index)
-    for picture, found in enumerate((joints > 0).flatten(1).any(1).tolist()):
-        if not found:
-            raise ValueError(
-                f"Picture {picture} of 'keypoints' shows nobody. "
-                "Take a photo in which the person is seen from head to hips, "
-                "or check the pose detector's output before this node."
-            )
-    return joints
+    found = people_in_frames(keypoints, size, person_index, mode)
+    empty = [picture for picture, people in enumerate(found) if not len(people) or not (people[0, :, 2] > 0).any()]
+    if empty and (nobody != "pass" or len(empty) == len(found)):
+        raise ValueError(
+            f"Picture {', '.join(map(str, empty))} of 'keypoints' shows nobody. "
+            "Take a photo in which the person is seen from head to hips, "
+            "or check the pose detector's output before this node. "
+            "To let such frames of a video pass unchanged, set 'nobody' to 'pass'."
+        )
+    return found
+
+
+def first_joints(people: list[Tensor]) -> Tensor:
+    """Joints (B, 18, 2) of the chosen person of every picture; zeros where there is nobody."""
+    return torch.stack([body[0, :, :2] if len(body) else torch.zeros(JOINTS, 2).double() for body in people])
+
+
+def joints_of(
+    keypoints: list, size: tuple[int, int], person_index: int, mode: Mode = PUBLISHED, nobody: str = "stop"
+) -> Tensor:
+    """COCO-18 joints (B, 18, 2) of one person a picture; arguments and errors as in `people_of`."""
+    return first_joints(people_of(keypoints, size, person_index, mode, nobody))
+
+
+def own_pixels(people: list[Tensor], size: tuple[int, int]) -> Tensor:
+    """Where the chosen person of every picture is nearer than anybody else: (B, 1, H, W) bool."""
+    own = [
+        own_territory(body[0, :, :2], body[1:, :, :2], size) if len(body) > 1 else torch.ones(size, dtype=torch.bool)
+        for body in people
+    ]
+    return torch.stack(own)[:, None]
+
+
+def mode_input() -> io.Combo.Input:
+    """The widget that tells people's own photos from the paper's data sets."""
+    return io.Combo.Input("mode", options=list(MODES), default="published", optional=True, tooltip=MODE_TOOLTIP)
+
+
+def nobody_input() -> io.Combo.Input:
+    """The widget for frames of a video in which nobody is found."""
+    return io.Combo.Input(
+        "nobody", options=NOBODY, default="stop", optional=True,
+        tooltip="A frame in which nobody is found: 'stop' names it, 'pass' leaves it as it is.",
+    )  # fmt: skip
 
 
 def warn_of_joints_outside(notes: Notes, joints: Tensor | None, size: tuple[int, int]) -> None:
@@ -69,6 +116,7 @@ class LadiVTON_PoseMap(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_PoseMap",
             display_name="Pose Map",
+            **search_aliases("openpose", "pose", "joints", "skeleton"),
             category=f"{CATEGORY}/person",
             description="Draws the 18 body joints as blurred dots, one channel a joint: "
                 "the form in which the warper and the try-on model see the pose.",
@@ -88,6 +136,8 @@ class LadiVTON_PoseMap(io.ComfyNode):
                     tooltip="Size of a dot in pixels. The published weights know 9 at 512 x 384.",
                 ),
                 person_index_input(),
+                mode_input(),
+                nobody_input(),
             ],
             outputs=[
                 PoseMap.Output("pose_map", display_name="pose_map", tooltip="18 channels, one a joint."),
@@ -96,15 +146,20 @@ class LadiVTON_PoseMap(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def validate_inputs(cls, mode: str | None = None, nobody: str | None = None) -> bool | str:
+        return check_choices(cls, mode=mode, nobody=nobody)
+
+    @classmethod
     def execute(
         cls, keypoints: list, person: Tensor | None = None, width: int = 384, height: int = 512, sigma: float = SIGMA,
-        person_index: int = 0,
+        person_index: int = 0, mode: str = "published", nobody: str = "stop",
     ) -> io.NodeOutput:  # fmt: skip
         size = (height, width) if person is None else tuple(person.shape[1:3])
-        joints = joints_of(keypoints, size, person_index)
+        check_area(*size, "height and width of Pose Map" if person is None else "person")
+        joints = joints_of(keypoints, size, person_index, MODES[mode], nobody)
         notes = Notes("Pose Map")
-        warn_of_joints_outside(notes, joints, size)
-        drawn = pose_map(joints, size, sigma)
+        warn_of_joints_outside(notes, joints if mode == "published" else None, size)
+        drawn = pose_map(joints, size, sigma, mode)
         backdrop = None if person is None else (from_image(person, "person") + 1) / 2
         pair = common_batch(keypoints=drawn, person=backdrop)
         return io.NodeOutput(pair["keypoints"], as_image(_coloured(pair["keypoints"], pair["person"])), ui=notes.ui)
@@ -126,11 +181,13 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_AgnosticPerson",
-            display_name="Agnostic Person",
+            display_name="Agnostic Person (Clothes Masked)",
+            **search_aliases("virtual try-on", "vton", "clothing mask", "outfit mask", "inpaint mask"),
             category=f"{CATEGORY}/person",
             description="Cuts the old garment, the arms and (Dress Code) "
                 "the neck out of the photo and gives the mask of what is to be repainted. "
-                "From a parse map as in the paper, or from masks you painted or segmented.",
+                "From a parse map as in the paper, from masks you painted or segmented, "
+                "or from the joints alone, with the person's silhouette where there is one.",
             inputs=[
                 io.Image.Input("person", tooltip="Photo of the person, e.g. 384 x 512."),
                 io.Combo.Input(
@@ -177,6 +234,13 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                         "lower-body garment is exchanged.",
                 ),
                 person_index_input(),
+                mode_input(),
+                io.Mask.Input(
+                    "silhouette", optional=True,
+                    tooltip="With joints alone: the person, white where they are, from Find Person or any cut-out. "
+                        "The mask then follows the body instead of a drawn shape.",
+                ),
+                nobody_input(),
             ],
             outputs=[
                 io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with "
@@ -187,28 +251,37 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, category: str | None = None, missing_joints: str | None = None, neck: str | None = None
-    ) -> bool | str:
-        return check_choices(cls, category=category, missing_joints=missing_joints, neck=neck)
+        cls, category: str | None = None, missing_joints: str | None = None, neck: str | None = None,
+        mode: str | None = None, nobody: str | None = None,
+    ) -> bool | str:  # fmt: skip
+        return check_choices(cls, category=category, missing_joints=missing_joints, neck=neck, mode=mode, nobody=nobody)
 
     @classmethod
     def execute(
         cls, person: Tensor, category: str = "upper_body", keypoints: list | None = None,
         parse_map: ParseMap | None = None, garment_mask: Tensor | None = None, arms_mask: Tensor | None = None,
         keep_mask: Tensor | None = None, missing_joints: str = "skip", neck: str = "published", grow: int = GROW,
-        arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0,
+        arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0, mode: str = "published",
+        silhouette: Tensor | None = None, nobody: str = "stop",
     ) -> io.NodeOutput:  # fmt: skip
+        check_area(*person.shape[1:3], "person")
         picture = from_image(person, "person").cpu()  # drawing masks is the CPU's work
-        size = (picture.shape[-2], picture.shape[-1])
-        joints = None if keypoints is None else joints_of(keypoints, size, person_index)
-        notes = Notes("Agnostic Person")
-        warn_of_joints_outside(notes, joints, size)
-        masks = {
-            name: None if mask is None else from_mask(mask, size, name)
-            for name, mask in {"garment_mask": garment_mask, "arms_mask": arms_mask, "keep_mask": keep_mask}.items()
-        }
-        labels = None if parse_map is None else _labels_at(parse_map, size)
-        batch = common_batch(person=picture, keypoints=joints, parse_map=labels, **masks)
+        size, notes = (picture.shape[-2], picture.shape[-1]), Notes("Agnostic Person")
+        # Shapes drawn from joints alone have no published pixels: they follow the body.
+        mode = "body" if parse_map is None and garment_mask is None else mode
+        people = None if keypoints is None else people_of(keypoints, size, person_index, MODES[mode], nobody)
+        joints = None if people is None else first_joints(people)
+        warn_of_joints_outside(notes, joints if mode == "published" else None, size)
+        given = {
+            "garment_mask": garment_mask, "arms_mask": arms_mask, "keep_mask": keep_mask, "silhouette": silhouette
+        }  # fmt: skip
+        masks = {name: None if mask is None else from_mask(mask, size, name) for name, mask in given.items()}
+        labels = None if parse_map is None else labels_at(parse_map.labels, size)
+        own = own_pixels(people, size) if people is not None and MODES[mode].alone else None
+        batch = common_batch(person=picture, keypoints=joints, parse_map=labels, own=own, **masks)
+        if batch["own"] is not None and batch["parse_map"] is not None:
+            batch["parse_map"] = torch.where(batch["own"][:, 0], batch["parse_map"], 0)
+        settings = {"stroke_width": arm_width or None, "grow": grow}
         if batch["parse_map"] is not None:
             if batch["garment_mask"] is not None or batch["arms_mask"] is not None:
                 raise ValueError("Both 'parse_map' and region masks are connected. Disconnect one of them.")
@@ -216,43 +289,82 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 raise ValueError("'parse_map' needs 'keypoints' beside it: connect Load Keypoints or a pose detector.")
             doubt = labels_in_doubt(batch["parse_map"], batch["keypoints"], parse_map.label_set)
             notes.warn(doubt and f"{doubt} Check 'label_set' of Load Parse Map, and that all are of one photo.")
-            mask = agnostic_mask(
-                batch["parse_map"], batch["keypoints"], category, parse_map.label_set, missing_joints=missing_joints,
-                stroke_width=arm_width or None, grow=grow, neck=neck, also_repaint=("skirt",) if repaint_skirt else (),
+            repainted = parse_map.label_set.regions_of(category).repaint
+            worn = torch.isin(batch["parse_map"], torch.tensor(parse_map.label_set.ids(repainted)))[:, None]
+            source, mask = "the parse map", _each(
+                lambda rows: agnostic_mask(
+                    batch["parse_map"][rows], batch["keypoints"][rows], category, parse_map.label_set, mode=mode,
+                    missing_joints=missing_joints, neck=neck, also_repaint=("skirt",) if repaint_skirt else (),
+                    **settings,
+                ), batch, nobody,
             )  # fmt: skip
             if batch["keep_mask"] is not None:
                 mask = mask * (1 - batch["keep_mask"])
         elif batch["garment_mask"] is not None:
             # The stroke hides sleeves; a lower-body garment has none.
             along_arms = batch["keypoints"] if category != "lower_body" else None
-            mask = region_mask(
+            worn = batch["garment_mask"]
+            source, mask = "the painted masks", region_mask(
                 batch["garment_mask"], arms=batch["arms_mask"], keep=batch["keep_mask"], keypoints=along_arms,
-                stroke_width=arm_width or int(STROKE_AT_512 / 512 * size[0]), grow=grow,
+                mode=mode, **settings,
+            )  # fmt: skip
+        elif batch["keypoints"] is not None:
+            worn = None
+            source = "the joints alone" if silhouette is None else "the joints and the silhouette"
+            mask = _each(
+                lambda rows: body_region(
+                    batch["keypoints"][rows], category, size, **settings,
+                    silhouette=None if silhouette is None else batch["silhouette"][rows],
+                    keep=None if keep_mask is None else batch["keep_mask"][rows],
+                ), batch, nobody,
             )  # fmt: skip
         else:
             raise ValueError(
-                "Connect a 'parse_map' (with 'keypoints'), or a 'garment_mask', so that the garment can be found."
+                "Nothing tells where the garment is. Connect 'keypoints' (Find Person, Load Keypoints or a pose "
+                "detector), better with a 'parse_map' or 'silhouette'; or a painted 'garment_mask'."
             )
+        if batch["own"] is not None:
+            mask = mask * batch["own"]
+        if mode != "published":
+            notes.say(f"The mask is drawn from {source}; strokes and growth follow the body.")
+        # The paper's code goes on with an empty mask, and so does a run over its data sets.
+        may_be_empty = parse_map is not None and mode == "published"
+        _say_if_empty(notes, mask, worn, category, source, may_be_empty)
         return io.NodeOutput(to_image(agnostic_image(batch["person"], mask)), to_mask(mask), ui=notes.ui)
 
 
-def _labels_at(parse_map: ParseMap, size: tuple[int, int]) -> Tensor:
-    """Labels (B, H, W) at the photo's size, by nearest neighbour as the data sets do (SPEC 1.1).
+def _each(draw: Callable[[Tensor], Tensor], batch: dict[str, Tensor | None], nobody: str) -> Tensor:
+    """Masks (B, 1, H, W) of those pictures that show somebody; empty ones for the rest, if they may pass."""
+    some = (batch["keypoints"] > 0).flatten(1).any(1)
+    if nobody != "pass" or bool(some.all()):
+        return draw(torch.arange(len(some)))
+    masks = torch.zeros(len(some), 1, *batch["person"].shape[-2:])
+    masks[some] = draw(some.nonzero().flatten())
+    return masks
+
+
+def _say_if_empty(
+    notes: Notes, mask: Tensor, worn: Tensor | None, category: str, source: str, may_be_empty: bool
+) -> None:
+    """Where there is no old garment (B, 1, H, W) the mask is empty, or nothing but the stroke along the arms: a note.
 
     Raises:
-        ValueError: other proportions than the photo.
+        ValueError: no picture has anything to repaint, unless that may be.
     """
-    labels = parse_map.labels
-    height, width = labels.shape[-2:]
-    if (height, width) == size:
-        return labels
-    if abs(height * size[1] - width * size[0]) > 0.01 * height * size[1]:
-        raise ValueError(
-            f"'parse_map' is {height} x {width} and 'person' {size[0]} x {size[1]} (height x width): "
-            "not the same proportions. Send both through 'Fit Person', or load the parse map of this photo."
-        )
-    resized = torch.nn.functional.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")
-    return resized[:, 0].long()
+    check = (
+        f"nothing of a {category} garment is found in {source} there. "
+        "Check 'category', the label set of the parse map, "
+        "and that a painted mask is white (at least half) over the garment."
+    )
+    empty = nothing_to_repaint(mask)
+    if empty:
+        text = f"Nothing is repainted in picture {', '.join(map(str, empty))}: {check}"
+        if len(empty) == len(mask) and not may_be_empty:
+            raise ValueError(text)
+        notes.warn(text)
+    bare = [] if worn is None else [picture for picture in nothing_to_repaint(worn) if picture not in empty]
+    if bare:
+        notes.warn(f"Only the arms are repainted in picture {', '.join(map(str, bare))}: {check}")
 
 
 NODES = [LadiVTON_PoseMap, LadiVTON_AgnosticPerson]

@@ -1,55 +1,26 @@
 """Nodes that set up and run the denoising: try-on conditioning and try-on sampler.
 
-Paper section 3.3. `native_taps.py` and `paper_sampler.py` talk to ComfyUI's VAE and sampler; the channel order, the
-noise and the schedule are the core's. `decoding.py` takes the latent.
+Paper section 3.3. `encoded_person.py` and `paper_sampler.py` do the work; the channel order, the noise and the schedule
+are the core's. `decoding.py` takes the latent.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from ..ladivton_core.denoising.conditioning import (
-    concat_conditioning,
-    latent_mask,
-    latent_pose,
-    masked_image,
-    posterior_mode,
-    unconditional,
-)
-from ..ladivton_core.denoising.conditioning import (
-    sample_posterior as sampled,
-)
-from ..ladivton_core.denoising.noise import item_noise
-from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
+from ..ladivton_core.finite import require_finite
+from .encoded_person import dressed, encode_person, largest, same_size
 from .lane import categories_differ
-from .native_taps import encode_moments
+from .noise import LARGEST_SEED, ItemNoise
 from .notes import Notes
 from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
-from .types import CATEGORY, PoseMap, SkipFeatures, SkipFeaturesType, io
+from .types import CATEGORY, PoseMap, SkipFeaturesType, io, search_aliases
 
-LARGEST_SEED = 2**64 - 1
-
-
-def item_seeds(seed: int, items: int, index: list[int] | None = None) -> list[int]:
-    """Seed of every item of a batch: item i is what a run of its own with `seed + i` would give.
-
-    Args:
-        seed: of item 0.
-        items: batch size.
-        index: original positions, when a batch was cut up before (`batch_index` of a LATENT).
-
-    Raises:
-        ValueError: `index` does not name one position an item.
-    """
-    if index is not None and len(index) != items:
-        raise ValueError(
-            f"'latent' was cut down to the items {list(index)} of its batch, 'positive' and 'negative' hold {items}. "
-            "Take the same items out of person, mask, pose_map and warped_garment before 'Try-On Conditioning'."
-        )
-    positions = range(items) if index is None else index
-    return [(seed + position) % (LARGEST_SEED + 1) for position in positions]
+UNET_ADVICE = (
+    "Choose 'precision' bfloat16 or float32 in 'Load Try-On Model', or start ComfyUI with --bf16-unet or --fp32-unet; "
+    "with a LoRA or another patch, try without it."
+)
 
 
 class LadiVTON_TryOnConditioning(io.ComfyNode):
@@ -60,6 +31,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_TryOnConditioning",
             display_name="Try-On Conditioning",
+            **search_aliases("virtual try-on", "vton", "inpaint conditioning"),
             category=f"{CATEGORY}/sampling",
             description="Adds mask, masked person, pose and warped garment to the conditionings: "
                 "27 channels that the try-on model sees beside the noise. "
@@ -85,12 +57,18 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 ),
                 io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model "
                     "(an ablation of the paper)."),
+                io.Boolean.Input(
+                    "latent_of_person", default=False, optional=True,
+                    tooltip="Put the encoded person into the LATENT instead of leaving it empty: "
+                        "for a sampler with 'denoise' below 1, "
+                        "or with Set Latent Noise Mask, which keeps what it does not repaint.",
+                ),
             ],
             outputs=[
                 io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
                 io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
                 io.Latent.Output("latent", display_name="latent", tooltip="Empty latent of "
-                    "the right size, for the sampler."),
+                    "the right size, or the encoded person, for the sampler."),
                 SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
                     "the masked person, for EMASC Decoder."),
             ],
@@ -101,53 +79,29 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
     def execute(
         cls, positive: list, negative: list, vae, person: Tensor, mask: Tensor, pose_map: Tensor,
         warped_garment: Tensor, sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
+        latent_of_person: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
-        import comfy.model_management as memory
         from comfy.utils import ProgressBar
 
-        picture = from_image(person, "person")
+        picture, garment = from_image(person, "person"), from_image(warped_garment, "warped_garment")
         size = (picture.shape[-2], picture.shape[-1])
         check_multiple_of_8(*size, "person")
-        garment = from_image(warped_garment, "warped_garment")
-        for name, tensor in (("pose_map", pose_map), ("warped_garment", garment)):
-            if tuple(tensor.shape[-2:]) != size:
-                raise ValueError(
-                    f"'{name}' is {tensor.shape[-2]} x {tensor.shape[-1]} and 'person' {size[0]} x {size[1]} "
-                    "(height x width). Make it from the same person picture."
-                )
-        inputs = common_batch(
+        same_size(picture, pose_map=pose_map, warped_garment=garment)
+        common_batch(  # all are asked before the first is encoded
             person=picture, mask=from_mask(mask, size), pose_map=pose_map, warped_garment=garment,
-            positive=_largest(positive), negative=_largest(negative),
+            positive=largest(positive), negative=largest(negative),
         )  # fmt: skip
-        items = inputs["person"].shape[0]
-
         notes = Notes("Try-On Conditioning")
         notes.warn(_other_category(cls.hidden))
-
-        progress = ProgressBar(2 * items)
-        masked_moments, features = encode_moments(vae, masked_image(inputs["person"], inputs["mask"]), progress)
-        garment_moments, _ = encode_moments(vae, inputs["warped_garment"], progress)
-        if sample_posterior:
-            noise = item_noise(item_seeds(posterior_seed, items), (4, *masked_moments.shape[-2:]))
-            masked_latents = sampled(masked_moments, noise=noise.masked)
-            garment_latents = sampled(garment_moments, noise=noise.garment)
-        else:
-            masked_latents, garment_latents = posterior_mode(masked_moments), posterior_mode(garment_moments)
-        pose = latent_pose(inputs["pose_map"].to(masked_latents))
-        channels = concat_conditioning(
-            latent_mask(inputs["mask"]).to(masked_latents),
-            masked_latents * PUBLISHED_VAE_SCALE,
-            torch.zeros_like(pose) if no_pose else pose,
-            garment_latents * PUBLISHED_VAE_SCALE,
-        )
-        latent = torch.zeros(items, 4, *channels.shape[-2:], device=memory.intermediate_device())
+        progress = ProgressBar((2 if latent_of_person else 1) * picture.shape[0] + garment.shape[0])
+        people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
         return io.NodeOutput(
-            _with_channels(positive, channels),
-            _with_channels(negative, unconditional(channels)),
-            {"samples": latent},
-            SkipFeatures(features, inputs["mask"]),
+            *dressed(
+                people, positive, negative, vae, garment, sample_posterior=sample_posterior,
+                posterior_seed=posterior_seed, no_pose=no_pose, progress=progress, name="person",
+            ),
             ui=notes.ui,
-        )
+        )  # fmt: skip
 
 
 def _other_category(hidden) -> str | None:
@@ -160,16 +114,6 @@ def _other_category(hidden) -> str | None:
     return categories_differ(lambda node: graph.get_node(node) if graph.has_node(node) else None, here.node_id)
 
 
-def _largest(conditioning: list) -> Tensor:
-    """The prompt tensor (B, T, C) with the largest batch, to compare batches with."""
-    return max((tensor for tensor, _ in conditioning), key=len)
-
-
-def _with_channels(conditioning: list, channels: Tensor) -> list:
-    """Conditioning with the extra input channels in every entry."""
-    return [[tensor, options | {"noise_concat": channels}] for tensor, options in conditioning]
-
-
 class LadiVTON_TryOnSampler(io.ComfyNode):
     """The paper's sampling."""
 
@@ -177,7 +121,11 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LadiVTON_TryOnSampler",
-            display_name="Try-On Sampler",
+            display_name="Try-On Sampler (Dress the Person)",
+            **search_aliases(
+                "virtual try-on", "vton", "clothes", "clothing",
+                "outfit", "fashion", "ksampler", "ddim",
+            ),
             category=f"{CATEGORY}/sampling",
             description="Samples with exactly the paper's DDIM steps on the noise schedule that travels in the "
                 "MODEL, and with the steps and the guidance the model recommends. "
@@ -211,6 +159,12 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                     tooltip="Share of the steps, from the first, in which the warped garment is seen. "
                         "1 is the paper's value.",
                 ),
+                io.Float.Input(
+                    "denoise", default=1.0, min=0.0, max=1.0, step=0.01, optional=True,
+                    tooltip="1 starts from noise alone and takes the LATENT as empty, as the paper does. "
+                        "Below 1 sampling starts from what the LATENT holds, with that share of the noise. "
+                        "Either way a noise mask keeps what it does not repaint.",
+                ),
             ],
             outputs=[io.Latent.Output("samples", display_name="samples", tooltip="For EMASC Decoder, or VAE Decode.")],
         )  # fmt: skip
@@ -226,7 +180,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, positive: list, negative: list, latent: dict, seed: int = 1234, steps: int = STEPS,
-        guidance: float = GUIDANCE, cloth_cond_rate: float = 1.0,
+        guidance: float = GUIDANCE, cloth_cond_rate: float = 1.0, denoise: float = 1.0,
     ) -> io.NodeOutput:  # fmt: skip
         from . import paper_sampler
 
@@ -234,17 +188,25 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
         steps, guidance, used = sampling_settings(model, steps, guidance)
         notes = Notes("Try-On Sampler")
         notes.say(used)
+        notes.warn(paper_sampler.lost_schedule(model))
+        if (denoise < 1 or "noise_mask" in latent) and not latent["samples"].any():
+            notes.warn(
+                "The LATENT is empty: 'denoise' below 1 starts from it, and a noise mask keeps it. "
+                "Turn on 'latent_of_person' in Try-On Conditioning, or connect the LATENT of a first pass."
+            )
         samples = common_batch(
-            latent=latent["samples"], positive=_largest(positive), negative=_largest(negative),
-            positive_channels=_channels(positive, "positive"), negative_channels=_channels(negative, "negative"),
+            latent=latent["samples"], positive=largest(positive), negative=largest(negative),
+            positive_channels=channels_of(positive, "positive"), negative_channels=channels_of(negative, "negative"),
         )["latent"]  # fmt: skip
-        seeds = item_seeds(seed, samples.shape[0], latent.get("batch_index"))
-        noise = item_noise(seeds, (4, *samples.shape[-2:])).latents
+        start = {**latent, "samples": samples}
+        if denoise == 0:
+            return io.NodeOutput(start, ui=notes.ui)
         result = paper_sampler.sample(
-            model, noise, positive, negative, torch.zeros_like(samples), steps=steps, guidance=guidance,
-            cloth_cond_rate=cloth_cond_rate, seed=seed,
+            model, ItemNoise(seed), positive, negative, start, steps=steps, guidance=guidance,
+            cloth_cond_rate=cloth_cond_rate, denoise=denoise,
         )  # fmt: skip
-        return io.NodeOutput({**latent, "samples": result}, ui=notes.ui)
+        require_finite(result, "The try-on UNet", UNET_ADVICE, model.model.get_dtype())
+        return io.NodeOutput({**start, "samples": result}, ui=notes.ui)
 
 
 def _check_model(model) -> None:
@@ -262,7 +224,7 @@ def _check_model(model) -> None:
         )
 
 
-def _channels(conditioning: list, name: str) -> Tensor:
+def channels_of(conditioning: list, name: str) -> Tensor:
     """The extra channels (B, 27, h, w) of a conditioning.
 
     Raises:

@@ -8,18 +8,38 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..ladivton_core.finite import all_finite
+from ..ladivton_core.preprocessing.pictures import over_white
+
+LARGEST_AREA = 4096 * 4096
+"""Pixels of a picture the models work on; what the nodes allocate grows with it, Pose Map 72 bytes a pixel."""
+
 
 def from_image(image: Tensor, what: str = "image") -> Tensor:
-    """IMAGE (B, H, W, 3 or 4) in [0, 1] to (B, 3, H, W) float32 in [-1, 1]; an alpha channel is dropped.
+    """IMAGE (B, H, W, C) in [0, 1] to (B, 3, H, W) float32 in [-1, 1]; grey is repeated, alpha laid over white.
 
     Raises:
         ValueError: not an IMAGE.
     """
-    if image.ndim != 4 or image.shape[-1] < 3:
+    return photo_pixels(image, what) * 2 - 1
+
+
+def photo_pixels(image: Tensor, what: str = "image") -> Tensor:
+    """The same in [0, 1]: (B, 3, H, W) float32; pixels of an IMAGE of three channels stay what they are, bit for bit.
+
+    Raises:
+        ValueError: not an IMAGE.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(f"'{what}' has the shape {tuple(image.shape)}; expected an IMAGE (batch, height, width, 3).")
+    if not all_finite(image):
+        raise ValueError(
+            f"'{what}' holds values that are no numbers (NaN or infinite). "
+            "Look at the node that made the picture: its model may have overflowed in half precision."
+        )
     # Contiguous: on the CPU torch's channels-last GroupNorm loses precision on nearly flat pictures (seen: 1.6 on
     # a VAE's moments).
-    return image[..., :3].movedim(-1, 1).float().contiguous() * 2 - 1
+    return over_white(image.movedim(-1, 1).float()).contiguous()
 
 
 def to_image(pixels: Tensor) -> Tensor:
@@ -91,12 +111,27 @@ def repeat_to(tensor: Tensor, batch: int) -> Tensor:
     return tensor.expand(batch, *tensor.shape[1:]) if tensor.shape[0] == 1 and batch != 1 else tensor
 
 
-def check_multiple_of_8(height: int, width: int, what: str) -> None:
-    """The VAE works in blocks of 8 x 8 pixels.
+def check_area(height: int, width: int, what: str) -> None:
+    """Before anything of that size is made.
 
     Raises:
-        ValueError: a side is no multiple of 8; the message says what to do.
+        ValueError: more than `LARGEST_AREA` pixels; the message says what to do.
     """
+    if height * width > LARGEST_AREA:
+        raise ValueError(
+            f"'{what}' is {height} x {width} (height x width), {height * width / 1e6:.0f} megapixels; "
+            f"the nodes work on at most {LARGEST_AREA / 1e6:.0f}, such as 4096 x 4096. "
+            "Put 'Fit Person' (LaDI-VTON) before it, or choose a smaller size: the models know 512 x 384."
+        )
+
+
+def check_multiple_of_8(height: int, width: int, what: str) -> None:
+    """The VAE works in blocks of 8 x 8 pixels, and no node on more than `LARGEST_AREA`.
+
+    Raises:
+        ValueError: a side is no multiple of 8, or there are too many pixels; the message says what to do.
+    """
+    check_area(height, width, what)
     if height % 8 or width % 8:
         raise ValueError(
             f"'{what}' is {height} x {width} (height x width); both sides must be divisible by 8. Put 'Fit Person' "

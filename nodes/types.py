@@ -6,17 +6,18 @@ the types here exist for the rest. `tensors.py` converts between ComfyUI's layou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.latest import ComfyExtension, io, ui
 from torch import Tensor, nn
 
 from ..ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "ComfyExtension", "Emasc", "FitRecord", "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint",
-    "PoseMap", "PseudoWords", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io",
+    "CATEGORY", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPersonType", "FitRecord",
+    "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures",
+    "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io", "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"
@@ -31,10 +32,25 @@ PseudoWords = io.Custom("LADI_PSEUDO_WORDS")
 """Tensor (B, 16, width of the text encoder)."""
 ParseMapType = io.Custom("LADI_PARSE_MAP")
 SkipFeaturesType = io.Custom("LADI_SKIP_FEATURES")
+EncodedPersonType = io.Custom("LADI_ENCODED_PERSON")
+Choice = io.Custom("COMBO,STRING")
+"""A text that other nodes' combo boxes take by wire as well as their text fields."""
 FitRecord = io.Custom("LADI_FIT")
-"""`ladivton_core.preprocessing.fitting.Fit`."""
+"""A tuple of `ladivton_core.preprocessing.fitting.Fit`: one for every picture, or one a picture."""
+BoundingBox = io.Custom("BOUNDING_BOX")
+"""A list with one {"x", "y", "width", "height"} in pixels a picture."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 """Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
+
+
+def search_aliases(*words: str) -> dict[str, list[str]]:
+    """For `io.Schema`: further words by which the node search finds a node.
+
+    ComfyUI 0.3.75 does not know them and searches ids and display names only: there the words people look for stand
+    in the display names.
+    """
+    known = any(field.name == "search_aliases" for field in fields(io.Schema))
+    return {"search_aliases": list(words)} if known else {}
 
 
 def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> bool | str:

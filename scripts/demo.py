@@ -2,7 +2,9 @@
 
 Starts ComfyUI (installing one first when there is none, see `hosting/installation.py`), uploads the
 pictures, queues `workflows/api/tryon_embedded.json`, shows progress, and writes the result to
-`output/demo`. What is not given comes from `samples/`, in the category asked for.
+`output/demo`. What is not given comes from `samples/`, in the category asked for. A person without joints and parse map
+is found in the photo (`tryon_photo.json`), one with joints alone is framed by them (`tryon_photo_pose_nodes.json`); the
+result then has the photo's size.
 """
 
 from __future__ import annotations
@@ -11,31 +13,43 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hosting import installation
-from hosting.places import OUTPUT, SAMPLES, WORKFLOWS
+from hosting import installation, pose
+from hosting.places import OUTPUT, REPOSITORY, SAMPLES, WORKFLOWS
 from hosting.server import ComfyServer, ServerError
 from hosting.signals import exit_on_terminate
+
+if TYPE_CHECKING:
+    from hosting.client import Run
 
 DEFAULTS = {"person": "person.png", "garment": "garment.png", "keypoints": "keypoints.json", "parse": "parse.png"}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--person", type=Path, help="photo of the person, any size; the result has 384 x 512")
+    parser.add_argument("--person", type=Path, help="photo of the person, any size")
     parser.add_argument("--garment", type=Path, help="shop photo of the garment")
     parser.add_argument("--keypoints", type=Path, help="the person's joints: OpenPose or Dress Code JSON")
     parser.add_argument("--parse", type=Path, help="the person's parse map: label PNG")
     parser.add_argument("--category", choices=("upper_body", "lower_body", "dresses"))
     parser.add_argument("--seed", type=int, help="noise seed")
-    parser.add_argument("--workflow", type=Path, default=WORKFLOWS / "api" / "tryon_embedded.json", help="API format")
+    parser.add_argument("--workflow", type=Path, help="API format; without it the one that fits what is given")
     parser.add_argument("--output", type=Path, default=OUTPUT / "demo", help="folder for the result")
     chosen = parser.parse_args()
-    if chosen.person and not (chosen.keypoints and chosen.parse):
-        parser.error("a person of your own needs its keypoints (JSON) and parse map (label PNG) as well")
-    chosen.own_person = chosen.person is not None
+    if chosen.parse and chosen.person and not chosen.keypoints:
+        parser.error("a parse map needs the person's joints beside it (--keypoints); leave it away to have them found")
+    chosen.roles, fitting = list(DEFAULTS), "tryon_embedded"
+    if chosen.person and not chosen.parse:
+        fitting = "tryon_photo_pose_nodes" if chosen.keypoints else "tryon_photo"
+        chosen.roles = [role for role in chosen.roles if role in ("person", "garment") or getattr(chosen, role)]
+    chosen.finds_person = fitting == "tryon_photo" and chosen.workflow is None
+    chosen.own_person = chosen.person is not None and fitting == "tryon_embedded"
+    chosen.workflow = chosen.workflow or WORKFLOWS / "api" / f"{fitting}.json"
     prefix = "" if chosen.category in (None, "upper_body") else f"{chosen.category}_"
     for role, name in DEFAULTS.items():
+        if role not in chosen.roles:
+            continue
         if getattr(chosen, role) is None:
             setattr(chosen, role, SAMPLES / f"{prefix}{name}")
         if not getattr(chosen, role).is_file():
@@ -55,17 +69,28 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
         if server.failed_imports():
             raise ServerError("ComfyUI could not import the pack:\n" + server.log())
         client = ComfyClient(server.url)
-        files = {role: getattr(chosen, role) for role in DEFAULTS}
+        if chosen.finds_person:
+            pose.provide(server.base, pose.graphs(host))
+        files = {role: getattr(chosen, role) for role in chosen.roles}
         workflow = with_files(workflow, files, client.upload)
         if chosen.own_person:
             workflow = with_person_fitted(workflow)
         for name in ("category", "seed"):
             if getattr(chosen, name) is not None:
                 workflow = with_value(workflow, name, getattr(chosen, name))
+        if chosen.category and any("framing" in node["inputs"] for node in workflow.values()):
+            workflow = with_value(workflow, "framing", chosen.category)
         with ProgressBar(workflow) as bar:
             run = client.run(workflow, on_event=bar).or_raise()
         print(f"Done in {run.seconds:.1f} s.")
-        return [_save(client.view(image), image["filename"], index, chosen) for index, image in enumerate(run.images())]
+        results = _results(workflow, run)
+        return [_save(client.view(image), image["filename"], index, chosen) for index, image in enumerate(results)]
+
+
+def _results(workflow: dict, run: Run) -> list[dict]:
+    """The pictures that the workflow saves; what it only previews stays away."""
+    saved = [key for key, node in workflow.items() if node["class_type"] == "SaveImage"]
+    return [image for key in saved for image in run.outputs.get(key, {}).get("images", [])] or run.images()
 
 
 def _save(content: bytes, filename: str, index: int, chosen: argparse.Namespace) -> Path:
@@ -73,8 +98,10 @@ def _save(content: bytes, filename: str, index: int, chosen: argparse.Namespace)
     name += f"_seed{chosen.seed}" if chosen.seed is not None else ""
     name += f"_{index}" if index else ""
     target = chosen.output / (name + Path(filename).suffix)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
+    sys.path.append(str(REPOSITORY))
+    from ladivton_core.disk.writing import write_bytes
+
+    write_bytes(target, content)
     return target
 
 
@@ -82,7 +109,7 @@ def main() -> None:
     chosen = arguments()
     exit_on_terminate()
     try:
-        host = installation.find_or_install()
+        host = installation.find_or_install(photo=chosen.finds_person)
         installation.run_inside(host)
         pictures = dress(chosen, host)
     except KeyboardInterrupt:

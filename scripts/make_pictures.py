@@ -1,5 +1,5 @@
-"""Make the pictures the pack is shown with, through a real ComfyUI: the thumbnails of `workflows/` and
-`docs/images/demo.jpg` and `unseen.jpg`.
+"""Make the pictures the pack is shown with, through a real ComfyUI: the thumbnails of `workflows/`,
+`docs/images/demo.jpg` and `unseen.jpg`, and the stages in `web/docs/images/`.
 
 python scripts/make_pictures.py [--only NAME ...]
 
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import stage_pictures
 from hosting import installation
 from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer
@@ -27,7 +28,7 @@ HEIGHT, GAP, WIDEST = 384, 6, 876
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
-UNSEEN_SEED = 3301
+UNSEEN_SEED = 6007
 """World of the people in `unseen.jpg`; none of the training's."""
 
 
@@ -101,8 +102,8 @@ def unseen(count: int = 20):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=(*TITLES, "demo", "unseen"), help="some of them")
-    wanted = parser.parse_args().only or [*TITLES, "demo", "unseen"]
+    parser.add_argument("--only", nargs="+", choices=(*TITLES, "demo", "unseen", "stages"), help="some of them")
+    wanted = parser.parse_args().only or [*TITLES, "demo", "unseen", "stages"]
     exit_on_terminate()
     host = installation.find_or_install(tests=True)
     installation.run_inside(host)
@@ -117,6 +118,9 @@ def main() -> None:
         for name in wanted:
             if name == "demo":
                 demo(client).save(images / "demo.jpg", quality=90)
+            elif name == "stages":
+                workflow = json.loads(queue_file("tryon_embedded").read_text("utf-8"))
+                stage_pictures.write(stage_pictures.stage_pictures(client, server.base, workflow))
             elif name != "unseen":
                 thumbnail(client, name).save(page_file(name).with_suffix(".jpg"), quality=88)
             print(name, flush=True)

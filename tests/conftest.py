@@ -75,6 +75,21 @@ def comfy_server(comfy_host):
         yield server
 
 
+@pytest.fixture(scope="session")
+def pose_graphs(comfy_host) -> Path:
+    """Folder with BlazePose's graphs. Where they cannot be had tests are skipped, unless LADIVTON_NEEDS_POSE is set."""
+    from hosting import installation, pose
+
+    try:
+        import ai_edge_litert  # noqa: F401
+
+        return pose.graphs(comfy_host)
+    except (installation.InstallationError, ImportError) as error:
+        if os.environ.get("LADIVTON_NEEDS_POSE"):
+            raise
+        pytest.skip(f"BlazePose cannot be had here: {error}")
+
+
 @pytest.fixture
 def client(comfy_server):
     """A client of that server."""

@@ -13,6 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
+from ..disk.terminal import to_terminal
 from .download import DownloadError, download
 from .reading import CheckpointError
 from .sources import Source, chosen, sources
@@ -52,6 +53,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     change.add_argument("--layout", choices=sorted({name for names in LAYOUTS.values() for name in names}))
     change.add_argument("--dtype", choices=DTYPES, help="number format (the source's)")
     change.add_argument("--channels", type=int, help="extend an inpainting UNet with zeros to these input channels")
+    change.add_argument("--inside", metavar="KEY", help="take what lies under this key (ema), of a network held twice")
     change.add_argument("--force", action="store_true", help="replace the target")
 
     fetch = commands.add_parser("download", parents=[places], help="files of sources.json; without a name, their list")
@@ -65,7 +67,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 def main(given: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = arguments(given)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    to_terminal(sys.stdout)
     run = {"list": _list, "verify": _verify, "convert": _convert, "download": _download}[options.command]
     try:
         return run(options)
@@ -106,10 +108,15 @@ def _verify(options: argparse.Namespace) -> int:
     for file in files:
         try:
             log.info("right  %s: %s", file, verify(file, sha256=options.sha256))
-        except (CheckpointError, OSError) as error:
+        except Exception as error:  # one file, whatever it is, must not end the check of the others
             wrong += 1
-            log.error("WRONG  %s", error)
+            log.error("WRONG  %s", error if isinstance(error, CheckpointError | OSError) else _named(file, error))
+            log.debug("%s", file, exc_info=True)
     return 1 if wrong else 0
+
+
+def _named(file: Path, error: Exception) -> str:
+    return f"{file} cannot be checked ({type(error).__name__}: {error})"
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -123,6 +130,7 @@ def _convert(options: argparse.Namespace) -> int:
         DTYPES.get(options.dtype),
         channels=options.channels,
         overwrite=options.force,
+        inside=options.inside,
     )
     log.info("%s: %s, %s MB", options.target, part, f"{options.target.stat().st_size / 1e6:,.1f}")
     return 0
@@ -148,28 +156,24 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _fetch(source: Source, options: argparse.Namespace) -> None:
-    """Download one file unless it is there, and check it."""
-    target = options.models / source.folder / source.name
-    sha256 = options.sha256 or source.sha256
-    fetched = options.force or not target.exists()
-    if fetched:
-        log.info("%s: licence %s", source.name, source.licence)
-        found = download(options.url or source.urls, target, sha256=sha256)
-        if not sha256:
-            log.info("%s: no SHA-256 is known to compare with; this one has %s", source.name, found)
-    if source.part is None:
-        log.info("%s is there.", target)
-        return
+    """Download one file unless it is there, and check it before it gets its name."""
     from .inventory import verify
 
-    try:
-        log.info("%s: %s", target, verify(target, part=source.part, sha256=sha256))
-    except CheckpointError as error:
-        if not fetched:
-            raise
-        aside = target.with_name(f"{target.name}.wrong-content")  # nothing may take it for the model
-        target.replace(aside)
-        raise DownloadError(f"what came is not {source.name}; it is kept as {aside}. {error}") from error
+    target = options.models / source.folder / source.name
+    sha256 = options.sha256 or source.sha256
+
+    def check(file: Path) -> None:
+        if source.part is not None:
+            log.info("%s: %s", target, verify(file, part=source.part, sha256=sha256, source=source))
+
+    if not options.force and target.exists():
+        check(target)
+    else:
+        log.info("%s: licence %s", source.name, source.licence)
+        found = download(options.url or source.urls, target, sha256=sha256, largest=source.bound, check=check)
+        if not sha256:
+            log.info("%s: no SHA-256 is known to compare with; this one has %s", source.name, found)
+    log.info("%s is there.", target)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..decoding.emasc import EMASC
+from ..disk.tensors import write_tensors
 from ..embedded import PARTS, embedded_path
 from ..inversion.adapter import InversionAdapter
 from ..inversion.encoders import TextTower, VisionTower
@@ -276,20 +277,17 @@ def save(
         eight_bit: names of tensors whose values all fit float8_e4m3fn and are stored so.
 
     Raises:
-        ValueError: such a tensor would change.
+        ValueError: such a tensor would change, or a value is too large for `dtype`.
+        OSError: the disk is full; what was there before is untouched.
     """
-    from safetensors.torch import save_file
-
-    tensors = {}
-    for key, tensor in published_state_dict(part, module).items():
-        stored = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+    tensors = published_state_dict(part, module)
+    dtypes = {key: dtype for key, tensor in tensors.items() if dtype and tensor.is_floating_point()}
+    for key in tensors:
         if key in eight_bit:
-            stored = tensor.to(torch.float8_e4m3fn)
-            if not torch.equal(stored.to(tensor.dtype), tensor):
+            dtypes[key] = torch.float8_e4m3fn
+            if not torch.equal(tensors[key].to(torch.float8_e4m3fn).to(tensors[key].dtype), tensors[key]):
                 raise ValueError(f"{key} of {part} has values that 8 bits cannot hold; leave it out of eight_bit.")
-        tensors[key] = stored.detach().cpu().contiguous().clone()
-    save_file(tensors, path, metadata={"format": "pt", "part": part})
-    Path(path).chmod(0o644)  # safetensors writes through a private temporary file
+    write_tensors(Path(path), tensors, {"part": part}, dtypes=dtypes)
 
 
 def _module_state(

@@ -7,17 +7,14 @@ the source holds.
 
 from __future__ import annotations
 
-import json
-import os
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..disk.tensors import TooLargeError, write_tensors
 from . import build, clip_layout, unet_layout, vae_layout
-from .download import require_space
 from .folders import part_file
 from .layouts import describe, parts_in
 from .reading import CheckpointError, read_state_dict
@@ -36,12 +33,6 @@ LAYOUTS: dict[str, dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
-_SAFETENSORS = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2", torch.int64: "I64", torch.int32: "I32",
-    torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
-}  # fmt: skip
-
 
 def convert(
     source: Path | str,
@@ -52,6 +43,7 @@ def convert(
     *,
     channels: int | None = None,
     overwrite: bool = False,
+    inside: str | None = None,
 ) -> str:
     """Write one part of a file or diffusers folder as safetensors.
 
@@ -60,6 +52,7 @@ def convert(
         layout: a key of `LAYOUTS[part]`.
         dtype: of floating-point tensors; None keeps the source's. The warper's computed grid always keeps it.
         channels: extend a 9-channel UNet with zeros to these input channels.
+        inside: the key whose content is meant, in a file that holds a network twice.
 
     Returns:
         The part that was written.
@@ -77,7 +70,7 @@ def convert(
         if part is None:
             raise CheckpointError(f"{source} is a folder; say with --part which part to take from it.")
         source = part_file(source, part)
-    state = read_state_dict(source)
+    state = read_state_dict(source, inside)
     part = part or _only_part(state, source)
     layout = layout or next(iter(LAYOUTS[part]))
     if layout not in LAYOUTS[part]:
@@ -100,36 +93,17 @@ def write_safetensors(
     dtype: torch.dtype | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a safetensors file tensor by tensor; `safetensors.torch.save_file` would hold a copy of all of them.
+    """Write a weight file tensor by tensor, floating-point ones as `dtype`.
 
     Raises:
         CheckpointError: a value is too large for `dtype`.
         OSError: the disk is full. A half written file is removed again; `path` only ever holds a whole one.
     """
-    stored = {name: _stored_as(name, tensor, dtype) for name, tensor in tensors.items()}
-    # widest numbers first, so that each one lies at a multiple of its width
-    order = sorted(tensors, key=lambda name: (-stored[name].itemsize, name))
-    header, end = {"__metadata__": {"format": "pt", **(metadata or {})}}, 0
-    for name in order:
-        start, end = end, end + tensors[name].numel() * stored[name].itemsize
-        header[name] = {
-            "dtype": _SAFETENSORS[stored[name]],
-            "shape": list(tensors[name].shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    require_space(path.parent, 8 + len(text) + end)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    dtypes = {name: _stored_as(name, tensor, dtype) for name, tensor in tensors.items()}
     try:
-        with unfinished.open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for name in order:
-                file.write(_bytes(name, tensors[name], stored[name]))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        write_tensors(path, tensors, metadata, dtypes=dtypes)
+    except TooLargeError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _only_part(state: Mapping[str, Tensor], path: Path) -> str:
@@ -145,14 +119,3 @@ def _only_part(state: Mapping[str, Tensor], path: Path) -> str:
 def _stored_as(name: str, tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     changes = dtype is not None and tensor.is_floating_point() and not name.startswith(build.WARP_GRID)
     return dtype if changes else tensor.dtype
-
-
-def _bytes(name: str, tensor: Tensor, dtype: torch.dtype):
-    cast = tensor.detach().to(dtype)
-    if dtype != tensor.dtype and torch.finfo(dtype).max < torch.finfo(tensor.dtype).max:
-        beyond = tensor[cast.isinf() & ~tensor.isinf()]
-        if beyond.numel():
-            raise CheckpointError(
-                f"{name} holds {beyond[0].item():.4g}, too large for {dtype}; take float32 or bfloat16."
-            )
-    return cast.contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -9,15 +9,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
-import json
+import ipaddress
 import logging
-import shutil
+import os
+import re
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from ..disk.documents import read_json
+from ..disk.tensors import require_space
+from ..disk.writing import write_json
+
+__all__ = ["DownloadError", "check_address", "download", "file_sha256", "require_space"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +50,8 @@ def download(
     target: Path,
     *,
     sha256: str | None = None,
+    largest: int | None = None,
+    check: Callable[[Path], None] | None = None,
     retries: int = 5,
     pause: float = 1.0,
     progress: bool = True,
@@ -49,9 +59,11 @@ def download(
     """Fetch a file, or the rest of it.
 
     Args:
-        urls: mirrors, asked in this order; http or https.
-        target: where it goes; an existing file is replaced when the new one is whole.
+        urls: mirrors, asked in this order; see `check_address`.
+        target: where it goes; an existing file is replaced when the new one is whole and right.
         sha256: hexadecimal; None takes the file as it comes.
+        largest: bytes; what is or claims to be larger is not fetched.
+        check: looks at the whole file before it gets its name; what it raises (a ValueError) speaks against the mirror.
         retries: how often one mirror may break off without a new byte before the next is asked.
         pause: seconds before the first retry, doubled for each further one.
         progress: show a bar.
@@ -60,8 +72,8 @@ def download(
         The SHA-256 of the file.
 
     Raises:
-        DownloadError: no mirror gave the file, its hash is wrong (the file is kept as `NAME.wrong-sha256`), or the disk
-            is full (`NAME.part` stays and the next call goes on from there).
+        DownloadError: no mirror gave the file, its hash or content is wrong (the file is kept as `NAME.wrong-sha256` or
+            `NAME.wrong-content`), or the disk is full (`NAME.part` stays and the next call goes on from there).
     """
     if not urls:
         raise DownloadError(f"no address is known for {target.name}; give one with --url.")
@@ -69,11 +81,11 @@ def download(
     part = _Part(target)
     reasons = []
     for url in urls:
-        if not url.startswith(("http://", "https://")):
-            raise DownloadError(f"{url} is not an http or https address.")
+        check_address(url)
+    for url in urls:
         try:
-            _fetch(url, part, retries, pause, progress)
-            return part.finish(sha256)
+            _fetch(url, part, largest, retries, pause, progress)
+            return part.finish(sha256, check)
         except _Refused as refused:
             reasons.append(f"{url}: {refused}")
             log.warning("%s", reasons[-1])
@@ -89,13 +101,45 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def require_space(folder: Path, size: int) -> None:
-    """Raise an OSError (ENOSPC) when a folder's disk has less than `size` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise OSError(
-            errno.ENOSPC, f"{size / 1e6:,.0f} MB are needed in {folder} and {free / 1e6:,.0f} MB are free on its disk"
-        )
+def check_address(url: str) -> None:
+    """Only https leads out of the machine; http reaches a server on it.
+
+    Raises:
+        DownloadError: another address; the message says which will do.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise DownloadError(f"{url!r} is no address ({error}); give one that begins with https://.") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise DownloadError(f"{url} is not an http or https address.")
+    if parts.scheme == "http" and not _on_this_machine(host):
+        raise DownloadError(f"{url} is not encrypted: anybody on the way could change the file; give an https address.")
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+
+
+class _SameScheme(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect that stays encrypted, or on this machine."""
+
+    def redirect_request(self, request, fp, code, message, headers, new):
+        before, after = (urllib.parse.urlsplit(url).scheme for url in (request.full_url, new))
+        if before != after:
+            raise _Refused(f"it leads from {before} to {new}")
+        try:
+            check_address(new)
+        except DownloadError as error:
+            raise _Refused(f"it leads elsewhere: {error}") from error
+        return super().redirect_request(request, fp, code, message, headers, new)
+
+
+_open = urllib.request.build_opener(_SameScheme).open
 
 
 class _Part:
@@ -115,10 +159,12 @@ class _Part:
         if not self.size or not self.note.exists():
             return None
         try:
-            note = json.loads(self.note.read_text(encoding="utf-8"))
-        except ValueError:  # cut short by a full disk
+            note = read_json(self.note, shape={"url": str, "validator": (str, None)}, expected="a download's note")
+        except (ValueError, FileNotFoundError) as error:  # cut short by a full disk, or somebody else's
+            log.warning("%s; starting from the beginning.", error)
             return None
-        return note["validator"] if note["url"] == url else None
+        validator = note["validator"]
+        return validator if note["url"] == url and validator and validator.isprintable() else None
 
     def start(self, url: str, headers) -> None:
         """Begin anew, and remember what the server says about the file."""
@@ -126,29 +172,44 @@ class _Part:
         # a weak ETag does not promise equal bytes and is not allowed in If-Range
         validator = headers.get("Last-Modified") if not etag or etag.startswith("W/") else etag
         self.path.write_bytes(b"")
-        self.note.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
+        write_json({"url": url, "validator": validator}, self.note)
 
-    def finish(self, sha256: str | None) -> str:
+    def finish(self, sha256: str | None, check: Callable[[Path], None] | None) -> str:
+        """Give the file its name when it is right; the hash."""
         found = file_sha256(self.path)
         self.note.unlink(missing_ok=True)
         if sha256 and found != sha256.lower():
-            aside = self.target.with_name(f"{self.target.name}.wrong-sha256")
-            self.path.replace(aside)
+            aside = self._aside("wrong-sha256")
             raise _Refused(f"wrong SHA-256: {found} instead of {sha256.lower()}; the file is kept as {aside}")
+        if check:
+            try:
+                check(self.path)
+            except ValueError as error:
+                aside = self._aside("wrong-content")
+                said = str(error).replace(str(self.path), str(aside))
+                raise _Refused(f"what came is not {self.target.name}; it is kept as {aside}. {said}") from error
+        with self.path.open("rb+") as file:
+            os.fsync(file.fileno())
         self.path.replace(self.target)
         return found
+
+    def _aside(self, why: str) -> Path:
+        """Nothing may take the file for the one that was meant."""
+        aside = self.target.with_name(f"{self.target.name}.{why}")
+        self.path.replace(aside)
+        return aside
 
     def left(self) -> str:
         return f"\n  {self.size:,} bytes are kept in {self.path}; run the command again to go on." if self.size else ""
 
 
-def _fetch(url: str, part: _Part, retries: int, pause: float, progress: bool) -> None:
+def _fetch(url: str, part: _Part, largest: int | None, retries: int, pause: float, progress: bool) -> None:
     """Bring `part` to its full length from one address."""
     failures = 0
     while True:
         before = part.size
         try:
-            return _continue(url, part, progress)
+            return _continue(url, part, largest, progress)
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code not in (408, 429):
                 raise _Refused(f"the server answers {error.code} {error.reason}") from error
@@ -166,7 +227,7 @@ def _fetch(url: str, part: _Part, retries: int, pause: float, progress: bool) ->
         time.sleep(pause * 2 ** max(0, failures - 1))
 
 
-def _continue(url: str, part: _Part, progress: bool) -> None:
+def _continue(url: str, part: _Part, largest: int | None, progress: bool) -> None:
     """One connection. Raises one of `_BROKEN` when it ends early."""
     from tqdm import tqdm
 
@@ -176,31 +237,65 @@ def _continue(url: str, part: _Part, progress: bool) -> None:
         request.add_header("Range", f"bytes={part.size}-")
         request.add_header("If-Range", validator)
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = _open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # "there is nothing after these bytes"
             raise
-        if error.headers.get("Content-Range", "") == f"bytes */{part.size}":
+        if part.size and error.headers.get("Content-Range", "") == f"bytes */{part.size}":
             return
-        part.path.unlink()
+        part.path.unlink(missing_ok=True)
         raise ConnectionError("what is here does not fit the server's file any more") from error
     with response:
         goes_on = response.status == 206
-        if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {part.size}-"):
-            part.path.unlink()
+        if goes_on and not (validator and _range_starts_at(response.headers, part.size)):
+            part.path.unlink(missing_ok=True)
             raise ConnectionError("the server went on at another place than asked")
-        length = response.headers.get("Content-Length")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise _Refused(
+                f"the server sends it packed ({response.headers['Content-Encoding']}), which was not asked for"
+            )
+        length = _length(response.headers)
+        before = part.size if goes_on else 0
+        if largest is not None and before + (length or 0) > largest:
+            raise _Refused(f"it has {before + (length or 0):,} bytes, {largest:,} are the most this file can have")
         if length is not None:
-            require_space(part.path.parent, int(length) - (0 if goes_on else part.size))
+            require_space(part.path.parent, length - (0 if goes_on else part.size))
         if not goes_on:  # no range support, or the file on the server has changed
             part.start(url, response.headers)
-        total = None if length is None else part.size + int(length)
-        bar = tqdm(
-            desc=part.target.name, initial=part.size, total=total, unit="B", unit_scale=True, disable=not progress
-        )
+        total = None if length is None else before + length
+        bar = tqdm(desc=part.target.name, initial=before, total=total, unit="B", unit_scale=True, disable=not progress)
+        got = before
         with part.path.open("ab") as file, bar:
             while block := response.read(CHUNK):
+                got += len(block)
+                if largest is not None and got > largest:
+                    break
                 file.write(block)
                 bar.update(len(block))
+    if largest is not None and got > largest:
+        part.path.unlink()
+        raise _Refused(f"it goes on after {largest:,} bytes, the most this file can have")
     if total is not None and part.size != total:
         raise ConnectionError(f"it ended after {part.size:,} of {total:,} bytes")
+
+
+def _length(headers) -> int | None:
+    """The bytes that follow; None where the server does not say."""
+    said = headers.get_all("Content-Length") or []
+    if not said:
+        return None
+    if len(set(said)) > 1 or not re.fullmatch(r"[0-9]{1,15}", said[0].strip()):
+        raise _Refused(f"the server gives no usable length (Content-Length: {', '.join(said)[:60]})")
+    return int(said[0])
+
+
+def _range_starts_at(headers, place: int) -> bool:
+    """Whether a part of the file begins where it was asked for, and its length and total agree."""
+    match = re.fullmatch(
+        r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15}|\*)", headers.get("Content-Range", "").strip()
+    )
+    if not match or int(match[1]) != place or int(match[2]) < place:
+        return False
+    length = _length(headers)
+    ends = match[3] == "*" or int(match[3]) == int(match[2]) + 1
+    return ends and length in (None, int(match[2]) + 1 - place)

@@ -1,11 +1,11 @@
-"""What weight files lie in a folder, and whether they are right. Only names and shapes are read, but for a hash.
+"""What weight files lie in a folder, and whether they are right. A list reads names and shapes, a check all values.
 
 `layouts.py` tells the kinds, `build.check` compares names and shapes; `sources.py` knows hashes.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from .build import check
 from .download import file_sha256
-from .layouts import describe, parts_in, unet_channels
-from .reading import CheckpointError, is_mapped, read_state_dict
+from .layouts import check_values, describe, part_of, parts_in, unet_channels
+from .reading import CheckpointError, is_mapped, read_state_dict, shards_of, what_else
 from .sources import Source, sources
+
+log = logging.getLogger(__name__)
 
 LADI_FOLDER = "ladi_vton"
 """Folder below ComfyUI's `models` for the published files."""
@@ -47,8 +49,25 @@ class Found:
 
 
 def weight_files(folder: Path) -> Iterator[Path]:
-    """Weight files below a folder, sorted; a split model by its index alone. Links are followed, hidden folders not."""
-    for place, folders, names in os.walk(folder, followlinks=True):
+    """Weight files below a folder, sorted; a split model by its index alone. Links are followed, hidden folders not.
+
+    A folder that is met again through a link is not entered twice; one that may not be read is logged and left out.
+    """
+    visited: set[tuple[int, int]] = set()
+
+    def left_out(error: OSError) -> None:
+        log.warning("%s cannot be read (%s) and is left out.", error.filename, error.strerror)
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=left_out):
+        try:
+            stat = os.stat(place)
+        except OSError as error:
+            left_out(error)
+            continue
+        if (stat.st_dev, stat.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         indices = [name for name in names if ".index." in name and name.endswith(".json")]
         split = {shard for name in indices for shard in _shards(Path(place) / name)}
@@ -59,26 +78,32 @@ def weight_files(folder: Path) -> Iterator[Path]:
 
 def look(path: Path) -> Found:
     """What a file holds, told from its content; a file that cannot be read says so instead of raising."""
-    size = path.stat().st_size + sum((path.parent / shard).stat().st_size for shard in _shards(path))
+    size = 0
     try:
+        size = path.stat().st_size + sum((path.parent / shard).stat().st_size for shard in _shards(path))
+        if other := what_else(path):
+            return Found(path, size, (), f"cannot be read: it {other}")
         if not is_mapped(path) and path.suffix != ".safetensors":
             if _is_pickle(path):
                 return Found(path, size, (), "an old torch archive; not looked into", unread=True)
             return Found(path, size, (), "no weight file, or cut short")
         state = read_state_dict(path)
-    except (CheckpointError, OSError) as error:
-        return Found(path, size, (), f"cannot be read: {error}")
-    parts = parts_in(state)
-    channels = unet_channels(state) if "unet" in parts else None
-    return Found(path, size, parts, f"{describe(state)}, {_dtypes(state)}", channels)
+        parts = parts_in(state)
+        channels = unet_channels(state) if "unet" in parts else None
+        return Found(path, size, parts, f"{describe(state)}, {_dtypes(state)}", channels)
+    except Exception as error:  # one file, whatever it is, must not end the list of all
+        log.debug("%s cannot be read", path, exc_info=True)
+        why = error if isinstance(error, CheckpointError | OSError) else f"{type(error).__name__}: {error}"
+        return Found(path, size, (), f"cannot be read: {why}")
 
 
-def verify(path: Path, *, part: str | None = None, sha256: str | None = None) -> str:
-    """Check a file's kind, names, shapes and, when one is known, hash.
+def verify(path: Path, *, part: str | None = None, sha256: str | None = None, source: Source | None = None) -> str:
+    """Check a file's kind, names, shapes, that all its numbers are some, and, when one is known, hash.
 
     Args:
         part: what it has to hold; a file that `sources.json` names has to hold its part.
         sha256: in place of the one in `sources.json`.
+        source: which of them it is; told from its name when None.
 
     Returns:
         What it is, in words.
@@ -88,12 +113,14 @@ def verify(path: Path, *, part: str | None = None, sha256: str | None = None) ->
         FileNotFoundError: there is no such file.
     """
     state = read_state_dict(path)
-    source = _source(path)
+    source = source or _source(path)
     part = part or (source.part if source else None)
     parts = (part,) if part else parts_in(state)
     if not parts:
         raise CheckpointError(f"{path} is {describe(state)}, none of the models of a try-on.")
     presets = {name: check(name, state, path).name for name in parts}
+    for name in parts:
+        check_values(part_of(name, state, path), path)
     if source and source.channels:
         channels = unet_channels(state)
         if channels != source.channels:
@@ -130,10 +157,9 @@ def _shards(path: Path) -> set[str]:
     if path.suffix != ".json":
         return set()
     try:
-        names = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError):  # some other JSON
+        return {name for name in shards_of(path) if Path(name).name == name and (path.parent / name).is_file()}
+    except (CheckpointError, OSError):  # some other JSON; `look` says what is wrong with it
         return set()
-    return {name for name in names if (path.parent / name).is_file()}
 
 
 def _dtypes(state: Mapping[str, Tensor]) -> str:

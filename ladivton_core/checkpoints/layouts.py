@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..embedded import PARTS
-from .reading import CheckpointError
+from ..finite import first_not_finite
+from .errors import CheckpointError
 
 KINDS = {
     "unet": "a diffusers UNet",
@@ -54,6 +55,8 @@ _HOLDS = {
     "ldm_vae": ("vae",),
     **{part: (part,) for part in PARTS},
 }
+
+_MUCH = 64 << 20  # bytes from which a tensor that repeats itself is looked at: a few KB could fill the memory
 
 # Looked for in this order; every key of a row has to be there (a trailing * matches any ending).
 _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -112,11 +115,18 @@ def part_of(part: str, state: Mapping[str, Tensor], path: Path | str | None = No
     """A part's tensors, still in the file's layout but without the prefix a whole checkpoint gives them.
 
     Raises:
-        CheckpointError: the part is not in there; the message says what is.
+        CheckpointError: the part is not in there (the message says what is), or a tensor claims more than is stored.
     """
     if part not in parts_in(state):
         raise CheckpointError(f"{_source(path)} is {describe(state)}; {KINDS[part]} was expected here.")
     prefix = _LDM_PREFIXES[part] if identify(state) == "ldm_checkpoint" else ""
+    for key, tensor in state.items():
+        claimed = tensor.numel() * tensor.itemsize
+        if claimed > _MUCH and not tensor.is_meta and claimed > tensor.untyped_storage().nbytes():
+            raise CheckpointError(
+                f"{_source(path)} has values for a part of {key} only, which claims {claimed / 1e6:,.0f} MB: "
+                "the file is damaged or made to fill the memory; download it again."
+            )
     return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
 
 
@@ -175,10 +185,12 @@ def load_strict(
         The module.
 
     Raises:
-        CheckpointError: keys or shapes differ. Says what the file is instead, or names the first differences.
+        CheckpointError: keys or shapes differ, or a value is no number. Says what the file is instead, or names the
+            first differences.
     """
     own = module.state_dict()
     check_strict(own, state, what, path, optional=optional)
+    check_values(state, path)
     on_meta = any(tensor.is_meta for tensor in own.values())
     if on_meta:
         state = {
@@ -206,6 +218,20 @@ def check_strict(
     wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
     if missing or surplus or wrong:
         raise CheckpointError(_difference(own, state, what, path, missing, surplus, wrong))
+
+
+def check_values(state: Mapping[str, Tensor], path: Path | str | None = None) -> None:
+    """Refuse weights that are not all numbers: they would give a black or wrong picture without a word.
+
+    Raises:
+        CheckpointError: NaN or infinity; the message names the first tensor that holds one.
+    """
+    name = first_not_finite(state)
+    if name is not None:
+        raise CheckpointError(
+            f"{_source(path)} holds values that are no numbers (NaN or infinite), first in {name}: "
+            "the training that wrote it had failed, or a conversion to float16 overflowed. Take another copy."
+        )
 
 
 def _difference(own, state, what, path, missing, surplus, wrong) -> str:

@@ -8,37 +8,56 @@ tells what the dict holds, `folders.py` where in a folder the file is.
 
 from __future__ import annotations
 
-import json
 import pickle
+import re
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..disk.documents import read_json
+from ..disk.structure import StructureError, walk
+from .errors import CheckpointError
+from .unwrapping import unwrapped
+
+__all__ = ["CheckpointError", "is_mapped", "read_state_dict", "shards_of", "what_else"]
+
+SAFE_TORCH = (2, 10)
+"""First torch whose `weights_only` keeps its promise: below 2.6 a file could run code (CVE-2025-32434), below 2.10
+overwrite memory (CVE-2026-24747)."""
+
+_loading = threading.Lock()  # torch keeps one list of allowed objects a process
 _SKIPPED = ("optimizer", "scheduler", "scaler", "lr_scheduler")
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_INDEX = {"weight_map": {str: str}}
+# Numbers and settings that training scripts leave beside the weights. Their places are taken by a thing that does
+# nothing: neither numpy nor the script's own classes are ever called with what a file says.
+_INERT = (
+    "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct", "numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer",
+    "numpy.ndarray", "numpy.dtype", "_codecs.encode", "argparse.Namespace",
+)  # fmt: skip
 
 
-class CheckpointError(ValueError):
-    """A weight file that cannot be used; the message says what it is and what was expected."""
-
-
-def read_state_dict(path: Path | str) -> dict[str, Tensor]:
+def read_state_dict(path: Path | str, inside: str | None = None) -> dict[str, Tensor]:
     """Tensors of a weight file by flat key.
 
     Nested dicts are flattened with dots (`warping_*.pth` becomes `tps.*` and `refinement.*`), optimiser
-    states and plain numbers are dropped, a `module.` prefix of parallel training is removed.
+    states and plain numbers are dropped, what a training put around names and weights is undone (`unwrapping.py`).
 
     Args:
         path: safetensors, an archive of torch (`.pth`, `.pt`, `.bin`, `.ckpt`), or the index (JSON) of a model that
             diffusers or transformers split over several files; told by content, not by name.
+        inside: the key whose content is meant, in a file that holds a network twice (`ema`).
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: truncated, not a weight file, or holds something other than tensors.
+        CheckpointError: truncated, not a weight file, holds something other than tensors, or a network twice; or
+            torch is too old to read an archive safely.
 
     Source: SPEC section 7.
     """
@@ -48,9 +67,7 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     tensors = _read_any(path)
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors.")
-    if all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
-    return tensors
+    return unwrapped(tensors, path, inside)
 
 
 def is_mapped(path: Path | str) -> bool:
@@ -62,10 +79,47 @@ def is_mapped(path: Path | str) -> bool:
     return _is_safetensors(path) or _is_index(path) or _can_be_mapped(path)
 
 
+def what_else(path: Path) -> str | None:
+    """What a file is that was saved in place of the one that was meant, with the way out; None where nothing shows."""
+    with path.open("rb") as file:
+        start = file.read(1024)
+    if not start:
+        return "is empty (0 bytes); download it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, a few lines in place of the file; run `git lfs pull`, or download it again"
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"<"):
+        return "is a web page, not a weight file: the address asks for a log-in or has moved; download it again"
+    if not re.search(rb"[^\t\r\n\x20-\x7e]", start) and not text.startswith(b"{"):
+        return f"is a text ({text[:40].decode().strip()!r}), no weight file, or one cut short; download it again"
+    return None
+
+
+def shards_of(path: Path) -> list[str]:
+    """Names of the files an index stands for.
+
+    Raises:
+        CheckpointError: it is no index.
+    """
+    try:
+        document = read_json(path, shape=_INDEX, expected="the index of a split model; download it again")
+    except ValueError as error:
+        raise CheckpointError(f"{path} is a JSON file but not the index of a split model: {error}") from error
+    return sorted(set(document["weight_map"].values()))
+
+
 def _read_any(path: Path) -> dict[str, Tensor]:
-    if _is_safetensors(path):
-        return _read_safetensors(path)
-    return _read_index(path) if _is_index(path) else _read_torch(path)
+    if other := what_else(path):
+        raise CheckpointError(f"{path} {other}.")
+    if _is_index(path):
+        return _read_index(path)
+    return _read_one(path)
+
+
+def _read_one(path: Path) -> dict[str, Tensor]:
+    tensors = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
+    _check_tensors(tensors, path)
+    return tensors
 
 
 def _is_index(path: Path) -> bool:
@@ -75,17 +129,17 @@ def _is_index(path: Path) -> bool:
 
 def _read_index(path: Path) -> dict[str, Tensor]:
     """All files an index names, as one dict."""
-    try:
-        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-        names = [str(Path(name)) for name in names]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is a JSON file but not the index of a split model.") from error
-    tensors = {}
+    names = shards_of(path)
+    tensors: dict[str, Tensor] = {}
     for name in names:
         shard = path.parent / name
         if Path(name).name != name or not shard.is_file():  # an index names files beside it, nothing elsewhere
             raise CheckpointError(f"{path} names the file {name}, which is not beside it; download all {len(names)}.")
-        tensors |= _read_any(shard)
+        if other := what_else(shard):
+            raise CheckpointError(f"{shard} {other}.")
+        if _is_index(shard):  # itself, or one that leads back
+            raise CheckpointError(f"{path} names {name}, which is an index again and no weight file; download both.")
+        tensors |= _read_one(shard)
     return tensors
 
 
@@ -99,41 +153,116 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # the header may claim anything: KeyError for an unknown number format, for one
         raise CheckpointError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as safetensors ({error}). "
+            f"{path} ({path.stat().st_size} bytes) cannot be read as safetensors ({_first_line(error)}). "
             "It is probably cut short or not a safetensors file; download it again."
         ) from error
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
+    _require_safe_torch(path)
     try:
         mapped = _can_be_mapped(path)
-        with path.open("rb") as file:
+        if mapped:
+            _refuse_compressed(path)
+        with path.open("rb") as file, _inert_objects():
             content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
+        if isinstance(content, Mapping):
+            content = {name: value for name, value in walk(content, skip=_SKIPPED) if isinstance(value, Tensor)}
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is not a plain weight archive: it is damaged, not a torch file at all, or holds Python "
-            f"objects other than tensors, which are not loaded because they could run code ({_first_line(error)})."
-        ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise _not_plain(path, error) from _without_advice(error)
+    except StructureError as error:
+        raise CheckpointError(f"{path} is no weight file: {error}.") from error
+    except Exception as error:  # damaged bytes lead torch's reader anywhere, AssertionError and MemoryError included
         raise CheckpointError(
             f"{path} ({path.stat().st_size} bytes) cannot be read as a torch archive ({_first_line(error)}). "
             "It is probably cut short or not a weight file; download it again."
         ) from error
-    if isinstance(content, Mapping):
-        for wrapper in _WRAPPERS:
-            if isinstance(content.get(wrapper), Mapping):
-                content = content[wrapper]
-                break
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds a {type(content).__name__}; a state dict (names to tensors) was expected.")
-    return dict(_flat(content))
+    return content
+
+
+class _Inert:
+    """Takes the place of what a file wants to build and the pack has no use for."""
+
+    def __new__(cls, *_args: Any, **_options: Any) -> _Inert:
+        return object.__new__(cls)
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
+
+
+@contextmanager
+def _inert_objects() -> Iterator[None]:
+    """Inside, nothing beside tensors is built: what ComfyUI or other packs allowed for their files does not count."""
+    with _loading:
+        before = torch.serialization.get_safe_globals()
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals([(_Inert, name) for name in _INERT])
+        try:
+            yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(before)
+
+
+def _require_safe_torch(path: Path) -> None:
+    numbers = re.match(r"(\d+)\.(\d+)", torch.__version__)
+    if numbers and (int(numbers[1]), int(numbers[2])) < SAFE_TORCH:
+        wanted = ".".join(map(str, SAFE_TORCH))
+        raise CheckpointError(
+            f"{path} is an archive of torch, which torch {torch.__version__} cannot read without the danger that the "
+            f"file runs code (CVE-2025-32434, CVE-2026-24747). Update torch to {wanted} or newer, or convert the file "
+            "where that is installed: python -m ladivton_core.checkpoints convert FILE.pth FILE.safetensors"
+        )
+
+
+def _refuse_compressed(path: Path) -> None:
+    """torch stores archives without compression; a compressed one can be a thousand times larger than its file."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise CheckpointError(
+                f"{path} is a compressed zip file; torch writes its archives without compression. "
+                "Unpack it and take the weight file inside, or download it again."
+            )
+
+
+def _not_plain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
+    """What stands in the way, in our words: torch's own end in advice to switch the protection off."""
+    named = re.search(r"(?:GLOBAL|global|class|function) `?([\w.]+)`?", str(error))
+    found = named[1] if named else ""
+    if "." not in found:
+        return CheckpointError(
+            f"{path} is not a plain weight archive: it is damaged, not a torch file at all, or holds Python objects "
+            "other than tensors, which are not loaded because they could run code. Download it again."
+        )
+    return CheckpointError(
+        f"{path} holds the Python object {found} beside tensors. It is not loaded: such objects could run code. "
+        "Ask whoever made the file for the weights alone (a state dict, best as safetensors)."
+    )
+
+
+def _without_advice(error: pickle.UnpicklingError) -> pickle.UnpicklingError:
+    """The cause as it is chained: what torch found, without how to switch its protection off."""
+    found = [line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", found[0] if found else "weights only load failed")
+    text = re.split(r"Please use|We recommend|but the|\(1\)", text)[0].strip()
+    return pickle.UnpicklingError(text[:200]).with_traceback(error.__traceback__)
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse what is no plain tensor."""
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
+            raise CheckpointError(f"{path}: {name} is sparse, quantised, complex or without values; no plain tensor.")
 
 
 def _can_be_mapped(path: Path) -> bool:
@@ -141,14 +270,6 @@ def _can_be_mapped(path: Path) -> bool:
     return zipfile.is_zipfile(path) and path.suffix != ".safetensors"
 
 
-def _flat(content: Mapping[Any, Any], prefix: str = ""):
-    for key, value in content.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Tensor):
-            yield name, value
-        elif isinstance(value, Mapping) and not str(key).startswith(_SKIPPED):
-            yield from _flat(value, f"{name}.")
-
-
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return (text.strip().splitlines() or [type(error).__name__])[0][:200]

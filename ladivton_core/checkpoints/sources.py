@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..disk.documents import read_json
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Source:
         folder: under ComfyUI's `models`.
         licence: in the words of its publisher.
         size: bytes; None when not known.
+        largest: bytes that a download may have at most where the size is not known; None: told by `elements`.
         sha256: hexadecimal; None when not known.
         urls: mirrors in the order they are asked.
         channels: input channels of a UNet; None for the rest.
@@ -34,6 +36,14 @@ class Source:
     urls: tuple[str, ...]
     channels: int | None = None
     elements: int | None = None
+    largest: int | None = None
+
+    @property
+    def bound(self) -> int | None:
+        """Bytes a download may have at most: the size, or float32 weights with an optimiser's two averages beside."""
+        if self.size is not None:
+            return self.size
+        return self.largest if self.elements is None else 3 * 4 * self.elements + (64 << 20)
 
     @property
     def size_in_words(self) -> str:
@@ -46,8 +56,10 @@ class Source:
 
 def sources() -> list[Source]:
     """All of `sources.json`."""
-    text = Path(__file__).with_name("sources.json").read_text(encoding="utf-8")
-    return [Source(**file | {"urls": tuple(file["urls"])}) for file in json.loads(text)["files"]]
+    listed = read_json(
+        Path(__file__).with_name("sources.json"), shape={"files": [dict]}, expected="the pack's own list"
+    )
+    return [Source(**file | {"urls": tuple(file["urls"])}) for file in listed["files"]]
 
 
 def chosen(names: list[str]) -> list[Source]:

@@ -7,13 +7,14 @@ python -m ladivton_core.datasets verify --dataset dresscode --root DRESSCODE --s
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..disk.terminal import to_terminal
+from ..disk.writing import write_json
 from .layouts import DATASETS
 from .verification import verify
 
@@ -40,13 +41,12 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 def main(given: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = arguments(given)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    to_terminal(sys.stdout)
     splits = (options.split,) if options.split else ("train", "test")
     try:
         report = verify(options.dataset, options.root, splits, options.workers, _bar)
         if options.json:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+            write_json(report.as_json(), options.json)
     except (OSError, ValueError) as error:
         log.error("%s", error)
         return 1

@@ -59,6 +59,13 @@ class DressCode:
             check_choice("category", category, CATEGORIES)
         self.root, self.split, self.order, self.categories, self.size = Path(root), split, order, categories, size
         file = _list_name(split, order)
+        there = [category for category in categories if (self.root / category / file).is_file()]
+        if there and len(there) < len(categories):
+            missing = ", ".join(str(self.root / category / file) for category in categories if category not in there)
+            raise FileNotFoundError(
+                f"{missing} is missing, and all categories are asked for. "
+                f"Choose the category {' or '.join(there)}, which is there, or unpack the others too"
+            )
         self.pairs = [(c, *pair) for c in categories for pair in read_pairs(self.root / c / file)]
 
     @staticmethod

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..disk.names import in_one_line
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -90,7 +92,7 @@ class Report:
             for kind, count in kinds.most_common():
                 yield f"{'BROKEN' if broken else 'unusual'}  {kind}: {count}"
                 same = [finding for finding in self.findings if finding.kind == kind and finding.broken == broken]
-                yield from (f"  {self._name(finding.path)}: {finding.message}" for finding in same[:show])
+                yield from (f"  {in_one_line(self._name(f.path))}: {in_one_line(f.message)}" for f in same[:show])
                 if count > show:
                     yield f"  and {count - show} more; --json lists them all"
         yield "Something is broken." if self.broken else "Nothing is broken."

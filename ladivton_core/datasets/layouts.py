@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from .dresscode import ALL_CATEGORIES, DressCode
 from .reading import check_choice
 from .sample import SIZE, Order, Split
 from .vitonhd import VitonHD
+
+log = logging.getLogger(__name__)
 
 DATASETS: dict[str, type[VitonHD] | type[DressCode]] = {"vitonhd": VitonHD, "dresscode": DressCode}
 """Class by the name the commands take."""
@@ -45,6 +48,14 @@ def open_dataset(
 def recognise(root: str | Path) -> str | None:
     """Which of `DATASETS` a folder holds, told from its pair lists; None for neither."""
     root = Path(root)
+    try:
+        return _recognised(root)
+    except OSError as error:  # lost+found, another user's folder, a broken disk
+        log.info("%s is not looked into: %s", root, error.strerror)
+        return None
+
+
+def _recognised(root: Path) -> str | None:
     # Dress Code's categories also have a train_pairs.txt, but no folder `train`.
     if any((root / f"{split}_pairs.txt").is_file() and (root / split).is_dir() for split in ("test", "train")):
         return "vitonhd"
@@ -63,7 +74,7 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
     found: dict[str, Path] = {}
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            names = sorted(entry.name for entry in entries if _is_visible_folder(entry))
     except OSError:  # not there, or not ours to read
         return found
     for name in names:
@@ -77,3 +88,11 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
         elif depth > 1:
             found |= {f"{name}/{below}": path for below, path in find(inside, depth - 1).items()}
     return found
+
+
+def _is_visible_folder(entry: os.DirEntry) -> bool:
+    try:
+        # A name that is no text (bytes of another encoding) cannot be chosen in a browser.
+        return entry.is_dir() and not entry.name.startswith(".") and entry.name.isprintable()
+    except OSError:  # a link in a circle, an unreachable disk
+        return False

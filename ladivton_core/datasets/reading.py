@@ -5,7 +5,7 @@ SPEC 1.1. `files.py` says which files there are, `sample.py` builds samples out 
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..disk import documents, pictures
+from ..disk.names import is_plain_name
+from ..preprocessing.pictures import eight_bits
+
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+__all__ = [
+    "LABEL_MODES", "check_choice", "examine_pairs", "is_plain_name", "label_tensor", "mask_tensor", "naming",
+    "open_labels", "open_picture", "picture_tensor", "read_columns", "read_json", "read_pairs",
+]  # fmt: skip
 
 LABEL_MODES = ("P", "L", "1", "I", "I;16")
 """Pillow's modes of pictures whose values are numbers, not colours."""
@@ -52,21 +61,18 @@ def label_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
 
 
 def open_picture(path: Path) -> Image:
-    """Open a file of the data set.
+    """Open a picture of the data set; 16-bit grey comes with 8.
 
     Raises:
         FileNotFoundError: it is not there; the message says what the layout expects.
-        ValueError: it is no picture, or is cut off.
+        ValueError: it is no picture, is cut off, or larger than `pictures.MAX_PIXELS`.
     """
-    from PIL import Image
+    return eight_bits(_opened(path))
 
+
+def _opened(path: Path) -> Image:
     _check_file(path)
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except (OSError, SyntaxError, EOFError, ValueError) as error:  # what Pillow's decoders raise on broken files
-        raise ValueError(f"{path} cannot be read as a picture ({error}); unpack or download it again") from error
-    return picture
+    return pictures.open_picture(path, advice="Unpack or download it again")
 
 
 def open_labels(path: Path) -> Image:
@@ -75,7 +81,7 @@ def open_labels(path: Path) -> Image:
     Raises:
         FileNotFoundError, ValueError: as `open_picture`, or it is coloured.
     """
-    picture = open_picture(path)
+    picture = _opened(path)
     with naming(path):
         _check_labels(picture)
     return picture
@@ -89,10 +95,7 @@ def read_json(path: Path) -> Any:
         ValueError: it is no JSON.
     """
     _check_file(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no valid JSON ({error}); expected the joints of one picture") from error
+    return documents.read_json(path, expected="the joints of one picture; unpack or download it again")
 
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:
@@ -115,25 +118,51 @@ def examine_pairs(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
         FileNotFoundError: the list is not there.
         ValueError: it is no text.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; choose the folder that holds it as the data set's root")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text ({error}); expected a person and a garment on every line") from error
     pairs, faults = [], []
-    for number, line in enumerate(lines, 1):
-        names = line.split()
+    for number, line in enumerate(_lines(path), 1):
+        names = _columns(line)
         if not names:
             continue
         if len(names) != 2:
-            faults.append(f"line {number}: {line!r} holds {len(names)} names; expected a person and a garment")
+            faults.append(
+                f"line {number}: {line!r} holds {len(names)} names; expected a person and a garment. "
+                "Where names hold blanks, put a tab between the two columns"
+            )
         elif not all(map(is_plain_name, names)):
             # A list may come from anywhere: it must not lead out of the data set.
             faults.append(f"line {number}: {line!r} holds a folder; expected the names of two files")
         else:
             pairs.append((names[0], names[1]))
     return pairs, faults
+
+
+def read_columns(path: Path) -> list[list[str]]:
+    """Names on every line of a list that holds any, however many they are.
+
+    Raises:
+        FileNotFoundError, ValueError: as `examine_pairs`.
+    """
+    return [names for names in map(_columns, _lines(path)) if names]
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; choose the folder that holds it as the data set's root")
+    return documents.read_text(path, expected="a person and a garment on every line").splitlines()
+
+
+_PICTURE_THEN_BLANK = re.compile(r"(?:(?<=\.jpg)|(?<=\.png)|(?<=\.jpeg)|(?<=\.webp))\s+", re.IGNORECASE)
+
+
+def _columns(line: str) -> list[str]:
+    """Names on a line: between tabs, between blanks, or, where names hold blanks, after a picture's ending."""
+    if "\t" in line.strip():
+        return [name.strip() for name in line.split("\t") if name.strip()]
+    names = line.split()
+    if len(names) > 2:
+        after_endings = _PICTURE_THEN_BLANK.split(line.strip())
+        return after_endings if len(after_endings) == 2 else names
+    return names
 
 
 @contextmanager
@@ -155,13 +184,12 @@ def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f"the {what} is {value!r}; expected one of {', '.join(choices)}")
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether a file name stays in its folder on every system."""
-    return bool(name) and not set(name) & set('/\\:"*?<>|\0') and name not in (".", "..")
-
-
 def _check_file(path: Path) -> None:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a folder that may not be entered
+        raise ValueError(f"{path} cannot be reached ({error.strerror}); allow reading its folder") from error
+    if not there:
         raise FileNotFoundError(f"{path} is missing; the data set's pair list names it. Unpack the data set completely")
 
 

@@ -6,7 +6,6 @@ SPEC 0.5. Evaluation compares the pictures in such a folder with the data set's,
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from .reading import is_plain_name
+from ..disk.names import fault_of_name, same_everywhere
+from ..disk.writing import whole_files
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,16 +36,16 @@ def result_path(folder: Path, order: str, category: str, name: str, kind: str = 
         kind: `jpg` or `png`; takes the place of the name's ending.
 
     Raises:
-        ValueError: an unknown kind, or a name that is no plain file name.
+        ValueError: an unknown kind, or a name that is no plain file name on every system, or too long.
     """
     if kind not in SUFFIXES:
         raise ValueError(f"the format is {kind!r}; expected one of {', '.join(SUFFIXES)}")
-    for part in (order, category, name):
-        if not is_plain_name(part):
-            raise ValueError(f"{part!r} cannot be the name of a file; expected one like 00001_00.jpg, without folders")
     stem, ending = os.path.splitext(name)
     if ending.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
         stem = name
+    for part in (order, category, name, stem + SUFFIXES[kind]):
+        if fault := fault_of_name(part):
+            raise ValueError(f"{part!r} cannot be the name of a file: {fault}.")
     return folder / order / category / (stem + SUFFIXES[kind])
 
 
@@ -66,30 +66,23 @@ def write_pictures(pictures: Sequence[Image], paths: Sequence[Path], overwrite: 
         overwrite: replace files that are there.
 
     Raises:
-        ValueError: not one path a picture, or one path twice.
+        ValueError: not one path a picture, or one path twice: also where only letter case or the spelling of accents
+            differ, which Windows and macOS take for one file.
         FileExistsError: a file is there and may not be replaced; nothing was written.
     """
-    if len(pictures) != len(paths) or len(set(paths)) != len(paths):
+    different = len({same_everywhere(str(path)) for path in paths})
+    if len(pictures) != len(paths) or different != len(paths):
         raise ValueError(
-            f"{len(pictures)} pictures for {len(set(paths))} different files; expected one file name a picture"
+            f"{len(pictures)} pictures for {different} different files; expected one file name a picture "
+            "(letter case and the spelling of accents make no difference on Windows and macOS)"
         )
     there = [path for path in paths if path.exists()]
     if there and not overwrite:
         raise FileExistsError(f"{there[0]} is there already; allow overwriting, or choose another folder")
-    # Hidden and with another ending until they are whole: no reader of the folder takes them for results.
-    parts = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.part") for path in paths]
-    try:
-        for picture, part, path in zip(pictures, parts, paths, strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                if path.suffix == SUFFIXES["png"]:
-                    picture.save(file, "PNG")
-                else:
-                    picture.save(file, "JPEG", quality=JPEG_QUALITY)
-                file.flush()
-                os.fsync(file.fileno())  # the name must not be there before the content, whatever happens
-        for part, path in zip(parts, paths, strict=True):
-            os.replace(part, path)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    with whole_files() as files:
+        for picture, path in zip(pictures, paths, strict=True):
+            file = files.open(path)
+            if path.suffix == SUFFIXES["png"]:
+                picture.save(file, "PNG")
+            else:
+                picture.save(file, "JPEG", quality=JPEG_QUALITY)

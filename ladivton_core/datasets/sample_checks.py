@@ -6,8 +6,9 @@ other than the released one is only unusual: toy sets and smaller copies are rea
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def _opened(path: Path, opened, findings: list[Finding]) -> Image | None:
         return opened(path)
     except FileNotFoundError:
         findings.append(Finding("missing file", True, path, "a pair list names it"))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         findings.append(Finding("unreadable file", True, path, _without(path, error)))
     return None
 
@@ -101,12 +102,28 @@ def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
         return
     frame = VITONHD_FRAME if dataset == "vitonhd" else DRESSCODE_FRAME
     read = keypoints_from_openpose if dataset == "vitonhd" else keypoints_from_dresscode
+    if unknown := _not_numbers(document, dataset):
+        message = f"{unknown} coordinates are no numbers (NaN or infinite): these joints count as missing"
+        findings.append(Finding("joints that are no numbers", True, path, message))
     try:
         joints = read(document, frame)
     except ValueError as error:
         findings.append(Finding("wrong keypoints", True, path, str(error)))
         return
     findings += _unusual_joints(path, joints, frame)
+
+
+def _not_numbers(document: Any, dataset: str) -> int:
+    """How many coordinates of the person's joints are NaN or infinite, before anything is made of them."""
+    try:
+        if dataset == "vitonhd":
+            values = document["people"][0]["pose_keypoints_2d"]
+            values = [value for place, value in enumerate(values) if place % 3 < 2]
+        else:
+            values = [value for row in document["keypoints"] for value in row[:2]]
+        return sum(not math.isfinite(float(value)) for value in values)
+    except (TypeError, ValueError, LookupError, OverflowError):  # another kind of document: the reader says which
+        return 0
 
 
 def _unusual_joints(path: Path, joints: Tensor, frame: tuple[int, int]) -> list[Finding]:

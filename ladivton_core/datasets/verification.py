@@ -6,6 +6,7 @@ Each file is looked at once, however many pairs name it. `findings.py` holds wha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,8 @@ from .findings import Finding, ListReport, Report
 from .layouts import DATASETS
 from .reading import check_choice, examine_pairs
 from .sample_checks import check_garment, check_person
+
+log = logging.getLogger(__name__)
 
 Check = Callable[[], list[Finding]]
 Progress = Callable[[Iterable[list[Finding]], int], Iterable[list[Finding]]]
@@ -59,8 +62,10 @@ def verify(
         for files in _read_list(kind, pairs, report):
             people[files.person] = files
             garments[files.garment] = files
-    checks: list[Check] = [partial(check_person, files, kind.labels, name) for files in people.values()]
-    checks += [partial(check_garment, files) for files in garments.values()]
+    checks: list[Check] = [
+        partial(_checked, files.person, partial(check_person, files, kind.labels, name)) for files in people.values()
+    ]
+    checks += [partial(_checked, files.garment, partial(check_garment, files)) for files in garments.values()]
     report.people, report.garments = len(people), len(garments)
     pool = ThreadPoolExecutor(max(workers, 1))
     try:
@@ -72,11 +77,21 @@ def verify(
     return report
 
 
+def _checked(path: Path, check: Check) -> list[Finding]:
+    """What a check finds; what it raises is a finding too, so that one file never ends the walk."""
+    try:
+        return check()
+    except Exception as error:
+        log.debug("%s", path, exc_info=True)
+        message = f"it cannot be checked: {type(error).__name__}: {error}"
+        return [Finding("unreadable file", True, path, message)]
+
+
 def _read_list(kind: type, pairs: PairList, report: Report) -> list[SampleFiles]:
     """The samples of a list; what is wrong with its lines goes into the report."""
     try:
         lines, faults = examine_pairs(pairs.path)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         lines, faults = [], [str(error)]
     else:
         if not lines and not faults:

@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 
 from ..denoising.schedule import SAMPLERS
+from ..disk.terminal import to_terminal
+from ..disk.writing import write_text
 from ..preprocessing.labels import CATEGORIES
 from . import commands
 from .drawn import ablations, classifier_training, figures
@@ -55,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     learn.add_argument("--out", type=Path, default=PATH)
 
     chosen = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    to_terminal()
     if chosen.command in commands.NAMES:
         return commands.run(chosen)
     if chosen.command == "synthetic":
@@ -88,8 +90,7 @@ def _synthetic(chosen: argparse.Namespace) -> None:
     )
     text = json.dumps(found, indent=1)
     if chosen.json:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(text + "\n", encoding="utf-8")
+        write_text(chosen.json, text + "\n")
     log.info("%s", text)
 
 

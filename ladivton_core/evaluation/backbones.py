@@ -1,16 +1,13 @@
 """The three pretrained networks of the paper's metrics: where the libraries look for their files, and loading them.
 
 Nothing is downloaded unless asked for. A torch archive reaches its library's loader only after it has been found whole
-and free of anything but tensors; clean-fid's network is TorchScript, a program, and is run as it is found.
+and free of anything but tensors; clean-fid's network is TorchScript, a program. All three are pinned by their hash.
 `picture_metrics.py` and `set_metrics.py` use the networks. SPEC section 9.
 """
 
 from __future__ import annotations
 
 import logging
-import pickle
-import platform
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,10 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
 log = logging.getLogger(__name__)
+# As several independent public projects list them; the first two begin as the files' names say.
+_ALEXNET = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
+_INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_INCEPTION_SCRIPT = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 EXTRA = "install the extra: pip install -e .[eval]"
 
 
@@ -39,7 +40,7 @@ class Backbone:
         url: where its library has it from; the file's name is the last part.
         folder: where its library looks for it.
         megabytes: about how large it is.
-        sha256: how its hash starts, as its name says; None where that is not known.
+        sha256: its hash; a library that names another file is not followed.
         archive: a torch archive of tensors; otherwise TorchScript.
     """
 
@@ -47,7 +48,7 @@ class Backbone:
     url: str
     folder: Path
     megabytes: int
-    sha256: str | None
+    sha256: str
     archive: bool = True
 
     @property
@@ -72,26 +73,24 @@ class Backbone:
                 )
             from ..checkpoints.download import download as fetch
 
-            fetch([self.url], self.path)
+            fetch([self.url], self.path, sha256=self.sha256, largest=2 * self.megabytes * 10**6)
         self._check()
         return self.path
 
     def _check(self) -> None:
         """Refuse a file that is cut short, another one, or holds more than tensors."""
         from ..checkpoints.download import file_sha256
+        from ..checkpoints.reading import CheckpointError, read_state_dict
 
         what = f"{self.path} ({self.path.stat().st_size / 1e6:,.0f} MB; about {self.megabytes} are expected)"
         again = f"Delete it and fetch it again from {self.url}"
-        if self.sha256 and not file_sha256(self.path).startswith(self.sha256):
-            raise BackboneError(f"{what} is not the file its name promises: its SHA-256 is another. {again}")
-        if not self.archive:
-            if not zipfile.is_zipfile(self.path):
-                raise BackboneError(f"{what} is no TorchScript file, or is cut short. {again}")
-            return
-        try:
-            torch.load(self.path, map_location="meta", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-            raise BackboneError(f"{what} is cut short, or holds more than tensors. {again}") from error
+        if file_sha256(self.path) != self.sha256:
+            raise BackboneError(f"{what} is cut short or another file: its SHA-256 is not {self.sha256}. {again}")
+        if self.archive:
+            try:
+                read_state_dict(self.path)
+            except CheckpointError as error:
+                raise BackboneError(f"{what} is cut short, or holds more than tensors. {again}") from error
 
 
 def alexnet() -> Backbone:
@@ -101,7 +100,7 @@ def alexnet() -> Backbone:
     except ImportError as error:
         raise ImportError(f"LPIPS needs torchvision; {EXTRA}") from error
     url = AlexNet_Weights.DEFAULT.url
-    return Backbone("AlexNet (LPIPS)", url, _hub(), 244, _mark(url))
+    return Backbone("AlexNet (LPIPS)", url, _hub(), 244, _ALEXNET)
 
 
 def inception_logits() -> Backbone:
@@ -110,7 +109,7 @@ def inception_logits() -> Backbone:
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
     except ImportError as error:
         raise ImportError(f"the Inception Score needs torch-fidelity; {EXTRA}") from error
-    return Backbone("Inception v3 (Inception Score)", URL_INCEPTION_V3, _hub(), 96, _mark(URL_INCEPTION_V3))
+    return Backbone("Inception v3 (Inception Score)", URL_INCEPTION_V3, _hub(), 96, _INCEPTION)
 
 
 def inception_features() -> Backbone:
@@ -119,8 +118,8 @@ def inception_features() -> Backbone:
         from cleanfid.downloads_helper import inception_url
     except ImportError as error:
         raise ImportError(f"FID and KID need clean-fid; {EXTRA}") from error
-    folder = Path("./") if platform.system() == "Windows" else Path("/tmp")  # clean-fid's own choice
-    return Backbone("Inception v3 (FID and KID)", inception_url, folder, 96, None, archive=False)
+    # Not clean-fid's own choice, the temporary folder, where every user of the machine may put a file.
+    return Backbone("Inception v3 (FID and KID)", inception_url, _hub(), 96, _INCEPTION_SCRIPT, archive=False)
 
 
 def lpips(device: torch.device | str, download: bool = False) -> Metric:
@@ -147,10 +146,10 @@ def inception_score(device: torch.device | str, download: bool = False) -> Metri
 
 def fid_features(device: torch.device | str, download: bool = False) -> Callable[[Tensor], Tensor]:
     """clean-fid's network of mode "clean": (B, 3, 299, 299) in [0, 255] to (B, 2048)."""
-    inception_features().ensure(download)
-    from cleanfid.features import build_feature_extractor
+    file = inception_features().ensure(download)
+    from cleanfid.inception_torchscript import InceptionV3W
 
-    return build_feature_extractor("clean", torch.device(device), use_dataparallel=False)
+    return InceptionV3W(str(file.parent), download=False, resize_inside=False).to(device).eval()
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,3 @@ class Networks:
 
 def _hub() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def _mark(url: str) -> str:
-    """The start of the hash that torch's model files carry in their name."""
-    return url.rsplit("-", 1)[-1].split(".")[0]

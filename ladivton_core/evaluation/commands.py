@@ -16,13 +16,13 @@ from typing import Any
 from ..datasets import DATASETS, open_dataset
 from ..datasets.dresscode import ALL_CATEGORIES
 from ..datasets.results import SUFFIXES
+from ..disk.writing import write_json
 from ..embedded import PARTS
 from ..presets import PRESETS
 from .generate import SEED, generate
 from .measure import METRICS, measure
 from .model_choice import DTYPES, EMBEDDED, choose_pipeline
 from .report import faults, read_measurements, text_table, write_report
-from .run_note import write_json
 from .truth import MismatchError
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..datasets import DATASETS, DressCode, TryOnSample, VitonHD, collate
 from ..datasets.results import to_picture, write_pictures
+from ..disk.writing import clean
 from ..pipeline import TryOnPipeline
-from .items import Item, is_whole, item_seed, items_of, list_hash, remove_leftovers
+from .items import Item, is_whole, item_seed, items_of, list_hash
 from .run_note import claim, pipeline_settings
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,8 @@ def _unfinished(paths: dict[Item, Path], size: tuple[int, int], progress: bool) 
     """Items without a whole picture. What a killed run left of any goes."""
     from tqdm import tqdm
 
-    remove_leftovers(set(paths.values()))
+    for folder in {path.parent for path in paths.values()}:
+        clean(folder)
     there = any(path.exists() for path in paths.values())
     todo = []
     for item, path in tqdm(paths.items(), desc="checking", unit="picture", disable=not (progress and there)):
@@ -190,7 +192,6 @@ class _Readable(Dataset):
     def __getitem__(self, index: int) -> TryOnSample | _Broken:
         try:
             return self.data[self.items[index].index]
-        except (OSError, ValueError, LookupError, TypeError, SyntaxError) as error:  # whatever a damaged file leads to
-            return _Broken(
-                f"{error}" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {error}"
-            )
+        except Exception as error:  # whatever a damaged file leads to: the item is named, the others go on
+            named = isinstance(error, OSError | ValueError)
+            return _Broken(f"{error}" if named else f"{type(error).__name__}: {error}")

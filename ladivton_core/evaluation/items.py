@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..datasets import DressCode, VitonHD
 from ..datasets.results import SUFFIXES, result_path
+from ..disk.names import same_everywhere
+from ..disk.pictures import open_picture
 
 _KINDS = {".jpg": "JPEG", ".png": "PNG"}
 
@@ -57,6 +58,13 @@ def items_of(data: VitonHD | DressCode) -> list[Item]:
     if not items:
         raise ValueError(f"the {data.order} list of {data.root} is empty; expected a person and a garment on each line")
     (category, person), count = Counter((item.category, item.person) for item in items).most_common(1)[0]
+    twins = Counter((item.category, same_everywhere(item.person)) for item in items)
+    if count == 1 and len(twins) < len(items):
+        names = [item.person for item in items if twins[item.category, same_everywhere(item.person)] > 1]
+        raise ValueError(
+            f"the {data.order} list of {data.root} has the people {' and '.join(map(repr, names[:2]))}, whose names "
+            "differ in letter case or accents only: Windows and macOS take them for one file. Rename one"
+        )
     if count > 1:
         raise ValueError(
             f"the {data.order} list of {data.root} gives {person} ({category}) {count} different garments; the paper's "
@@ -78,30 +86,11 @@ def list_hash(items: list[Item]) -> str:
 
 def is_whole(path: Path, size: tuple[int, int]) -> bool:
     """Whether a result is there, of the kind its name says, of a size (height, width), and decodes to the end."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture.format == _KINDS.get(path.suffix) and picture.size == (size[1], size[0])
-    except (OSError, ValueError, SyntaxError):  # the last is what Pillow raises for a broken PNG
+        picture = open_picture(path)
+    except (OSError, ValueError):
         return False
-
-
-def remove_leftovers(paths: Collection[Path]) -> int:
-    """Delete what a killed run left of files (`.NAME.*.part` beside them); how many.
-
-    Other names in their folders are left alone: they may be another machine's share, being written.
-    """
-    parts = [
-        part
-        for folder in {path.parent for path in paths}
-        for part in folder.glob(".*.part")
-        if folder / part.name[1:].rsplit(".", 2)[0] in paths
-    ]
-    for part in parts:
-        part.unlink(missing_ok=True)
-    return len(parts)
+    return picture.format == _KINDS.get(path.suffix) and picture.size == (size[1], size[0])
 
 
 def results_in(folder: Path) -> list[Path]:

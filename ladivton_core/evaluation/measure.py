@@ -99,9 +99,11 @@ def measure(
             continue
         try:
             values = work.of(metric)
-        except (ImportError, OSError, RuntimeError, ValueError) as error:  # the others still count
-            failed[metric] = str(error)
-            log.error("%s: %s", metric, error)
+        except Exception as error:  # the others still count; a library's own failures are of any kind
+            named = isinstance(error, ImportError | OSError | RuntimeError | ValueError)
+            failed[metric] = str(error) if named else f"{type(error).__name__}: {error}"
+            log.error("%s: %s", metric, failed[metric])
+            log.debug("%s", metric, exc_info=True)
             continue
         for name, value in values.items():
             figures[name][metric] = value

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..disk.pictures import open_picture
+
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
@@ -30,12 +32,14 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Tensor:
 
     Args:
         size: (height, width); None is `SIZE`.
+
+    Raises:
+        ValueError: it is no picture, damaged, or too large.
     """
     from PIL import Image
 
     size = size or SIZE
-    with Image.open(path) as file:
-        picture = file.convert("RGB")
+    picture = open_picture(path).convert("RGB")
     if picture.size != (size[1], size[0]):
         picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255

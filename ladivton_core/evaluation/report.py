@@ -6,18 +6,27 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..datasets import DATASETS
+from ..disk.documents import read_json
+from ..disk.names import printable
+from ..disk.structure import StructureError, check_shape
+from ..disk.writing import write_json, write_text
 from .contact import Sheet, contact_sheet
 from .measure import METRICS
 from .published import CAUTION, COLUMNS, FIGURES, SOURCE
-from .run_note import write_json
 
 Measurement = Mapping[str, Any]
+
+_EXPECTED = "a file of measurements; `metrics --json` and `report` write them"
+_SHAPE = {
+    "dataset": str, "order": str, "root": str, "results": str,
+    "figures": {str: {"pictures": float, "people": float}}, "failed": {str: str}, "skipped": [str],
+    "meaningless": [str], "protocol": {str: str}, "versions": {str: str}, "run": ({str: object}, None),
+}  # fmt: skip
 
 
 def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -30,12 +39,17 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, shape=dict, expected=_EXPECTED)
             runs = content["runs"] if "runs" in content else [content]
+            check_shape(runs, [_SHAPE], "runs" if "runs" in content else "")
+            check_shape([run["figures"] for run in runs], [{str: {str: float}}], "figures")
             for run in runs:
-                run["figures"], run["order"], run["dataset"]  # noqa: B018 - KeyError where they are missing
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no file of measurements; `metrics --json` and `report` write them") from error
+                if run["dataset"] not in DATASETS or run["order"] not in ("paired", "unpaired"):
+                    raise StructureError(f"it is about {run['dataset']!r} in the order {run['order']!r}")
+        except StructureError as error:
+            raise ValueError(f"{path} is no file of measurements: {error}; expected {_EXPECTED}") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is no file of measurements: {error}") from error
         found += runs
     return found
 
@@ -83,8 +97,7 @@ def write_report(
         write_json(report, data)
     if page:
         sheets = [contact_sheet(run, rows) for run in report["runs"]] if rows else []
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(html_page(report, [sheet for sheet in sheets if sheet]), encoding="utf-8")
+        write_text(page, html_page(report, [sheet for sheet in sheets if sheet]))
     return report
 
 
@@ -208,7 +221,7 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 
 def _e(value: Any) -> str:
-    return html.escape(str(value), quote=True)
+    return html.escape(printable(str(value)), quote=True)
 
 
 _STYLE = """

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from ..disk.documents import read_json
+from ..disk.writing import write_json
 from ..pipeline import TryOnPipeline
 from .items import results_in
 
 NOTE = "settings.json"
+_EXPECTED = "the note of a run; delete it, or choose another folder"
+_VALUE = (str, float, bool, None, [(str, float, bool, None)])
+_SHAPE = {"settings": {str: _VALUE}, "lists": {str: str}, "versions": {str: str}}
 _SAMPLED = 64  # values of every tensor; any training changes all of them
 
 
@@ -33,7 +35,8 @@ def fingerprint(module: nn.Module | None) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         flat = tensor.detach().reshape(-1)
-        picked = flat[:: max(1, flat.numel() // _SAMPLED)][:_SAMPLED].to("cpu", torch.float64)
+        picked = flat[:: max(1, flat.numel() // _SAMPLED)][:_SAMPLED]
+        picked = picked.cpu().double()  # in two steps: Metal has no float64
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(picked.numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -73,12 +76,10 @@ def read_note(out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-        return {"settings": dict(note["settings"]), "lists": dict(note["lists"]), "versions": dict(note["versions"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise OtherSettingsError(
-            f"{path} is no note of a run ({error}); delete it, or choose another folder"
-        ) from error
+        note = read_json(path, shape=_SHAPE, expected=_EXPECTED)
+    except ValueError as error:
+        raise OtherSettingsError(f"{error} ({path} is no note of a run)") from error
+    return {name: note[name] for name in _SHAPE}
 
 
 def claim(out: Path, settings: Mapping[str, Any], lists: Mapping[str, str], *, force: bool = False) -> None:
@@ -129,18 +130,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write a JSON file, whole or not at all; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _differences(note: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

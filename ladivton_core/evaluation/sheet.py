@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..disk.writing import write_picture
+
 _LETTER, _LINE = 7, 13  # pixels of Pillow's own font, generously
 
 
@@ -43,5 +45,4 @@ def write_sheet(rows: Sequence[Tensor], path: Path, height: int = 256, titles: S
     pen = ImageDraw.Draw(picture)
     for column, text in enumerate(heads):
         pen.multiline_text((column * width + 3, 1), text, fill="black", spacing=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, quality=88)
+    write_picture(picture, path, quality=88)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..datasets import DressCode, VitonHD
 from ..datasets.dresscode import ALL_CATEGORIES
-from ..datasets.reading import is_plain_name, read_pairs
+from ..datasets.reading import is_plain_name, read_columns, read_pairs
 from .items import results_in
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -89,8 +89,7 @@ def match(people: list[Path], folder: Path, *, partial: bool = False) -> list[tu
 
 def _first_column(path: Path) -> list[str]:
     """Names of a list that may have a third column, as Dress Code's own list of all categories has."""
-    names = (line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return list(filter(is_plain_name, names))
+    return [names[0] for names in read_columns(path) if is_plain_name(names[0])]
 
 
 def _own_names(root: Path, category: str) -> list[str]:

@@ -8,7 +8,6 @@ Source: `reference/golden/README.md`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..disk.documents import read_json
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def read_case(path: Path) -> Case:
     Raises:
         ValueError: the JSON is not an object, or the safetensors file cannot be read.
     """
-    meta = json.loads(path.read_text(encoding="utf-8"))
+    meta = read_json(path, expected="a golden case")
     if not isinstance(meta, dict):
         raise ValueError(f"{path} holds a {type(meta).__name__}; a golden case is a JSON object.")
     tensors: dict[str, Tensor] = {}

@@ -16,7 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arms import LEFT_SHOULDER, RIGHT_SHOULDER, MissingJoints, arm_stroke, is_missing, known_shoulders
+from .body import relative_stroke, share_of_reference
 from .labels import LabelSet, Regions
+from .modes import PUBLISHED, Mode, mode_of
+from .pose_dialects import finite_joints
 
 Neck = Literal["published", "cut", "keep"]
 
@@ -37,6 +40,7 @@ def agnostic_mask(
     grow: int = GROW,
     neck: Neck = "published",
     also_repaint: Iterable[str] = (),
+    mode: str | Mode = PUBLISHED,
 ) -> Tensor:
     """Region the sampler repaints: the old garment, the arms' stroke and the neck, grown by 10 px.
 
@@ -53,6 +57,8 @@ def agnostic_mask(
             picture (Q7, Q11); `cut` repaints it wherever the arms are exchanged; `keep` never does.
         also_repaint: further labels to repaint and no longer to protect, e.g. `("skirt",)` for Dress Code's
             lower body, whose skirts the published code leaves in place (Q9).
+        mode: `published`, or `body`: missing joints are left out, and stroke and growth follow the size of the body
+            (`modes.py`, `body.py`); `grow` then counts on a body of the data sets' size.
 
     Returns:
         (B, 1, H, W) float32 in {0, 1}; 1 is repainted. On the device of `parse`.
@@ -65,8 +71,11 @@ def agnostic_mask(
     regions = labels.regions_of(category)
     _check(parse, keypoints, missing_joints, neck, grow)
     parse = parse.detach()
-    height, width = parse.shape[-2:]
-    points = keypoints.detach().to("cpu", torch.float64).numpy()
+    height, width = size = (parse.shape[-2], parse.shape[-1])
+    joints_known = finite_joints(keypoints.detach().cpu().double())
+    points = joints_known.numpy()
+    relative = mode_of(mode).relative
+    missing_joints = "skip" if relative else missing_joints
     also = labels.ids(also_repaint)
 
     def has(names: Iterable[str]) -> Tensor:
@@ -79,16 +88,29 @@ def agnostic_mask(
         if missing_joints == "skip":
             for sample, joints in enumerate(points):
                 known_shoulders(joints, sample)
-        stroke_width = labels.stroke_width(height) if stroke_width is None else stroke_width
-        stroke = _stack([arm_stroke(p, (height, width), stroke_width, missing_joints) for p in points], parse.device)
+        widths = [stroke_width or labels.stroke_width(height)] * len(points)
+        if relative and not stroke_width:
+            widths = [relative_stroke(joints, size, labels) for joints in joints_known]
+        strokes = [arm_stroke(p, size, w, missing_joints) for p, w in zip(points, widths, strict=True)]
+        stroke = _stack(strokes, parse.device)
         fixed = fixed | (has(regions.arms) & ~stroke)
         repaint = repaint | stroke
     below = _below_neck(regions, neck, points, (height, width), missing_joints)
     if below is not None:
         cut = head & _stack(below, parse.device)
         head, repaint = head & ~cut, repaint | cut
-    mask = grown(repaint[:, None].float(), grow).bool() & ~(fixed | head)[:, None]
-    return mask.float()
+    repaint = repaint[:, None].float()
+    if relative:
+        pixels = [round(grow * share_of_reference(joints, size)) for joints in joints_known]
+        bigger = torch.cat([grown(item[None], by) for item, by in zip(repaint, pixels, strict=True)])
+    else:
+        bigger = grown(repaint, grow)
+    return (bigger.bool() & ~(fixed | head)[:, None]).float()
+
+
+def nothing_to_repaint(mask: Tensor) -> list[int]:
+    """Numbers of the pictures of a batch whose mask (B, 1, H, W) or (B, H, W) is empty: there the photo stays."""
+    return [picture for picture, some in enumerate((mask >= 0.5).flatten(1).any(1).tolist()) if not some]
 
 
 def agnostic_image(person: Tensor, mask: Tensor) -> Tensor:

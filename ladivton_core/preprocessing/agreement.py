@@ -14,9 +14,9 @@ from torch import Tensor
 from .keypoints import COCO18
 from .labels import LABEL_SETS, LabelSet
 
-_LEGS = frozenset(("pants", "skirt", "left_leg", "right_leg", "socks", "left_shoe", "right_shoe"))
-_FACE = frozenset(("face", "head", "sunglasses"))
-_SHOES = frozenset(("left_shoe", "right_shoe"))
+_LEGS = frozenset(("pants", "skirt", "left_leg", "right_leg", "legs", "socks", "left_shoe", "right_shoe", "feet"))
+_FACE = frozenset(("face", "head", "sunglasses", "glasses"))
+_SHOES = frozenset(("left_shoe", "right_shoe", "feet"))
 _NEVER_UNDER = {
     "nose": _LEGS | {"scarf", "belt"},  # a scarf over the nose is only held against a set when another fits better
     "left_eye": _LEGS | {"scarf", "belt"},

@@ -16,9 +16,12 @@ LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST = 5, 6, 7
 _WRIST_TO_WRIST = (LEFT_WRIST, LEFT_ELBOW, LEFT_SHOULDER, RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST)
 
 
+_FAR = 30_000
+
+
 def is_missing(joint: np.ndarray) -> bool:
-    """Whether a joint (x, y) in pixels was not found: both coordinates at most 1, as in SPEC 1.5.1."""
-    return bool((joint <= 1.0).all())
+    """Whether a joint (x, y) in pixels was not found: both coordinates at most 1, as in SPEC 1.5.1, or no numbers."""
+    return bool((joint <= 1.0).all() or not np.isfinite(joint).all())
 
 
 def known_shoulders(joints: np.ndarray, sample: int) -> list[int]:
@@ -54,12 +57,14 @@ def arm_stroke(joints: np.ndarray, size: tuple[int, int], width: int, missing_jo
 
     canvas = Image.new("L", (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)
+    joints = np.where(np.isfinite(joints).all(1, keepdims=True), joints, 0.0)
     if missing_joints == "published":
         # The published code casts to 16 unsigned bits: -1 becomes 65535, a streak out of the picture (Q8).
         flat = [int(value) % 65536 for joint in _published_path(joints) for value in joints[joint]]
     else:
         path = [joint for joint in _WRIST_TO_WRIST if not is_missing(joints[joint])]
-        flat = [int(value) for joint in path for value in joints[joint]]
+        # the frame ends the stroke; what lies absurdly far beyond it only has to stay a number Pillow takes
+        flat = [int(np.clip(value, -_FAR, _FAR)) for joint in path for value in joints[joint]]
     if len(flat) == 2:  # a single joint makes no line: a dot as wide as the stroke
         x, y, radius = flat[0], flat[1], width / 2
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)

@@ -14,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FitMode = Literal["pad", "crop", "stretch"]
+Border = float | Literal["reflect", "blur"] | None
+"""What a fitted picture shows beyond the photo: a value, the edge repeated (None), the photo mirrored,
+or that blurred."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,32 @@ class Fit:
             taken = _centred(source, min(source[0] / size[0], source[1] / size[1]), size)
         return cls(source, size, taken, placed)
 
-    def apply(self, image: Tensor, *, fill: float | None = None, nearest: bool = False) -> Tensor:
+    @classmethod
+    def window(cls, source: tuple[int, int], size: tuple[int, int], top: float, left: float, height: float) -> Fit:
+        """Show a window of the photo, of the fitted picture's proportions.
+
+        Args:
+            source, size: (height, width) before and after.
+            top, left, height: the window in pixels of the photo; it may stick out of it, but must touch it.
+
+        Raises:
+            ValueError: an empty size, or a window beside the photo.
+        """
+        width = height * size[1] / size[0]
+        rows, columns = _shared(top, height, source[0], size[0]), _shared(left, width, source[1], size[1])
+        if min(*source, *size) < 1 or height <= 0 or rows is None or columns is None:
+            raise ValueError(
+                f"a window of {height:.0f} x {width:.0f} at ({top:.0f}, {left:.0f}) shows nothing of a photo of "
+                f"{source[0]} x {source[1]} (height x width)"
+            )
+        return cls(source, size, (rows[0], columns[0], rows[1], columns[1]), (rows[2], columns[2], rows[3], columns[3]))
+
+    def apply(self, image: Tensor, *, fill: Border = None, nearest: bool = False) -> Tensor:
         """Fit a picture (B, C, *source) -> (B, C, *size).
 
         Args:
             image: any value range; label maps and binary masks with `nearest`.
-            fill: value of the borders; None repeats the picture's edge.
+            fill: what borders show, see `Border`.
             nearest: keep values as they are instead of interpolating (bicubic, antialiased, kept in range).
 
         Raises:
@@ -77,11 +100,14 @@ class Fit:
         margins = [left, self.size[1] - left - width, top, self.size[0] - top - height]
         if not any(margins):
             return inner
-        if fill is not None:
+        if isinstance(fill, (int, float)):
             return F.pad(inner, margins, value=fill)
-        rows = torch.arange(self.size[0], device=image.device).sub(top).clamp(0, height - 1)
-        columns = torch.arange(self.size[1], device=image.device).sub(left).clamp(0, width - 1)
-        return inner[..., rows, :][..., columns]
+        rows = torch.arange(self.size[0], device=image.device).sub(top)
+        columns = torch.arange(self.size[1], device=image.device).sub(left)
+        if fill is None:
+            return inner[..., rows.clamp(0, height - 1), :][..., columns.clamp(0, width - 1)]
+        mirrored = inner[..., _mirrored(rows, height), :][..., _mirrored(columns, width)]
+        return mirrored if fill == "reflect" else _blurred_outside(mirrored, self.placed)
 
     def apply_points(self, points: Tensor) -> Tensor:
         """Carry points (..., 2), (x, y) in pixels of the photo, along; missing ones (both 0 or less) become (0, 0)."""
@@ -90,6 +116,10 @@ class Fit:
         scale = points.new_tensor([new_width / width, new_height / height])
         moved = (points - points.new_tensor([left, top])) * scale + points.new_tensor([new_left, new_top])
         return torch.where((points > 0).any(-1, keepdim=True), moved, torch.zeros_like(points))
+
+    def restore_points(self, points: Tensor) -> Tensor:
+        """The way back of `apply_points`: points (..., 2) of the fitted picture in pixels of the photo."""
+        return Fit(self.size, self.source, self.placed, self.taken).apply_points(points)
 
     def restore(self, result: Tensor, photo: Tensor, mask: Tensor | None = None) -> Tensor:
         """Put a fitted result back into the photo it came from.
@@ -129,6 +159,55 @@ def fit_image(
     """Fit (B, C, H, W) to (height, width); returns the picture and the `Fit` that undoes it."""
     fit = Fit.plan((image.shape[-2], image.shape[-1]), size, mode)
     return fit.apply(image, fill=fill), fit
+
+
+def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels (B, H, W) at (height, width), by nearest neighbour as the data sets do (SPEC 1.1).
+
+    Raises:
+        ValueError: other proportions: the labels are another photo's, or of a part of it.
+    """
+    height, width = labels.shape[-2:]
+    if (height, width) == tuple(size):
+        return labels
+    # Half the size of an odd photo is half a pixel off in both directions.
+    if abs(height * size[1] - width * size[0]) > max(0.01 * height * size[1], 0.5 * sum(size) + 1):
+        raise ValueError(
+            f"'parse_map' is {height} x {width} and the photo {size[0]} x {size[1]} (height x width): not the same "
+            "proportions. Load the parse map of this photo, or send photo and parse map through 'Fit Person' together"
+        )
+    return _resized(labels[:, None], size, nearest=True)[:, 0]
+
+
+def _shared(start: float, length: float, limit: int, size: int) -> tuple[int, int, int, int] | None:
+    """What of a stretch lies in 0 ... limit, and where that comes to lie in `size` pixels; (from, length) of both."""
+    first, last = max(round(start), 0), min(round(start + length), limit)
+    if last <= first:
+        return None
+    scale = size / length
+    placed_first = min(max(round((first - start) * scale), 0), size - 1)
+    placed_last = min(max(round((last - start) * scale), placed_first + 1), size)
+    return first, last - first, placed_first, placed_last - placed_first
+
+
+def _mirrored(places: Tensor, length: int) -> Tensor:
+    """Indices of 0 ... length - 1, running back and forth beyond them."""
+    if length == 1:
+        return torch.zeros_like(places)
+    period = 2 * (length - 1)
+    places = places % period
+    return torch.where(places < length, places, period - places)
+
+
+def _blurred_outside(image: Tensor, placed: tuple[int, int, int, int]) -> Tensor:
+    """The picture with everything outside a rectangle out of focus."""
+    height, width = image.shape[-2:]
+    small = F.interpolate(image, (max(height // 24, 1), max(width // 24, 1)), mode="area")
+    soft = F.interpolate(small, (height, width), mode="bilinear", align_corners=False)
+    top, left, inner_height, inner_width = placed
+    inside = torch.zeros(1, 1, height, width, dtype=torch.bool, device=image.device)
+    inside[..., top : top + inner_height, left : left + inner_width] = True
+    return torch.where(inside, image, soft)
 
 
 def _centred(outer: tuple[int, int], scale: float, inner: tuple[int, int]) -> tuple[int, int, int, int]:

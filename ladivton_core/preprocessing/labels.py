@@ -6,7 +6,7 @@ Paper section 4.1 (VITON-HD, Dress Code); SPEC 1.2, 1.3 and the table of 1.5. `a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -147,7 +147,55 @@ ATR18 = LabelSet(
 )  # fmt: skip
 """Dress Code's `label_maps` (SPEC 1.3)."""
 
-LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (LIP20, ATR18)}
+LIP20_SCHP = LabelSet(
+    name="LIP20-SCHP",
+    labels=tuple("jumpsuits" if label == "neck" else label for label in LIP20.labels),
+    regions={
+        category: replace(
+            regions,
+            repaint=(*regions.repaint, *(() if category == "lower_body" else ("jumpsuits",))),
+            garment=(*regions.garment, *(() if category == "lower_body" else ("jumpsuits",))),
+        )
+        for category, regions in LIP20.regions.items()
+    },
+    stroke_at_512=90,
+    stroke_scales=True,
+)
+"""LIP as SCHP's parser numbers it: 10 is a jumpsuit, and the neck belongs to the face."""
+
+CIHP20 = replace(
+    LIP20, name="CIHP20", labels=tuple("torso_skin" if label == "neck" else label for label in LIP20.labels)
+)
+"""CIHP: 10 is the skin of neck and torso, as in VITON-HD's maps."""
+
+_FASHN_TOPS, _FASHN_KEPT = ("top", "dress", "scarf"), ("bag", "hat", "glasses", "jewelry", "hands", "feet")
+
+FASHN18 = LabelSet(
+    name="FASHN18",
+    labels=(
+        "background", "face", "hair", "top", "dress", "skirt", "pants", "belt", "bag", "hat", "scarf", "glasses",
+        "arms", "hands", "legs", "feet", "torso", "jewelry",
+    ),
+    regions={
+        "upper_body": Regions(
+            fixed=("hair", *_FASHN_KEPT, "pants", "skirt"), repaint=_FASHN_TOPS, head=("face", "hair"),
+            garment=("top", "dress"), arms=("arms",),
+        ),
+        "lower_body": Regions(
+            fixed=("hair", *_FASHN_KEPT, "top", "arms", "torso"), repaint=("pants", "skirt", "legs", "belt"),
+            head=("face", "hair"), garment=("pants", "skirt"), arms_exchanged=False, arms=("arms",),
+        ),
+        "dresses": Regions(
+            fixed=("hair", *_FASHN_KEPT), repaint=(*_FASHN_TOPS, "skirt", "pants", "legs", "belt"),
+            head=("face", "hair"), garment=("dress",), arms=("arms",),
+        ),
+    },
+    stroke_at_512=90,
+    stroke_scales=True,
+)  # fmt: skip
+"""The labels of fashn-human-parser. No weights were published for them: the rules are VITON-HD's with its words."""
+
+LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (LIP20, ATR18, LIP20_SCHP, CIHP20, FASHN18)}
 """Every label set by name."""
 
 _LIP_AS_ATR = {

@@ -11,6 +11,10 @@ from torch import Tensor
 
 from .agnostic import GROW, grown
 from .arms import arm_stroke, known_shoulders
+from .body import relative_stroke, share_of_reference
+from .labels import LIP20
+from .modes import PUBLISHED, Mode, mode_of
+from .pose_dialects import finite_joints
 
 
 def region_mask(
@@ -19,8 +23,9 @@ def region_mask(
     arms: Tensor | None = None,
     keep: Tensor | None = None,
     keypoints: Tensor | None = None,
-    stroke_width: int = 90,
+    stroke_width: int | None = None,
     grow: int = GROW,
+    mode: str | Mode = PUBLISHED,
 ) -> Tensor:
     """Region the sampler repaints, from masks of what is to go and what is to stay.
 
@@ -30,8 +35,9 @@ def region_mask(
             without, the arms are repainted.
         keep: what must stay: face, hair, hands, other garments. It wins over everything.
         keypoints: COCO-18 joints (B, 18, 2) in pixels; draws the stroke along the arms. Missing joints are left out.
-        stroke_width: width of that stroke in pixels; 90 at 512 x 384 in VITON-HD (Q10).
+        stroke_width: width of that stroke in pixels; None is VITON-HD's, 90 at 512 x 384 (Q10).
         grow: how many pixels the region grows on every side.
+        mode: `published`, or `body`: with keypoints, stroke and growth follow the size of the body.
 
     Returns:
         (B, 1, H, W) float32 in {0, 1}; 1 is repainted.
@@ -53,16 +59,21 @@ def region_mask(
         raise ValueError(f"grow is {grow}; expected 0 pixels or more")
     repaint = garment >= 0.5
     protected = torch.zeros_like(repaint) if keep is None else keep >= 0.5
+    pixels = [grow] * garment.shape[0]
     if keypoints is not None:
         size = (garment.shape[-2], garment.shape[-1])
-        strokes = []
-        for sample, joints in enumerate(keypoints.detach().to("cpu", torch.float64).numpy()):
-            known_shoulders(joints, sample)
-            strokes.append(arm_stroke(joints, size, stroke_width, "skip"))
+        strokes, pixels = [], []
+        for sample, joints in enumerate(finite_joints(keypoints.detach().cpu().double())):
+            known_shoulders(joints.numpy(), sample)
+            relative = mode_of(mode).relative
+            width = relative_stroke(joints, size, LIP20) if relative else LIP20.stroke_width(size[0])
+            strokes.append(arm_stroke(joints.numpy(), size, stroke_width or width, "skip"))
+            pixels.append(round(grow * share_of_reference(joints, size)) if relative else grow)
         stroke = torch.from_numpy(np.stack(strokes))[:, None].to(garment.device)
         repaint = repaint | stroke
         if arms is not None:
             protected = protected | ((arms >= 0.5) & ~stroke)
     elif arms is not None:
         repaint = repaint | (arms >= 0.5)
-    return (grown(repaint.float(), grow).bool() & ~protected).float()
+    bigger = torch.cat([grown(item[None], by) for item, by in zip(repaint.float(), pixels, strict=True)])
+    return (bigger.bool() & ~protected).float()

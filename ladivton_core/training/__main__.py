@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ..checkpoints.reading import CheckpointError
+from ..disk.terminal import to_terminal
 from ..embedded import PARTS
 from .config import EMBEDDED, PRESETS, ConfigError, StageFailure, change
 
@@ -64,7 +65,7 @@ def main(given: list[str] | None = None) -> None:
     chosen = arguments(given)
     if chosen.command in SUPERSEDED:
         raise ConfigError(f"the stage {chosen.command} is no more. In its place there is {SUPERSEDED[chosen.command]}.")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    to_terminal(form="%(asctime)s %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # names every file of every checkpoint
     if chosen.command == "export":
         from .export import export

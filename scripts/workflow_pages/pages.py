@@ -126,12 +126,85 @@ ABLATION = Page(
     margin=(reading((notes.ABLATION, notes.ABLATION_PARTS)),),
 )
 
+WARDROBE = Page(
+    rows=(
+        (
+            Group("1  Person 1", GREEN, ((4, 5, 6), (7, 8, 9))),
+            Group("2  Person 2", GREEN, ((10,), (11, 12, 13))),
+            Group("3  Garments", PURPLE, ((15, 16), (17, 18, 19))),
+            Group("4  Everybody in everything", ORANGE, ((14, 20, 21), (22, 23))),
+            Group("5  Sheet", GREY, ((24, 25),), SHEET),
+        ),
+    ),
+    margin=(
+        reading((notes.WARDROBE, notes.WARDROBE_RUN)),
+        Group("Category and models", BLUE, ((1, 2, 3),), MODELS),
+    ),
+)
+SECOND_PASS = Page(
+    rows=(
+        (
+            Group("1  First pass", GREEN, ((9, 10, 11), (12, 13, 14), (15,))),
+            Group("2  Second pass, conditioned anew", ORANGE, ((16, 17, 18), (19, 20, 21), (22, 23))),
+            Group("3  Pictures", GREY, ((24, 25), (26, 27)), RESULT),
+        ),
+    ),
+    margin=(
+        reading((notes.SECOND_PASS, notes.SECOND_PASS_PIXELS)),
+        Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 7, 8)), MODELS),
+    ),
+)
+
+
+def photo_pass(name: str, first: int, saves: bool = True) -> tuple[Group, ...]:
+    """A try-on on a photo: its nodes follow each other from `first`, in the order of the stages."""
+    fit, mask, masked, pose, prepare, warp, warped, words, empty, *rest = range(first, first + 9 + 4 + saves)
+    conditioning, sampler, decoder, *picture = rest
+    return (
+        Group(f"{name}: person", GREEN, ((fit, pose), (mask, masked))),
+        Group(f"{name}: garment", PURPLE, ((prepare, warp, warped), (words, empty))),
+        Group(f"{name}: picture", ORANGE, ((conditioning, sampler), (decoder, *picture)), (WIDTH, RESULT)),
+    )
+
+
+PHOTO = Page(
+    rows=(
+        (
+            Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
+            Group("Who is in it", GREEN, ((4, 5),)),
+            *photo_pass("Try-on", 6),
+        ),
+    ),
+    margin=(reading((notes.PHOTO, notes.PHOTO_PEOPLE)),),
+)
+OUTFIT = Page(
+    rows=(photo_pass("Trousers", 6, saves=False), photo_pass("Top", 19)),
+    margin=(
+        reading((notes.OUTFIT,)),
+        Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 5)), MODELS),
+    ),
+)
+POSE_NODES = Page(
+    rows=(
+        (
+            Group("Photo, joints, garment, models", BLUE, ((1, 3, 4), (2,)), MODELS),
+            *photo_pass("Try-on", 5),
+        ),
+    ),
+    margin=(reading((notes.POSE_NODES,)),),
+)
+
 PAGES: dict[str, Page] = {
+    "tryon_photo": PHOTO,
+    "tryon_photo_outfit": OUTFIT,
+    "tryon_photo_pose_nodes": POSE_NODES,
     "tryon_embedded": START,
     "tryon_painted_mask": PAINTED,
     "tryon_vitonhd": VITONHD,
     "tryon_dresscode": DRESSCODE,
     "tryon_ksampler": KSAMPLER,
+    "wardrobe": WARDROBE,
+    "second_pass": SECOND_PASS,
     "paper_vitonhd": paper(
         "paper_vitonhd",
         notes.data_set(

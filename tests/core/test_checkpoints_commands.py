@@ -9,11 +9,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ladivton_core.checkpoints import __main__ as command
-from ladivton_core.checkpoints import build, conversion
+from ladivton_core.checkpoints import build
 from ladivton_core.checkpoints.conversion import LAYOUTS, convert, write_safetensors
 from ladivton_core.checkpoints.inventory import look, weight_files
 from ladivton_core.checkpoints.reading import CheckpointError, read_state_dict
 from ladivton_core.checkpoints.unet_layout import unet_to_ldm
+from ladivton_core.disk import tensors
 from ladivton_core.embedded import PARTS, embedded_path
 
 main = command.main
@@ -66,7 +67,7 @@ def test_only_floating_point_changes_and_never_beyond_its_range(tmp_path):
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 100})
-    monkeypatch.setattr("ladivton_core.checkpoints.download.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("ladivton_core.disk.tensors.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(OSError, match="MB are needed"):
         write_safetensors(tmp_path / "x.safetensors", {"a": torch.zeros(100)})
     assert not list(tmp_path.iterdir())
@@ -129,7 +130,7 @@ def test_what_cannot_be_converted_is_said(tmp_path, spoken):
 def test_tensors_are_written_one_at_a_time(tmp_path, monkeypatch):
     """At no time is more than one converted tensor alive."""
     made, most = [], 0
-    original = conversion._bytes
+    original = tensors._bytes
 
     def counted(*given):
         nonlocal most
@@ -138,7 +139,7 @@ def test_tensors_are_written_one_at_a_time(tmp_path, monkeypatch):
         made.append(weakref.ref(array))
         return array
 
-    monkeypatch.setattr(conversion, "_bytes", counted)
+    monkeypatch.setattr(tensors, "_bytes", counted)
     write_safetensors(tmp_path / "x.safetensors", {str(n): torch.ones(10) for n in range(9)}, torch.float16)
     assert most == 1
 
@@ -171,7 +172,7 @@ def test_list_tells_content_from_headers(models, spoken):
     assert "m.safetensors.index.json  6.4 MB  a diffusers VAE, float16" in spoken.text
     assert "3 other weight files" in spoken.text and "style" not in spoken.text
     assert main(["list", "--all", "--models", str(models)]) == 0
-    assert "a LoRA" in spoken.text and "cut.safetensors (5 bytes) cannot be read" in spoken.text
+    assert "a LoRA" in spoken.text and "cut.safetensors  0.0 MB  cannot be read: it is a text" in spoken.text
     assert look(models / "loras" / "old.pt").what.startswith("an old torch archive")
     assert len(list(weight_files(models))) == 5
     assert main(["list", "--models", str(models / "nowhere")]) == 1

@@ -176,7 +176,7 @@ def test_a_wrong_hash_keeps_the_file_aside(server, tmp_path):
 
 def test_a_disk_too_small_is_noticed_before_the_first_byte(server, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": len(CONTENT) - 1})
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
     with pytest.raises(DownloadError, match="The disk is full: 0 MB are needed in"):
         fetch(f"{server.url}/file", tmp_path / "a")
     assert names(tmp_path) == []

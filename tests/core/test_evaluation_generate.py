@@ -17,6 +17,7 @@ from torch import nn
 
 from ladivton_core.checkpoints import build
 from ladivton_core.datasets import DressCode, VitonHD
+from ladivton_core.disk import writing
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.evaluation import commands, generate, items, model_choice, run_note
 from ladivton_core.evaluation.__main__ import main
@@ -137,7 +138,8 @@ def test_whole_files_are_kept_and_damaged_ones_made_again(finished, tmp_path):
     Image.new("RGB", (4, 4)).save(small)
     foreign.write_bytes(b"<html>")
     gone.unlink()
-    leftover, other = gone.with_name(f".{gone.name}.0123.part"), gone.with_name(".999999_0.jpg.0123.part")
+    dead, alive = f"{writing._HOST}-999999999", "abcdef-1"  # of a killed run, and of another machine
+    leftover, other = (gone.with_name(f".{which}-01234567.part") for which in (dead, alive))
     for part in (leftover, other):
         part.write_bytes(b"half")
     outcome = run(out)

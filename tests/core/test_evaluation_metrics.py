@@ -1,6 +1,7 @@
 """The paper's metrics by the real libraries, on small networks of rule weights, and their file and name checks."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ladivton_core.checkpoints.download import file_sha256
 from ladivton_core.evaluation import backbones, measure, picture_metrics, set_metrics, truth
 from ladivton_core.evaluation.__main__ import main
 
@@ -43,6 +45,9 @@ class Features(nn.Module):
         return self.second(self.first(pixels.float() / 128 - 1).relu()).relu().mean((2, 3))
 
 
+PINNED = (backbones._ALEXNET, backbones._INCEPTION)  # before a fixture puts its own file's in their place
+
+
 def alexnet_file(folder):
     """Rule weights under AlexNet's own name; the classifier, which LPIPS leaves out, takes no room."""
     from torchvision.models import alexnet
@@ -59,12 +64,12 @@ def alexnet_file(folder):
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """torch's folder of downloads with a rule-weight AlexNet in it, whose hash is of course another."""
+    """torch's folder of downloads with a rule-weight AlexNet in it; its hash takes the place of the pinned one."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("hub")
     alexnet_file(folder)
     patch.setattr(torch.hub, "get_dir", lambda: str(folder))
-    patch.setattr(backbones, "_mark", lambda url: None)
+    patch.setattr(backbones, "_ALEXNET", file_sha256(folder / "checkpoints" / "alexnet-owt-7be5be79.pth"))
     yield folder
     patch.undo()
 
@@ -356,48 +361,59 @@ def test_a_missing_network_is_named_and_the_other_metrics_still_count(tmp_path, 
 
 def fid_backbone(folder):
     url = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
-    return backbones.Backbone("Inception v3", url, folder, 96, None, archive=False)
+    file = folder / "inception-2015-12-05.pt"
+    sha256 = file_sha256(file) if file.is_file() else "0" * 64
+    return backbones.Backbone("Inception v3", url, folder, 96, sha256, archive=False)
 
 
-def test_the_files_are_those_the_libraries_look_for():
+def test_the_files_are_those_the_libraries_look_for_and_pinned():
     from torch.hub import get_dir
 
-    assert backbones.inception_features() == backbones.Backbone(
-        "Inception v3 (FID and KID)", fid_backbone(None).url, Path("/tmp"), 96, None, archive=False
-    )
-    for backbone, mark in ((backbones.alexnet(), "7be5be79"), (backbones.inception_logits(), "6726825d")):
-        assert backbone.folder == Path(get_dir()) / "checkpoints" and mark in backbone.path.name
+    script = backbones.inception_features()
+    assert script.path.name == "inception-2015-12-05.pt" and not script.archive
+    for backbone in (backbones.alexnet(), backbones.inception_logits(), script):
+        assert backbone.folder == Path(get_dir()) / "checkpoints"  # never the temporary folder, open to everybody
+        assert re.fullmatch("[0-9a-f]{64}", backbone.sha256)
+    for backbone, sha256 in ((backbones.alexnet(), PINNED[0]), (backbones.inception_logits(), PINNED[1])):
+        assert f"-{sha256[:8]}.pth" in backbone.path.name  # as torch names its files
 
 
 def test_damaged_and_foreign_files_never_reach_a_loader(tmp_path):
     path = tmp_path / "net-12345678.pth"
     torch.save({"weight": torch.zeros(3)}, path)
-    backbone = backbones.Backbone("A net", f"https://example.org/{path.name}", tmp_path, 1, None)
+    url = f"https://example.org/{path.name}"
+    backbone = backbones.Backbone("A net", url, tmp_path, 1, file_sha256(path))
     assert backbone.ensure() == path
-    with pytest.raises(backbones.BackboneError, match="not the file its name promises"):
-        backbones.Backbone("A net", backbone.url, tmp_path, 1, "12345678").ensure()
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(backbones.BackboneError, match="cut short"):
+    with pytest.raises(backbones.BackboneError, match="cut short or another file"):
         backbone.ensure()
     torch.save({"weight": Path("x")}, path)  # a Python object that is no tensor
     with pytest.raises(backbones.BackboneError, match="more than tensors"):
-        backbone.ensure()
-    script = backbones.Backbone("A script", f"https://example.org/{path.name}", tmp_path, 1, None, archive=False)
+        backbones.Backbone("A net", url, tmp_path, 1, file_sha256(path)).ensure()
     path.write_text("<html>")
-    with pytest.raises(backbones.BackboneError, match="no TorchScript"):
-        script.ensure()
+    with pytest.raises(backbones.BackboneError, match="another file"):
+        backbones.Backbone("A script", url, tmp_path, 1, "0" * 64, archive=False).ensure()
 
 
 def test_a_network_is_fetched_only_when_asked(tmp_path, monkeypatch):
     from ladivton_core.checkpoints import download
 
     asked = []
-    monkeypatch.setattr(download, "download", lambda urls, target: (asked.append(urls), torch.save({}, target)))
-    backbone = backbones.Backbone("A net", "https://example.org/a.pth", tmp_path, 1, None)
+
+    def fetch(urls, target, *, sha256, largest):
+        asked.append((urls, sha256, largest))
+        torch.save({"weight": torch.zeros(3)}, target)
+
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "b.pth")
+    sha256 = file_sha256(tmp_path / "b.pth")
+    monkeypatch.setattr(download, "download", fetch)
+    backbone = backbones.Backbone("A net", "https://example.org/a.pth", tmp_path, 1, sha256, archive=False)
     with pytest.raises(backbones.BackboneError, match="missing"):
         backbone.ensure()
     assert asked == []
-    assert backbone.ensure(download=True).exists() and asked == [["https://example.org/a.pth"]]
+    with pytest.raises(backbones.BackboneError, match="another file"):  # torch writes the archive's name into it
+        backbone.ensure(download=True)
+    assert asked == [(["https://example.org/a.pth"], sha256, 2_000_000)]
 
 
 def test_the_inception_score_runs_the_librarys_own_network(hub, monkeypatch):
@@ -408,7 +424,9 @@ def test_the_inception_score_runs_the_librarys_own_network(hub, monkeypatch):
         patch.setattr(Inception, "load_state_dict", lambda *state: None)
         torch.manual_seed(0)
         state = Inception("inception-v3-compat", ["logits_unbiased"]).state_dict()
-    torch.save(state, hub / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth")
+    file = hub / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
+    torch.save(state, file)
+    monkeypatch.setattr(backbones, "_INCEPTION", file_sha256(file))
     metric = backbones.inception_score("cpu")
     files = truth.people_of("vitonhd", TREES / "vitonhd", "upper_body")[:2]
     logits = picture_metrics.class_logits(metric, files, "cpu", batch=2)
@@ -418,9 +436,7 @@ def test_the_inception_score_runs_the_librarys_own_network(hub, monkeypatch):
     assert picture_metrics.inception_score(logits) >= 1
 
 
-def test_clean_fids_own_loader_takes_the_torchscript_file(tmp_path, monkeypatch):
-    from cleanfid import features
-
+def test_clean_fids_own_network_takes_the_torchscript_file(tmp_path, monkeypatch):
     class Layers(nn.Module):
         def forward(self, pixels):
             return pixels.mean((2, 3)).repeat(1, 683)[:, :2048]
@@ -436,8 +452,6 @@ def test_clean_fids_own_loader_takes_the_torchscript_file(tmp_path, monkeypatch)
     traced = torch.jit.trace(Inception(), torch.zeros(1, 3, 299, 299))
     traced.save(str(tmp_path / "inception-2015-12-05.pt"))
     monkeypatch.setattr(backbones, "inception_features", lambda: fid_backbone(tmp_path))
-    own = features.InceptionV3W
-    monkeypatch.setattr(features, "InceptionV3W", lambda path, **how: own(str(tmp_path), **how))
     network = backbones.fid_features("cpu")
     files = truth.people_of("vitonhd", TREES / "vitonhd", "upper_body")
     found = set_metrics.features(network, files, "cpu", batch=2, progress=False)

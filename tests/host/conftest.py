@@ -43,3 +43,48 @@ def failure(client):
 def node():
     """`node(workflow, class_type)`: the inputs of the one node of that type, to be changed in place."""
     return lambda workflow, class_type: workflow[the(workflow, class_type)]["inputs"]
+
+
+@pytest.fixture(scope="session")
+def small(comfy_server, repository, tmp_path_factory) -> dict:
+    """The shipped workflow at 96 x 128 with three guided steps, its joints and parse map scaled along; copy it."""
+    from hosting.client import ComfyClient
+    from PIL import Image
+
+    client, folder, scale = ComfyClient(comfy_server.url), tmp_path_factory.mktemp("small"), 4
+    workflow = json.loads((repository / "workflows" / "api" / "tryon_embedded.json").read_text(encoding="utf-8"))
+    files = {"keypoints": folder / "keypoints.json"}
+    for role, how in (("person", Image.LANCZOS), ("garment", Image.LANCZOS), ("parse", Image.NEAREST)):
+        files[role] = folder / f"{role}.png"
+        with Image.open(repository / "samples" / f"{role}.png") as picture:
+            picture.resize((picture.width // scale, picture.height // scale), how).save(files[role])
+    joints = json.loads((repository / "samples" / "keypoints.json").read_text(encoding="utf-8"))
+    for person in joints["people"]:
+        flat = person["pose_keypoints_2d"]
+        person["pose_keypoints_2d"] = [value if i % 3 == 2 else value / scale for i, value in enumerate(flat)]
+    files["keypoints"].write_text(json.dumps(joints), encoding="utf-8")
+    workflow = with_files(workflow, files, lambda file, name: client.upload(file, f"small_{name}"))
+    settings = {"width": 96, "height": 128, "sigma": 2.5, "grow": 2, "steps": 3, "guidance": 1.5}
+    for name, value in settings.items():
+        workflow = with_value(workflow, name, value)
+    decoder = the(workflow, "LadiVTON_EMASCDecoder")
+    for key in [key for key, node in workflow.items() if node["class_type"] in ("PreviewImage", "SaveImage")]:
+        del workflow[key]
+    workflow["result"] = {"class_type": "PreviewImage", "inputs": {"images": [decoder, 0]}}
+    return workflow
+
+
+@pytest.fixture
+def shown(client):
+    """`shown(workflow, key="result")`: the pictures (B, H, W, 3) in 0...255 that a preview shows after a run."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    def run(workflow: dict, key: str = "result") -> np.ndarray:
+        files = client.run(workflow).or_raise().outputs[key]["images"]
+        opened = [Image.open(io.BytesIO(client.view(file))).convert("RGB") for file in files]
+        return np.stack([np.asarray(picture) for picture in opened]).astype(float)
+
+    return run

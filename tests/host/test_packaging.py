@@ -67,7 +67,7 @@ def test_the_archive_is_what_git_tracks_less_what_needs_the_repository(archive, 
         names = packed.namelist()
         assert sorted(names) == sorted(name for name in tracked if name.split("/")[0] not in NEEDS_THE_REPOSITORY)
         assert all(packed.read(name) == (REPOSITORY / name).read_bytes() for name in names)
-    assert {"samples", "workflows", "web", "locales", "nodes", "ladivton_core"} <= {
+    assert {"samples", "subgraphs", "workflows", "web", "locales", "nodes", "ladivton_core"} <= {
         name.split("/")[0] for name in names
     }
     assert {"samples/clients/try_on.py", "samples/clients/comfy_cli.md", "samples/person.png"} <= set(names)

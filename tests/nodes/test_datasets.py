@@ -59,8 +59,9 @@ def graph(run, sample):
     keypoints, person = sample["keypoints"], sample["person"]
     pose_map, _ = run("PoseMap", keypoints=keypoints, person=person)
     agnostic, mask = run(
-        "AgnosticPerson", person=person, category=sample["category"], keypoints=keypoints, parse_map=sample["parse_map"]
-    )
+        "AgnosticPerson", person=person, category=sample["category"], keypoints=keypoints,
+        parse_map=sample["parse_map"], missing_joints="published",
+    )  # fmt: skip
     return agnostic, mask, pose_map
 
 

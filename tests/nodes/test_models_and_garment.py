@@ -174,12 +174,6 @@ def test_saved_pseudo_words_work_in_any_prompt(run, models, prepared, tmp_path):
     torch.testing.assert_close(encoded, prepared.positive[0][0][:1], rtol=1e-4, atol=1e-5)
 
 
-def test_pseudo_words_stay_in_the_embeddings_folder(run, nodes, prepared):
-    assert "cannot be a file name" in nodes["LadiVTON_SavePseudoWords"].validate_inputs(name="../shirt")
-    with pytest.raises(ValueError, match="cannot be a file name"):  # a wired name reaches only `execute`
-        run("SavePseudoWords", pseudo_words=prepared.pseudo_words[:1], name="../shirt")
-
-
 def test_inputs_on_different_devices_meet_on_the_firsts(module):
     first, second = torch.zeros(2, 3, device="meta"), torch.zeros(1, 3)
     batch = module("nodes.tensors").common_batch(first=first, second=second)

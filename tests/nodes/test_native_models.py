@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -136,12 +137,14 @@ def test_noise_schedule_travels_in_the_model(models, paper_sampler):
     every = torch.arange(len(sampling.sigmas))
     assert torch.equal(sampling.timestep(sampling.sigmas), every), "ComfyUI finds every timestep by its sigma"
     for steps in (1, 7, 20):
-        ours, _ = paper_sampler.paper_sigmas(sampling, steps)
+        ours = paper_sampler.paper_steps(models.model, steps).sigmas
         torch.testing.assert_close(ours, paper_sigmas(TINY.schedule, steps), rtol=2e-5, atol=0)
 
 
 def test_without_a_schedule_the_papers_is_taken(paper_sampler):
-    assert dataclasses.asdict(paper_sampler.noise_schedule(object())) == dataclasses.asdict(NoiseSchedule())
+    other = SimpleNamespace(get_model_object=lambda name: object(), model=object())
+    assert dataclasses.asdict(paper_sampler.noise_schedule(other)) == dataclasses.asdict(NoiseSchedule())
+    assert paper_sampler.lost_schedule(other) is None
 
 
 def test_every_published_unet_key_has_a_place_of_its_shape(native, repository):

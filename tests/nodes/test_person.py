@@ -50,7 +50,7 @@ def test_region_masks_take_the_place_of_a_parse_map(run, scene):
     face = (scene.parse == LIP20.id("face")).float()
     _, mask = run("AgnosticPerson", person=scene.person, garment_mask=garment, keep_mask=face, grow=2)
     assert mask[garment > face].all() and not mask[face > 0].any()
-    with pytest.raises(ValueError, match="Connect a 'parse_map'"):
+    with pytest.raises(ValueError, match="Nothing tells where the garment is. Connect 'keypoints'"):
         run("AgnosticPerson", person=scene.person)
     with pytest.raises(ValueError, match="Both 'parse_map' and region masks"):
         run(
@@ -61,7 +61,7 @@ def test_region_masks_take_the_place_of_a_parse_map(run, scene):
 
 def test_parse_map_of_other_proportions_is_named(run, scene, module):
     square = module("nodes.types").ParseMap(scene.parse[:, :96], scene.parse_map.label_set)
-    with pytest.raises(ValueError, match="'parse_map' is 96 x 96 and 'person' 128 x 96"):
+    with pytest.raises(ValueError, match="'parse_map' is 96 x 96 and the photo 128 x 96"):
         run("AgnosticPerson", person=scene.person, keypoints=scene.keypoints, parse_map=square)
 
 
@@ -98,11 +98,13 @@ def test_keypoint_files_of_both_data_sets_are_read(run, nodes, input_folder):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("{", "is not JSON"),
+        ("{", "is no valid JSON"),
         ('{"joints": []}', "neither an OpenPose file"),
         ('{"people": []}', "shows nobody"),
-        ('{"people": [{"pose_keypoints_2d": [null, 1, 1]}]}', "joints that are not numbers"),
-        ('{"keypoints": [[1], [2]]}', "joints that are not numbers"),
+        ('{"people": [{"pose_keypoints_2d": [null, 1, 1]}]}', "has 1 points"),
+        ('{"people": [{"pose_keypoints_2d": ["a", 1, 1]}]}', "not a list of numbers"),
+        ('{"keypoints": [[1], [2]]}', "point without x and y"),
+        ('[{"people": []}, {"people": 3}]', "picture 1"),
     ],
 )
 def test_unusable_keypoint_files_are_named(run, input_folder, text, message):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ...denoising.schedule import SAMPLERS
+from ...disk.writing import write_text
 from ...drawn_world.scene import DrawnWorld
 from ...pipeline import TryOnPipeline
 from ...presets import Preset
@@ -102,7 +103,7 @@ def write(
     figures, rows = _measure(pipeline, variants, DrawnWorld(seed, pipeline.preset.size), count, order, batch)
     titles = ["person", "garment", *(label(variant, default) for variant in variants), "truth"]
     write_sheet(rows, out / "images" / "ablations.jpg", _SHEET_HEIGHT, titles)
-    (out / "ablations.md").write_text(_page(groups, default, figures, seed, count, order), encoding="utf-8")
+    write_text(out / "ablations.md", _page(groups, default, figures, seed, count, order))
     return figures
 
 

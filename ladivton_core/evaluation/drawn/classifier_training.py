@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...disk.tensors import write_tensors
 from ...drawn_world.scene import UNPAIRED_SHIFT, DrawnWorld
 from ...preprocessing.agnostic import GROW
 from .classifier import PATH, SAME_COLOUR, SHARING, Cloth, GarmentClassifier, colour_distances, look, shown, shrunk
@@ -96,7 +97,6 @@ def train(
     Returns:
         shares of right `pattern` and `colour` on `HELD_OUT` more people; the file's metadata holds them too.
     """
-    from safetensors.torch import save_file
 
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -127,5 +127,5 @@ def train(
     settings = {"world": seed, "people": people, "steps": steps, "batch": batch}
     metadata = {name: str(value) for name, value in (settings | figures).items()}
     weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, path, metadata=metadata)
+    write_tensors(path, weights, metadata)
     return figures

@@ -5,7 +5,6 @@ The loop is `loop.fit`, as for the paper's stages. Read `pool.py` first.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...checkpoints.build import BUILDERS
+from ...disk.documents import read_json
 from ..config import ConfigError, TrainingSettings
 from ..draws import BlockDraws
 from ..stage import SCRATCH, Run, TrainingStage
@@ -117,4 +117,4 @@ def world_settings(folder: Path) -> dict:
     file = folder / "world" / "settings.json"
     if not file.is_file():
         raise FileNotFoundError(f"there is no {file}: run the stage `world` first.")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return read_json(file, shape=dict, expected="the settings of the drawn world; run the stage `world` again")

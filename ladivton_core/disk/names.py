@@ -1,0 +1,56 @@
+"""File names that hold on every system, and texts that are safe to show in a terminal.
+
+Names come out of workflows, pair lists and archives; `writing.py` writes under them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+
+MAX_NAME = 255
+"""Bytes of a file name on every file system in common use."""
+
+_RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    f"{device}{digit}" for device in ("com", "lpt") for digit in "123456789¹²³"
+}
+_FORBIDDEN = re.compile(r'[/\\:"*?<>|\x00-\x1f\x7f\ud800-\udfff]')
+# Everything a terminal may take for an order, and halves of surrogate pairs, which no stream can encode.
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file name stays in its folder: no separators, drives, wildcards, control characters or `..`."""
+    return bool(name) and not _FORBIDDEN.search(name) and name not in (".", "..")
+
+
+def fault_of_name(name: str) -> str | None:
+    """What is wrong with a name for a new file, in words; None when it can be written and read on every system.
+
+    Windows refuses device names (`NUL.jpg`, `com1`), and drops blanks and dots at the end.
+    """
+    if not is_plain_name(name):
+        return "it must be a plain file name, like 00001_00.jpg, without folders or special characters"
+    if name != name.rstrip(" .") or name != name.lstrip(" "):
+        return "it must not begin with a blank or end with a blank or a dot: Windows would take them away"
+    if name.split(".")[0].rstrip().lower() in _RESERVED:
+        return "Windows keeps that name for a device"
+    if len(os.fsencode(name)) > MAX_NAME:
+        return f"it is too long: {len(os.fsencode(name))} bytes, {MAX_NAME} are the most a file name may have"
+    return None
+
+
+def same_everywhere(name: str) -> str:
+    """What a name counts as where letter case and the spelling of accents make no difference (Windows, macOS)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey or a stream could not encode; lines stay lines."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def in_one_line(text: str) -> str:
+    """`printable`, with line breaks and tabs escaped as well: for names in a list."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -1,0 +1,60 @@
+"""Opening a picture from anywhere: its size is looked at before a pixel is decoded, and every failure names the file.
+
+Pillow's decoders raise a dozen kinds of errors on damaged files; here all of them become one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .names import printable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS = 50_331_648
+"""Of a picture: 8192 x 6144, above what cameras and phones give; as float32 RGB it takes 600 MB."""
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
+"""Pillow's decoders that are asked; others start programs (EPS runs Ghostscript) or are rarely tried."""
+
+
+def open_picture(
+    path: Path, *, advice: str = "Save it again as PNG or JPEG", called: str = "", max_pixels: int | None = None
+) -> Image:
+    """A decoded picture, in its own mode.
+
+    Args:
+        advice: the way out, a sentence without its full stop, which ends the message.
+        called: what the message calls the file; the path when empty.
+        max_pixels: in place of `MAX_PIXELS`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no picture, damaged, not to be read, or larger than `max_pixels`.
+    """
+    from PIL import Image
+
+    called, limit = printable(called or str(path)), max_pixels or MAX_PIXELS
+    Image.init()
+    try:
+        picture = Image.open(path, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+        if picture.width * picture.height <= limit:
+            picture.load()
+    except FileNotFoundError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{called} is larger than the decoder allows ({error}); at most {limit / 1e6:.0f} megapixels are read. "
+            "Save a smaller copy of it."
+        ) from error
+    except Exception as error:  # decoders raise SyntaxError, struct.error, zlib.error, IndexError, ...
+        why = printable(str(error) or type(error).__name__)
+        raise ValueError(f"{called} cannot be read as a picture ({why}). {advice}.") from error
+    if picture.width * picture.height > limit:
+        raise ValueError(
+            f"{called} has {picture.width} x {picture.height} pixels, {picture.width * picture.height / 1e6:.0f} "
+            f"megapixels; at most {limit / 1e6:.0f} are read. Save a smaller copy of it."
+        )
+    return picture

@@ -1,0 +1,181 @@
+"""Files that are whole or not there: the project's one writer.
+
+A file is written under a short hidden name in its own folder, flushed to the disk, and then gets its name, all at once.
+When something goes wrong the hidden file is taken away and what was there before is untouched. What a killed run left
+is cleaned by the next one that writes into the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+_PART = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
+_HOST = hashlib.sha256(platform.node().encode("utf-8", "surrogatepass")).hexdigest()[:6]
+_STALE = 24 * 3600  # seconds after which another machine's unfinished file counts as forgotten
+_ours: set[str] = set()
+_cleaned: set[Path] = set()
+
+
+class Files:
+    """Files that get their names together, after all have been written; see `whole_files`."""
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[IO[bytes], Path, Path]] = []
+
+    def open(self, path: Path) -> IO[bytes]:
+        """A binary file to write, which will be `path`; missing folders are made.
+
+        Raises:
+            OSError: the folder cannot be written; the message names `path`.
+        """
+        with _naming(path):
+            final = Path(os.path.realpath(path)) if path.is_symlink() else path
+            final.parent.mkdir(parents=True, exist_ok=True)
+            clean(final.parent, once=True)
+            part = final.with_name(f".{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
+            _ours.add(part.name)
+            file = part.open("xb")
+        self._pending.append((file, part, path))
+        return file
+
+    def finish(self) -> None:
+        """Everything to the disk, then every name."""
+        for file, part, path in self._pending:
+            with _naming(path):
+                file.flush()
+                os.fsync(file.fileno())  # the name must not be there before the content, whatever happens
+                file.close()
+                final = Path(os.path.realpath(path)) if path.is_symlink() else path
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copymode(final, part)
+        for _, part, path in self._pending:
+            with _naming(path):
+                os.replace(part, Path(os.path.realpath(path)) if path.is_symlink() else path)
+
+    def clean_up(self) -> None:
+        """Take away what has no name yet."""
+        for file, part, _ in self._pending:
+            with contextlib.suppress(OSError):
+                file.close()
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            _ours.discard(part.name)
+
+
+@contextlib.contextmanager
+def whole_files() -> Iterator[Files]:
+    """Several files, none of which gets its name before all are written.
+
+    Raises:
+        OSError: the disk is full or the folder closed; the message names the file, and nothing is left behind.
+    """
+    files = Files()
+    try:
+        yield files
+        files.finish()
+    finally:
+        files.clean_up()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """One binary file to write, which is `path` when the block ends well and nothing otherwise."""
+    with whole_files() as files:
+        file = files.open(path)
+        with _naming(path):
+            yield file
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text in UTF-8; what UTF-8 cannot hold (half of a surrogate pair in a name) is escaped."""
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write a JSON file, ending in a line break."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_picture(picture: Any, path: Path, **options: Any) -> None:
+    """Write a Pillow picture in the format of the name's ending; `options` are Pillow's."""
+    from PIL import Image
+
+    Image.init()
+    kind = Image.EXTENSION.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path}: no picture format has the ending {path.suffix!r}; take .png or .jpg")
+    with whole_file(path) as file:
+        picture.save(file, kind, **options)
+
+
+def clean(folder: Path, *, once: bool = False) -> int:
+    """Take away what killed runs left in a folder; how many files.
+
+    A file of another machine (a shared disk) goes only after a day: it may be being written.
+
+    Args:
+        once: not again in this process.
+    """
+    folder = folder.absolute()
+    if once and folder in _cleaned:
+        return 0
+    _cleaned.add(folder)
+    removed = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _PART.fullmatch(entry.name)
+            if match and entry.name not in _ours and _left_behind(entry, match[1], int(match[2])):
+                with contextlib.suppress(OSError):  # Windows does not delete what another process has open
+                    os.unlink(entry.path)
+                    removed += 1
+    return removed
+
+
+def _left_behind(entry: os.DirEntry, host: str, process: int) -> bool:
+    try:
+        old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE
+    except OSError:
+        return False
+    if host != _HOST:
+        return old
+    if process == os.getpid() or os.name == "nt":  # a number used again; on Windows an open file resists by itself
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's, and alive
+        return old
+    return old
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name into an OSError that has none, and say what a full disk or a long name means."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OSError(error.errno, f"{path.name!r} is too long for a name; choose a shorter one") from error
+        if error.errno is None or (error.filename is not None and error.errno != errno.ENOSPC):
+            raise
+        advice = "make room on the disk and try again" if error.errno == errno.ENOSPC else "nothing was changed"
+        raise OSError(error.errno, f"{path} could not be written: {os.strerror(error.errno)}; {advice}") from error

@@ -1,0 +1,144 @@
+"""The ground a shop garment lies on: whether it is plain, and a plain one turned white.
+
+VITON-HD's garments lie on white; a grey or beige ground would be warped onto the person with them. `garment.py` does
+the same with a mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Ground = Literal["white", "plain", "busy"]
+
+WHITE = 0.97
+"""Ground this bright in every channel passes as white."""
+PLAIN_SHARE = 0.75
+"""A ground is plain when this share of the border fits one smooth colour: a garment may touch the edge somewhere."""
+_TOLERANCE = 0.05
+_SOFT = 0.05
+# Ground is looked for at this size and its edge sharpened at the picture's own.
+_WORKING_SIDE = 384
+_FILLED = (0.02, 0.98)
+"""A garment covers some, not all, of its picture; outside these shares one was mistaken for the other."""
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What lies around a garment.
+
+    Attributes:
+        kind: `white`, `plain` (one smooth colour, a gradient included) or `busy`.
+        colour: smooth colour of the ground (3, H, W); meaningless for a busy one.
+        share: how much of the border fits it.
+    """
+
+    kind: Ground
+    colour: Tensor
+    share: float
+
+
+def backdrop_of(garment: Tensor) -> Backdrop:
+    """Look at the border of one picture (3, H, W) in [0, 1]."""
+    height, width = garment.shape[-2:]
+    band = max(round(0.02 * min(height, width)), 1)
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    ring = torch.zeros(height, width, dtype=torch.bool)
+    ring[:band] = ring[-band:] = True
+    ring[:, :band] = ring[:, -band:] = True
+    terms = torch.stack([torch.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], -1)
+    on_ring, seen = terms[ring].double(), garment[:, ring].double().T
+    near = ((seen - seen.median(0).values).abs().amax(-1) < 0.25) if height * width > 64 else torch.ones(len(seen)) > 0
+    fit = torch.zeros(terms.shape[-1], 3, dtype=torch.float64)
+    for _ in range(3):  # what does not fit, a sleeve at the edge, is left out of the next fit
+        if near.sum() < 32:
+            break
+        fit = torch.linalg.lstsq(on_ring[near], seen[near], driver="gelsd").solution
+        near = (on_ring @ fit - seen).abs().amax(-1) < _TOLERANCE
+    share = float(near.float().mean())
+    colour = (terms.double() @ fit).movedim(-1, 0).float().clamp(0, 1)
+    if share < PLAIN_SHARE:
+        return Backdrop("busy", colour, share)
+    return Backdrop("white" if float(seen[near].mean(0).min()) >= WHITE else "plain", colour, share)
+
+
+def ground_to_white(garment: Tensor) -> Tensor | None:
+    """One garment (3, H, W) in [0, 1] with the plain ground that reaches the border turned white.
+
+    Returns:
+        The picture; a white ground passes unchanged. None for a busy ground, or where garment and ground cannot be
+        told apart.
+    """
+    ground = backdrop_of(garment)
+    if ground.kind == "white":
+        return garment
+    if ground.kind == "busy":
+        return None
+    distance = (garment - ground.colour).abs().amax(0)
+    open_ = (distance < _TOLERANCE + _SOFT)[None, None].float()
+    shrink = min(1.0, _WORKING_SIDE / max(garment.shape[-2:]))
+    small = F.interpolate(open_, scale_factor=shrink, mode="area") if shrink < 1 else open_
+    reached = torch.from_numpy(_reached(small[0, 0].numpy() > 0.5))
+    covered = 1 - float(reached.float().mean())
+    if not _FILLED[0] <= covered <= _FILLED[1]:
+        return None
+    near = F.interpolate(reached[None, None].float(), garment.shape[-2:], mode="nearest-exact")
+    near = F.max_pool2d(near, 5, stride=1, padding=2)[0, 0]
+    # between the two tolerances cloth and ground mix, as they do along an anti-aliased edge
+    alpha = 1 - near * (1 - ((distance - _TOLERANCE) / _SOFT).clamp(0, 1))
+    cloth = (garment - ground.colour * (1 - alpha)) / alpha.clamp_min(0.1)
+    return torch.where(alpha >= 1, garment, 1 - alpha * (1 - cloth.clamp(0, 1)))
+
+
+def looks_inverted(mask: Tensor) -> bool:
+    """Whether a garment mask (H, W) in [0, 1] is white all around its border and black inside: the wrong way round."""
+    border = torch.cat([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return bool((border >= 0.5).float().mean() > 0.98 and (mask < 0.5).float().mean() > 0.05)
+
+
+def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Tensor:
+    """One garment on white (3, H, W) in [0, 1], its box in the middle and as large as in the data sets' pictures.
+
+    Args:
+        garment: on white; a picture that shows nothing but white is only fitted.
+        size: (height, width) of the result.
+        fill: share of the tighter side that the box takes.
+
+    Returns:
+        (3, *size) in [0, 1], proportions kept.
+    """
+    height, width = garment.shape[-2:]
+    cloth = (garment < WHITE - 0.02).any(0)
+    rows, columns = cloth.any(1).nonzero().flatten(), cloth.any(0).nonzero().flatten()
+    box = (0, height, 0, width)
+    if len(rows):
+        box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+    top, bottom, left, right = box
+    cut = garment[:, top:bottom, left:right]
+    scale = fill * min(size[0] / cut.shape[-2], size[1] / cut.shape[-1])
+    target = (min(max(round(cut.shape[-2] * scale), 1), size[0]), min(max(round(cut.shape[-1] * scale), 1), size[1]))
+    cut = F.interpolate(cut[None], target, mode="bicubic", antialias=True, align_corners=False)[0].clamp(0, 1)
+    result = torch.ones(3, *size, dtype=garment.dtype)
+    row, column = (size[0] - target[0]) // 2, (size[1] - target[1]) // 2
+    result[:, row : row + target[0], column : column + target[1]] = cut
+    return result
+
+
+def _reached(open_: np.ndarray) -> np.ndarray:
+    """Which open pixels (H, W) bool are joined to the border through open ones: four sweeps until nothing changes."""
+    reached = np.zeros_like(open_)
+    reached[[0, -1]], reached[:, [0, -1]] = open_[[0, -1]], open_[:, [0, -1]]
+    while True:
+        before = reached.sum()
+        for grid, free in ((reached, open_), (reached.T, open_.T)):
+            for row in range(1, len(grid)):
+                grid[row] |= grid[row - 1] & free[row]
+            for row in range(len(grid) - 2, -1, -1):
+                grid[row] |= grid[row + 1] & free[row]
+        if reached.sum() == before:
+            return reached

@@ -1,0 +1,130 @@
+"""BlazePose's arithmetic: where its detector looks, what its numbers mean, which square a person is cut out of.
+
+Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (arXiv 2006.10204), and the graphs' model card.
+`people.py` runs the graphs with it. Points are (x, y) in pixels of the photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DETECTOR_SIDE, LANDMARK_SIDE, LANDMARKS = 224, 256, 39
+_LAYERS = ((28, 2), (14, 2), (7, 6))
+"""Cells a side and anchors a cell of the detector's three feature maps: 2254 anchors."""
+
+_REGION_SCALE = 1.25
+"""The square around a person is this much larger than the circle the detector saw them in."""
+_OVERLAP = 0.3
+
+
+@dataclass(frozen=True)
+class Region:
+    """A square of the photo, turned so that the person in it stands upright.
+
+    Attributes:
+        centre: (x, y) in pixels.
+        side: in pixels.
+        angle: by which the person is turned clockwise, in radians.
+        score: how sure the detector is.
+    """
+
+    centre: tuple[float, float]
+    side: float
+    angle: float
+    score: float = 1.0
+
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 2) that count from 0 to 1 in the square, in pixels of the photo."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        return (points - 0.5) * self.side @ np.array([[cosine, sine], [-sine, cosine]]) + np.array(self.centre)
+
+
+def anchors() -> np.ndarray:
+    """Centres of the detector's anchors (2254, 2), (x, y) from 0 to 1, in the order of its outputs."""
+    found = []
+    for cells, count in _LAYERS:
+        centres = (np.arange(cells) + 0.5) / cells
+        x, y = np.meshgrid(centres, centres)
+        found.append(np.repeat(np.stack([x.ravel(), y.ravel()], 1), count, axis=0))
+    return np.concatenate(found)
+
+
+def regions(boxes: np.ndarray, scores: np.ndarray, square: Region, smallest: float) -> list[Region]:
+    """People the detector saw, the surest first.
+
+    Args:
+        boxes: its first output (2254, 12): box, and four points of which the first two are hip centre and the rim of
+            a circle around the body, as offsets from the anchors in pixels of its picture.
+        scores: its second output (2254, 1), before the sigmoid.
+        square: what part of the photo its picture showed.
+        smallest: score below which a box is nothing.
+    """
+    sure = 1 / (1 + np.exp(-np.clip(scores[:, 0].astype(np.float64), -100, 100)))
+    kept = sure >= smallest
+    offsets, centres, sure = boxes[kept].astype(np.float64) / DETECTOR_SIDE, anchors()[kept], sure[kept]
+    points = offsets[:, 4:8].reshape(-1, 2, 2) + centres[:, None]
+    middles, halves = offsets[:, :2] + centres, offsets[:, 2:4] / 2
+    corners = np.concatenate([middles - halves, middles + halves], 1)
+    people = []
+    while len(sure):
+        # weighted suppression, as BlazePose does: what overlaps the surest box is averaged with it
+        same = _overlap(corners[sure.argmax()], corners) > _OVERLAP
+        weights = sure[same] / sure[same].sum()
+        hip, rim = square.to_photo((points[same] * weights[:, None, None]).sum(0))
+        people.append(region_between(hip, rim, float(sure.max())))
+        corners, points, sure = corners[~same], points[~same], sure[~same]
+    return people
+
+
+def region_between(centre: np.ndarray, rim: np.ndarray, score: float = 1.0) -> Region:
+    """The square around a circle given by its centre and the point of its rim above the person's head."""
+    across, up = rim[0] - centre[0], centre[1] - rim[1]
+    radius = max(float(np.hypot(across, up)), 1e-3)
+    return Region(
+        (float(centre[0]), float(centre[1])), 2 * radius * _REGION_SCALE, float(np.arctan2(across, up)), score
+    )
+
+
+def cut_out(photo: Tensor, region: Region, side: int) -> np.ndarray:
+    """A square of a photo (3, H, W) in [0, 1] as (side, side, 3) float32; black beyond the photo."""
+    height, width = photo.shape[-2:]
+    steps = (np.arange(side) + 0.5) / side
+    x, y = np.meshgrid(steps, steps)
+    places = region.to_photo(np.stack([x.ravel(), y.ravel()], 1))
+    step = region.side / side
+    picture = photo[None].float()
+    if step > 2:  # a large photo: shrunk first, so that no pixel is skipped
+        size = (max(round(height / step * 1.5), 1), max(round(width / step * 1.5), 1))
+        picture = F.interpolate(picture, size, mode="area")
+    grid = torch.from_numpy(places / [width, height] * 2 - 1).view(1, side, side, 2).float()
+    return F.grid_sample(picture, grid, align_corners=False)[0].movedim(0, -1).numpy()
+
+
+def paste(mask: np.ndarray, region: Region, size: tuple[int, int]) -> Tensor:
+    """What a graph drew in a square (side, side), at its place in a photo of `size`: (height, width) float32."""
+    rows, columns = torch.meshgrid(
+        torch.arange(size[0], dtype=torch.float64), torch.arange(size[1], dtype=torch.float64), indexing="ij"
+    )
+    x, y = columns + 0.5 - region.centre[0], rows + 0.5 - region.centre[1]
+    cosine, sine = np.cos(region.angle), np.sin(region.angle)
+    grid = torch.stack([x * cosine + y * sine, y * cosine - x * sine], -1) * (2 / region.side)
+    return F.grid_sample(torch.from_numpy(mask)[None, None].float(), grid[None].float(), align_corners=False)[0, 0]
+
+
+def landmarks(values: np.ndarray, region: Region) -> np.ndarray:
+    """The landmark graph's first output (195,) as (39, 3): x, y in pixels of the photo, and visibility in [0, 1]."""
+    rows = values.reshape(LANDMARKS, 5).astype(np.float64)
+    visibility = 1 / (1 + np.exp(-np.clip(rows[:, 3], -100, 100)))
+    return np.concatenate([region.to_photo(rows[:, :2] / LANDMARK_SIDE), visibility[:, None]], 1)
+
+
+def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of one box (4,) with many (N, 4), as left, top, right, bottom."""
+    shared = np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None).prod(1)
+    area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return shared / np.maximum(area + areas - shared, 1e-9)

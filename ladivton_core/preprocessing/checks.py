@@ -1,0 +1,136 @@
+"""Will this photo and this garment do? A score and words, before anything is sampled.
+
+Nothing here changes a result. `agreement.py` compares joints with a parse map, `backdrop.py` looks behind a garment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .agreement import labels_in_doubt
+from .backdrop import backdrop_of
+from .body import body_size, known, middle
+from .labels import LabelSet
+
+SMALL, TINY = 0.07, 0.03
+"""A body smaller than this share of the photo's height will be soft, or cannot be dressed."""
+SIDE = 0.45
+"""Shoulders narrower than this share of the torso are seen from the side."""
+SMALLEST_SIDE = 256
+
+_SHOULDERS, _HIPS, _ANKLES, _HEAD = (2, 5), (8, 11), (10, 13), (0, 14, 15, 16, 17)
+_NEEDED = {
+    "upper_body": (("shoulders", _SHOULDERS), ("hips", _HIPS)),
+    "lower_body": (("hips", _HIPS), ("ankles", _ANKLES)),
+    "dresses": (("shoulders", _SHOULDERS), ("hips", _HIPS), ("ankles", _ANKLES)),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that speaks against a try-on.
+
+    Attributes:
+        text: what, and what to do.
+        cost: how much it takes off the score of 1.
+    """
+
+    text: str
+    cost: float
+
+
+def check_person(
+    joints: Tensor, size: tuple[int, int], category: str, parse: Tensor | None = None, labels: LabelSet | None = None
+) -> list[Finding]:
+    """Look at one person.
+
+    Args:
+        joints: COCO-18 (18, 2), (x, y) in pixels; missing ones (0, 0).
+        size: (height, width) of the photo.
+        category: which garment is to be exchanged.
+        parse: labels (H, W) at the photo's size, or None.
+        labels: vocabulary of `parse`.
+    """
+    found = [*_size(joints, size), *_seen(joints, size, category), *_view(joints)]
+    if parse is not None and labels is not None:
+        doubt = labels_in_doubt(parse[None], joints[None], labels)
+        if doubt:
+            found.append(Finding(f"Pose and parse map disagree. {doubt}", 0.5))
+        ids = torch.tensor(labels.ids(labels.regions_of(category).garment))
+        if not torch.isin(parse, ids).any():
+            found.append(
+                Finding(f"The parse map shows no {category} garment: choose the category of what is worn.", 0.4)
+            )
+    return found
+
+
+def check_garment(garment: Tensor, worn_by: int = 0) -> list[Finding]:
+    """Look at one garment picture (3, H, W) in [0, 1].
+
+    Args:
+        worn_by: how many people a detector found in it.
+    """
+    found = []
+    if worn_by:
+        found.append(
+            Finding("The garment is worn by somebody: head and arms are warped along. Use a picture of it alone.", 0.4)
+        )
+    kind = backdrop_of(garment).kind
+    if kind == "busy":
+        found.append(Finding("The garment lies on a busy ground: cut it out, and connect its mask.", 0.3))
+    elif kind == "plain":
+        found.append(Finding("The garment's backdrop is not white: set 'backdrop' of Prepare Garment to 'white'.", 0.1))
+    if min(garment.shape[-2:]) < SMALLEST_SIDE:
+        found.append(Finding("The garment's picture is small; its pattern will be soft.", 0.1))
+    return found
+
+
+def score_of(findings: list[Finding]) -> float:
+    """1 with nothing against it, down to 0."""
+    return max(0.0, 1.0 - sum(finding.cost for finding in findings))
+
+
+def _size(joints: Tensor, size: tuple[int, int]) -> list[Finding]:
+    body = body_size(joints)
+    if body is None:
+        return [Finding("No body is found: use a photo that shows shoulders and hips, or paint a mask.", 1.0)]
+    share = body / size[0]
+    if share < TINY:
+        return [Finding(f"The person is tiny in the photo (shoulders {body:.0f} px wide): use one taken closer.", 0.5)]
+    if share < SMALL:
+        return [Finding("The person is small in the photo: set 'framing' of Fit Person, or use one taken closer.", 0.1)]
+    return []
+
+
+def _seen(joints: Tensor, size: tuple[int, int], category: str) -> list[Finding]:
+    found = []
+    for name, pair in _NEEDED[category]:
+        # hips of a bust, ankles of a half body: cut off, not wrong; shoulders hold the garment
+        cost = 0.6 if name == "shoulders" or (name == "hips" and category == "lower_body") else 0.15
+        if not any(known(joints, joint) for joint in pair):
+            found.append(Finding(f"No {name} are found: {category} needs a photo that shows them.", cost))
+        elif not any(known(joints, joint) and _inside(joints[joint], size) for joint in pair):
+            found.append(Finding(f"The photo cuts the person off above the {name}.", cost))
+    if not any(known(joints, joint) for joint in _HEAD) and category != "lower_body":
+        found.append(Finding("The photo shows no head: joints found in it are guesses.", 0.2))
+    return found
+
+
+def _view(joints: Tensor) -> list[Finding]:
+    top, bottom = middle(joints, _SHOULDERS), middle(joints, _HIPS)
+    if top is None or bottom is None or not known(joints, *_SHOULDERS):
+        return []
+    across = float(joints[5, 0] - joints[2, 0])
+    torso = float((top - bottom).norm())
+    if abs(across) < SIDE * torso:
+        return [Finding("The person is seen from the side: the models know people from the front.", 0.3)]
+    if across < 0:
+        return [Finding("The person is seen from behind, or right and left are exchanged in the joints.", 0.4)]
+    return []
+
+
+def _inside(point: Tensor, size: tuple[int, int]) -> bool:
+    return bool(0 <= point[0] < size[1] and 0 <= point[1] < size[0])

@@ -1,0 +1,72 @@
+"""Picture files as colours and coverage: the one place that knows the kinds of pixels a file may hold.
+
+8 and 16 bit grey, colour, palettes, transparency, the camera's orientation. `labels.py` is for label pictures, whose
+numbers are no colours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..disk.pictures import open_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+"""Pillow's modes with more than 8 bits a pixel."""
+
+
+def read_picture(path: Path) -> tuple[Tensor, Tensor]:
+    """Colours and opacity of a picture file.
+
+    Returns:
+        Colours (3, H, W) as they are, whatever the opacity, and the opacity (1, H, W); float32 in [0, 1], upright.
+
+    Raises:
+        ValueError: the file is no picture, is cut short or larger than Pillow decodes; names the file.
+    """
+    from PIL import ImageOps
+
+    picture = eight_bits(ImageOps.exif_transpose(open_picture(path, called=path.name)))
+    values = np.asarray(picture.convert("RGBA")).astype(np.float32) / 255
+    pixels = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, 0)
+    return pixels[:3].contiguous(), pixels[3:].contiguous()
+
+
+def over_white(pixels: Tensor) -> Tensor:
+    """Pictures (..., C, H, W) in [0, 1] as three colours: grey repeated, transparency laid over white.
+
+    Args:
+        pixels: C is 1 (grey), 2 (grey, alpha), 3 or 4 (colours, alpha).
+
+    Raises:
+        ValueError: another number of channels.
+    """
+    channels = pixels.shape[-3]
+    if channels not in (1, 2, 3, 4):
+        raise ValueError(f"a picture has {channels} channels; expected 1 (grey), 3 (colour) or 4 (colour and alpha)")
+    if channels == 3:
+        return pixels
+    colours, alpha = (pixels, None) if channels == 1 else (pixels[..., :-1, :, :], pixels[..., -1:, :, :])
+    colours = colours.expand(*colours.shape[:-3], 3, *colours.shape[-2:])
+    return colours if alpha is None else 1 - alpha * (1 - colours)
+
+
+def eight_bits(picture: Image) -> Image:
+    """A grey Pillow picture of 16 bits (or, in mode F, of real numbers) with 8, white at the top of its range.
+
+    Pillow's own conversion clips at 255: nearly everything would be white. Other pictures pass unchanged.
+    """
+    from PIL import Image
+
+    if picture.mode not in DEEP:
+        return picture
+    values = np.asarray(picture).astype(np.float64)
+    white = max(float(values.max(initial=0)), 1.0 if picture.mode == "F" else 65535.0)
+    return Image.fromarray(np.clip(np.rint(values * 255 / white), 0, 255).astype(np.uint8))

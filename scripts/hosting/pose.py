@@ -1,0 +1,75 @@
+"""BlazePose's graphs for the demo and the tests: taken out of the PyPI wheel `mediapipe` into `.host/pose`.
+
+The wheel is a source of files only and is never installed: it wants an older numpy than ComfyUI. Users fetch the same
+files with `python -m ladivton_core.checkpoints download pose`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+from .installation import Host, InstallationError
+from .places import HOST, REPOSITORY
+
+WHEEL = "mediapipe==0.10.21"
+# Any platform's wheel holds the same graphs; there is none for every Python.
+_WHEEL_OF = ("--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64")
+FOLDER = HOST / "pose"
+SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
+
+
+def expected() -> dict[str, str]:
+    """SHA-256 of every graph, by file name."""
+    files = json.loads(SOURCES.read_text(encoding="utf-8"))["files"]
+    return {file["name"]: file["sha256"] for file in files if file["group"] == "pose"}
+
+
+def graphs(host: Host) -> Path:
+    """Folder with the graphs, fetched when they are missing.
+
+    Raises:
+        InstallationError: they could not be had, or are other files than known.
+    """
+    wanted = expected()
+    if all(_sha256(FOLDER / name) == digest for name, digest in wanted.items()):
+        return FOLDER
+    print(f"[host] fetching BlazePose's graphs (36 MB, out of {WHEEL})", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(host.python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command += ["--only-binary=:all:", *_WHEEL_OF, "--dest", folder, WHEEL]
+        result = subprocess.run(command, capture_output=True, text=True)
+        wheel = next(Path(folder).glob("mediapipe-*.whl"), None)
+        if result.returncode or wheel is None:
+            raise InstallationError(
+                f"pip could not download {WHEEL}, which carries BlazePose's graphs:\n{result.stderr[-600:]}\n"
+                f"Check the network, or put {', '.join(wanted)} into {FOLDER} yourself."
+            )
+        with zipfile.ZipFile(wheel) as archive:
+            inside = {Path(name).name: name for name in archive.namelist() if Path(name).name in wanted}
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            for name in inside:
+                part = FOLDER / f"{name}.part"
+                part.write_bytes(archive.read(inside[name]))
+                part.replace(FOLDER / name)
+    wrong = [name for name, digest in wanted.items() if _sha256(FOLDER / name) != digest]
+    if wrong:
+        raise InstallationError(f"{', '.join(wrong)} in {FOLDER} is not the file that is known: its SHA-256 differs.")
+    return FOLDER
+
+
+def provide(base: Path, folder: Path) -> None:
+    """Put the graphs where a server with this base folder looks for them."""
+    target = base / "models" / "ladi_vton" / "pose"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in expected():
+        shutil.copyfile(folder / name, target / name)
+
+
+def _sha256(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -1,0 +1,220 @@
+"""Make `subgraphs/Virtual Try-On.json`, the one node for the hurried, from `workflows/tryon_embedded.json`.
+
+python scripts/make_subgraph.py
+
+The blueprint holds the workflow's graph without its loaders, notes and the saved picture, so that it unpacks into the
+same nodes with the same settings. Run it after a change of that workflow; `tests/nodes/test_subgraph.py` compares.
+
+ComfyUI lists `subgraphs/*.json` under `/global_subgraphs`; the page offers each by its file name. The format is the
+one in which the page saves subgraphs: one node whose type is the id of `definitions.subgraphs[0]`.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from hosting.places import REPOSITORY
+from hosting.shipped import page_file
+
+NAME = "Virtual Try-On"
+FILE = REPOSITORY / "subgraphs" / f"{NAME}.json"
+SOURCE = page_file("tryon_embedded")
+DESCRIPTION = (
+    "Puts a garment on a person: every stage of LaDI-VTON in one node, on the models that ship with the pack. "
+    "Right-click and unpack it to see and rewire the stages."
+)
+ALIASES = ["vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe"]
+LEFT_OUT = ("MarkdownNote", "Note", "SaveImage")
+INPUT_ID, OUTPUT_ID = -10, -20
+"""The frames of a subgraph, as the page numbers them."""
+WIDGETS = {"category": "COMBO", "seed": "INT"}
+"""Widgets that the one node shows, each for all nodes of the graph that have it."""
+ROLES = ("person", "garment", "keypoints", "parse_map")
+"""Sockets of the one node, named as the inputs that the loaders' wires lead to."""
+
+Json = dict[str, Any]
+
+
+def blueprint(workflow: Json) -> Json:
+    """The workflow's stages as a subgraph blueprint.
+
+    Args:
+        workflow: UI format; its loaders are the nodes that take no wire and lead to an input called as a role.
+    """
+    workflow = _sockets_first(workflow)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    wires = [link for link in workflow["links"] if nodes[link[1]]["type"] not in LEFT_OUT]
+    loader_of = loaders(workflow)
+    results = {link[1]: link for link in wires if nodes[link[3]]["type"] == "SaveImage"}
+    (result,) = results.values()
+    inner = [node for node in nodes.values() if node["id"] not in loader_of.values() and node["type"] not in LEFT_OUT]
+    inputs = [_socket(role, "") for role in (*ROLES, *WIDGETS)]
+    links = []
+    for number, start, slot, end, target, kind in wires:
+        if start in loader_of.values():
+            role = ROLES.index(next(role for role, loader in loader_of.items() if loader == start))
+            start, slot = INPUT_ID, role
+            inputs[role]["type"] = kind
+            inputs[role]["linkIds"].append(number)
+        elif (start, slot) == (result[1], result[2]) and end == result[3]:
+            end, target = OUTPUT_ID, 0
+        links.append(_link(number, start, slot, end, target, kind))
+    number = workflow["last_link_id"]
+    for node in inner:
+        for target, socket in enumerate(node["inputs"]):
+            name = socket.get("widget", {}).get("name")
+            if name in WIDGETS and socket["link"] is None:
+                number += 1
+                slot = len(ROLES) + list(WIDGETS).index(name)
+                socket["link"] = number
+                inputs[slot] |= {"type": WIDGETS[name], "linkIds": [*inputs[slot]["linkIds"], number]}
+                links.append(_link(number, INPUT_ID, slot, node["id"], target, WIDGETS[name]))
+    output = _socket("image", "IMAGE") | {"linkIds": [result[0]]}
+    definition = {
+        "id": _id("definition"),
+        "version": 1,
+        "state": {
+            "lastGroupId": 0,
+            "lastNodeId": workflow["last_node_id"],
+            "lastLinkId": number,
+            "lastRerouteId": 0,
+        },
+        "revision": 0,
+        "config": {},
+        "name": NAME,
+        "description": DESCRIPTION,
+        "category": "LaDI-VTON",
+        "inputNode": {"id": INPUT_ID, "bounding": _frame(inner, -160)},
+        "outputNode": {"id": OUTPUT_ID, "bounding": _frame(inner, 60)},
+        "inputs": inputs,
+        "outputs": [output],
+        "widgets": [],
+        "nodes": _without_outer_links(inner, {link["id"] for link in links}),
+        "groups": [],
+        "links": links,
+        "extra": {},
+    }
+    return {
+        "id": _id("workflow"),
+        "revision": 0,
+        "last_node_id": 1,
+        "last_link_id": 0,
+        "nodes": [_instance(definition, inner)],
+        "links": [],
+        "groups": [],
+        "definitions": {"subgraphs": [definition]},
+        "config": {},
+        "extra": {"BlueprintDescription": DESCRIPTION, "BlueprintSearchAliases": ALIASES},
+        "version": 0.4,
+    }
+
+
+def _sockets_first(workflow: Json) -> Json:
+    """The workflow with each node's sockets before its widgets.
+
+    That is the order the page gives them when it loads a node. Wires of a workflow are renumbered then, those of a
+    subgraph are not (frontend 1.32).
+    """
+    workflow = json.loads(json.dumps(workflow))
+    moved = {}
+    for node in workflow["nodes"]:
+        before = node.get("inputs", [])
+        node["inputs"] = sorted(before, key=lambda socket: "widget" in socket)
+        moved[node["id"]] = [node["inputs"].index(socket) for socket in before]
+    for link in workflow["links"]:
+        link[4] = moved[link[3]][link[4]]
+    return workflow
+
+
+def loaders(workflow: Json) -> dict[str, int]:
+    """Role -> id of the node that loads it.
+
+    Raises:
+        ValueError: a role has no loader, or several.
+    """
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    found: dict[str, set[int]] = {role: set() for role in ROLES}
+    for _, start, _, end, target, _ in workflow["links"]:
+        name = nodes[end]["inputs"][target]["name"]
+        if name in found and not any(socket.get("link") for socket in nodes[start]["inputs"]):
+            found[name].add(start)
+    wrong = {role: sorted(ids) for role, ids in found.items() if len(ids) != 1}
+    if wrong:
+        raise ValueError(f"The workflow must have one loader a role; it has {wrong}.")
+    return {role: ids.pop() for role, ids in found.items()}
+
+
+def _instance(definition: Json, inner: list[Json]) -> Json:
+    """The one node that a search puts on the canvas."""
+    inputs = [
+        {"name": socket["name"], "type": socket["type"], "link": None}
+        | ({"widget": {"name": socket["name"]}} if socket["name"] in WIDGETS else {})
+        for socket in definition["inputs"]
+    ]
+    values = {}
+    for node in inner:
+        names = [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]
+        values |= {name: node["widgets_values"][names.index(name)] for name in WIDGETS if name in names}
+    return {
+        "id": 1,
+        "type": definition["id"],
+        "pos": [0, 0],
+        "size": [300, 220],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+        "inputs": inputs,
+        "outputs": [{"name": "image", "type": "IMAGE", "links": []}],
+        "title": NAME,
+        "properties": {},
+        "widgets_values": [values[name] for name in WIDGETS],
+    }
+
+
+def _without_outer_links(inner: list[Json], inside: set[int]) -> list[Json]:
+    """Nodes whose outputs name only wires of the subgraph, in the order in which they run."""
+    for node in inner:
+        for socket in node.get("outputs", ()):
+            socket["links"] = [number for number in socket["links"] or () if number in inside]
+    return sorted(inner, key=lambda node: node["order"])
+
+
+def _socket(name: str, kind: str) -> Json:
+    return {"id": _id(f"socket {name}"), "name": name, "type": kind, "linkIds": [], "localized_name": name}
+
+
+def _link(number: int, start: int, slot: int, end: int, target: int, kind: str) -> Json:
+    ends = {"origin_id": start, "origin_slot": slot, "target_id": end, "target_slot": target}
+    return {"id": number, **ends, "type": kind}
+
+
+def _frame(inner: list[Json], beside: int) -> list[float]:
+    """Box of an input or output frame: left of the nodes (negative) or right of them, at half their height."""
+    left = min(node["pos"][0] for node in inner)
+    right = max(node["pos"][0] + node["size"][0] for node in inner)
+    top = min(node["pos"][1] for node in inner)
+    bottom = max(node["pos"][1] + node["size"][1] for node in inner)
+    return [left + beside if beside < 0 else right + beside, (top + bottom) / 2 - 80, 120, 160]
+
+
+def _id(of: str) -> str:
+    """The same identifier in every run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ladi-vton/{NAME}/{of}"))
+
+
+def as_text(graph: Json) -> str:
+    """The file's text; plain ASCII, since ComfyUI reads it in the system's own encoding."""
+    return json.dumps(graph, indent=2) + "\n"
+
+
+def main() -> None:
+    workflow = json.loads(SOURCE.read_text(encoding="utf-8"))
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(as_text(blueprint(workflow)), encoding="utf-8")
+    print(FILE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The pack's page scripts (`web/js`) and what the page makes of its help, blueprint and names."""
+
+from __future__ import annotations
+
+import json
+
+import make_subgraph
+import pytest
+from hosting.graph import without_ids
+
+PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
+SHEET = "LadiVTON_ComparisonSheet"
+WORDS = ("try-on", "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe")
+
+CLEAR = "() => window.app.graph.clear()"
+# Nodes by their types, in a row, wired as [from, output, to, input]; a node's values by widget.
+BUILD = """
+({ types, wires, values }) => {
+    const graph = window.app.graph;
+    graph.clear();
+    const nodes = types.map((type, place) => {
+        const node = window.LiteGraph.createNode(type);
+        node.pos = [60 + 420 * place, 120];
+        graph.add(node);
+        for (const [name, value] of Object.entries(values[place] ?? {}))
+            node.widgets.find((widget) => widget.name === name).value = value;
+        return node;
+    });
+    for (const [from, output, to, input] of wires) nodes[from].connect(output, nodes[to], input);
+    return nodes.map((node) => node.id);
+}
+"""
+COLOURS = """
+(types) => types.map((type) => [
+    window.app.canvas.default_connection_color_byType[type],
+    window.app.canvas.constructor.link_type_colors[type],
+    getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim(),
+])
+"""
+SLIDER = ".ladi-vton-before-after"
+
+
+@pytest.fixture
+def page(open_page, comfy_server):
+    return open_page(comfy_server).tab
+
+
+@pytest.fixture
+def faults(page) -> list[str]:
+    """What our scripts complained of since the page was loaded anew."""
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(f"{error}\n{error.stack}"))
+    page.on("console", lambda message: said.append(f"{message.text} {message.location['url']}"))
+    failed = "() => performance.getEntriesByType('resource').filter(e => e.responseStatus >= 400).map(e => e.name)"
+    page.reload()
+    page.wait_for_function(PAGE_READY, timeout=120_000)
+    page.wait_for_timeout(2000)
+    said += page.evaluate(failed)
+    return said
+
+
+def looked_at(page, repository, name: str) -> None:
+    """Leave a screenshot for a person."""
+    target = repository / "output" / "browser" / f"{name}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(target))
+
+
+def run(client, page, timeout: int = 300) -> dict:
+    """Press Run and wait for the end of that run; its outputs."""
+    before = set(client.history())
+    page.get_by_test_id("queue-button").click()
+    for _ in range(timeout * 2):
+        for prompt_id, entry in client.history().items():
+            if prompt_id not in before and entry["status"].get("completed"):
+                return entry["outputs"]
+        page.wait_for_timeout(500)
+    raise AssertionError(f"the run did not end within {timeout} s")
+
+
+def test_scripts_load_without_a_word_and_colour_the_wires(page, faults):
+    assert not [fault for fault in faults if "LaDI-VTON/" in fault], "one of our files, or a fault in one"
+    types = ["LADI_WARPER", "LADI_POSE_MAP", "LADI_PARSE_MAP", "LADI_SKIP_FEATURES"]
+    colours = page.evaluate(COLOURS, types)
+    assert all(len(set(of_type)) == 1 and of_type[0].startswith("#") for of_type in colours)
+    assert len({of_type[0] for of_type in colours}) == len(types)
+
+    # Another palette writes its own colours and empties all others: ours stay.
+    page.evaluate("() => window.app.extensionManager.setting.set('Comfy.ColorPalette', 'light')")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(COLOURS, types) == colours
+    page.evaluate("() => window.app.extensionManager.setting.set('Comfy.ColorPalette', 'dark')")
+
+
+def test_the_slider_shows_first_and_last_picture_and_moves(page, client, faults, repository):
+    types = ["LadiVTON_LoadPicture", "LadiVTON_LoadPicture", SHEET]
+    values = [{"image": "[example] person.png"}, {"image": "[example] garment.png"}, {"captions": "person, garment"}]
+    *_, sheet = page.evaluate(BUILD, {"types": types, "wires": [[0, 0, 2, 0], [1, 0, 2, 1]], "values": values})
+    outputs = run(client, page)[str(sheet)]
+    assert len(outputs["before"]) == len(outputs["after"]) == 1
+
+    slider = page.locator(SLIDER)
+    slider.wait_for()
+    pictures = slider.locator("img")
+    page.wait_for_function(f"() => [...document.querySelectorAll('{SLIDER} img')].every(image => image.naturalWidth)")
+    sources = [pictures.nth(side).get_attribute("src") for side in range(2)]
+    assert outputs["before"][0]["filename"] in sources[0] and outputs["after"][0]["filename"] in sources[1]
+    assert slider.locator("figcaption").all_text_contents() == ["person", "garment"]
+
+    def cut() -> float:
+        """Share of the after-picture that is cut off, as it is drawn."""
+        style = pictures.nth(1).evaluate("image => getComputedStyle(image).clipPath")
+        return float(style.removeprefix("inset(").rstrip("%)").split()[-1].rstrip("%"))
+
+    assert cut() == 50
+    box = slider.locator("input").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, middle, steps=4)
+    page.mouse.up()
+    assert 15 < cut() < 35
+    looked_at(page, repository, "before_after")
+
+    saved = page.evaluate("() => window.app.graph.serialize().nodes.map(node => node.widgets_values)")
+    assert saved[-1] == [512, 8, "person, garment"], "the slider is no setting"
+    assert not [fault for fault in faults if "LaDI-VTON/" in fault]
+
+
+def test_the_page_finds_the_pack_by_the_words_people_search(page):
+    find = """(word) => window.app.extensionManager._p._s.get("nodeDef").nodeSearchService.searchNode(word)
+        .slice(0, 8).map((definition) => [definition.name, definition.display_name])"""
+    for word in WORDS:
+        found = page.evaluate(find, word)
+        assert any(name.startswith("LadiVTON_") or title == make_subgraph.NAME for name, title in found), (word, found)
+
+
+def test_the_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, repository):
+    page.evaluate(CLEAR)
+    canvas = page.locator("#graph-canvas").bounding_box()
+    page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
+    page.wait_for_timeout(1000)
+    page.keyboard.type("virtual try-on")
+    page.wait_for_timeout(1500)
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.app.graph.nodes.length === 1")
+    assert page.evaluate("() => window.app.graph.nodes[0].title") == make_subgraph.NAME
+    looked_at(page, repository, "virtual_try_on")
+
+    page.evaluate("() => { const graph = window.app.graph; graph.unpackSubgraph(graph.nodes[0]); }")
+    unpacked = page.evaluate("async () => (await window.app.graphToPrompt()).output")
+    source = json.loads(make_subgraph.SOURCE.read_text(encoding="utf-8"))
+    loaders = {str(number) for number in make_subgraph.loaders(source).values()}
+    workflow = json.loads((repository / "workflows" / "api" / "tryon_embedded.json").read_text(encoding="utf-8"))
+    stages = {key: node for key, node in workflow.items() if key not in loaders and node["class_type"] != "SaveImage"}
+    for node in stages.values():
+        fed = {name for name, value in node["inputs"].items() if isinstance(value, list) and value[0] in loaders}
+        node["inputs"] = {name: value for name, value in node["inputs"].items() if name not in fed}
+    assert without_ids(unpacked) == without_ids(stages)
+
+
+def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(page, repository):
+    page.evaluate(BUILD, {"types": ["LadiVTON_AgnosticPerson"], "wires": [], "values": []})
+    page.evaluate("() => window.app.canvas.selectNode(window.app.graph.nodes[0])")
+    page.evaluate(
+        """() => { const stores = window.app.extensionManager._p._s;
+        window.app.extensionManager.sidebarTab.toggleSidebarTab("node-library");
+        stores.get("nodeHelp").openHelp(stores.get("nodeDef").nodeDefsByName.LadiVTON_AgnosticPerson); }"""
+    )
+    panel = page.locator(".node-help-content")
+    panel.locator("img").wait_for()
+    page.wait_for_function("() => document.querySelector('.node-help-content img').naturalWidth > 0")
+    looked_at(page, repository, "help")
+    too_wide = """(panel) => [...panel.querySelectorAll("*")].filter((element) =>
+        element.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1)
+        .map((element) => element.outerHTML)"""
+    assert panel.evaluate(too_wide) == []
+
+    panel.get_by_role("link", name="Garment Warper").click()
+    page.wait_for_function("() => document.querySelector('.node-help-content h1')?.textContent === 'Garment Warper'")
+    assert len(page.context.pages) == 1, "the link left the page"
+
+
+@pytest.mark.parametrize("language", ["it", "zh"])
+def test_nodes_speak_the_languages_of_the_pack(page, repository, language):
+    path = repository / "locales" / language / "nodeDefs.json"
+    texts = json.loads(path.read_text(encoding="utf-8"))["LadiVTON_GarmentWarper"]
+    choose = "(language) => window.app.extensionManager.setting.set('Comfy.Locale', language)"
+    page.evaluate(choose, language)
+    try:
+        page.wait_for_timeout(1000)
+        page.reload()
+        page.wait_for_function(PAGE_READY, timeout=120_000)
+        page.evaluate(BUILD, {"types": ["LadiVTON_GarmentWarper"], "wires": [], "values": []})
+        node = "window.app.graph.nodes[0]"
+        shown = page.evaluate(f"() => [{node}.title, ...{node}.inputs.map((socket) => socket.localized_name)]")
+        assert shown == [texts["display_name"], *(text["name"] for text in texts["inputs"].values())]
+    finally:
+        page.evaluate(choose, "en")
+        page.wait_for_timeout(1000)

@@ -1,0 +1,78 @@
+"""Finding people: a real portrait, two people, nobody; and what is said where the graphs are missing."""
+
+import numpy as np
+import pytest
+import torch
+
+from ladivton_core.preprocessing.blazepose import Region, anchors, cut_out, paste
+from ladivton_core.preprocessing.people import PersonFinder, largest
+from ladivton_core.preprocessing.pose_graphs import GRAPHS, find_graphs
+
+
+@pytest.fixture(scope="module")
+def find(pose_graphs):
+    return PersonFinder([pose_graphs])
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    data = pytest.importorskip("skimage.data")
+    return torch.from_numpy(data.astronaut()).movedim(-1, 0).float() / 255
+
+
+def test_joints_and_silhouette_of_a_portrait_sit_on_the_person(find, portrait):
+    (person,) = find(portrait)
+    joints = person.joints
+    assert 190 < joints[0, 0] < 260 and 90 < joints[0, 1] < 160, "the nose"
+    assert joints[2, 0] < joints[5, 0] and joints[[2, 5], 2].min() > 0.8, "shoulders, seen from the front"
+    assert person.silhouette[350:450, 120:250].mean() > 0.95 and person.silhouette[:80, 420:].mean() < 0.05
+    left, top, right, bottom = person.box
+    assert top < 40 and bottom > 480 and right - left > 250 and not person.headless
+
+
+def test_a_turned_portrait_gives_turned_joints(find, portrait):
+    (person,) = find(portrait)
+    (turned,) = find(portrait.rot90(1, (1, 2)))
+    x, y = turned.joints[:, 0], turned.joints[:, 1]
+    back = torch.stack([512 - y, x], 1)
+    head_and_shoulders = [0, 2, 5, 14, 15]
+    assert (back - person.joints[:, :2])[head_and_shoulders].norm(dim=1).median() < 30
+
+
+def test_two_people_have_joints_and_pixels_of_their_own(find, portrait):
+    small = torch.nn.functional.interpolate(portrait[None], (384, 384), mode="area")[0]
+    beside = torch.full((3, 512, 1000), 0.7)
+    beside[:, :, :512] = portrait
+    beside[:, 128:, 616:] = small
+    people = find(beside)
+    assert len(people) == 2
+    assert people[largest(people)].joints[0, 0] < 400
+    both = (people[0].silhouette > 0.5) & (people[1].silhouette > 0.5)
+    assert not both.any()
+
+
+def test_nobody_in_an_empty_picture_of_any_size(find):
+    torch.manual_seed(0)
+    for size in ((64, 64), (300, 64), (2000, 3000)):
+        assert find(torch.full((3, *size), 0.5)) == []
+
+
+def test_a_square_cut_out_and_pasted_back_comes_to_its_place():
+    photo = torch.zeros(3, 200, 160)
+    photo[:, 60:100, 40:90] = 1
+    region = Region((70.0, 90.0), 140.0, 0.4)
+    back = paste(cut_out(photo, region, 256)[..., 0], region, (200, 160))
+    assert (back - photo[0]).abs().mean() < 0.01
+    corners = region.to_photo(np.array([[0.5, 0.5]]))
+    assert corners[0].tolist() == pytest.approx([70, 90])
+    assert anchors().shape == (2254, 2)
+
+
+def test_missing_graphs_are_named_with_size_licence_and_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match="pose_detection.tflite.*10 MB.*Apache-2.0.*download pose"):
+        find_graphs([tmp_path])
+    for name in GRAPHS:
+        (tmp_path / name).write_bytes(b"no graph")
+    pytest.importorskip("ai_edge_litert")
+    with pytest.raises(ValueError, match="pose_detection.tflite is no graph"):
+        PersonFinder([tmp_path])

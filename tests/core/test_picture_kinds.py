@@ -1,0 +1,121 @@
+"""Pictures of every kind of pixel: 16-bit grey, transparency, label pictures by number and by colour, backdrops."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ladivton_core.preprocessing.backdrop import backdrop_of, centred_on_white, ground_to_white, looks_inverted
+from ladivton_core.preprocessing.label_pictures import labels_from_colours, read_labels, voc_colours
+from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20
+from ladivton_core.preprocessing.pictures import over_white, read_picture
+
+RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (8, 1))
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_deep_grey_keeps_its_greys(tmp_path, ending):
+    file = tmp_path / f"deep.{ending}"
+    Image.fromarray(RAMP.astype(np.uint16) * 257).save(file)
+    colours, opaque = read_picture(file)
+    assert np.abs(colours[0].numpy() * 255 - RAMP).max() <= 1 and bool((opaque == 1).all())
+
+
+def test_transparency_is_laid_over_white():
+    rgba = torch.tensor([[0.0, 0.2], [0.0, 0.4], [0.0, 0.6], [0.0, 1.0]])[:, None]
+    assert over_white(rgba)[:, 0].T.tolist() == pytest.approx(np.array([[1, 1, 1], [0.2, 0.4, 0.6]]))
+    assert over_white(torch.full((1, 1, 2, 2), 0.3)).shape == (1, 3, 2, 2)
+
+
+@pytest.fixture
+def labels():
+    """Labels with gaps, as a parser gives them."""
+    return np.repeat(np.repeat(np.array([[0, 2, 13], [5, 5, 14], [9, 16, 18]], np.uint8), 8, 0), 8, 1)
+
+
+def test_labels_come_back_from_numbers_colours_and_optimised_palettes(tmp_path, labels):
+    coloured = Image.fromarray(labels, mode="P")
+    coloured.putpalette(voc_colours(256).flatten().tolist())
+    pictures = {
+        "grey.png": Image.fromarray(labels),
+        "deep.png": Image.fromarray(labels.astype(np.uint16)),
+        "palette.png": coloured,
+        "colours.png": coloured.convert("RGB"),
+        "optimised.png": coloured.convert("RGB").quantize(32),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+        assert np.array_equal(read_labels(tmp_path / name, LIP20).numpy(), labels), name
+
+
+def test_a_renumbered_palette_of_unknown_colours_and_a_photo_are_refused(tmp_path, labels):
+    rng = np.random.default_rng(0)
+    strange = Image.fromarray(rng.integers(0, 256, (32, 24, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1))
+    strange.quantize(16).save(tmp_path / "optimised.png")
+    strange.save(tmp_path / "photo.png")
+    for name in ("optimised.png", "photo.png"):
+        with pytest.raises(ValueError, match=name):
+            read_labels(tmp_path / name, LIP20)
+
+
+def test_every_label_of_every_set_has_a_colour_of_its_own():
+    for labels in LABEL_SETS.values():
+        ids = torch.arange(len(labels.labels)).view(1, 1, -1)
+        drawn = torch.from_numpy(voc_colours(len(labels.labels))).float().div(255).T[None, :, None]
+        assert torch.equal(labels_from_colours(drawn, labels), ids)
+        for category in ("upper_body", "lower_body", "dresses"):
+            regions = labels.regions_of(category)
+            assert labels.ids((*regions.fixed, *regions.repaint, *regions.head, *regions.garment, *regions.arms))
+
+
+def test_vocabularies_end_where_they_end(tmp_path):
+    Image.fromarray(np.array([[0, 19]], np.uint8)).save(tmp_path / "lip.png")
+    with pytest.raises(ValueError, match="lip.png has the label 19, but ATR18"):
+        read_labels(tmp_path / "lip.png", ATR18)
+
+
+def garment_on(ground):
+    picture = ground.clone()
+    picture[:, 30:90, 24:72] = torch.tensor([0.7, 0.1, 0.2])[:, None, None]
+    return picture
+
+
+@pytest.mark.parametrize(
+    "ground",
+    [
+        torch.full((3, 128, 96), 0.6),
+        torch.tensor([0.85, 0.8, 0.7]).view(3, 1, 1).expand(3, 128, 96),
+        torch.full((3, 128, 96), 0.0),
+        torch.linspace(0.5, 0.8, 128).view(1, 128, 1).expand(3, 128, 96),
+    ],
+)
+def test_plain_grounds_become_white_and_the_garment_stays(ground):
+    shown = garment_on(ground)
+    assert backdrop_of(shown).kind == "plain"
+    white = ground_to_white(shown)
+    assert (white[:, :28] > 0.99).all() and (white[:, 100:] > 0.99).all()
+    torch.testing.assert_close(white[:, 33:87, 27:69], shown[:, 33:87, 27:69], rtol=0, atol=0.02)
+
+
+def test_white_and_busy_grounds_stay():
+    on_white = garment_on(torch.ones(3, 128, 96))
+    assert torch.equal(ground_to_white(on_white), on_white)
+    torch.manual_seed(0)
+    busy = garment_on(torch.rand(3, 128, 96))
+    assert backdrop_of(busy).kind == "busy" and ground_to_white(busy) is None
+    assert ground_to_white(torch.full((3, 64, 48), 0.5)) is None
+
+
+def test_a_mask_the_wrong_way_round_is_noticed():
+    mask = torch.zeros(64, 48)
+    mask[16:48, 12:36] = 1
+    assert looks_inverted(1 - mask) and not looks_inverted(mask) and not looks_inverted(torch.ones(64, 48))
+
+
+def test_the_garment_is_centred_with_its_proportions():
+    picture = torch.ones(3, 200, 100)
+    picture[:, 150:190, 10:30] = 0.2
+    centred = centred_on_white(picture, (128, 96))
+    rows, columns = (centred[0] < 0.6).any(1).nonzero().flatten(), (centred[0] < 0.6).any(0).nonzero().flatten()
+    assert abs((rows[0] + rows[-1]) / 2 - 63.5) < 1.5 and abs((columns[0] + columns[-1]) / 2 - 47.5) < 1.5
+    assert (len(rows) / len(columns)) == pytest.approx(2, rel=0.05) and len(rows) > 0.85 * 128

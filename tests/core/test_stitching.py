@@ -1,0 +1,87 @@
+"""Framing, the way back, and the stitch: identity, bit-identical surroundings, colours."""
+
+import random
+
+import pytest
+import torch
+
+from ladivton_core.preprocessing.fitting import Fit, labels_at
+from ladivton_core.preprocessing.stitching import colours_matched, stitch
+
+
+@pytest.fixture
+def photo():
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, 180), torch.linspace(0, 1, 140), indexing="ij")
+    torch.manual_seed(0)
+    return (torch.stack([rows, columns, rows * columns]) * 0.8 + 0.2 * torch.rand(3, 180, 140)).clamp(0, 1)
+
+
+def fits(source):
+    return (Fit.plan(source, (64, 48), "pad"), Fit.window(source, (64, 48), -20.0, 30.0, 90.0))
+
+
+def test_points_come_back_from_a_thousand_fits():
+    rng = random.Random(1)
+    for _ in range(1000):
+        source = (rng.randint(64, 4096), rng.randint(64, 4096))
+        size = (8 * rng.randint(8, 128), 8 * rng.randint(8, 128))
+        height = rng.uniform(8, 1.5 * source[0])
+        top, left = rng.uniform(0, source[0] - 8), rng.uniform(0, source[1] - 8)
+        fit = Fit.window(source, size, top, left, height)
+        points = torch.tensor([[left + rng.uniform(1, 7), top + rng.uniform(1, 7)]], dtype=torch.float64)
+        there = fit.apply_points(points)
+        assert ((fit.restore_points(there) - points).abs() <= 0.5).all() or not (there > 0).any()
+
+
+@pytest.mark.parametrize("blend", ["feather", "poisson"])
+def test_a_result_equal_to_the_fitted_photo_gives_the_photo(photo, blend):
+    pytest.importorskip("cv2")
+    for fit in fits((180, 140)):
+        fitted = fit.apply(photo[None], fill="reflect")[0]
+        weight = torch.zeros(1, 64, 48)
+        weight[:, 10:50, 8:40] = 1
+        stitched = stitch(fitted, photo, fit, weight, blend=blend)
+        torch.testing.assert_close(stitched, photo, rtol=0, atol=1e-6 if blend == "feather" else 1.5 / 255)
+
+
+@pytest.mark.parametrize("blend", ["feather", "poisson"])
+def test_outside_the_region_every_pixel_is_the_photos_bit_for_bit(photo, blend):
+    pytest.importorskip("cv2")
+    fit = fits((180, 140))[0]
+    weight = torch.zeros(1, 64, 48)
+    weight[:, 20:40, 12:30] = 0.5
+    weight[:, 24:36, 16:26] = 1
+    stitched = stitch(torch.full((3, 64, 48), 0.1), photo, fit, weight, blend=blend, match_colour=True)
+    changed = (stitched != photo).any(0)
+    rows, columns = changed.any(1).nonzero().flatten(), changed.any(0).nonzero().flatten()
+    assert changed.any() and 180 * 18 / 64 < rows[0] and rows[-1] < 180 * 42 / 64
+    assert len(columns) < 140 * 0.6
+
+
+def test_colours_of_the_surroundings_are_matched():
+    torch.manual_seed(1)
+    fitted = torch.rand(3, 96, 96) * 0.4 + 0.3
+    shifted = fitted * 0.9 + 0.08
+    weight = torch.zeros(1, 96, 96)
+    weight[:, 40:60, 40:60] = 1
+    matched = colours_matched(shifted, fitted, weight)
+    assert (matched - fitted).abs().mean() < 0.1 * (shifted - fitted).abs().mean()
+
+
+def test_a_mirrored_border_shows_no_streaks(photo):
+    fitted = Fit.window((180, 140), (64, 48), -60.0, -40.0, 240.0).apply(photo[None], fill="reflect")[0]
+    streaks = (fitted[:, :12].diff(dim=1).abs() < 1e-6).all(0).all(0)
+    assert not streaks.any()
+
+
+def test_labels_of_half_the_size_are_scaled_and_others_refused():
+    labels = torch.randint(0, 5, (1, 90, 70))
+    assert torch.equal(labels_at(labels, (180, 140))[:, ::2, ::2], labels)
+    assert labels_at(labels, (181, 139)).shape == (1, 181, 139)
+    with pytest.raises(ValueError, match="proportions"):
+        labels_at(labels, (180, 180))
+
+
+def test_a_window_beside_the_photo_is_refused():
+    with pytest.raises(ValueError, match="shows nothing"):
+        Fit.window((100, 100), (64, 48), 200.0, 0.0, 50.0)

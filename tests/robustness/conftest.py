@@ -1,0 +1,33 @@
+"""How hard the readers are tried: a few hundred inputs each in `make test`, 10,000 with `make fuzz`.
+
+`make fuzz` sets LADIVTON_FUZZ=1; kills go from 3 to 20 with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+sys.path.append(str(Path(__file__).parent))  # `doors.py`, for the processes that are killed
+
+FUZZ = bool(os.environ.get("LADIVTON_FUZZ"))
+_common = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("quick", max_examples=200, derandomize=True, **_common)
+settings.register_profile("fuzz", max_examples=10_000, **_common)
+settings.load_profile("fuzz" if FUZZ else "quick")
+
+
+@pytest.fixture(scope="session")
+def kills() -> int:
+    """How often each writer is killed."""
+    return 20 if FUZZ else 3
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Path:
+    """One folder for all inputs of a module: hypothesis calls a test many times."""
+    return tmp_path_factory.mktemp("desk")

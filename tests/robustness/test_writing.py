@@ -1,0 +1,137 @@
+"""What the one writer promises: whole or not there, the old one untouched, nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+import pytest
+import torch
+from PIL import Image
+
+from ladivton_core.datasets.results import result_path, write_pictures
+from ladivton_core.disk import names, tensors, writing
+from ladivton_core.training.export import END, START, note
+
+
+def left(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Every file's bytes reach a disk that is full."""
+
+    def no_room(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing.os, "fsync", no_room)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: writing.write_text(path, "new"),
+        lambda path: writing.write_json({"new": 1}, path),
+        lambda path: writing.write_picture(Image.new("RGB", (4, 4)), path),
+        lambda path: tensors.write_tensors(path, {"new": torch.ones(3)}),
+        lambda path: write_pictures(
+            [Image.new("RGB", (4, 4))] * 2, [path, path.with_name("other.png")], overwrite=True
+        ),
+    ],
+)
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk, write):
+    path = tmp_path / "x.png"
+    path.write_text("precious")
+    with pytest.raises(OSError, match="x.png could not be written: No space left on device; make room"):
+        write(path)
+    assert path.read_text() == "precious" and left(tmp_path) == ["x.png"]
+
+
+def test_a_full_disk_does_not_cost_the_model_card(tmp_path, full_disk):
+    card = tmp_path / "CARD.md"
+    card.write_text(f"# Mine\n\nmy words\n{START}\n{END}\n")
+    before = card.read_text()
+    with pytest.raises(OSError, match="make room"):
+        note(card, {"preset": "vitonhd", "stages": {}})
+    assert card.read_text() == before
+
+
+def test_an_error_inside_the_block_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError), writing.whole_file(tmp_path / "x") as file:
+        file.write(b"half")
+        raise KeyError
+    assert left(tmp_path) == []
+
+
+def test_the_hidden_name_is_short_whatever_the_final_one_is(tmp_path):
+    name = "ä" * 125 + ".json"
+    assert len(os.fsencode(name)) == 255
+    with writing.whole_file(tmp_path / name) as file:
+        (part,) = left(tmp_path)
+        assert part.startswith(".") and part.endswith(".part") and len(part) < 48
+        file.write(b"{}")
+    assert left(tmp_path) == [name]
+    with pytest.raises(OSError, match="too long for a name; choose a shorter one"):
+        writing.write_text(tmp_path / f"a{name}", "x")
+    assert left(tmp_path) == [name]
+
+
+def test_a_link_stays_a_link_and_rights_stay_as_they_were(tmp_path):
+    real, link = tmp_path / "real" / "x.json", tmp_path / "x.json"
+    real.parent.mkdir()
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    writing.write_text(link, "new")
+    assert link.is_symlink() and real.read_text() == "new" and stat.S_IMODE(real.stat().st_mode) == 0o640
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    alive = f".{writing._HOST}-{os.getppid()}-00000000.part"
+    dead = f".{writing._HOST}-999999999-00000000.part"
+    elsewhere, stale = ".abcdef-1-00000000.part", ".abcdef-2-00000000.part"
+    for name in (alive, dead, elsewhere, stale, ".other.part"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / stale, (0, 0))
+    with writing.whole_file(tmp_path / "x") as file:
+        file.write(b"1")
+        assert writing.clean(tmp_path) == 0  # opening the file has cleaned; its own is not taken away
+    assert left(tmp_path) == sorted([alive, elsewhere, ".other.part", "x"])
+
+
+# --- names
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("NUL.jpg", "device"), ("con", "device"), ("Com1.png", "device"), ("lpt9.tar.gz", "device"),
+        ("a.jpg ", "blank"), ("a.jpg.", "dot"), (" a.jpg", "blank"), ("a\x1b[2J.jpg", "plain"),
+        ("a\ud800.jpg", "plain"),
+        ("a\n.jpg", "plain"), ("..", "plain"), ("a/b", "plain"), ("a:b.jpg", "plain"), ("x" * 300, "too long"),
+    ],
+)  # fmt: skip
+def test_names_that_some_system_refuses_are_refused_with_the_reason(tmp_path, name, why):
+    assert why in names.fault_of_name(name)
+    with pytest.raises(ValueError, match="cannot be the name of a file"):
+        result_path(tmp_path, "paired", "dresses", name)
+
+
+@pytest.mark.parametrize("name", ["00001_00.jpg", "my model (2).png", "ärmel.jpg", "console.jpg", ".hidden", "a" * 250])
+def test_names_that_hold_everywhere_pass(name):
+    assert names.fault_of_name(name) is None
+
+
+def test_twins_in_letter_case_or_accents_are_one_file(tmp_path):
+    picture = Image.new("RGB", (4, 4))
+    for one, other in (("A.png", "a.png"), ("\u00e4.png", "a\u0308.png")):
+        with pytest.raises(ValueError, match="2 pictures for 1 different files"):
+            write_pictures([picture, picture], [tmp_path / one, tmp_path / other])
+    assert left(tmp_path) == []
+
+
+def test_texts_hold_no_orders_to_a_terminal():
+    assert names.printable("a\x1b[2J\x9b\ud800\u202eb\nc") == "a\\x1b[2J\\x9b\\ud800\\u202eb\nc"
+    assert names.in_one_line("a\nb\tc") == "a\\nb\\tc"
