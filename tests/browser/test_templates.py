@@ -30,7 +30,7 @@ id => {
 """
 NOTE = """
 start => {
-    const boxes = [...document.querySelectorAll(".comfy-markdown-content")];
+    const boxes = [...document.querySelectorAll(".comfy-markdown-content, .comfy-markdown .tiptap")];
     return boxes.find(box => box.clientHeight && box.innerText.trim().startsWith(start));
 }
 """
