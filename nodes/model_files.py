@@ -93,7 +93,9 @@ def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
 
     where = " or ".join(f"models/{folder}" for folder in folders)
     found = f"There is no file {file!r} in {where}." if file else f"No file is chosen: nothing in {where} fits."
-    wanted = [source for source in sources() if source.part == part and source.folder in folders]
+    fitting_here = [source for source in sources() if source.part == part and source.folder in folders]
+    # LaDI-VTON's own where there are such: the UNet of Stable Diffusion that training starts from is no try-on model.
+    wanted = [source for source in fitting_here if source.folder == FOLDER] or fitting_here
     names, groups = (sorted({getattr(source, field) for source in wanted}) for field in ("name", "group"))
     published = f"from {PUBLISHED}, or " if wanted[0].folder == FOLDER else ""
     return (
