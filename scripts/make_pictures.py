@@ -1,5 +1,5 @@
 """Make the pictures the pack is shown with, through a real ComfyUI: the thumbnails of `workflows/`,
-`docs/images/demo.jpg` and `unseen.jpg`, and the stages in `web/docs/images/`.
+`docs/images/demo.jpg`, `photo.jpg` and `unseen.jpg`, and the stages in `web/docs/images/`.
 
 python scripts/make_pictures.py [--only NAME ...]
 
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import stage_pictures
-from hosting import installation
+from hosting import installation, pose
 from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer
 from hosting.shipped import TITLES, page_file, queue_file
@@ -29,7 +29,9 @@ SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablatio
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
 UNSEEN_SEED = 6007
-"""World of the people in `unseen.jpg`; none of the training's."""
+"""World of the people in `unseen.jpg` and `photo.jpg`; none of the training's."""
+IN_A_ROOM = 3
+"""Who of them stands in the room of `photo.jpg`: somebody in a dress, from head to shoes."""
 
 
 def row(pictures: list, widest: int | None = None):
@@ -88,6 +90,45 @@ def demo(client):
     return row(pictures)
 
 
+def photo(client):
+    """A photo, a garment, and the photo that `tryon_photo` makes of them."""
+    from hosting.graph import with_files, with_value
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"person": Path(folder) / "in_a_room.png", "garment": SAMPLES / "dresses_garment.png"}
+        in_a_room().save(files["person"])
+        workflow = with_files(json.loads(queue_file("tryon_photo").read_text("utf-8")), files, client.upload)
+        for name in ("category", "framing"):
+            workflow = with_value(workflow, name, "dresses")
+        run = client.run(workflow).or_raise()
+        saved = next(key for key, node in workflow.items() if node["class_type"] == "SaveImage")
+        pictures = [Image.open(file).convert("RGB") for file in files.values()]
+        return row([*pictures, *(Image.open(io.BytesIO(client.view(f))) for f in run.outputs[saved]["images"])])
+
+
+def in_a_room():
+    """A drawn person of no training's world, who stands small and aside in a room with a window."""
+    from PIL import Image, ImageDraw
+
+    from ladivton_core.drawn_world.scene import DrawnWorld
+
+    scene = DrawnWorld(seed=UNSEEN_SEED).scene([IN_A_ROOM], [IN_A_ROOM + 4])
+    person = Image.fromarray((scene.person[0].movedim(0, -1) * 255).round().byte().numpy())
+    outline = Image.fromarray(((scene.parse[0] > 0) * 255).byte().numpy())
+    # walls as the drawn world's, which the embedded models paint around whoever they dress
+    wall = scene.person[0].movedim(0, -1)[scene.parse[0] == 0].median(0).values
+    room = Image.new("RGB", (760, 680), tuple((wall * 255).round().int().tolist()))
+    draw = ImageDraw.Draw(room)
+    draw.rectangle((0, 604, 760, 680), fill=(158, 128, 100))
+    draw.rectangle((0, 596, 760, 604), fill=(228, 224, 216))
+    draw.rectangle((60, 90, 300, 380), fill=(240, 238, 232))
+    for left, top in ((72, 102), (186, 102), (72, 242), (186, 242)):
+        draw.rectangle((left, top, left + 102, top + 126), fill=(150, 190, 222))
+    room.paste(person, (330, 120), outline)
+    return room
+
+
 def unseen(count: int = 20):
     """The evaluation's sheet of people in other people's garments."""
     from PIL import Image
@@ -102,10 +143,12 @@ def unseen(count: int = 20):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=(*TITLES, "demo", "unseen", "stages"), help="some of them")
-    wanted = parser.parse_args().only or [*TITLES, "demo", "unseen", "stages"]
+    parser.add_argument(
+        "--only", nargs="+", choices=(*TITLES, "demo", "photo", "unseen", "stages"), help="some of them"
+    )
+    wanted = parser.parse_args().only or [*TITLES, "demo", "photo", "unseen", "stages"]
     exit_on_terminate()
-    host = installation.find_or_install(tests=True)
+    host = installation.find_or_install(tests=True, photo=True)
     installation.run_inside(host)
     from hosting.client import ComfyClient
 
@@ -118,6 +161,9 @@ def main() -> None:
         for name in wanted:
             if name == "demo":
                 demo(client).save(images / "demo.jpg", quality=90)
+            elif name == "photo":
+                pose.provide(server.base, pose.graphs(host))
+                photo(client).save(images / "photo.jpg", quality=85)
             elif name == "stages":
                 workflow = json.loads(queue_file("tryon_embedded").read_text("utf-8"))
                 stage_pictures.write(stage_pictures.stage_pictures(client, server.base, workflow))

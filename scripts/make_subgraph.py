@@ -1,9 +1,10 @@
-"""Make `subgraphs/Virtual Try-On.json`, the one node for the hurried, from `workflows/tryon_embedded.json`.
+"""Make the blueprints in `subgraphs/`, one node each for the hurried, from the workflows they unpack into.
 
 python scripts/make_subgraph.py
 
-The blueprint holds the workflow's graph without its loaders, notes and the saved picture, so that it unpacks into the
-same nodes with the same settings. Run it after a change of that workflow; `tests/nodes/test_subgraph.py` compares.
+"Virtual Try-On" is `tryon_embedded`, "Photo Try-On" is `tryon_photo`. A blueprint holds the workflow's graph without
+its loaders, notes and the saved picture, so that it unpacks into the same nodes with the same settings. Run it after a
+change of those workflows; `tests/nodes/test_subgraph.py` compares.
 
 ComfyUI lists `subgraphs/*.json` under `/global_subgraphs`; the page offers each by its file name. The format is the
 one in which the page saves subgraphs: one node whose type is the id of `definitions.subgraphs[0]`.
@@ -13,48 +14,101 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hosting.places import REPOSITORY
 from hosting.shipped import page_file
 
-NAME = "Virtual Try-On"
-FILE = REPOSITORY / "subgraphs" / f"{NAME}.json"
-SOURCE = page_file("tryon_embedded")
-DESCRIPTION = (
-    "Puts a garment on a person: every stage of LaDI-VTON in one node, on the models that ship with the pack. "
-    "Right-click and unpack it to see and rewire the stages."
-)
-ALIASES = ["vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe"]
 LEFT_OUT = ("MarkdownNote", "Note", "SaveImage")
 INPUT_ID, OUTPUT_ID = -10, -20
 """The frames of a subgraph, as the page numbers them."""
-WIDGETS = {"category": "COMBO", "seed": "INT"}
-"""Widgets that the one node shows, each for all nodes of the graph that have it."""
-ROLES = ("person", "garment", "keypoints", "parse_map")
-"""Sockets of the one node, named as the inputs that the loaders' wires lead to."""
+KINDS = {"category": "COMBO", "seed": "INT"}
+"""Widgets that the one node shows, and their types."""
+ALIASES = ["vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe"]
 
 Json = dict[str, Any]
 
 
-def blueprint(workflow: Json) -> Json:
+@dataclass(frozen=True)
+class Blueprint:
+    """One node, and the workflow it is made from.
+
+    Attributes:
+        name: its title, and its file's name.
+        workflow: short name of the workflow in `hosting.shipped`.
+        description: what the page says of it.
+        roles: its sockets, named as the inputs that the loaders' wires lead to.
+        widgets: what it shows, each with the names of the inputs that it sets on every node that has one.
+        aliases: words that find it.
+    """
+
+    name: str
+    workflow: str
+    description: str
+    roles: tuple[str, ...]
+    widgets: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"category": ("category",), "seed": ("seed",)})
+    aliases: tuple[str, ...] = tuple(ALIASES)
+
+    @property
+    def file(self) -> Path:
+        return REPOSITORY / "subgraphs" / f"{self.name}.json"
+
+    def source(self) -> Json:
+        """The workflow in UI format."""
+        return json.loads(page_file(self.workflow).read_text(encoding="utf-8"))
+
+    def widget_of(self, name: str) -> str | None:
+        """The widget that sets an input of this name."""
+        return next((widget for widget, names in self.widgets.items() if name in names), None)
+
+    def id(self, of: str) -> str:
+        """The same identifier in every run."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ladi-vton/{self.name}/{of}"))
+
+    def socket(self, name: str, kind: str) -> Json:
+        return {"id": self.id(f"socket {name}"), "name": name, "type": kind, "linkIds": [], "localized_name": name}
+
+
+TRY_ON = Blueprint(
+    name="Virtual Try-On",
+    workflow="tryon_embedded",
+    description="Puts a garment on a person: every stage of LaDI-VTON in one node, on the models that ship with the "
+    "pack. Right-click and unpack it to see and rewire the stages.",
+    roles=("person", "garment", "keypoints", "parse_map"),
+)
+PHOTO = Blueprint(
+    name="Photo Try-On",
+    workflow="tryon_photo",
+    description="Puts a garment on the person in a photo and gives the photo back at its own size: finds the person, "
+    "frames, dresses and stitches, on the models that ship with the pack. "
+    "Right-click and unpack it to see and rewire the stages.",
+    roles=("photo", "garment"),
+    # the framing is the data set's of that category
+    widgets={"category": ("category", "framing"), "seed": ("seed",)},
+    aliases=(*ALIASES, "photo", "portrait"),
+)
+BLUEPRINTS = (TRY_ON, PHOTO)
+
+
+def blueprint(of: Blueprint) -> Json:
     """The workflow's stages as a subgraph blueprint.
 
-    Args:
-        workflow: UI format; its loaders are the nodes that take no wire and lead to an input called as a role.
+    The workflow's loaders are the nodes that take no wire and lead to an input called as a role.
     """
-    workflow = _sockets_first(workflow)
+    workflow = _sockets_first(of.source())
     nodes = {node["id"]: node for node in workflow["nodes"]}
     wires = [link for link in workflow["links"] if nodes[link[1]]["type"] not in LEFT_OUT]
-    loader_of = loaders(workflow)
+    loader_of = loaders(workflow, of.roles)
     results = {link[1]: link for link in wires if nodes[link[3]]["type"] == "SaveImage"}
     (result,) = results.values()
     inner = [node for node in nodes.values() if node["id"] not in loader_of.values() and node["type"] not in LEFT_OUT]
-    inputs = [_socket(role, "") for role in (*ROLES, *WIDGETS)]
+    inputs = [of.socket(name, "") for name in (*of.roles, *of.widgets)]
     links = []
     for number, start, slot, end, target, kind in wires:
         if start in loader_of.values():
-            role = ROLES.index(next(role for role, loader in loader_of.items() if loader == start))
+            role = of.roles.index(next(role for role, loader in loader_of.items() if loader == start))
             start, slot = INPUT_ID, role
             inputs[role]["type"] = kind
             inputs[role]["linkIds"].append(number)
@@ -64,16 +118,16 @@ def blueprint(workflow: Json) -> Json:
     number = workflow["last_link_id"]
     for node in inner:
         for target, socket in enumerate(node["inputs"]):
-            name = socket.get("widget", {}).get("name")
-            if name in WIDGETS and socket["link"] is None:
+            name = of.widget_of(socket.get("widget", {}).get("name"))
+            if name is not None and socket["link"] is None:
                 number += 1
-                slot = len(ROLES) + list(WIDGETS).index(name)
+                slot = len(of.roles) + list(of.widgets).index(name)
                 socket["link"] = number
-                inputs[slot] |= {"type": WIDGETS[name], "linkIds": [*inputs[slot]["linkIds"], number]}
-                links.append(_link(number, INPUT_ID, slot, node["id"], target, WIDGETS[name]))
-    output = _socket("image", "IMAGE") | {"linkIds": [result[0]]}
+                inputs[slot] |= {"type": KINDS[name], "linkIds": [*inputs[slot]["linkIds"], number]}
+                links.append(_link(number, INPUT_ID, slot, node["id"], target, KINDS[name]))
+    output = of.socket("image", "IMAGE") | {"linkIds": [result[0]]}
     definition = {
-        "id": _id("definition"),
+        "id": of.id("definition"),
         "version": 1,
         "state": {
             "lastGroupId": 0,
@@ -83,8 +137,8 @@ def blueprint(workflow: Json) -> Json:
         },
         "revision": 0,
         "config": {},
-        "name": NAME,
-        "description": DESCRIPTION,
+        "name": of.name,
+        "description": of.description,
         "category": "LaDI-VTON",
         "inputNode": {"id": INPUT_ID, "bounding": _frame(inner, -160)},
         "outputNode": {"id": OUTPUT_ID, "bounding": _frame(inner, 60)},
@@ -97,16 +151,16 @@ def blueprint(workflow: Json) -> Json:
         "extra": {},
     }
     return {
-        "id": _id("workflow"),
+        "id": of.id("workflow"),
         "revision": 0,
         "last_node_id": 1,
         "last_link_id": 0,
-        "nodes": [_instance(definition, inner)],
+        "nodes": [_instance(of, definition, inner)],
         "links": [],
         "groups": [],
         "definitions": {"subgraphs": [definition]},
         "config": {},
-        "extra": {"BlueprintDescription": DESCRIPTION, "BlueprintSearchAliases": ALIASES},
+        "extra": {"BlueprintDescription": of.description, "BlueprintSearchAliases": list(of.aliases)},
         "version": 0.4,
     }
 
@@ -128,14 +182,14 @@ def _sockets_first(workflow: Json) -> Json:
     return workflow
 
 
-def loaders(workflow: Json) -> dict[str, int]:
+def loaders(workflow: Json, roles: tuple[str, ...]) -> dict[str, int]:
     """Role -> id of the node that loads it.
 
     Raises:
         ValueError: a role has no loader, or several.
     """
     nodes = {node["id"]: node for node in workflow["nodes"]}
-    found: dict[str, set[int]] = {role: set() for role in ROLES}
+    found: dict[str, set[int]] = {role: set() for role in roles}
     for _, start, _, end, target, _ in workflow["links"]:
         name = nodes[end]["inputs"][target]["name"]
         if name in found and not any(socket.get("link") for socket in nodes[start]["inputs"]):
@@ -146,17 +200,17 @@ def loaders(workflow: Json) -> dict[str, int]:
     return {role: ids.pop() for role, ids in found.items()}
 
 
-def _instance(definition: Json, inner: list[Json]) -> Json:
+def _instance(of: Blueprint, definition: Json, inner: list[Json]) -> Json:
     """The one node that a search puts on the canvas."""
     inputs = [
         {"name": socket["name"], "type": socket["type"], "link": None}
-        | ({"widget": {"name": socket["name"]}} if socket["name"] in WIDGETS else {})
+        | ({"widget": {"name": socket["name"]}} if socket["name"] in of.widgets else {})
         for socket in definition["inputs"]
     ]
     values = {}
     for node in inner:
         names = [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]
-        values |= {name: node["widgets_values"][names.index(name)] for name in WIDGETS if name in names}
+        values |= {name: node["widgets_values"][names.index(name)] for name in of.widgets if name in names}
     return {
         "id": 1,
         "type": definition["id"],
@@ -167,9 +221,9 @@ def _instance(definition: Json, inner: list[Json]) -> Json:
         "mode": 0,
         "inputs": inputs,
         "outputs": [{"name": "image", "type": "IMAGE", "links": []}],
-        "title": NAME,
+        "title": of.name,
         "properties": {},
-        "widgets_values": [values[name] for name in WIDGETS],
+        "widgets_values": [values[name] for name in of.widgets],
     }
 
 
@@ -179,10 +233,6 @@ def _without_outer_links(inner: list[Json], inside: set[int]) -> list[Json]:
         for socket in node.get("outputs", ()):
             socket["links"] = [number for number in socket["links"] or () if number in inside]
     return sorted(inner, key=lambda node: node["order"])
-
-
-def _socket(name: str, kind: str) -> Json:
-    return {"id": _id(f"socket {name}"), "name": name, "type": kind, "linkIds": [], "localized_name": name}
 
 
 def _link(number: int, start: int, slot: int, end: int, target: int, kind: str) -> Json:
@@ -199,21 +249,16 @@ def _frame(inner: list[Json], beside: int) -> list[float]:
     return [left + beside if beside < 0 else right + beside, (top + bottom) / 2 - 80, 120, 160]
 
 
-def _id(of: str) -> str:
-    """The same identifier in every run."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ladi-vton/{NAME}/{of}"))
-
-
 def as_text(graph: Json) -> str:
     """The file's text; plain ASCII, since ComfyUI reads it in the system's own encoding."""
     return json.dumps(graph, indent=2) + "\n"
 
 
 def main() -> None:
-    workflow = json.loads(SOURCE.read_text(encoding="utf-8"))
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(as_text(blueprint(workflow)), encoding="utf-8")
-    print(FILE)
+    for one in BLUEPRINTS:
+        one.file.parent.mkdir(exist_ok=True)
+        one.file.write_text(as_text(blueprint(one)), encoding="utf-8")
+        print(one.file)
 
 
 if __name__ == "__main__":

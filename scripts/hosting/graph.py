@@ -140,6 +140,19 @@ def _sources(node: dict[str, Any]) -> list[str]:
     return [value[0] for value in node["inputs"].values() if isinstance(value, list)]
 
 
+def with_defaults(workflow: Workflow, object_info: dict) -> Workflow:
+    """The workflow with the optional widgets that it leaves out at their defaults, as the page fills them in.
+
+    A file of the queue may be older than an input; ComfyUI then takes the node's default.
+    """
+    result = copy.deepcopy(workflow)
+    for node in result.values():
+        for name, spec in object_info[node["class_type"]]["input"].get("optional", {}).items():
+            if len(spec) > 1 and "default" in spec[1]:
+                node["inputs"].setdefault(name, spec[1]["default"])
+    return result
+
+
 def without_ids(workflow: Workflow) -> set:
     """What a workflow computes, whatever its nodes are numbered: each node with its settings, and those of all that
     feeds it. Two workflows with equal sets are the same graph.

@@ -6,7 +6,7 @@ import json
 
 import make_subgraph
 import pytest
-from hosting.graph import without_ids
+from hosting.graph import with_defaults, without_ids
 
 PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
 SHEET = "LadiVTON_ComparisonSheet"
@@ -130,28 +130,30 @@ def test_the_slider_shows_first_and_last_picture_and_moves(page, client, faults,
 def test_the_page_finds_the_pack_by_the_words_people_search(page):
     find = """(word) => window.app.extensionManager._p._s.get("nodeDef").nodeSearchService.searchNode(word)
         .slice(0, 8).map((definition) => [definition.name, definition.display_name])"""
+    titles = {one.name for one in make_subgraph.BLUEPRINTS}
     for word in WORDS:
         found = page.evaluate(find, word)
-        assert any(name.startswith("LadiVTON_") or title == make_subgraph.NAME for name, title in found), (word, found)
+        assert any(name.startswith("LadiVTON_") or title in titles for name, title in found), (word, found)
 
 
-def test_the_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, repository):
+@pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
+def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, client, repository, one):
     page.evaluate(CLEAR)
     canvas = page.locator("#graph-canvas").bounding_box()
     page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
     page.wait_for_timeout(1000)
-    page.keyboard.type("virtual try-on")
+    page.keyboard.type(one.name.lower())
     page.wait_for_timeout(1500)
     page.keyboard.press("Enter")
     page.wait_for_function("() => window.app.graph.nodes.length === 1")
-    assert page.evaluate("() => window.app.graph.nodes[0].title") == make_subgraph.NAME
-    looked_at(page, repository, "virtual_try_on")
+    assert page.evaluate("() => window.app.graph.nodes[0].title") == one.name
+    looked_at(page, repository, one.workflow + "_blueprint")
 
     page.evaluate("() => { const graph = window.app.graph; graph.unpackSubgraph(graph.nodes[0]); }")
     unpacked = page.evaluate("async () => (await window.app.graphToPrompt()).output")
-    source = json.loads(make_subgraph.SOURCE.read_text(encoding="utf-8"))
-    loaders = {str(number) for number in make_subgraph.loaders(source).values()}
-    workflow = json.loads((repository / "workflows" / "api" / "tryon_embedded.json").read_text(encoding="utf-8"))
+    loaders = {str(number) for number in make_subgraph.loaders(one.source(), one.roles).values()}
+    workflow = json.loads((repository / "workflows" / "api" / f"{one.workflow}.json").read_text(encoding="utf-8"))
+    workflow = with_defaults(workflow, client.object_info())
     stages = {key: node for key, node in workflow.items() if key not in loaders and node["class_type"] != "SaveImage"}
     for node in stages.values():
         fed = {name for name, value in node["inputs"].items() if isinstance(value, list) and value[0] in loaders}

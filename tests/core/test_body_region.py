@@ -4,6 +4,8 @@ import random
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ladivton_core.drawn_world.scene import DrawnWorld
 from ladivton_core.evaluation.drawn.photos import HEAD, mask_figures, published_mask
@@ -11,7 +13,9 @@ from ladivton_core.preprocessing.agnostic import agnostic_mask
 from ladivton_core.preprocessing.body import REFERENCE, body_size, framing_of, relative_stroke
 from ladivton_core.preprocessing.body_region import body_region
 from ladivton_core.preprocessing.framing import framed
+from ladivton_core.preprocessing.keypoints import people_in_frames
 from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LABEL_SETS, LIP20
+from ladivton_core.preprocessing.modes import BODY
 from ladivton_core.preprocessing.pose_map import heat_maps, pose_map
 from ladivton_core.preprocessing.territory import own_territory
 
@@ -91,3 +95,89 @@ def test_no_input_ends_in_anything_but_a_mask_or_words():
                 assert mask.shape == (1, 1, *size) and mask.unique().numel() <= 2
         plan = framed(joints, category, size, (512, 384))
         assert plan is None or (plan.size == (512, 384) and min(plan.taken[2:]) >= 1)
+
+
+@st.composite
+def crowds(draw, sides):
+    """(size, POSE_KEYPOINT frame) of 0 to 5 people, whole or cut, in the picture or half out of it."""
+    size = (draw(sides), draw(sides))
+    rng = draw(st.randoms(use_true_random=False))
+    people = []
+    for _ in range(draw(st.integers(0, 5))):
+        tall = rng.uniform(0.05, 1.5) * min(size[0], 1000)  # larger bodies grow for seconds
+        place = (rng.uniform(-0.2, 1.2) * size[1], rng.uniform(-0.3, 0.9) * size[0])
+        missing, points = rng.choice((0.0, 0.2, 0.6, 1.0)), []
+        for x, y in STANDING:
+            score = 0.0 if rng.random() < missing else rng.uniform(0.2, 1.0)
+            jitter = rng.uniform(-0.05, 0.05)
+            points += [place[0] + (x + jitter) * tall, place[1] + (y + jitter) * tall, score]
+        people.append({"pose_keypoints_2d": points})
+    return size, {"people": people, "canvas_height": size[0], "canvas_width": size[1]}
+
+
+STANDING = (
+    (0.0, 0.1), (0.0, 0.2), (-0.11, 0.2), (-0.15, 0.35), (-0.16, 0.5), (0.11, 0.2), (0.15, 0.35), (0.16, 0.5),
+    (-0.07, 0.5), (-0.07, 0.72), (-0.07, 0.93), (0.07, 0.5), (0.07, 0.72), (0.07, 0.93), (-0.02, 0.08), (0.02, 0.08),
+    (-0.05, 0.09), (0.05, 0.09),
+)  # fmt: skip
+"""COCO-18 of somebody who stands, in shares of their height."""
+
+
+def ends_in_a_mask_or_words(crowd, category):
+    """The way of `body` mode: everybody read, the largest chosen, others kept out, region, framing and pose."""
+    size, frame = crowd
+    (people,) = people_in_frames([frame], size, -1, BODY)
+    if not len(people):
+        return "nobody"
+    joints, others = people[0, :, :2], people[1:, :, :2]
+    own = own_territory(joints, others, size)
+    assert own.shape == size and (own.all() or len(others))
+    plan = framed(joints, category, size, (512, 384))
+    assert plan is None or (plan.size == (512, 384) and min(plan.taken[2:]) >= 1)
+    if plan is not None:
+        pose = pose_map(plan.apply_points(joints)[None], (512, 384), mode="body")
+        assert pose.shape == (1, 18, 512, 384) and 0 <= pose.amin() <= pose.amax() <= 1
+    try:
+        mask = body_region(joints[None], category, size, keep=(~own)[None, None].float())
+    except ValueError as error:
+        assert "picture 0" in str(error) and ("shoulder" in str(error) or "hips" in str(error))
+        return "words"
+    assert mask.shape == (1, 1, *size) and ((mask == 0) | (mask == 1)).all()
+    assert not mask[0, 0][~own].any(), "somebody else is repainted"
+    return "mask"
+
+
+@settings(max_examples=50, deadline=None, database=None, derandomize=True)
+@given(crowds(st.integers(64, 640)), st.sampled_from(CATEGORIES))
+def test_no_crowd_ends_in_anything_but_a_mask_or_words(crowd, category):
+    ends_in_a_mask_or_words(crowd, category)
+
+
+@settings(max_examples=5, deadline=None, database=None, derandomize=True)
+@given(crowds(st.sampled_from((64, 1000, 2048, 3000, 4096))), st.sampled_from(CATEGORIES))
+def test_no_crowd_in_a_large_photo_ends_in_anything_but_a_mask_or_words(crowd, category):
+    ends_in_a_mask_or_words(crowd, category)
+
+
+def test_a_photo_as_large_as_the_nodes_take_with_five_people_gets_its_mask():
+    points = [value for x, y in STANDING for value in (1000 + x * 1200, 1500 + y * 1200, 1.0)]
+    people = [[v + 500 * k * (i % 3 == 0) for i, v in enumerate(points)] for k in range(5)]
+    frame = {"people": [{"pose_keypoints_2d": one} for one in people], "canvas_height": 4096, "canvas_width": 4096}
+    assert ends_in_a_mask_or_words(((4096, 4096), frame), "dresses") == "mask"
+
+
+def test_768_x_1024_is_treated_as_the_docs_say(drawn):
+    """`published`: dots and growth stay in pixels, LIP's stroke grows, ATR's does not (docs/photos.md, Other sizes)."""
+    large, joints = (1024, 768), drawn[0][2]
+    dots = [
+        float(pose_map(points[None], size)[0, 2].sum()) for points, size in ((joints, (512, 384)), (joints * 2, large))
+    ]
+    assert dots[1] == pytest.approx(dots[0], rel=0.02)
+    assert [labels.stroke_width(1024) / labels.stroke_width(512) for labels in (LIP20, ATR18)] == [2, 1]
+    for size, mode, grown in (((512, 384), "published", 10), (large, "published", 10), (large, "body", 20)):
+        scale = size[0] // 512
+        parse = torch.zeros(1, *size, dtype=torch.long)
+        parse[:, 200 * scale : 300 * scale, 100 * scale : 200 * scale] = ATR18.ids(("pants",))[0]
+        mask = agnostic_mask(parse, drawn[1][2][None] * scale, "lower_body", ATR18, mode=mode)[0, 0].bool()
+        rows = mask[:, 150 * scale].nonzero().flatten()
+        assert int(rows[0]) == pytest.approx(200 * scale - grown, abs=0 if mode == "published" else 6)

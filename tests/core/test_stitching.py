@@ -22,15 +22,25 @@ def fits(source):
 
 def test_points_come_back_from_a_thousand_fits():
     rng = random.Random(1)
-    for _ in range(1000):
+    for turn in range(1000):
         source = (rng.randint(64, 4096), rng.randint(64, 4096))
         size = (8 * rng.randint(8, 128), 8 * rng.randint(8, 128))
-        height = rng.uniform(8, 1.5 * source[0])
-        top, left = rng.uniform(0, source[0] - 8), rng.uniform(0, source[1] - 8)
-        fit = Fit.window(source, size, top, left, height)
-        points = torch.tensor([[left + rng.uniform(1, 7), top + rng.uniform(1, 7)]], dtype=torch.float64)
+        if turn % 4:
+            height = rng.uniform(64, 1.5 * source[0])
+            width = height * size[1] / size[0]
+            # it may stick out of the photo, but shows some of it
+            top, left = rng.uniform(8 - height, source[0] - 8), rng.uniform(8 - width, source[1] - 8)
+            fit = Fit.window(source, size, top, left, height)
+        else:
+            fit = Fit.plan(source, size, rng.choice(("pad", "crop", "stretch")))
+        top, left, height, width = fit.taken
+        inside = torch.rand(8, 2, generator=torch.manual_seed(turn), dtype=torch.float64)
+        points = inside * torch.tensor([width, height]) + torch.tensor([left, top])
         there = fit.apply_points(points)
-        assert ((fit.restore_points(there) - points).abs() <= 0.5).all() or not (there > 0).any()
+        new_top, new_left, new_height, new_width = fit.placed
+        corner, extent = torch.tensor([new_left, new_top]), torch.tensor([new_width, new_height])
+        assert ((there >= corner - 1e-6) & (there <= corner + extent + 1e-6)).all(), fit
+        assert (fit.restore_points(there) - points).abs().max() <= 0.5, fit
 
 
 @pytest.mark.parametrize("blend", ["feather", "poisson"])

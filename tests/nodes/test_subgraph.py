@@ -1,31 +1,51 @@
-"""The blueprint in `subgraphs/` is today's `tryon_embedded`, and a file that every system reads."""
+"""The blueprints in `subgraphs/` are today's workflows, and files that every system reads."""
 
 from __future__ import annotations
 
 import json
 
 import make_subgraph
+import pytest
+
+SOCKETS = {
+    "Virtual Try-On": ["person", "garment", "keypoints", "parse_map", "category", "seed"],
+    "Photo Try-On": ["photo", "garment", "category", "seed"],
+}
+
+every_blueprint = pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
 
 
-def test_the_blueprint_is_made_from_the_workflow_of_today():
-    workflow = json.loads(make_subgraph.SOURCE.read_text(encoding="utf-8"))
-    made = make_subgraph.as_text(make_subgraph.blueprint(workflow))
-    assert make_subgraph.FILE.read_text(encoding="utf-8") == made, "run python scripts/make_subgraph.py"
+def test_nothing_else_lies_in_the_folder(repository):
+    there = {file.stem for file in (repository / "subgraphs").iterdir()}
+    assert there == set(SOCKETS) == {one.name for one in make_subgraph.BLUEPRINTS}
 
 
-def test_it_asks_for_what_a_try_on_needs_and_gives_the_picture():
-    graph = json.loads(make_subgraph.FILE.read_bytes().decode("ascii"))
+@every_blueprint
+def test_a_blueprint_is_made_from_the_workflow_of_today(one):
+    made = make_subgraph.as_text(make_subgraph.blueprint(one))
+    assert one.file.read_text(encoding="utf-8") == made, "run python scripts/make_subgraph.py"
+
+
+@every_blueprint
+def test_it_asks_for_what_a_try_on_needs_and_gives_the_picture(one):
+    graph = json.loads(one.file.read_bytes().decode("ascii"))
     (definition,) = graph["definitions"]["subgraphs"]
     (instance,) = graph["nodes"]
     assert instance["type"] == definition["id"]
     for inputs in (instance["inputs"], definition["inputs"]):
-        names = [socket["name"] for socket in inputs]
-        assert names == ["person", "garment", "keypoints", "parse_map", "category", "seed"]
+        assert [socket["name"] for socket in inputs] == SOCKETS[one.name]
     assert [output["type"] for output in instance["outputs"]] == ["IMAGE"]
     assert all(socket["linkIds"] for socket in definition["inputs"] + definition["outputs"])
 
 
-def test_the_blueprint_is_found_by_the_words_people_search():
-    graph = json.loads(make_subgraph.FILE.read_text(encoding="utf-8"))
-    assert make_subgraph.FILE.stem == make_subgraph.NAME == "Virtual Try-On"
+@every_blueprint
+def test_a_blueprint_is_found_by_the_words_people_search(one):
+    graph = json.loads(one.file.read_text(encoding="utf-8"))
+    assert one.file.stem == graph["nodes"][0]["title"]
     assert set(graph["extra"]["BlueprintSearchAliases"]) >= {"vton", "clothes", "dress", "outfit", "wardrobe"}
+
+
+def test_no_two_blueprints_share_an_identifier():
+    graphs = [json.loads(one.file.read_text(encoding="utf-8")) for one in make_subgraph.BLUEPRINTS]
+    ids = [key for graph in graphs for key in (graph["id"], graph["definitions"]["subgraphs"][0]["id"])]
+    assert len(set(ids)) == len(ids) == 4
