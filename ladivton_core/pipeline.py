@@ -8,6 +8,7 @@ SPEC section 6. `encodings.py` holds what is encoded. The graph engine (`nodes/`
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,11 +41,14 @@ from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
 from .inversion.prompts import prompts_for, tokenize
+from .preprocessing.agnostic import nothing_to_repaint
 from .presets import TINY, Preset
 from .warping.warper import GarmentWarper, WarpResult
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
+
+log = logging.getLogger(__name__)
 
 __all__ = ["GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryOnResult"]
 
@@ -193,6 +197,10 @@ class TryOnPipeline:
             )
         latent_size(tuple(person.shape[-2:]), downscale_factor(self.vae))
         mask = binary_mask(mask)
+        if empty := nothing_to_repaint(mask):
+            log.warning(
+                "Nothing is repainted in picture %s: the mask is below 0.5 all over.", ", ".join(map(str, empty))
+            )
         posterior, taps = encode_with_taps(self.vae, masked_image(person, mask).to(self.dtype))
         self._numbers(posterior.parameters, "The VAE's encoder")
         skips = None

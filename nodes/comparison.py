@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+
 import torch
 from torch import Tensor
 
-from .tensors import as_image, common_batch
+from .tensors import as_image, common_batch, photo_pixels
 from .types import CATEGORY, io, search_aliases, ui
 
 COLUMNS = 6
@@ -55,11 +57,11 @@ class LadiVTON_ComparisonSheet(io.ComfyNode):
     ) -> io.NodeOutput:
         connected = {"image_1": image_1} | {name: images[name] for name in sorted(images) if images[name] is not None}
         _check_size(connected, height, gap)
-        batch = common_batch(**{name: image[..., :3].movedim(-1, 1).float() for name, image in connected.items()})
+        batch = common_batch(**{name: photo_pixels(image, name) for name, image in connected.items()})
         columns = [_at_height(pictures, height) for pictures in batch.values()]
         rows = [_joined([column[item] for column in columns], gap, axis=2) for item in range(columns[0].shape[0])]
         sheet = _joined(rows, gap, axis=1)
-        names = [name.strip() for name in captions.split(",")][: len(columns)]
+        names = [" ".join(name.split()) for name in captions.split(",")][: len(columns)]
         if any(names):
             strip = _caption_row(names, [column.shape[-1] for column in columns], gap, height)
             sheet = torch.cat([strip, sheet], dim=1)
@@ -182,9 +184,9 @@ def _cut(name: str, font, width: int) -> str:
     """As much of a caption as fits, with an ellipsis where that is not all."""
     if font.getlength(name) <= width:
         return name
-    while name and font.getlength(name + "\u2026") > width:
-        name = name[:-1]
-    return name + "\u2026" if name else ""
+    # by halves: letter by letter, a caption of a whole page takes minutes
+    fits = bisect(range(1, len(name)), width, key=lambda letters: font.getlength(name[:letters] + "\u2026"))
+    return name[:fits] + "\u2026" if fits else ""
 
 
 def _before_and_after(node: type[io.ComfyNode], columns: list[Tensor], names: list[str]) -> dict[str, list]:

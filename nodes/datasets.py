@@ -20,7 +20,7 @@ from ..ladivton_core.disk.names import fault_of_name
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .files import EXAMPLE, SAMPLES
 from .listing import never_raises
-from .tensors import as_image, to_mask
+from .tensors import as_image, photo_pixels, to_mask
 from .types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FOLDER = "ladi_vton_datasets"
@@ -313,7 +313,7 @@ class LadiVTON_SaveResult(io.ComfyNode):
             )
         output, target = _output_folder(folder)
         paths = [result_path(target, order, category, person, format) for person in names]
-        pictures = [to_picture(picture) for picture in image[..., :3].movedim(-1, 1)]
+        pictures = [to_picture(picture) for picture in photo_pixels(image, "image")]
         write_pictures(pictures, paths, overwrite)
         files = [path.relative_to(output) for path in paths]
         return io.NodeOutput("\n".join(file.as_posix() for file in files), ui={"images": _shown(files)})

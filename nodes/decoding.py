@@ -16,7 +16,7 @@ from .native_taps import VAE_ADVICE, load_vae, skips_added
 from .notes import Notes
 from .recommended import SKIP_FEATHER, SKIP_GROW, decoding_settings
 from .sampling import UNET_ADVICE
-from .tensors import as_image, common_batch, from_image, from_mask, repeat_to
+from .tensors import as_image, common_batch, from_image, from_mask, photo_pixels, repeat_to
 from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io, search_aliases
 
 
@@ -101,7 +101,7 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
         if paste_back:
             hole = batch["skip_features"] if batch["mask"] is None else batch["mask"]
             # The photo as it came in, not there and back through [-1, 1]: untouched pixels stay bit for bit.
-            photo = repeat_to(person[..., :3].movedim(-1, 1), image.shape[0])
+            photo = repeat_to(photo_pixels(person, "person"), image.shape[0])
             image = pasted(image, photo.to(image), hole.to(image), paste_feather)
         return io.NodeOutput(as_image(image), ui=notes.ui)
 

@@ -24,6 +24,7 @@ from ..ladivton_core.finite import require_finite
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
 from .native_taps import encode_moments
 from .noise import LARGEST_SEED, item_seeds
+from .notes import Notes, of_empty_masks
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask, repeat_to
 from .types import CATEGORY, EncodedPersonType, PoseMap, SkipFeatures, SkipFeaturesType, io, search_aliases
 
@@ -190,10 +191,10 @@ class LadiVTON_EncodePerson(io.ComfyNode):
     ) -> io.NodeOutput:
         from comfy.utils import ProgressBar
 
-        progress = ProgressBar((2 if latent_of_person else 1) * person.shape[0])
-        return io.NodeOutput(
-            encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
-        )
+        progress, notes = ProgressBar((2 if latent_of_person else 1) * person.shape[0]), Notes("Encode Person")
+        people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
+        notes.warn(of_empty_masks(people.mask))
+        return io.NodeOutput(people, ui=notes.ui)
 
 
 class LadiVTON_GarmentConditioning(io.ComfyNode):

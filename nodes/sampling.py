@@ -12,7 +12,7 @@ from ..ladivton_core.finite import require_finite
 from .encoded_person import dressed, encode_person, largest, same_size
 from .lane import categories_differ
 from .noise import LARGEST_SEED, ItemNoise
-from .notes import Notes
+from .notes import Notes, of_empty_masks
 from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
 from .types import CATEGORY, PoseMap, SkipFeaturesType, io, search_aliases
@@ -93,6 +93,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         )  # fmt: skip
         notes = Notes("Try-On Conditioning")
         notes.warn(_other_category(cls.hidden))
+        notes.warn(of_empty_masks(from_mask(mask, size)))
         progress = ProgressBar((2 if latent_of_person else 1) * picture.shape[0] + garment.shape[0])
         people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
         return io.NodeOutput(

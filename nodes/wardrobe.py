@@ -13,7 +13,7 @@ from ..ladivton_core.preprocessing.agnostic import agnostic_image
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .comparison import labelled_table
 from .encoded_person import EncodedPerson
-from .tensors import as_image, to_image, to_mask
+from .tensors import as_image, photo_pixels, to_image, to_mask
 from .types import CATEGORY, Choice, EncodedPersonType, PoseMap, check_choices, io, search_aliases
 
 PEOPLE, GARMENTS = 6, 8
@@ -131,7 +131,8 @@ class LadiVTON_WardrobeGarments(io.ComfyNode):
                     f"'{name}' is {garment.shape[1]} x {garment.shape[2]} and 'garment_1' {garment_1.shape[1]} x "
                     f"{garment_1.shape[2]} (height x width). Put 'Prepare Garment' before each, at one size."
                 )
-        return io.NodeOutput(torch.cat([garment[..., :3].to(garment_1.device) for garment in connected.values()]))
+        batches = [photo_pixels(garment, name).to(garment_1.device) for name, garment in connected.items()]
+        return io.NodeOutput(torch.cat(batches).movedim(1, -1).contiguous())
 
 
 class LadiVTON_WardrobeSheet(io.ComfyNode):

@@ -54,7 +54,12 @@ def unwrapped(state: Mapping[str, Tensor], path: object, inside: str | None = No
         state, before = _inner(state, path), state
         if state is before:
             break
-    return {key: tensor for key, tensor in state.items() if key not in COUNTERS}
+    # An averaged half of the warper brings its own counter: `tps.n_averaged`.
+    return {
+        key: tensor
+        for key, tensor in state.items()
+        if key not in COUNTERS and not (key.rpartition(".")[2] in COUNTERS and tensor.numel() == 1)
+    }
 
 
 def _without_added(state: Mapping[str, Tensor], path: object) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..preprocessing import ATR18, CATEGORIES, garment_picture_on_white, keypoints_from_dresscode
 from ..preprocessing.keypoints import DRESSCODE_FRAME
+from ..preprocessing.pictures import on_white
 from .files import PairList, SampleFiles
 from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs
 from .sample import SIZE, Order, Split, TryOnSample, build_sample
@@ -125,13 +126,13 @@ class DressCode:
         arm_size = (height, height * DRESSCODE_FRAME[1] / DRESSCODE_FRAME[0])
         with naming(files.keypoints):
             keypoints, arms = (keypoints_from_dresscode(document, size) for size in (self.size, arm_size))
-        garment, mask = open_picture(files.garment).convert("RGB"), open_picture(files.garment_mask)
+        garment, mask = on_white(open_picture(files.garment)), open_picture(files.garment_mask)
         with naming(files.garment_mask):
             garment = garment_picture_on_white(garment, mask)
         return build_sample(
             person=open_picture(files.person),
             garment=garment,
-            parse=open_labels(files.parse),
+            parse=open_labels(files.parse, self.labels),
             keypoints=keypoints,
             arm_keypoints=arms,
             category=category,

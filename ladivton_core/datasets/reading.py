@@ -17,7 +17,9 @@ from torch import Tensor
 
 from ..disk import documents, pictures
 from ..disk.names import is_plain_name
-from ..preprocessing.pictures import eight_bits
+from ..preprocessing.label_pictures import in_label_order
+from ..preprocessing.labels import LabelSet
+from ..preprocessing.pictures import eight_bits, on_white
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,10 +34,13 @@ LABEL_MODES = ("P", "L", "1", "I", "I;16")
 
 
 def picture_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
-    """Stretch a picture to (height, width) with Pillow's bicubic; (3, H, W) float32 in [-1, 1]. Source: SPEC 1.1."""
+    """Stretch a picture to (height, width) with Pillow's bicubic; (3, H, W) float32 in [-1, 1]. Source: SPEC 1.1.
+
+    Transparency, which the data sets as released have none of, is laid over white first.
+    """
     from PIL import Image
 
-    pixels = np.asarray(picture.convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC))
+    pixels = np.asarray(on_white(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC))
     return (torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous().float() / 255 - 0.5) / 0.5
 
 
@@ -65,9 +70,9 @@ def open_picture(path: Path) -> Image:
 
     Raises:
         FileNotFoundError: it is not there; the message says what the layout expects.
-        ValueError: it is no picture, is cut off, or larger than `pictures.MAX_PIXELS`.
+        ValueError: it is no picture, is cut off, larger than `pictures.MAX_PIXELS`, or has values that are no numbers.
     """
-    return eight_bits(_opened(path))
+    return eight_bits(_opened(path), str(path))
 
 
 def _opened(path: Path) -> Image:
@@ -75,16 +80,19 @@ def _opened(path: Path) -> Image:
     return pictures.open_picture(path, advice="Unpack or download it again")
 
 
-def open_labels(path: Path) -> Image:
-    """Open a label picture of the data set.
+def open_labels(path: Path, labels: LabelSet) -> Image:
+    """Open a label picture of the data set; one whose palette an image program has renumbered comes in label order.
+
+    Args:
+        labels: vocabulary of the data set.
 
     Raises:
-        FileNotFoundError, ValueError: as `open_picture`, or it is coloured.
+        FileNotFoundError, ValueError: as `open_picture`, it is coloured, or see `in_label_order`.
     """
     picture = _opened(path)
     with naming(path):
         _check_labels(picture)
-    return picture
+        return in_label_order(picture, labels)
 
 
 def read_json(path: Path) -> Any:

@@ -42,7 +42,7 @@ def check_person(files: SampleFiles, labels: LabelSet, dataset: str) -> list[Fin
     """
     findings: list[Finding] = []
     person = _opened(files.person, open_picture, findings)
-    parse = _opened(files.parse, open_labels, findings)
+    parse = _opened(files.parse, lambda path: open_labels(path, labels), findings)
     if person is not None:
         _check_size(files.person, person, PICTURE_SIZES, findings)
     if parse is not None:

@@ -92,7 +92,7 @@ class VitonHD:
         return build_sample(
             person=open_picture(files.person),
             garment=open_picture(files.garment),
-            parse=open_labels(files.parse),
+            parse=open_labels(files.parse, self.labels),
             keypoints=keypoints,
             arm_keypoints=keypoints,
             category=files.category,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..disk.pictures import open_picture
+from ..preprocessing.pictures import on_white
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -39,7 +40,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Tensor:
     from PIL import Image
 
     size = size or SIZE
-    picture = open_picture(path).convert("RGB")
+    picture = on_white(open_picture(path), str(path))
     if picture.size != (size[1], size[0]):
         picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255

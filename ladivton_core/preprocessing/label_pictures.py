@@ -57,12 +57,8 @@ def labels_from_picture(picture: Image, labels: LabelSet, name: str = "the parse
         ValueError: numbers beyond the vocabulary, colours that are no label's, or a palette that an image program has
             renumbered.
     """
-    if picture.mode == "P":
-        values = np.array(picture).astype(np.int64)
-        palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        values = _renumbered(values, palette, labels, name)
-    elif picture.mode in NUMBERS:
-        values = np.array(picture).astype(np.int64)
+    if picture.mode == "P" or picture.mode in NUMBERS:
+        values = np.array(in_label_order(picture, labels, name)).astype(np.int64)
     else:
         colours = torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0)[None].float() / 255
         return labels_from_colours(colours, labels, name)[0].numpy()
@@ -72,6 +68,24 @@ def labels_from_picture(picture: Image, labels: LabelSet, name: str = "the parse
             f"Choose the label set of the parser that made it: {', '.join(LABEL_SETS)}."
         )
     return values
+
+
+def in_label_order(picture: Image, labels: LabelSet, name: str = "the parse map") -> Image:
+    """A label picture whose values are the labels: a palette that an image program has renumbered is put in order.
+
+    Others pass unchanged, as do labels beyond the vocabulary.
+
+    Raises:
+        ValueError: the numbers are an image program's, and the colours are unknown.
+    """
+    from PIL import Image
+
+    if picture.mode != "P":
+        return picture
+    values = np.array(picture)
+    palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    table = _renumbered(np.flatnonzero(np.bincount(values.ravel())), palette, labels, name)
+    return picture if table is None else Image.fromarray(table[values])
 
 
 def read_labels(path: Path, labels: LabelSet) -> Tensor:
@@ -125,30 +139,35 @@ def _nearest(colours: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
 
 
-def _renumbered(values: np.ndarray, palette: np.ndarray, labels: LabelSet, name: str) -> np.ndarray:
-    """Numbers of a palette picture, by its colours where they are a known map's in another order.
+def _renumbered(used: np.ndarray, palette: np.ndarray, labels: LabelSet, name: str) -> np.ndarray | None:
+    """Label of every number, by its colour, where a palette shows a known map's colours in another order.
+
+    Args:
+        used: numbers that occur, rising.
+
+    Returns:
+        uint8; None where the numbers are labels as they are.
 
     Raises:
         ValueError: the numbers are an image program's, and the colours are unknown.
     """
-    used = np.unique(values)
-    if used[-1] >= len(palette):
-        return values
+    if not len(used) or used[-1] >= len(palette):
+        return None
     colours = palette[used].astype(int)
     for colours_of in COLOURINGS.values():
         known = colours_of(len(labels.labels)).astype(int)
         far = np.abs(colours[:, None] - known).max(-1)
         if (far.min(1) <= _NEAR).all() and len(used) > 1:
-            table = np.zeros(used[-1] + 1, np.int64)
+            table = np.zeros(used[-1] + 1, np.uint8)
             table[used] = far.argmin(1)
-            return table[values]
+            return None if np.array_equal(table[used], used) else table
     # A parser's ids have gaps (nobody wears everything); an optimiser's numbers run from 0 without one.
     if len(used) > 5 and np.array_equal(used, np.arange(len(used))) and not _is_grey(palette[used]):
         raise ValueError(
             f"{name} has an optimised palette: its numbers are an image program's, not labels. Use the parser's own "
             "file, or save the parse map as a grey PNG whose values are the label numbers."
         )
-    return values
+    return None
 
 
 def _is_grey(palette: np.ndarray) -> bool:

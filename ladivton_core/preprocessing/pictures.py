@@ -33,7 +33,7 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     """
     from PIL import ImageOps
 
-    picture = eight_bits(ImageOps.exif_transpose(open_picture(path, called=path.name)))
+    picture = eight_bits(ImageOps.exif_transpose(open_picture(path, called=path.name)), path.name)
     values = np.asarray(picture.convert("RGBA")).astype(np.float32) / 255
     pixels = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, 0)
     return pixels[:3].contiguous(), pixels[3:].contiguous()
@@ -58,15 +58,47 @@ def over_white(pixels: Tensor) -> Tensor:
     return colours if alpha is None else 1 - alpha * (1 - colours)
 
 
-def eight_bits(picture: Image) -> Image:
+def on_white(picture: Image, called: str = "the picture") -> Image:
+    """A Pillow picture of any kind as RGB of 8 bits, transparency laid over white.
+
+    Pillow's own conversion to RGB shows what lies under the transparency: black, from most background removers.
+    Pictures without transparency are what Pillow makes of them, bit for bit.
+
+    Raises:
+        ValueError: see `eight_bits`.
+    """
+    from PIL import Image
+
+    picture = eight_bits(picture, called)
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    rgba = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def eight_bits(picture: Image, called: str = "the picture") -> Image:
     """A grey Pillow picture of 16 bits (or, in mode F, of real numbers) with 8, white at the top of its range.
 
     Pillow's own conversion clips at 255: nearly everything would be white. Other pictures pass unchanged.
+
+    Args:
+        called: what the message calls the picture.
+
+    Raises:
+        ValueError: values that are no numbers (NaN or infinite).
     """
     from PIL import Image
 
     if picture.mode not in DEEP:
         return picture
     values = np.asarray(picture).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{called} holds values that are no numbers (NaN or infinite). Save it again as PNG, with 8 or 16 bits."
+        )
     white = max(float(values.max(initial=0)), 1.0 if picture.mode == "F" else 65535.0)
-    return Image.fromarray(np.clip(np.rint(values * 255 / white), 0, 255).astype(np.uint8))
+    grey = Image.fromarray(np.clip(np.rint(values * 255 / white), 0, 255).astype(np.uint8))
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):  # a PNG's one grey that counts as transparent
+        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return grey

@@ -20,6 +20,14 @@ CARDS = """
     ]);
 }
 """
+# The dialog makes further cards when the last one comes into sight.
+SCROLL = """
+wanted => {
+    const cards = [...document.querySelectorAll("[data-testid^='template-workflow-']")];
+    cards.at(-1)?.scrollIntoView();
+    return cards.length === wanted;
+}
+"""
 # How much of a note does not fit, so that the page would scroll in it. The classic page hides notes far off or small.
 LOOK_AT = """
 id => {
@@ -45,7 +53,7 @@ def test_every_card_is_ours_and_has_its_thumbnail(open_page, comfy_server):
     page = open_page(comfy_server)
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()
-    page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}", timeout=60_000)
+    page.tab.wait_for_function(SCROLL, arg=len(TITLES), timeout=60_000)
     page.tab.wait_for_function(f"() => ({CARDS})().every(([, pictures]) => pictures === 1)", timeout=60_000)
     assert sorted(title for title, _ in page.tab.evaluate(CARDS)) == sorted(TITLES.values())
     assert page.problems == []
@@ -61,7 +69,7 @@ def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, com
         assert page.missing_nodes() == [], name
         assert page.alerts() == [], name
         for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
-            start = re.match(r"[#* ]*([\w ]+)", note["widgets_values"][0]).group(1).strip()
+            start = re.match(r"[#*`\[ ]*([\w ]+)", note["widgets_values"][0]).group(1).strip()
             page.tab.evaluate(LOOK_AT, note["id"])
             box = page.tab.wait_for_function(NOTE, arg=start, timeout=60_000)
             assert box.evaluate("box => box.scrollHeight - box.clientHeight") <= 2, (name, note["title"])

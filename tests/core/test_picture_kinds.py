@@ -5,6 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from ladivton_core.datasets.reading import open_labels, open_picture, picture_tensor
+from ladivton_core.evaluation import picture_metrics
 from ladivton_core.preprocessing.backdrop import backdrop_of, centred_on_white, ground_to_white, looks_inverted
 from ladivton_core.preprocessing.label_pictures import labels_from_colours, read_labels, voc_colours
 from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20
@@ -119,3 +121,61 @@ def test_the_garment_is_centred_with_its_proportions():
     rows, columns = (centred[0] < 0.6).any(1).nonzero().flatten(), (centred[0] < 0.6).any(0).nonzero().flatten()
     assert abs((rows[0] + rows[-1]) / 2 - 63.5) < 1.5 and abs((columns[0] + columns[-1]) / 2 - 47.5) < 1.5
     assert (len(rows) / len(columns)) == pytest.approx(2, rel=0.05) and len(rows) > 0.85 * 128
+
+
+def test_real_numbers_that_are_none_are_refused_by_name(tmp_path):
+    for value in (np.nan, np.inf):
+        values = RAMP.astype(np.float32) / 255
+        values[0, 0] = value
+        Image.fromarray(values).save(tmp_path / "hole.tif")
+        with pytest.raises(ValueError, match="hole.tif.*no numbers"):
+            read_picture(tmp_path / "hole.tif")
+        with pytest.raises(ValueError, match="hole.tif.*no numbers"):
+            open_picture(tmp_path / "hole.tif")
+
+
+def transparent_kinds():
+    """Pictures that are transparent but for a middle of one colour, and what they are on white there."""
+    inside = np.zeros((16, 12), bool)
+    inside[4:12, 3:9] = True
+    red = np.where(inside[..., None], np.array([200, 30, 40, 255]), 0).astype(np.uint8)
+    indexed = Image.fromarray(np.where(inside, 1, 0).astype(np.uint8), mode="P")
+    indexed.putpalette([0, 0, 0, 200, 30, 40])
+    deep = Image.fromarray(np.where(inside, 20000, 0).astype(np.uint16))
+    grey = Image.fromarray(np.where(inside, 78, 0).astype(np.uint8))
+    grey.putalpha(Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)))
+    kinds = {
+        "rgba.png": (Image.fromarray(red), {}), "rgba.webp": (Image.fromarray(red), {"lossless": True}),
+        "palette.png": (indexed, {"transparency": 0}), "grey.png": (grey, {}),
+        "deep.png": (deep, {"transparency": 0}),
+    }  # fmt: skip
+    return [(name, picture, options, inside) for name, (picture, options) in kinds.items()]
+
+
+@pytest.mark.parametrize(("name", "picture", "options", "inside"), transparent_kinds())
+def test_every_reader_lays_transparency_over_white(tmp_path, name, picture, options, inside):
+    file = tmp_path / name
+    picture.save(file, **options)
+    colours, opaque = read_picture(file)
+    readers = {
+        "node": over_white(torch.cat([colours, opaque])),
+        "data set": picture_tensor(open_picture(file), inside.shape) / 2 + 0.5,
+        "evaluation": picture_metrics.read(file, inside.shape),
+    }
+    for reader, seen in readers.items():
+        assert bool((seen[:, ~torch.from_numpy(inside)] == 1).all()), reader
+        assert float(seen[0, 8, 6]) == pytest.approx((78 if name in ("grey.png", "deep.png") else 200) / 255, abs=0.01)
+
+
+def test_a_data_sets_optimised_palette_is_put_in_order_or_refused(tmp_path, labels):
+    coloured = Image.fromarray(labels, mode="P")
+    coloured.putpalette(voc_colours(256).flatten().tolist())
+    coloured.convert("RGB").quantize(32).save(tmp_path / "optimised.png")
+    assert np.array_equal(np.asarray(open_labels(tmp_path / "optimised.png", LIP20)), labels)
+    coloured.save(tmp_path / "as_released.png")
+    kept = open_labels(tmp_path / "as_released.png", LIP20)
+    assert kept.mode == "P" and np.array_equal(np.asarray(kept), labels)
+    strange = np.random.default_rng(0).integers(0, 256, (32, 24, 3), dtype=np.uint8)
+    Image.fromarray(strange).quantize(16).save(tmp_path / "strange.png")
+    with pytest.raises(ValueError, match="strange.png.*optimised palette"):
+        open_labels(tmp_path / "strange.png", LIP20)

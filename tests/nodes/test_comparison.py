@@ -79,3 +79,23 @@ def test_the_slider_gets_the_first_and_the_last_picture_of_every_row(sheet, tmp_
 
 def test_one_column_has_nothing_to_compare(sheet):
     assert not any(sheet(columns=1, captions="").ui.values())
+
+
+def test_transparency_is_laid_over_white(run, sheet):
+    clear = torch.zeros(1, 32, 24, 4)
+    clear[:, 8:24, 6:18] = torch.tensor([0.8, 0.1, 0.2, 1.0])
+    (table,) = run("ComparisonSheet", image_1=clear, height=32, gap=4, captions="")
+    assert bool((table[0, :4] == 1).all()) and float(table[0, 16, 12, 1]) < 0.2
+
+
+def test_a_caption_of_a_whole_page_is_cut_at_once(sheet, monkeypatch):
+    from PIL import ImageFont
+
+    measured = []
+    measure = ImageFont.FreeTypeFont.getlength
+    monkeypatch.setattr(
+        ImageFont.FreeTypeFont, "getlength",
+        lambda font, text, *more: measured.append(len(text)) or measure(font, text, *more),
+    )  # fmt: skip
+    sheet(columns=1, captions="a line\nand another " * 500)
+    assert 0 < len(measured) < 100

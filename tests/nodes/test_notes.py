@@ -70,6 +70,18 @@ def test_one_line_is_said_once_and_nothing_to_say_still_clears_the_node(module):
     assert notes.ui == {"text": ["Warning: odd"]}
 
 
+def test_an_empty_or_faint_mask_is_said_where_it_is_used(nodes, models, scene, prepared):
+    mask = prepared.mask.clone()
+    mask[1] = 0.3
+    person = {"vae": models.vae, "person": scene.person, "mask": mask, "pose_map": prepared.pose_map}
+    worn = {"positive": prepared.positive, "negative": prepared.negative, "warped_garment": prepared.warped}
+    for name, more in (("EncodePerson", {}), ("TryOnConditioning", worn)):
+        said = nodes[f"LadiVTON_{name}"].execute(**person, **more).ui["text"]
+        assert [line for line in said if "Nothing is repainted in picture 1:" in line], name
+        said = nodes[f"LadiVTON_{name}"].execute(**person | {"mask": prepared.mask}, **more).ui["text"]
+        assert not [line for line in said if "Nothing is repainted" in line], name
+
+
 @pytest.fixture
 def lanes():
     """A graph in API format: two lanes, the second on the first one's result, masks through another pack's node."""

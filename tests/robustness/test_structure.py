@@ -201,6 +201,9 @@ def test_prefixes_inside_the_warpers_halves_are_undone(tmp_path):
         content = {"tps": prefixed(first, half["tps"]), "refinement": prefixed(second, half["refinement"]), "epoch": 1}
         torch.save(content, tmp_path / "w.pth")
         assert build.load("warping", tmp_path / "w.pth")
+    averaged = {name: prefixed("module.", state) | {"n_averaged": torch.tensor(5)} for name, state in half.items()}
+    torch.save(averaged, tmp_path / "w.pth")
+    assert build.load("warping", tmp_path / "w.pth")
 
 
 def test_a_network_held_twice_is_refused_and_can_be_chosen(tmp_path, emasc):
