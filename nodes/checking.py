@@ -15,7 +15,7 @@ from .notes import Notes
 from .person import first_joints, people_of, person_index_input
 from .photo import person_finder
 from .tensors import common_batch, photo_pixels
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io
+from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 
 class LadiVTON_CheckInputs(io.ComfyNode):
@@ -28,6 +28,7 @@ class LadiVTON_CheckInputs(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_CheckInputs",
             display_name="Check Inputs",
+            **search_aliases("validate", "quality check", "virtual try-on"),
             category=f"{CATEGORY}/person",
             description="Says before sampling whether photo and garment will do: nobody's shoulders, a person too "
                 "small or cut off, seen from the side or from behind, a parse map of another photo, "

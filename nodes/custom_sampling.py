@@ -11,7 +11,7 @@ from torch import Tensor
 from .noise import LARGEST_SEED, ItemNoise
 from .notes import Notes
 from .recommended import STEPS, sampling_settings
-from .types import CATEGORY, io
+from .types import CATEGORY, io, search_aliases
 
 
 class LadiVTON_PaperSchedule(io.ComfyNode):
@@ -22,6 +22,7 @@ class LadiVTON_PaperSchedule(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_PaperSchedule",
             display_name="Paper Schedule",
+            **search_aliases("ddim", "scheduler", "sigmas", "sampler", "virtual try-on"),
             category=f"{CATEGORY}/sampling",
             description="The paper's SIGMAS and SAMPLER for SamplerCustomAdvanced: "
                 "with Paper Noise and CFGGuider it gives Try-On Sampler's result to the bit. "
@@ -68,6 +69,7 @@ class LadiVTON_PaperNoise(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_PaperNoise",
             display_name="Paper Noise",
+            **search_aliases("noise", "seed", "virtual try-on"),
             category=f"{CATEGORY}/sampling",
             description="Try-On Sampler's first noise as a NOISE for SamplerCustomAdvanced. "
                 "Random Noise draws another one from the same seed.",
@@ -94,6 +96,7 @@ class LadiVTON_GarmentSteps(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_GarmentSteps",
             display_name="Garment for First Steps",
+            **search_aliases("cloth_cond_rate", "timestep range", "clothes", "virtual try-on"),
             category=f"{CATEGORY}/sampling",
             description="Shows the warped garment to the model in the first steps only, "
                 "as 'cloth_cond_rate' of Try-On Sampler does; for any other sampler.",

@@ -25,7 +25,7 @@ from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
 from .native_taps import encode_moments
 from .noise import LARGEST_SEED, item_seeds
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask, repeat_to
-from .types import CATEGORY, EncodedPersonType, PoseMap, SkipFeatures, SkipFeaturesType, io
+from .types import CATEGORY, EncodedPersonType, PoseMap, SkipFeatures, SkipFeaturesType, io, search_aliases
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,7 @@ class LadiVTON_EncodePerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_EncodePerson",
             display_name="Encode Person",
+            **search_aliases("vae encode", "wardrobe", "virtual try-on"),
             category=f"{CATEGORY}/wardrobe",
             description="Encodes a person once for any number of garments: "
                 "with Garment Conditioning, a new garment runs nothing of the person again.",
@@ -203,6 +204,7 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_GarmentConditioning",
             display_name="Garment Conditioning",
+            **search_aliases("wardrobe", "clothes", "outfit", "virtual try-on"),
             category=f"{CATEGORY}/wardrobe",
             description="Try-On Conditioning for a person from Encode Person: the same channels, to the bit, "
                 "without encoding the person again.",

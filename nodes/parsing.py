@@ -14,7 +14,7 @@ from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.parser import WEIGHTS, load_parser, parse_photo
 from .tensors import photo_pixels
-from .types import CATEGORY, ParseMap, ParseMapType, TorchPart, check_choices, io
+from .types import CATEGORY, ParseMap, ParseMapType, TorchPart, check_choices, io, search_aliases
 
 PLACES = ("ladi_vton", "RMBG")
 """Folders under ComfyUI's models that may hold a parser's folder: ours, and where ComfyUI-RMBG keeps its own."""
@@ -46,6 +46,7 @@ class LadiVTON_ParsePerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_ParsePerson",
             display_name="Parse Person",
+            **search_aliases("segmentation", "human parsing", "segformer", "clothes"),
             category=f"{CATEGORY}/person",
             description="Runs a SegFormer clothes parser on a photo and gives its parse map (ATR18). "
                 "The model is a folder of your own with config.json and model.safetensors, in models/ladi_vton or "
@@ -90,6 +91,7 @@ class LadiVTON_LabelsFromPicture(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LabelsFromPicture",
             display_name="Labels From Picture",
+            **search_aliases("segmentation", "human parsing", "palette"),
             category=f"{CATEGORY}/person",
             description="Turns the colour picture of another parser's node (ATR, LIP or CIHP colours) into a parse "
                 "map. Connect the picture as the parser gives it, not scaled.",

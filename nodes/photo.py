@@ -18,7 +18,7 @@ from .model_files import FOLDER as MODELS
 from .notes import Notes
 from .person import NOBODY, nobody_input
 from .tensors import photo_pixels
-from .types import CATEGORY, BoundingBox, PoseKeypoint, check_choices, io
+from .types import CATEGORY, BoundingBox, PoseKeypoint, check_choices, io, search_aliases
 
 
 def graph_folders() -> list[Path]:
@@ -52,6 +52,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_FindPerson",
             display_name="Find Person",
+            **search_aliases("pose", "openpose", "blazepose", "joints", "silhouette"),
             category=f"{CATEGORY}/person",
             description="Finds everyone in a photo: joints with their scores, and the silhouette and box of one of "
                 "them. Runs BlazePose on this machine, on the CPU; nothing leaves it. "

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..ladivton_core.disk.writing import whole_files
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .inversion import encode_words, tokens_with_room
 from .notes import Notes
@@ -33,6 +34,7 @@ class LadiVTON_BlendPseudoWords(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_BlendPseudoWords",
             display_name="Blend Pseudo-Words",
+            **search_aliases("mix garments", "textual inversion", "clothes"),
             category=f"{CATEGORY}/garment",
             description="Mixes the pseudo-words of two garments and writes the mixture into the prompt: "
                 "colour, fabric and pattern lie between theirs. The shape still comes from the warped garment.",
@@ -132,9 +134,9 @@ class LadiVTON_SavePseudoWords(io.ComfyNode):
         }
         for path, content in files.items():  # all are asked before the first is written
             _check_free(path, content, folders, overwrite)
-        folders[0].mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            _write(path, content)
+        with whole_files() as writer:
+            for path, content in files.items():
+                writer.open(path).write(content)
         notes = Notes("Save Pseudo-Words")
         for path in files:
             notes.say(f"Saved {path}")
@@ -173,17 +175,6 @@ def _check_free(path: Path, content: bytes, folders: list[Path], overwrite: bool
             if not overwrite or not beside:
                 way_out = "turn on 'overwrite'" if beside else "move that file away: a prompt might find it first"
                 raise FileExistsError(f"There is an embedding {other} already. Choose another name, or {way_out}.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, with the rights any new file gets here."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 NODES = [LadiVTON_BlendPseudoWords, LadiVTON_SavePseudoWords]

@@ -11,7 +11,7 @@ from ..ladivton_core.checkpoints.clip_layout import text_to_hf
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from .model_files import FOLDER, exists, find, fingerprint, fitting
 from .models import PRECISIONS
-from .types import CATEGORY, check_choices, io
+from .types import CATEGORY, check_choices, io, search_aliases
 
 
 def _precision() -> io.Combo.Input:
@@ -31,6 +31,7 @@ class LadiVTON_LoadVAE(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadVAE",
             display_name="Load Try-On VAE",
+            **search_aliases("vae loader", "vton"),
             category=f"{CATEGORY}/loaders",
             description="Loads the VAE out of a file of VAESave or CheckpointSave, of the embedded size too, "
                 "or Stable Diffusion 2's. ComfyUI's Load VAE does for the latter.",
@@ -72,6 +73,7 @@ class LadiVTON_LoadCLIP(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadCLIP",
             display_name="Load Try-On CLIP",
+            **search_aliases("clip loader", "text encoder", "vton"),
             category=f"{CATEGORY}/loaders",
             description="Loads the text encoder out of a file of CLIPSave or CheckpointSave, of the embedded size too, "
                 "or Stable Diffusion 2's. ComfyUI's Load CLIP does for the latter.",

@@ -14,7 +14,7 @@ from ..ladivton_core.preprocessing.labels import CATEGORIES
 from .comparison import labelled_table
 from .encoded_person import EncodedPerson
 from .tensors import as_image, to_image, to_mask
-from .types import CATEGORY, Choice, EncodedPersonType, PoseMap, check_choices, io
+from .types import CATEGORY, Choice, EncodedPersonType, PoseMap, check_choices, io, search_aliases
 
 PEOPLE, GARMENTS = 6, 8
 LARGEST_SHEET = 100_000_000
@@ -29,6 +29,7 @@ class LadiVTON_Category(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_Category",
             display_name="Garment Category",
+            **search_aliases("upper body", "lower body", "dresses", "clothes"),
             category=f"{CATEGORY}/wardrobe",
             description="Which garment is exchanged, once for the whole graph: wire it to every 'category'.",
             inputs=[
@@ -64,6 +65,7 @@ class LadiVTON_WardrobePeople(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_WardrobePeople",
             display_name="Wardrobe People",
+            **search_aliases("several people", "list", "batch", "outfit"),
             category=f"{CATEGORY}/wardrobe",
             description="Hands people on one by one: every node behind it runs once a person, "
                 "each time with the whole batch of garments. People may differ in size.",
@@ -108,6 +110,7 @@ class LadiVTON_WardrobeGarments(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_WardrobeGarments",
             display_name="Wardrobe Garments",
+            **search_aliases("clothes", "outfits", "batch", "several garments"),
             category=f"{CATEGORY}/wardrobe",
             description="Garments of one size as one batch, which every person tries on in one go.",
             inputs=[
@@ -139,6 +142,7 @@ class LadiVTON_WardrobeSheet(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_WardrobeSheet",
             display_name="Wardrobe Sheet",
+            **search_aliases("grid", "contact sheet", "lookbook", "outfits"),
             category=f"{CATEGORY}/wardrobe",
             description="One picture of a whole wardrobe run: a row for each person, a column for each garment, "
                 "with their names.",

@@ -28,6 +28,13 @@ LOCALES = REPOSITORY / "locales"
 GOOD_TO_KNOW, TOGETHER = "## Good to know", "## Goes together with"
 SHARED_TYPES = ("POSE_KEYPOINT",)
 """Wire types beside the pack's own (LADI_...) by which two nodes are neighbours though no workflow connects them."""
+BESIDE = (
+    ("LoadVAE", "TryOnConditioning"), ("LoadCLIP", "TextualInversionEncoder"), ("LoadTryOnModel", "PaperSchedule"),
+    ("TryOnConditioning", "GarmentSteps"), ("PaperSchedule", "GarmentSteps"), ("PaperSchedule", "EMASCDecoder"),
+    ("PaperNoise", "EMASCDecoder"), ("TextualInversionEncoder", "BlendPseudoWords"),
+    ("BlendPseudoWords", "TryOnConditioning"),
+)  # fmt: skip
+"""Nodes one before the other in graphs that no workflow shows, directly or with ComfyUI's own between."""
 FILE_LISTS = ("image", "file", "root")
 """Combo boxes that list what lies in somebody's folders; so do those that end in `_name`."""
 
@@ -84,7 +91,7 @@ def _link(schema: Any) -> str:
 
 def neighbours(schemas: dict[str, Any]) -> dict[str, tuple[list[Any], list[Any]]]:
     """Node id -> schemas of the nodes before and after it: in a shipped workflow, or by a wire type few nodes know."""
-    wires = set()
+    wires = {tuple(f"LadiVTON_{name}" for name in pair) for pair in BESIDE}
     for file in sorted((WORKFLOWS / "api").glob("*.json")):
         graph = json.loads(file.read_text(encoding="utf-8"))
         for node in graph.values():

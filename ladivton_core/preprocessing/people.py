@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .blazepose import Region, cut_out, landmarks, paste, regions
 from .keypoints import largest_person
+from .modes import BODY
 from .pose_dialects import coco18
 from .pose_graphs import DETECTOR, FOLDER, LANDMARKS, SILHOUETTE, Graph, find_graphs
 
@@ -122,8 +123,9 @@ class PersonFinder:
 
 
 def largest(people: Sequence[Person]) -> int:
-    """Index of the person whose joints span the largest box."""
-    return largest_person(torch.stack([person.joints for person in people]))
+    """Index of the person whose joints span the largest box: the sure ones, the same that `body` mode looks at."""
+    joints = torch.stack([person.joints for person in people])
+    return largest_person(torch.where(joints[..., 2:] > BODY.smallest_score, joints, 0.0))
 
 
 def _same(points: np.ndarray, other: np.ndarray) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import re
 import sys
 import time
@@ -207,7 +208,12 @@ def try_on(chosen: argparse.Namespace) -> list[Path]:
     for number, picture in enumerate(server.run(workflow, chosen.timeout)):
         target = chosen.output.with_stem(chosen.output.stem + (f"_{number}" if number else ""))
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(server.download(picture))
+        partial = target.with_name(f".{target.stem[:40]}.{os.getpid()}.part")  # whole under its name, or not at all
+        try:
+            partial.write_bytes(server.download(picture))
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
         written.append(target)
     return written
 

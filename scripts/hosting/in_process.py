@@ -22,6 +22,8 @@ def import_comfyui(folder: Path) -> None:
 
     # ComfyUI reads its command line at import; here there is none, and it would look for CUDA.
     comfy.cli_args.args.cpu = not torch.cuda.is_available()
+    # As its main.py does: ComfyUI's nodes.py puts a folder first in sys.path that holds another `utils`.
+    import utils.extra_config  # noqa: F401
 
 
 def import_pack(folder: Path, name: str) -> ModuleType:

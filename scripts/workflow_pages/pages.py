@@ -144,14 +144,14 @@ WARDROBE = Page(
 SECOND_PASS = Page(
     rows=(
         (
-            Group("1  First pass", GREEN, ((9, 10, 11), (12, 13, 14), (15,))),
+            Group("1  First pass", GREEN, ((9, 10, 11), (12, 13, 7), (14, 15))),
             Group("2  Second pass, conditioned anew", ORANGE, ((16, 17, 18), (19, 20, 21), (22, 23))),
             Group("3  Pictures", GREY, ((24, 25), (26, 27)), RESULT),
         ),
     ),
     margin=(
         reading((notes.SECOND_PASS, notes.SECOND_PASS_PIXELS)),
-        Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 7, 8)), MODELS),
+        Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 8)), MODELS),
     ),
 )
 

@@ -96,11 +96,16 @@ def test_nothing_to_repaint_is_said(run, scene, module):
 def test_check_inputs_scores_a_photo_and_says_why(run, photo, found):
     score, report = run("CheckInputs", photo=photo, keypoints=found[0], garment=torch.ones(1, 512, 384, 3))
     assert score > 0.6, report
-    poor, report = run("CheckInputs", photo=photo, keypoints=[{"people": []}, found[0][0]][1:], category="dresses",
-                       garment=torch.rand(1, 100, 100, 3))  # fmt: skip
+    flat = list(found[0][0]["people"][0]["pose_keypoints_2d"])
+    for joint in (9, 10, 12, 13):
+        flat[3 * joint : 3 * joint + 3] = [0.0, 0.0, 0.0]
+    cut = [found[0][0] | {"people": [{"pose_keypoints_2d": flat}]}]
+    poor, report = run(
+        "CheckInputs", photo=photo, keypoints=cut, category="dresses", garment=torch.rand(1, 100, 100, 3)
+    )
     assert poor < score and "busy ground" in report and "ankles" in report
     with pytest.raises(ValueError, match="below 'stop_below'"):
-        run("CheckInputs", photo=photo, keypoints=found[0], category="dresses", stop_below=1.0)
+        run("CheckInputs", photo=photo, keypoints=cut, category="dresses", stop_below=1.0)
 
 
 def test_a_parsers_colour_picture_becomes_labels(run, module, scene):

@@ -71,7 +71,7 @@ def test_a_file_without_the_part_is_named(run, nodes, saved, module):
     assert "nowhere.safetensors" in said and "models/vae" in said and "download sd2" in said
 
 
-def test_comfyui_knows_a_saved_unet_of_full_size(comfyui, module):
+def test_comfyui_knows_a_saved_unet_of_full_size(models, module):
     """Shapes alone: names and sizes of the published UNet as ModelSave writes them, read as UNETLoader reads them."""
     import comfy.model_detection
 
@@ -91,7 +91,7 @@ def test_comfyui_knows_a_saved_unet_of_full_size(comfyui, module):
 
 
 @pytest.mark.rewiring
-def test_comfyuis_loaders_take_saved_vae_and_clip_of_full_size(module):
+def test_comfyuis_loaders_take_saved_vae_and_clip_of_full_size(models, module):
     """Stand-ins of Stable Diffusion 2's sizes, every tensor a number of its own: 0.5 G parameters."""
     import comfy.sd
 

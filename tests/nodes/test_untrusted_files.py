@@ -190,7 +190,8 @@ def test_nothing_of_ours_has_a_name_another_pack_could_have(nodes, comfyui, repo
     ours = [key for key, (paths, _) in folder_paths.folder_names_and_paths.items() if any("ladi" in p for p in paths)]
     assert all(key.startswith("ladi_vton") for key in ours)
     known = {"POSE_KEYPOINT", "COMBO,STRING", "COMBO", "INT", "FLOAT", "STRING", "BOOLEAN"}
-    native = {"MODEL", "VAE", "CLIP", "CLIP_VISION", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER"}
+    native = {"MODEL", "VAE", "CLIP", "CLIP_VISION", "IMAGE", "MASK", "LATENT", "CONDITIONING", "SIGMAS", "SAMPLER",
+              "NOISE", "BOUNDING_BOX"}  # fmt: skip
     for node in nodes.values():
         schema = node.define_schema()
         for place in (*schema.inputs, *schema.outputs):

@@ -11,7 +11,9 @@ export const COLOURS = {
     LADI_PARSE_MAP: "#789600",
     LADI_PSEUDO_WORDS: "#e1d2a5",
     LADI_SKIP_FEATURES: "#ffc3c3",
+    LADI_ENCODED_PERSON: "#c3ff2d",
     LADI_FIT: "#a5874b",
+    LADI_ENCODED_PERSON: "#c3ff2d",
 };
 
 // A colour palette writes "" for every type it does not know, each time one is chosen: such a value is passed over,
