@@ -69,15 +69,15 @@ def _view(groups: list[list[int]]) -> dict[str, Any]:
 def _node(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
     kind = node["class_type"]
     sockets, widgets, values, uploads = [], [], [], []
-    for name, spec in _inputs(definition):
+    for name, spec in inputs_of(definition):
         shown = "COMBO" if isinstance(spec[0], list) else spec[0]
         if not is_widget(spec):
             sockets.append({"name": name, "type": shown, "link": None})
             continue
         widgets.append({"name": name, "type": shown, "widget": {"name": name}, "link": None})
         options = spec[1] if len(spec) > 1 else {}
-        given = node["inputs"].get(name, options.get("default"))
-        values.append(options.get("default", _first(spec)) if isinstance(given, list) else given)
+        given = node["inputs"].get(name, default_of(spec))
+        values.append(default_of(spec) if isinstance(given, list) else given)
         values += [FIXED] * bool(options.get("control_after_generate"))
         uploads += ["image"] * bool(options.get("image_upload"))  # the page's upload button is a widget, its last
     types = ["COMBO" if isinstance(t, list) else t for t in definition["output"]]
@@ -89,12 +89,15 @@ def _node(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
     return result | {"properties": _properties(node), "widgets_values": values + uploads}
 
 
-def _first(spec: list) -> Any:
-    options = spec[0] if isinstance(spec[0], list) else spec[1].get("options", [])
-    return options[0] if options else ""
+def default_of(spec: list) -> Any:
+    """What the page puts into a new widget."""
+    options = spec[1] if len(spec) > 1 else {}
+    choices = spec[0] if isinstance(spec[0], list) else options.get("options") or [""]
+    return options.get("default", next(iter(choices), ""))
 
 
-def _inputs(definition: dict[str, Any]):
+def inputs_of(definition: dict[str, Any]):
+    """Name and entry of every input of a node, in the page's order."""
     for part in ("required", "optional"):
         specs = definition["input"].get(part, {})
         for name in definition["input_order"].get(part, specs):
