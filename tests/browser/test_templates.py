@@ -20,14 +20,6 @@ CARDS = """
     ]);
 }
 """
-# The dialog makes further cards when the last one comes into sight.
-SCROLL = """
-wanted => {
-    const cards = [...document.querySelectorAll("[data-testid^='template-workflow-']")];
-    cards.at(-1)?.scrollIntoView();
-    return cards.length === wanted;
-}
-"""
 # How much of a note does not fit, so that the page would scroll in it. The classic page hides notes far off or small.
 LOOK_AT = """
 id => {
