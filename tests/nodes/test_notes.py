@@ -70,6 +70,7 @@ def test_one_line_is_said_once_and_nothing_to_say_still_clears_the_node(module):
     assert notes.ui == {"text": ["Warning: odd"]}
 
 
+@torch.inference_mode()
 def test_an_empty_or_faint_mask_is_said_where_it_is_used(nodes, models, scene, prepared):
     mask = prepared.mask.clone()
     mask[1] = 0.3
