@@ -114,9 +114,9 @@ def chromium() -> str:
     return shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium):
-    """One Chromium for all tests."""
+    """One Chromium for the tests of a file: while Playwright runs, nothing else in this process can `asyncio.run`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
