@@ -16,7 +16,8 @@ from torch import Tensor
 from .build import check
 from .download import file_sha256
 from .layouts import check_values, describe, part_of, parts_in, unet_channels
-from .reading import CheckpointError, is_mapped, read_state_dict, shards_of, what_else
+from .other_files import what_else
+from .reading import CheckpointError, is_mapped, read_state_dict, shards_of
 from .sources import Source, sources
 
 log = logging.getLogger(__name__)
