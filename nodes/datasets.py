@@ -6,6 +6,7 @@ of here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -227,9 +228,10 @@ def _items(dataset, index: int, batch_size: int) -> range:
 
 def _state(file: Path) -> str:
     """Size and time of a file, or that it is missing: `execute` says so better."""
-    if not file.is_file():
+    try:
+        stat = file.stat()
+    except (OSError, ValueError):  # not there, or not to be reached
         return "missing"
-    stat = file.stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
@@ -313,6 +315,7 @@ class LadiVTON_SaveResult(io.ComfyNode):
             )
         output, target = _output_folder(folder)
         paths = [result_path(target, order, category, person, format) for person in names]
+        _require_inside(output, paths)
         pictures = [to_picture(picture) for picture in photo_pixels(image, "image")]
         write_pictures(pictures, paths, overwrite)
         files = [path.relative_to(output) for path in paths]
@@ -335,6 +338,16 @@ def _output_folder(folder: str) -> tuple[Path, Path]:
             f"'folder' cannot be {folder!r}: give a folder below ComfyUI's output folder, such as ladi_vton/results."
         )
     return output, target
+
+
+def _require_inside(output: Path, paths: Sequence[Path]) -> None:
+    """Raise a ValueError for a file that a link below the output folder would put elsewhere."""
+    for path in paths:
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(output)):
+            raise ValueError(
+                f"{path} leads out of ComfyUI's output folder over a link, to {os.path.realpath(path)}. "
+                "Take the link away, or choose another 'folder'."
+            )
 
 
 def _shown(files: Sequence[Path]) -> list[dict[str, str]]:

@@ -60,18 +60,32 @@ def from_mask(mask: Tensor, size: tuple[int, int] | None = None, what: str = "ma
     Raises:
         ValueError: not a MASK, or another size than the (height, width) asked for.
     """
-    if mask.ndim == 2:
-        mask = mask[None]
-    if mask.ndim == 4 and mask.shape[1] == 1:
-        mask = mask[:, 0]
-    if mask.ndim != 3:
-        raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
+    mask = soft_mask(mask, what)
     if size is not None and tuple(mask.shape[-2:]) != tuple(size):
         raise ValueError(
             f"'{what}' is {mask.shape[-2]} x {mask.shape[-1]} (height x width), the picture {size[0]} x {size[1]}; "
             "both must come from the same photo at the same size."
         )
     return (mask[:, None] >= 0.5).float()
+
+
+def soft_mask(mask: Tensor, what: str = "mask") -> Tensor:
+    """MASK as (B, H, W) float32, its values as they are.
+
+    Raises:
+        ValueError: not a MASK, or values that are no numbers.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = mask[:, 0]
+    if mask.ndim != 3:
+        raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
+    if not all_finite(mask):
+        raise ValueError(
+            f"'{what}' holds values that are no numbers (NaN or infinite). Look at the node that made the mask."
+        )
+    return mask.float()
 
 
 def to_mask(mask: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import re
 import zipfile
 from pathlib import Path
 
+from ..disk.looking import require_file
+
 ASK = "Ask whoever made the file for the weights alone (a state dict, best as safetensors)."
 TO_TENSORS = "save them as tensors (torch.from_numpy) where they come from, best as safetensors"
 
@@ -32,6 +34,7 @@ _STARTS = {
 
 def what_else(path: Path) -> str | None:
     """What a file is that was saved in place of the one that was meant, with the way out; None where nothing shows."""
+    require_file(path)
     with path.open("rb") as file:
         start = file.read(1024)
     if not start:

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 from ..disk.documents import read_json
+from ..disk.looking import file_there
+from ..disk.names import is_text
 from ..disk.structure import StructureError, walk
 from .errors import CheckpointError
 from .other_files import ASK, TO_TENSORS, what_else
@@ -67,7 +69,7 @@ def read_state_dict(path: Path | str, inside: str | None = None) -> dict[str, Te
     Source: SPEC section 7.
     """
     path = Path(path)
-    if not path.is_file():
+    if not file_there(path):
         raise FileNotFoundError(f"there is no weight file {path}.")
     tensors = _read_any(path)
     if not tensors:
@@ -122,7 +124,7 @@ def _read_index(path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name in names:
         shard = path.parent / name
-        if Path(name).name != name or not shard.is_file():  # an index names files beside it, nothing elsewhere
+        if Path(name).name != name or not file_there(shard):  # an index names files beside it, nothing elsewhere
             raise CheckpointError(f"{path} names the file {name}, which is not beside it; download all {len(names)}.")
         if other := what_else(shard):
             raise CheckpointError(f"{shard} {other}.")
@@ -142,10 +144,10 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     try:
-        return load_file(path)
+        return load_file(path) if is_text(str(path)) else load(path.read_bytes())
     except Exception as error:  # the header may claim anything: KeyError for an unknown number format, for one
         raise CheckpointError(
             f"{path} ({path.stat().st_size} bytes) cannot be read as safetensors ({_first_line(error)}). "
@@ -156,7 +158,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     _require_safe_torch(path)
     try:
-        mapped = _can_be_mapped(path)
+        mapped = _can_be_mapped(path) and is_text(str(path))  # libraries open no name that is no text
         with path.open("rb") as file, _inert_objects():
             content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
         content = _tensors_of(content, path)
