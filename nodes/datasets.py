@@ -333,17 +333,21 @@ def _output_folder(folder: str) -> tuple[Path, Path]:
     output = Path(folder_paths.get_output_directory())
     parts = PurePosixPath(folder.replace("\\", "/")).parts
     target = output.joinpath(*parts) if not any(map(fault_of_name, parts)) else None
-    if target is None or not target.resolve().is_relative_to(output.resolve()):
+    if target is None or not _is_inside(output, target):
         raise ValueError(
             f"'folder' cannot be {folder!r}: give a folder below ComfyUI's output folder, such as ladi_vton/results."
         )
     return output, target
 
 
+def _is_inside(output: Path, path: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(output))
+
+
 def _require_inside(output: Path, paths: Sequence[Path]) -> None:
     """Raise a ValueError for a file that a link below the output folder would put elsewhere."""
     for path in paths:
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(output)):
+        if not _is_inside(output, path):
             raise ValueError(
                 f"{path} leads out of ComfyUI's output folder over a link, to {os.path.realpath(path)}. "
                 "Take the link away, or choose another 'folder'."

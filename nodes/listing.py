@@ -24,8 +24,14 @@ def can_be_chosen(name: str) -> bool:
     """Whether a name can travel to the page and back: bytes that are no text on this system cannot."""
     if is_text(name):
         return True
-    log.warning("LaDI-VTON does not offer %a: its name is no text here. Rename it.", name)
+    _say_once(name)
     return False
+
+
+@functools.cache
+def _say_once(name: str) -> None:
+    """Lists are made at every press of R, by each node, and ComfyUI's go round circles of links forty times."""
+    log.warning("LaDI-VTON does not offer %a: its name is no text here. Rename it.", name)
 
 
 def never_raises(offer: Callable[..., list[str]]) -> Callable[..., Listed]:

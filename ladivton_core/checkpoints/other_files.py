@@ -10,7 +10,8 @@ import re
 import zipfile
 from pathlib import Path
 
-from ..disk.looking import require_file
+from ..disk.looking import open_file
+from .errors import CheckpointError
 
 ASK = "Ask whoever made the file for the weights alone (a state dict, best as safetensors)."
 TO_TENSORS = "save them as tensors (torch.from_numpy) where they come from, best as safetensors"
@@ -33,9 +34,17 @@ _STARTS = {
 
 
 def what_else(path: Path) -> str | None:
-    """What a file is that was saved in place of the one that was meant, with the way out; None where nothing shows."""
-    require_file(path)
-    with path.open("rb") as file:
+    """What a file is that was saved in place of the one that was meant, with the way out; None where nothing shows.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CheckpointError: it may not be read, or is a pipe or a folder.
+    """
+    try:
+        file = open_file(path)
+    except ValueError as error:
+        raise CheckpointError(f"{error}.") from error
+    with file:
         start = file.read(1024)
     if not start:
         return "is empty (0 bytes); download it again"
@@ -56,7 +65,7 @@ def _other_zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError):  # cut short: torch's reader says so
+    except Exception:  # damaged or cut short, in as many ways as zipfile has errors: torch's reader says so
         return None
     names = [member.filename for member in members]
     last = {name.rpartition("/")[2] for name in names}

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .looking import require_file
+from .looking import open_file
 from .names import printable
 from .structure import StructureError, check_depth, check_shape
 
@@ -78,8 +78,7 @@ def _text(content: bytes) -> str:
 
 def _bytes(path: Path, called: str, expected: str) -> bytes:
     try:
-        require_file(path, called)
-        with path.open("rb") as file:
+        with open_file(path, called) as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{called} is missing; expected {expected}") from error

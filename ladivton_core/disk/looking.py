@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import IO
 
 _ADVICE = {
     errno.ENAMETOOLONG: "no disk takes so long a name",
@@ -48,6 +49,19 @@ def require_file(path: Path, called: str = "") -> None:
         raise ValueError(f"{called} is a folder")
     if not stat.S_ISREG(mode):
         raise ValueError(f"{called} is no file but a pipe, a socket or a device")
+
+
+def open_file(path: Path, called: str = "") -> IO[bytes]:
+    """A file opened to be read, in binary.
+
+    Raises:
+        FileNotFoundError, ValueError: see `require_file`; or it may not be read.
+    """
+    require_file(path, called)
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ValueError(f"{called or path} cannot be read ({error.strerror}); allow reading it") from error
 
 
 def _mode(path: Path) -> int:

@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .looking import require_file
+from .looking import open_file
 from .names import printable
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def open_picture(
     from PIL import Image
 
     called, limit = printable(called or str(path)), max_pixels or MAX_PIXELS
-    require_file(path, called)
+    open_file(path, called).close()
     Image.init()
     try:
         picture = Image.open(path, formats=[kind for kind in FORMATS if kind in Image.OPEN])
