@@ -69,7 +69,7 @@ def _root(root: str) -> Path:
         ValueError: it is not in the list.
     """
     known = roots()
-    if root not in known:
+    if not isinstance(root, str) or root not in known:
         raise ValueError(
             f"There is no data set {root!r}. Copy or link VITON-HD or Dress Code into ComfyUI's input folder or "
             f"models/{FOLDER}, or name its folder under {FOLDER} in extra_model_paths.yaml, "

@@ -83,6 +83,8 @@ def _is_file_in(folder: Path, path: Path) -> bool:
 def _exists(file: str | None) -> bool | str:
     if file is None:  # a wire: not known yet
         return True
+    if not isinstance(file, str):
+        return f"{file!r} is no name of a file."
     if not file:
         return "No file is chosen. Copy one into ComfyUI's input folder and press R to refresh the list."
     try:

@@ -140,6 +140,8 @@ def acceptable(
 
 def exists(part: str, file: str | None, *folders: str) -> bool | str:
     """For `validate_inputs`: True, or what `find` would raise; None (a wire, not known yet) passes."""
+    if file is not None and not isinstance(file, str):
+        return f"{file!r} is no name of a file."
     if file is None or _path(file, *folders):
         return True
     return _not_found(part, file, folders)

@@ -81,7 +81,7 @@ class LadiVTON_ParsePerson(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, parser_name: str | None = None) -> bool | str:
-        if parser_name is None or parser_name in parser_folders():
+        if parser_name is None or parser_name in list(parser_folders()):
             return True
         return (
             f"There is no parser {parser_name!r}. Put a SegFormer clothes model (config.json and {WEIGHTS}) into a "

@@ -24,11 +24,22 @@ from typing import IO, Any
 from .names import MAX_NAME
 
 _PART = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
-_HOST = hashlib.sha256(platform.node().encode("utf-8", "surrogatepass")).hexdigest()[:6]
+
+
+def _host() -> str:
+    """Where process numbers mean something: this machine, and in containers that share its name, this one of them."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        space = ""
+    return hashlib.sha256(f"{platform.node()} {space}".encode("utf-8", "surrogatepass")).hexdigest()[:6]
+
+
+_HOST = _host()
 _STALE = 24 * 3600  # seconds after which another machine's unfinished file counts as forgotten
 _ADVICE = {
+    getattr(errno, "EDQUOT", errno.ENOSPC): "make room in your share of the disk and try again",
     errno.ENOSPC: "make room on the disk and try again",
-    errno.EDQUOT: "make room in your share of the disk and try again",
     errno.EFBIG: "this disk or this process may hold no file so large; choose another folder",
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
     errno.EACCES: "allow writing into its folder, or choose another",

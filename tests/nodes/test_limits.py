@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -19,12 +20,10 @@ def boxes(nodes):
 
 
 def given(node, box, value):
-    """Arguments that lack nothing, so that only the value in question can be refused."""
-    import inspect
-
-    names = list(inspect.signature(node.execute).parameters)
-    needed = {box.id: None for box in node.define_schema().inputs if box.id in names or "images" in names}
-    return needed | {box.id: value}
+    """Arguments that lack nothing but whose first wrong one is `value`."""
+    names = inspect.signature(node.execute).parameters
+    needed = {name: None for name, one in names.items() if one.default is one.empty and one.kind != one.VAR_KEYWORD}
+    return {box.id: value} | {name: value for name, value in needed.items() if name != box.id}
 
 
 def test_every_number_beyond_its_widget_is_refused_by_name(boxes):
@@ -48,12 +47,44 @@ def test_every_choice_that_is_none_is_refused_by_name(boxes, module):
 def test_what_the_widgets_allow_passes(module, nodes):
     limits = module("nodes.limits")
     for node in nodes.values():
-        widgets = {box.id: box for box in node.define_schema().inputs if hasattr(box, "min")}
-        for name, box in widgets.items():
-            for value in (box.min, box.max, box.default, None, [box.default]):
-                assert limits.fault(widgets, {name: value}) is None
+        boxes = {box.id: box for box in node.define_schema().inputs}
+        for name, box in boxes.items():
+            if hasattr(box, "min"):
+                for value in (box.min, box.max, box.default):
+                    assert limits.fault(boxes, False, {name: value}) is None
+                    assert limits.fault(boxes, True, {name: [value, value]}) is None
+            assert not box.optional or limits.fault(boxes, False, {name: None}) is None
     sampler = {box.id: box for box in nodes["LadiVTON_TryOnSampler"].define_schema().inputs}
-    assert limits.fault(sampler, {"denoise": 0.1 + 0.2 + 0.7 + 1e-9}) is None
+    assert limits.fault(sampler, False, {"denoise": 0.1 + 0.2 + 0.7 + 1e-9}) is None
+
+
+def test_a_value_where_a_wire_belongs_is_refused_by_name(nodes, module):
+    """As a program can write it into a workflow; ComfyUI looks at wires only where there is one."""
+    limits, io = module("nodes.limits"), module("nodes.types").io
+    widgets = (io.Int.Input, io.Float.Input, io.Combo.Input, io.String.Input, io.Boolean.Input)
+    wires = [(node, box) for node in nodes.values() for box in node.define_schema().inputs
+             if not isinstance(box, widgets)]  # fmt: skip
+    assert len(wires) > 60
+    for node, box in wires:
+        for value in ("x", 3, 0.5, True):
+            with pytest.raises(ValueError, match=f"'{box.id}' is .*; connect an output of the type "):
+                node.execute(**given(node, box, value))
+        missing = limits.missing({box.id: box}, {})
+        assert missing is None if box.optional else "is missing; connect" in missing
+    pictures = [box for _, box in wires if box.get_io_type() in ("IMAGE", "MASK", "LATENT")]
+    assert all("of the type object" in limits.fault({box.id: box}, False, {box.id: object()}) for box in pictures)
+    for node in ("LoadPicture", "LoadKeypoints", "LoadEMASC", "LoadVAE", "DatasetSample", "ParsePerson"):
+        boxes = nodes[f"LadiVTON_{node}"].define_schema().inputs
+        name = next(box.id for box in boxes if isinstance(box, io.Combo.Input))
+        for value in (True, 3, [], {}):
+            assert isinstance(nodes[f"LadiVTON_{node}"].validate_inputs(**{name: value}), str)
+
+
+def test_nothing_where_something_is_needed_is_named(run, scene):
+    with pytest.raises(ValueError, match="'image' is missing; choose one"):
+        run("LoadPicture", image=None)
+    with pytest.raises(ValueError, match="'garment' is missing; connect an output of the type IMAGE"):
+        run("PrepareGarment", garment=None)
 
 
 def test_a_list_that_changes_with_the_disk_is_left_to_its_node(nodes, module):
