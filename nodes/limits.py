@@ -93,8 +93,9 @@ def _fault(box: Any, value: Any) -> str | None:
         return f"'{box.id}' cannot be {value!r}; choose one of {', '.join(map(str, box.options))}."
     if isinstance(box, io.String.Input | io.Boolean.Input):
         return None
-    wanted = _ON_WIRES.get(box.get_io_type(), object)
-    if isinstance(value, _PLAIN) or not isinstance(value, wanted):
+    kind = box.get_io_type()
+    right = not isinstance(value, _PLAIN) and isinstance(value, _ON_WIRES.get(kind, object))
+    if not right or (kind == "LATENT" and not isinstance(value.get("samples"), Tensor)):
         return f"'{box.id}' is {_shown(value)}; connect {_kind(box)}."
     return None
 

@@ -119,7 +119,7 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     if faults:
         raise ValueError(f"{path}, {faults[0]}")
     if not pairs:
-        raise ValueError(f"{path} is empty; expected a person and a garment on every line. Unpack it again")
+        raise ValueError(f"{path} is empty; expected a person and a garment on each line. Unpack it again")
     return pairs
 
 

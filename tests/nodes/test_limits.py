@@ -73,6 +73,8 @@ def test_a_value_where_a_wire_belongs_is_refused_by_name(nodes, module):
         assert missing is None if box.optional else "is missing; connect" in missing
     pictures = [box for _, box in wires if box.get_io_type() in ("IMAGE", "MASK", "LATENT")]
     assert all("of the type object" in limits.fault({box.id: box}, False, {box.id: object()}) for box in pictures)
+    latents = [box for box in pictures if box.get_io_type() == "LATENT"]
+    assert all(limits.fault({box.id: box}, False, {box.id: {"samples": [0.0]}}) for box in latents)
     for node in ("LoadPicture", "LoadKeypoints", "LoadEMASC", "LoadVAE", "DatasetSample", "ParsePerson"):
         boxes = nodes[f"LadiVTON_{node}"].define_schema().inputs
         name = next(box.id for box in boxes if isinstance(box, io.Combo.Input))
