@@ -25,8 +25,10 @@ _ON_WIRES = {
     "IMAGE": Tensor, "MASK": Tensor, "LADI_POSE_MAP": Tensor, "LADI_PSEUDO_WORDS": Tensor, "LADI_PARSE_MAP": ParseMap,
     "CONDITIONING": list, "LATENT": dict,
 }  # fmt: skip
-_PLAIN = (str, int, float)
-"""What a program can write where a wire belongs; POSE_KEYPOINT and BOUNDING_BOX may be lists and objects of JSON."""
+_JSON = (str, int, float, list, dict)
+"""What a program can write where a wire belongs."""
+_OF_JSON = ("POSE_KEYPOINT", "BOUNDING_BOX", "CONDITIONING", "LATENT")
+"""Types that are lists or objects themselves; their nodes look into them."""
 
 
 def held_to_its_limits(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
@@ -94,7 +96,8 @@ def _fault(box: Any, value: Any) -> str | None:
     if isinstance(box, io.String.Input | io.Boolean.Input):
         return None
     kind = box.get_io_type()
-    right = not isinstance(value, _PLAIN) and isinstance(value, _ON_WIRES.get(kind, object))
+    plain = _JSON[:3] if kind in _OF_JSON else _JSON
+    right = not isinstance(value, plain) and isinstance(value, _ON_WIRES.get(kind, object))
     if not right or (kind == "LATENT" and not isinstance(value.get("samples"), Tensor)):
         return f"'{box.id}' is {_shown(value)}; connect {_kind(box)}."
     return None
@@ -105,7 +108,7 @@ def _kind(box: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value!r:.60}" if isinstance(value, _PLAIN) else f"of the type {type(value).__name__}"
+    return f"{value!r:.60}" if isinstance(value, _JSON) else f"of the type {type(value).__name__}"
 
 
 def _is_within(value: Any, least: float, most: float) -> bool:

@@ -32,6 +32,7 @@ def photo_pixels(image: Tensor, what: str = "image") -> Tensor:
     """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(f"'{what}' has the shape {tuple(image.shape)}; expected an IMAGE (batch, height, width, 3).")
+    require_pixels(image, what)
     if not all_finite(image):
         raise ValueError(
             f"'{what}' holds values that are no numbers (NaN or infinite). "
@@ -81,11 +82,21 @@ def soft_mask(mask: Tensor, what: str = "mask") -> Tensor:
         mask = mask[:, 0]
     if mask.ndim != 3:
         raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
+    require_pixels(mask, what)
     if not all_finite(mask):
         raise ValueError(
             f"'{what}' holds values that are no numbers (NaN or infinite). Look at the node that made the mask."
         )
     return mask.float()
+
+
+def require_pixels(tensor: Tensor, what: str) -> None:
+    """Raise a ValueError for a batch of none, or pictures without a side."""
+    if not tensor.numel():
+        raise ValueError(
+            f"'{what}' is empty, of the shape {tuple(tensor.shape)}: the node before it gave no picture. "
+            "Look at what it was asked for."
+        )
 
 
 def to_mask(mask: Tensor) -> Tensor:

@@ -66,7 +66,8 @@ def test_a_value_where_a_wire_belongs_is_refused_by_name(nodes, module):
              if not isinstance(box, widgets)]  # fmt: skip
     assert len(wires) > 60
     for node, box in wires:
-        for value in ("x", 3, 0.5, True):
+        own = box.get_io_type() in ("POSE_KEYPOINT", "BOUNDING_BOX", "CONDITIONING", "LATENT")
+        for value in ("x", 3, 0.5, True) if own else ("x", 3, 0.5, True, {}, {"samples": [1]}):
             with pytest.raises(ValueError, match=f"'{box.id}' is .*; connect an output of the type "):
                 node.execute(**given(node, box, value))
         missing = limits.missing({box.id: box}, {})
@@ -87,6 +88,16 @@ def test_nothing_where_something_is_needed_is_named(run, scene):
         run("LoadPicture", image=None)
     with pytest.raises(ValueError, match="'garment' is missing; connect an output of the type IMAGE"):
         run("PrepareGarment", garment=None)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (1, 0, 8, 3), (1, 8, 0, 3)])
+def test_a_batch_of_no_pictures_is_named(run, shape):
+    for node, name, more in (
+        ("ComparisonSheet", "image_1", {"height": 64, "gap": 8}), ("PrepareGarment", "garment", {}),
+        ("SaveResult", "image", {"name": "a"}), ("FitPerson", "photo", {}), ("LabelsFromPicture", "picture", {}),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"'{name}' is empty|'image' is a batch of 0"):
+            run(node, **{name: torch.zeros(shape)}, **more)
 
 
 def test_a_list_that_changes_with_the_disk_is_left_to_its_node(nodes, module):
