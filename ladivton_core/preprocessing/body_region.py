@@ -26,6 +26,9 @@ from .regions import Say, empty_masks, log
 # How far cloth may lie beside the shape of a leg, where a silhouette says that it is the person.
 _AROUND = 0.3
 
+# Length of a forearm seen from the side.
+_FOREARM = 0.7
+
 # Half the width of the neck, which Dress Code's rule keeps above the neck line; VITON-HD's repaints it to the chin.
 _NECK = 0.18
 
@@ -204,6 +207,8 @@ def _fixed(
         if len(arm) == 3:
             half, reach = (length * unit for length in shape.hand)
             along = _direction(arm[2] - arm[1])
+            # a forearm that points at the camera is short, and so is the hand at its end
+            reach *= min(1.0, float(np.linalg.norm(arm[2] - arm[1])) / (_FOREARM * unit))
             hand, ends = _limb([arm[2] + along * half, arm[2] + along * max(reach - half, half)], half, half)
             polygons, disks = polygons + hand, disks + ends
     fixed = _filled(size, polygons, disks)
