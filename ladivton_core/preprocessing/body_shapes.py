@@ -45,7 +45,7 @@ class Shape:
 
 
 SHAPES: dict[Category, Shape] = {
-    "upper_body": Shape(shoulder=0.16, hip=0.25, hem=0.17, hair=(0.15, 0.33, 0.24), hand=(0.115, 0.38)),
+    "upper_body": Shape(shoulder=0.16, hip=0.25, hem=0.17, hair=(0.15, 0.33, 0.28), hand=(0.115, 0.38)),
     "lower_body": Shape(waist=0.13, thigh=0.255, shin=0.105, skirt=0.04, ankle=0.0, arm=0.25),
     "dresses": Shape(
         shoulder=0.09, hip=0.14, thigh=0.25, shin=0.08, skirt=1.0, ankle=0.1, head=(0.47, 0.48),
