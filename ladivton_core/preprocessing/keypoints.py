@@ -7,6 +7,7 @@ SPEC 1.2, 1.3. All end as COCO-18 joints (18, 2), float64, (x, y) in pixels of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def keypoints_from_dresscode(
     """
     rows = document.get("keypoints") if isinstance(document, Mapping) else None
     try:
-        points = torch.tensor([[float(row[0]), float(row[1])] for row in rows], dtype=torch.float64)
+        points = torch.tensor([_place(row) for row in rows], dtype=torch.float64)
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise ValueError(
             "this is no Dress Code keypoint document: expected a list `keypoints` of 18 rows that start with x and y"
@@ -237,6 +238,11 @@ def chosen_person(people: Tensor, person: int, index: int = 0) -> int | None:
 def largest_person(people: Tensor) -> int:
     """Index of the person (P, 18, 3) whose known joints span the largest box; the first of equals."""
     return int(torch.stack([_spread(body[body[:, 2] > 0, :2]) for body in people]).argmax())
+
+
+def _place(row: Sequence[Any] | None) -> list[float]:
+    """x and y of a row; a null in their place, or in the row's, is a joint that nobody found."""
+    return [math.nan if row is None or row[axis] is None else float(row[axis]) for axis in (0, 1)]
 
 
 def _chosen_before(frame: Mapping[str, Any] | None, person: int) -> int:
