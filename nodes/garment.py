@@ -19,7 +19,7 @@ from ..ladivton_core.preprocessing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment import garment_on_white
 from ..ladivton_core.warping.warper import sample_garment
 from .notes import Notes
-from .tensors import check_multiple_of_8, common_batch, from_image, to_image
+from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image
 from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io, search_aliases
 
 
@@ -80,14 +80,14 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
         check_multiple_of_8(height, width, "height and width of Prepare Garment")
         pixels, notes = from_image(garment, "garment"), Notes("Prepare Garment")
         if mask is not None:
-            soft = mask[None] if mask.ndim == 2 else mask
+            soft = soft_mask(mask)
             if soft.shape[-2:] != pixels.shape[-2:]:
                 raise ValueError(
                     f"'mask' is {soft.shape[-2]} x {soft.shape[-1]} and 'garment' {pixels.shape[-2]} x "
                     f"{pixels.shape[-1]} (height x width); both must come from the same photo. "
                     "(Load Image gives a 64 x 64 mask for a picture without transparency: disconnect it.)"
                 )
-            soft = (1 - soft if invert_mask else soft).float()
+            soft = 1 - soft if invert_mask else soft
             for picture, item in enumerate(soft):
                 if looks_inverted(item):
                     notes.warn(
