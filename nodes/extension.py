@@ -24,7 +24,7 @@ from . import (
     speed,
     wardrobe,
 )
-from .sample_pictures import serve_sample_pictures
+from .served_pictures import serve_pictures
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
@@ -41,5 +41,5 @@ class LadiVTONExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         model_files.register_folder()
         datasets.register_folder()
-        serve_sample_pictures()
+        serve_pictures()
         return NODES
