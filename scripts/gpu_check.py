@@ -26,6 +26,7 @@ from pathlib import Path
 from gpu_checks.page import Page, Setting
 from hosting import installation
 from hosting.places import HOST, OUTPUT, REPOSITORY
+from hosting.signals import exit_on_terminate
 
 STAND_INS_GIB = 10
 
@@ -52,7 +53,7 @@ SECTIONS = (
     Section("training", "Training stages in float16", 70),
     Section("suites", "Parity and node tests", 120),
 )
-REHEARSAL = 5
+REHEARSAL = 12
 """How many times as long a section may take on a CPU."""
 
 
@@ -68,12 +69,12 @@ def main() -> int:
     options = parser.parse_args()
     if options.section:
         return run_section(options.section, Setting.load(options.work / "setting.json"))
+    exit_on_terminate()
     host = at_hand()
     device = "cpu" if options.rehearse else accelerator(host)
     if device is None:
-        print(
-            "No GPU here that torch can use: nothing was checked. `make gpu-check REHEARSE=1` runs every section on the CPU."
-        )
+        print("No GPU here that torch can use: nothing was checked.")
+        print("`make gpu-check REHEARSE=1` runs every section on the CPU.")
         return 0
     if host is None:
         print("No ComfyUI at hand: set COMFYUI_PATH (and COMFYUI_PYTHON, its Python). Nothing is fetched here.")

@@ -23,23 +23,22 @@ def run(setting: Setting, page: Page) -> None:
     kinds = ("float32",) if setting.rehearse else ("float16", "float32", "bfloat16")
     page.say(f"\n{name_of(setting.device)}, {'embedded models' if setting.rehearse else 'full size, 512 x 384'}.")
     page.head(
-        "number format", "load", "garment", "person", "warp", "denoise", "decode", "whole picture, s", "peak, GiB"
+        "number format", "load, s", "garment", "person", "warp", "denoise", "decode", "whole picture", "peak, GiB"
     )
-    for place, kind in enumerate(kinds):
+    for kind in kinds:
         try:
-            dtype = getattr(torch, kind)
-            pipeline, loading = loaded(setting, models, dtype)
+            pipeline, loading = loaded(setting, models, getattr(torch, kind))
             page.row((kind, loading, *stages(setting, pipeline)))
-            if place == 0:
-                batches(setting, pipeline, page)
-                step(setting, pipeline, page)
-                page.head("number format", *["again"] * 8)
         except Exception as error:
             page.problem(f"{kind}: {type(error).__name__}: {str(error)[-800:]}")
         finally:
             pipeline = None
             if setting.device.startswith("cuda"):
                 torch.cuda.empty_cache()
+    pipeline, _ = loaded(setting, models, getattr(torch, kinds[0]))
+    page.say(f"\nIn {kinds[0]}:")
+    batches(setting, pipeline, page)
+    step(setting, pipeline, page)
 
 
 def loaded(setting: Setting, models: Path | None, dtype):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from hosting import pose
 from hosting.client import ComfyClient, Run
 from hosting.places import SAMPLES
 from hosting.server import ComfyServer
@@ -22,18 +23,21 @@ from .page import Setting
 
 @contextmanager
 def serving(setting: Setting, arguments: tuple[str, ...], models: Path | None = None) -> Iterator[ComfyClient]:
-    """A client of a new server with the samples in its input folder.
+    """A client of a new server with the samples in its input folder, and with BlazePose's graphs where they are here.
 
     Args:
         arguments: ComfyUI's, beside those that choose previews.
         models: folder of folders of files to link among its models.
     """
-    with ComfyServer(setting.host, ("--preview-method", "auto", *arguments)) as server:
+    cpu = ("--cpu",) if setting.rehearse else ()
+    with ComfyServer(setting.host, ("--preview-method", "auto", *cpu, *arguments)) as server:
         shutil.copytree(SAMPLES, server.base / "input", dirs_exist_ok=True)
         for file in models.rglob("*.*") if models else ():
             place = server.base / "models" / file.relative_to(models)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(file.resolve())
+        if all((pose.FOLDER / name).is_file() for name in pose.expected()):
+            pose.provide(server.base, pose.FOLDER)
         yield ComfyClient(server.url)
 
 

@@ -28,9 +28,7 @@ def run(setting: Setting, page: Page) -> None:
     workflow = json.loads(queue_file(name).read_text(encoding="utf-8"))
     workflow = with_value(with_value(workflow, "precision", "default"), "steps", 1 if setting.rehearse else 50)
     page.say(f"\n`{name}`, {'1 step' if setting.rehearse else '50 guided steps'}.")
-    page.head(
-        "started with", "cold, s", "new seed, s", "most held, GiB", "previews", "mean difference from the default"
-    )
+    page.head("started with", "cold, s", "new seed, s", "most held, GiB", "previews", "mean difference, of 255")
     first = None
     for mode, arguments in modes(setting).items():
         try:

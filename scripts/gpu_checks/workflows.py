@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hosting import pose
 from hosting.graph import with_embedded_models, with_value
-from hosting.server import ComfyServer
 from hosting.shipped import TITLES, queue_file
 
 from .page import Page, Setting
@@ -38,11 +36,3 @@ def run(setting: Setting, page: Page) -> None:
                 page.expect(bool(run.images()), f"{name}: nothing was saved.")
             except Exception as error:
                 page.problem(f"{name}: {type(error).__name__}: {str(error)[-800:]}")
-
-
-def graphs_at_hand(server: ComfyServer) -> bool:
-    """Put BlazePose's graphs into a server's models where an earlier run left them."""
-    if not all((pose.FOLDER / name).is_file() for name in pose.expected()):
-        return False
-    pose.provide(server.base, pose.FOLDER)
-    return True
