@@ -55,6 +55,8 @@ SECTIONS = (
 )
 REHEARSAL = 12
 """How many times as long a section may take on a CPU."""
+LEAST = 5
+"""Seconds below which a section is not begun."""
 
 
 def main() -> int:
@@ -121,9 +123,9 @@ def check(setting: Setting, report: Path, seconds: float, only: list[str] | None
     writer = write_stand_ins(setting, written, wanted)
     try:
         for section in wanted:
-            bound = section.seconds * (REHEARSAL if setting.rehearse else 1)
-            bound = min(bound, deadline - time.monotonic())
-            if bound < 5:
+            left = deadline - time.monotonic()
+            bound = min(section.seconds * (REHEARSAL if setting.rehearse else 1), left)
+            if left < LEAST:
                 written.add(section, "left out: no time is left", 0.0)
                 continue
             print(f"{section.title}: at most {bound:.0f} s", flush=True)

@@ -37,8 +37,11 @@ def run(setting: Setting, page: Page) -> None:
                 torch.cuda.empty_cache()
     pipeline, _ = loaded(setting, models, getattr(torch, kinds[0]))
     page.say(f"\nIn {kinds[0]}:")
-    batches(setting, pipeline, page)
-    step(setting, pipeline, page)
+    for table in (batches, step):
+        try:
+            table(setting, pipeline, page)
+        except Exception as error:
+            page.problem(f"{table.__name__}: {type(error).__name__}: {str(error)[-800:]}")
 
 
 def loaded(setting: Setting, models: Path | None, dtype):
