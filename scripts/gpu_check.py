@@ -65,7 +65,7 @@ def main() -> int:
     parser.add_argument("--to", type=Path, default=OUTPUT / "gpu-check.md", help="the report (output/gpu-check.md)")
     parser.add_argument("--work", type=Path, default=OUTPUT / "gpu_check", help="folder for what is made on the way")
     parser.add_argument("--models", type=Path, default=OUTPUT / "full_size" / "models", help="where the stand-ins go")
-    parser.add_argument("--minutes", type=float, help="for everything (7.5; a rehearsal has no end)")
+    parser.add_argument("--minutes", type=float, help="for everything (7.7; a rehearsal has no end)")
     parser.add_argument("--sections", nargs="+", choices=[section.module for section in SECTIONS], help="only these")
     parser.add_argument("--section", help=argparse.SUPPRESS)  # the process of one
     options = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> int:
     options.work.mkdir(parents=True, exist_ok=True)
     setting = Setting(host, options.work.absolute(), options.models.absolute(), device, options.rehearse)
     setting.save(options.work / "setting.json")
-    minutes = options.minutes or (float("inf") if options.rehearse else 7.5)
+    minutes = options.minutes or (float("inf") if options.rehearse else 7.7)
     return check(setting, options.to, minutes * 60, options.sections)
 
 
@@ -120,7 +120,7 @@ def check(setting: Setting, report: Path, seconds: float, only: list[str] | None
     """Run the sections, each in a process of its own; the report is written after every one."""
     deadline, written = time.monotonic() + seconds, Report(report, setting)
     wanted = [section for section in SECTIONS if not only or section.module in only]
-    writer = write_stand_ins(setting, written, wanted)
+    writer = write_stand_ins(setting, wanted)
     try:
         for section in wanted:
             left = deadline - time.monotonic()
@@ -135,6 +135,7 @@ def check(setting: Setting, report: Path, seconds: float, only: list[str] | None
         if writer is not None:
             writer.kill()
             writer.wait()
+    print(report.read_text(encoding="utf-8"))
     print(f"{written.summary()} {report}")
     return 1 if written.failed else 0
 
@@ -142,6 +143,7 @@ def check(setting: Setting, report: Path, seconds: float, only: list[str] | None
 def ended(section: Section, setting: Setting, bound: float) -> str:
     """Run one section to its end or its bound; how it ended, in words. What it printed is kept in the work folder."""
     command = [str(setting.host.python), __file__, "--work", str(setting.work), "--section", section.module]
+    (setting.work / f"{section.module}.md").unlink(missing_ok=True)  # an earlier run's
     with (setting.work / f"{section.module}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT, start_new_session=os.name != "nt"
@@ -173,18 +175,26 @@ def stop(process: subprocess.Popen) -> None:
             return
 
 
-def write_stand_ins(setting: Setting, report: Report, wanted: list[Section]) -> subprocess.Popen | None:
-    """Begin to write the full-size files beside the first sections; None where none are needed, or have room."""
+def write_stand_ins(setting: Setting, wanted: list[Section]) -> subprocess.Popen | None:
+    """Begin to write the full-size files beside the first sections; None where none are needed, or have room.
+
+    What keeps them from being written is left in `setting.not_written` for those who wait.
+    """
     if setting.rehearse or not {"start_modes", "core"} & {section.module for section in wanted}:
         return None
     setting.models.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(setting.models).free / 2**30
     if free < STAND_INS_GIB and not any(setting.models.rglob("*.pth")):
-        report.note(f"{free:.0f} GiB are free in {setting.models}, the stand-ins take {STAND_INS_GIB}.")
+        why = f"{free:.0f} GiB are free in {setting.models}, the stand-ins take {STAND_INS_GIB}"
+        setting.not_written.write_text(why, encoding="utf-8")
         return None
+    setting.not_written.unlink(missing_ok=True)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY / 'benchmarks'), str(REPOSITORY)]!r}\n"
-        f"import stand_ins, pathlib; stand_ins.write(pathlib.Path({str(setting.models)!r}))"
+        f"import stand_ins, pathlib\n"
+        f"try: stand_ins.write(pathlib.Path({str(setting.models)!r}))\n"
+        f"except BaseException as error:\n"
+        f"    pathlib.Path({str(setting.not_written)!r}).write_text(repr(error)); raise"
     )
     with (setting.work / "stand_ins.log").open("w", encoding="utf-8") as log:
         return subprocess.Popen([str(setting.host.python), "-c", code], stdout=log, stderr=subprocess.STDOUT)
@@ -213,17 +223,12 @@ class Report:
         self._file, self._setting = file, setting
         self._parts: list[str] = []
         self._endings: list[tuple[Section, str, float]] = []
-        self._notes: list[str] = []
         file.parent.mkdir(parents=True, exist_ok=True)
 
     @property
     def failed(self) -> bool:
         """Whether anything was not as it should be."""
         return any(ending != "well" for _, ending, _ in self._endings)
-
-    def note(self, text: str) -> None:
-        """Something that concerns several sections."""
-        self._notes.append(text)
 
     def add(self, section: Section, ending: str, seconds: float) -> None:
         """Take a section's page in."""
@@ -242,7 +247,7 @@ class Report:
         kind = "Rehearsal on the CPU" if self._setting.rehearse else "GPU check"
         now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M")
         rows = [f"| {section.title} | {ending} | {seconds:.0f} |" for section, ending, seconds in self._endings]
-        head = [f"# {kind}, {now}", self.summary(), *self._notes, "| section | ended | seconds |\n|---|---|---|"]
+        head = [f"# {kind}, {now}", self.summary(), "| section | ended | seconds |\n|---|---|---|"]
         text = "\n\n".join(head) + "\n" + "\n".join(rows) + "\n\n" + "\n".join(self._parts)
         unfinished = self._file.with_name(self._file.name + ".part")
         unfinished.write_text(text, encoding="utf-8")

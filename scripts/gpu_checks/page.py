@@ -29,6 +29,11 @@ class Setting:
     device: str
     rehearse: bool
 
+    @property
+    def not_written(self) -> Path:
+        """Where it is left, in words, what keeps the files in `models` from being written."""
+        return self.work / "stand_ins.failed"
+
     def save(self, file: Path) -> None:
         """Write it for the section's process."""
         known = asdict(self)

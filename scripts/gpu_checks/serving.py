@@ -78,11 +78,11 @@ def picture(client: ComfyClient, run: Run):
     return np.asarray(Image.open(io.BytesIO(client.view(saved))).convert("RGB")).astype(float)
 
 
-def wait_for(files: list[Path], seconds: float) -> list[Path]:
-    """Wait for files that another process is writing; those that are still missing."""
+def wait_for(files: list[Path], failed: Path, seconds: float) -> list[Path]:
+    """Wait for files that another process is writing, until it leaves `failed`; those that are still missing."""
     deadline = time.monotonic() + seconds
     while True:
         missing = [file for file in files if not file.is_file()]
-        if not missing or time.monotonic() > deadline:
+        if not missing or failed.is_file() or time.monotonic() > deadline:
             return missing
         time.sleep(0.5)

@@ -78,6 +78,7 @@ def stand_ins(setting: Setting, page: Page):
     from stand_ins import FILES
 
     files = [setting.models / name for name, _ in FILES.values()]
-    missing = wait_for(files, PATIENCE)
-    page.expect(not missing, f"{len(missing)} stand-ins were not written in time, the first is {missing[:1]}.")
+    missing = wait_for(files, setting.not_written, PATIENCE)
+    why = setting.not_written.read_text(encoding="utf-8") if setting.not_written.is_file() else "not in time"
+    page.expect(not missing, f"{len(missing)} of {len(files)} stand-ins were not written: {why}.")
     return None if missing else setting.models

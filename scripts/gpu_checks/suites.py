@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -12,6 +13,9 @@ from hosting.places import REPOSITORY
 from .page import Page, Setting
 
 QUICK = ("test_native_models.py", "test_memory_states.py")
+_ENDING = r"(?P<ending>PASSED|FAILED|ERROR|SKIPPED)"
+ALONE, SEVERAL = re.compile(rf"(?P<test>\S+::\S.*?) {_ENDING}"), re.compile(rf"\[gw\d+\].* {_ENDING} (?P<test>\S+::.*)")
+"""A line of `pytest -v`, of one process and of several."""
 
 
 def run(setting: Setting, page: Page) -> None:
@@ -29,19 +33,21 @@ def run(setting: Setting, page: Page) -> None:
     environment = os.environ | {
         "COMFYUI_PATH": str(setting.host.comfyui), "COMFYUI_PYTHON": str(setting.host.python), "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
+    several = ["-n", "4", "--dist", "loadfile"] if importlib.util.find_spec("xdist") and not setting.rehearse else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider", *several, *tests],
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
     )  # fmt: skip
     counts: dict[str, int] = {}
     last = ""
     for line in process.stdout:
         last = line.strip() or last
-        found = re.match(r"(\S+::\S.*?) (PASSED|FAILED|ERROR|SKIPPED)", line)
+        found = ALONE.match(line) or SEVERAL.match(line)
         if found:
-            counts[found[2]] = counts.get(found[2], 0) + 1
-            if found[2] in ("FAILED", "ERROR"):
-                page.problem(f"node test {found[1].partition('tests/')[2]} {found[2].lower()}")
+            ending = found["ending"]
+            counts[ending] = counts.get(ending, 0) + 1
+            if ending in ("FAILED", "ERROR"):
+                page.problem(f"{found['test'].partition('tests/')[2]} {ending.lower()}")
             elif sum(counts.values()) % 50 == 0:
                 page.say(f"so far: {said(counts)}")
     page.say(f"\nNode tests: {said(counts)}. Last line of pytest: {last}\n")
