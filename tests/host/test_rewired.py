@@ -1,7 +1,7 @@
 """What artists rewire: the try-on beside ComfyUI's own samplers, patches and conditioning nodes, picture by picture.
 
 Each rewiring that changes nothing gives Try-On Sampler's picture; each that changes something gives another one. At
-96 x 128, on the embedded models. A dozen run always, all of them with `-m rewiring` (`.ci/run`).
+96 x 128, on the embedded models. A dozen run always, all of them with `-m long` (`.ci/run`).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ QUICK = {
 
 
 def marked(names) -> list:
-    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.rewiring) for name in names]
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +285,7 @@ def with_node(page: Workflow, kind: str, into: str, name: str, widgets: list) ->
     return node
 
 
-@pytest.mark.rewiring
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["LoraLoaderModelOnly", "LadiVTON_PrepareGarment"])
 def test_a_bypassed_node_is_as_good_as_none(client, shown, shrunk, files, kind):
     """Bypass (Ctrl-B) is the page's: it leaves the node out of the prompt and joins its wires."""
