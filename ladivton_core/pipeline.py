@@ -215,7 +215,10 @@ class TryOnPipeline:
     @torch.no_grad()
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
-        result = self.warper(garment.float(), person.agnostic.float(), person.pose_map.float())
+        garment, agnostic, pose_map = (
+            x.to(self.device, torch.float32) for x in (garment, person.agnostic, person.pose_map)
+        )
+        result = self.warper(garment, agnostic, pose_map)
         for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
             require_finite(made, "The garment warper")
         return result
@@ -369,7 +372,7 @@ class TryOnPipeline:
     @torch.no_grad()
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""
-        image = decode_with_skips(self.vae, latents.to(self.dtype) / self.preset.vae_scale, skips)
+        image = decode_with_skips(self.vae, latents.to(self.device, self.dtype) / self.preset.vae_scale, skips)
         self._numbers(image, "The VAE's decoder")
         return (image / 2 + 0.5).clamp(0, 1).float()
 
