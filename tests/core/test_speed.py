@@ -10,7 +10,7 @@ from ladivton_core.denoising import fast_unet, guidance
 from ladivton_core.denoising.fast_unet import FastUNet
 from ladivton_core.denoising.recording import recorder
 from ladivton_core.denoising.sampling import denoise
-from ladivton_core.denoising.schedule import ddim_scheduler, sampling_scheduler
+from ladivton_core.denoising.schedule import SAMPLERS, ddim_scheduler, sampling_scheduler
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import SD2, TINY
 
@@ -259,11 +259,10 @@ def test_what_is_no_interval_is_refused(interval):
         halves(interval)
 
 
-@pytest.mark.parametrize("schedule", [SD2.schedule, TINY.schedule], ids=["sd2", "tiny"])
-@pytest.mark.parametrize("sampler", ["unipc", "dpmpp_2m"])
-def test_fewer_steps_of_a_higher_order_come_closer_to_many_steps(schedule, sampler):
-    """On the exact model of Gaussian data, whatever prediction type and spacing the schedule has."""
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize(("schedule", "gain"), [(SD2.schedule, 2.5), (TINY.schedule, 0.9)], ids=["sd2", "tiny"])
+def test_every_sampler_ends_where_many_steps_of_ddim_end(schedule, gain):
+    """On the exact model of Gaussian data, whatever the schedule predicts and however it spaces its steps."""
+    noise, variance = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1)), 1.1
 
     def sampled(name, steps):
         scheduler = sampling_scheduler(schedule, name)
@@ -272,19 +271,24 @@ def test_fewer_steps_of_a_higher_order_come_closer_to_many_steps(schedule, sampl
         class Gaussian(nn.Module):
             def forward(self, sample, timestep, encoder_hidden_states, return_dict):
                 x, a = sample[:, :4].double(), alphas[int(timestep)]
-                clean = a.sqrt() * 0.25 * x / (a * 0.25 + 1 - a)  # data of variance 1/4
+                clean = a.sqrt() * variance * x / (a * variance + 1 - a)
                 eps = (x - a.sqrt() * clean) / (1 - a).sqrt()
                 v = a.sqrt() * eps - (1 - a).sqrt() * clean
                 return ((eps if schedule.prediction_type == "epsilon" else v).float(),)
 
-        prompt = torch.zeros(1, 77, 8)
-        return denoise(
-            Gaussian(), scheduler, noise, torch.zeros(1, 27, 16, 16), prompt, steps=steps, guidance_scale=1.0
-        )
+        inputs = (torch.zeros(1, 27, 8, 8), torch.zeros(1, 77, 8))
+        return denoise(Gaussian(), scheduler, noise, *inputs, steps=steps, guidance_scale=1.0)
 
     best = sampled("ddim", 500)
-    error = {name: float((sampled(name, 20) - best).pow(2).mean().sqrt()) for name in ("ddim", sampler)}
-    assert error[sampler] < error["ddim"] and error[sampler] < 0.05
+    error = {
+        (name, steps): float((sampled(name, steps) - best).pow(2).mean().sqrt())
+        for name in SAMPLERS
+        for steps in (20, 200)
+    }
+    for name in SAMPLERS:
+        assert error[name, 200] < 0.25 * error[name, 20]
+        if name != "ddim":  # the shifted schedule of the small models leaves a higher order nothing to gain
+            assert error[name, 20] * gain < error["ddim", 20]
 
 
 def test_a_sampler_of_the_call_goes_before_the_pipelines(exact, inputs):
