@@ -7,7 +7,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ladivton_core.checkpoints.build import BUILDERS
 from ladivton_core.decoding.taps import decode_with_skips, encode_with_taps
-from ladivton_core.preprocessing.pose_map import pose_map  # noqa: F401  (the stages' sizes are a person's)
 from ladivton_core.presets import Preset
 from ladivton_core.warping.warper import GarmentWarper
 

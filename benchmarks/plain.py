@@ -31,19 +31,19 @@ def loop(
     steps: int,
     guidance: float = 7.5,
     *,
-    stop: int | None = None,
+    guided: bool = True,
 ) -> Tensor:
-    """One UNet call for both halves, diffusers' own DDIM step.
-
-    Args:
-        stop: leave after so many of the `steps`, to time a few of many.
-    """
+    """One UNet call for both halves, or for the prompt's alone; diffusers' own DDIM step."""
     scheduler = ddim_scheduler(pipeline.preset.schedule)
     scheduler.set_timesteps(steps)
     bare = channels.clone()
     bare[:, 5:] = 0
     context = torch.cat([empty.expand_as(prompt), prompt])
-    for time in scheduler.timesteps[:stop]:
+    for time in scheduler.timesteps:
+        if not guided:
+            single = pipeline.unet(torch.cat([latents, channels], 1), time, prompt).sample
+            latents = scheduler.step(single, time, latents).prev_sample
+            continue
         both = torch.cat([torch.cat([latents, bare], 1), torch.cat([latents, channels], 1)])
         low, high = pipeline.unet(both, time, context).sample.chunk(2)
         latents = scheduler.step(low + guidance * (high - low), time, latents).prev_sample

@@ -38,10 +38,11 @@ def fastest_dtype() -> torch.dtype:
 
 def bfloat16_gains() -> dict[str, float]:
     """How many times float32's speed bfloat16 has, by operation."""
-    return {
-        name: _seconds(work, torch.float32) / _seconds(work, torch.bfloat16, _seconds(work, torch.float32) * GIVE_UP)
-        for name, work in (("convolution", _convolution), ("matrix product", _matrix_product))
-    }
+    gains = {}
+    for name, work in (("convolution", _convolution), ("matrix product", _matrix_product)):
+        plain = _seconds(work, torch.float32)
+        gains[name] = plain / _seconds(work, torch.bfloat16, enough=plain * GIVE_UP)
+    return gains
 
 
 def _seconds(work, dtype: torch.dtype, enough: float = math.inf) -> float:
