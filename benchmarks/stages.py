@@ -146,9 +146,21 @@ def timed(options: argparse.Namespace) -> dict[str, Any]:
             for engine in ENGINES
         }
         log.info("core: %s", stage)
+    found["step over UNet"] = step_over_unet(options, models["fast"], calls["fast"])
     found["distance"] = distance(calls)
     found["growth"] = growth(options, models["fast"])
     return found
+
+
+def step_over_unet(options: argparse.Namespace, p: TryOnPipeline, calls: Ways) -> float:
+    """A guided step of the fast mode as a multiple of its UNet's call alone (on a GPU, the graph's replay)."""
+    device, (h, w) = torch.device(options.device), (side // 8 for side in options.size)
+    sample = torch.zeros(2, p.unet.config.in_channels, h, w, device=device)
+    prompt = torch.zeros(2, 77, p.unet.config.cross_attention_dim, device=device)
+    unet, time = p._ready_unet(), torch.tensor(500)
+    bare = [lambda: unet(sample, time, prompt)] * options.steps
+    times = in_turn({"step": calls["step"], "UNet": lambda: [call() for call in bare]}, options.rounds, device)
+    return ratio(times["step"], times["UNet"])
 
 
 def distance(calls: dict[str, Ways]) -> dict[str, float]:

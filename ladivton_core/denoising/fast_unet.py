@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .prompt_attention import Kept, install, keys_and_values
+from .prompt_attention import Kept, attending, install, keys_and_values
 from .recording import Function, Recorder, recorder
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,11 @@ class FastUNet:
         self._fallback_reason: str | None = None
         self._ways: OrderedDict[tuple, _Way] = OrderedDict()
         self._weights: tuple = ()
+        self._lock = Lock()  # a recording has one place for its inputs
+
+    def __reduce__(self) -> tuple:
+        """Copied and sent without what is kept for this machine."""
+        return FastUNet, (self.unet, self._record)
 
     @property
     def config(self) -> Any:
@@ -73,7 +79,7 @@ class FastUNet:
             raise ValueError("FastUNet answers with a tuple: call it with return_dict=False.")
         weight = self.unet.conv_in.weight
         # what is kept outlives the call, and tensors made in inference mode could not be written to outside it
-        with torch.inference_mode(False), torch.no_grad():
+        with self._lock, torch.inference_mode(False), torch.no_grad():
             x = sample.to(weight.device, weight.dtype, memory_format=torch.channels_last)
             time = torch.as_tensor(timestep).reshape(1).to(x.device)
             prompt = encoder_hidden_states
@@ -116,14 +122,8 @@ class FastUNet:
 
     def _plain(self, kept: Sequence[Kept], x: Tensor, time: Tensor) -> Tensor:
         """The UNet on kept keys and values; the prompt it is given is looked at by nobody."""
-        unread = x.new_empty(0)
-        try:
-            for (_, processor), pair in zip(self._layers, kept, strict=True):
-                processor.kept = pair
-            return self.unet(x, time, encoder_hidden_states=unread, return_dict=False)[0]
-        finally:
-            for _, processor in self._layers:
-                processor.kept = None
+        with attending(self._layers, kept):
+            return self.unet(x, time, encoder_hidden_states=x.new_empty(0), return_dict=False)[0]
 
 
 class _Way:

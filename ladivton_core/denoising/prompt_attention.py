@@ -6,30 +6,37 @@ installed by `fast_unet.py`; with nothing kept it computes as diffusers' own doe
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Kept = tuple[Tensor, Tensor]
 """Keys and values (B, heads, T, C) of one layer."""
 
+_KEPT: ContextVar[dict[PromptAttention, Kept] | None] = ContextVar("keys and values by layer", default=None)
+"""Of the call that runs; another thread has its own."""
+
 
 class PromptAttention:
-    """Processor of one cross-attention layer.
+    """Processor of one cross-attention layer; within `attending` it looks at what is kept and at no prompt.
 
-    Attributes:
-        kept: what it attends to while it is set; None computes from the prompt it is given.
+    Args:
+        plain: diffusers' own processor, for every other call.
     """
 
     def __init__(self, plain) -> None:
-        self.kept: Kept | None = None
         self._plain = plain
 
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, **kwargs):
-        if self.kept is None:
+        kept = _KEPT.get()
+        if kept is None:
             return self._plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **kwargs)
         batch, tokens, width = hidden_states.shape
         query = attn.to_q(hidden_states).view(batch, tokens, attn.heads, -1).transpose(1, 2)
-        found = F.scaled_dot_product_attention(query, *self.kept)
+        found = F.scaled_dot_product_attention(query, *kept[self])
         return attn.to_out[0](found.transpose(1, 2).reshape(batch, tokens, -1))
 
 
@@ -53,6 +60,16 @@ def install(unet: nn.Module) -> list[tuple[nn.Module, PromptAttention]]:
             layer.set_processor(processor)
         found.append((layer, processor))
     return found
+
+
+@contextmanager
+def attending(layers: Sequence[tuple[nn.Module, PromptAttention]], kept: Sequence[Kept]) -> Iterator[None]:
+    """Inside, the layers that `install` gave attend to these keys and values, whatever prompt they get."""
+    before = _KEPT.set({processor: pair for (_, processor), pair in zip(layers, kept, strict=True)})
+    try:
+        yield
+    finally:
+        _KEPT.reset(before)
 
 
 def keys_and_values(layer: nn.Module, prompt: Tensor) -> Kept:

@@ -1,5 +1,8 @@
 """The fast mode, guidance in a part of the schedule, other samplers, and items run alone."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -164,6 +167,24 @@ def test_kept_keys_stay_where_a_recording_reads_them(unet):
     places = [tensor.data_ptr() for pair in way.kept for tensor in pair]
     fast(sample, time, prompt * 2)
     assert places == [tensor.data_ptr() for pair in way.kept for tensor in pair]
+
+
+def test_threads_do_not_see_each_others_prompts(unet):
+    fast = FastUNet(unet, Recording())
+    jobs = [
+        (sample, time, prompt * scale) for scale in (1, 2) for sample, time, prompt in (step_inputs(1), step_inputs(2))
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        for job, found in zip(jobs * 3, threads.map(lambda job: fast(*job)[0], jobs * 3), strict=True):
+            assert torch.allclose(found, plain(unet, *job), atol=1e-5)
+
+
+def test_a_copy_keeps_nothing_of_the_original(unet):
+    fast = FastUNet(unet, None)
+    fast(*step_inputs())
+    other = copy.deepcopy(fast)
+    assert other.unet is not unet and not other._ways
+    assert torch.equal(other(*step_inputs())[0], fast(*step_inputs())[0])
 
 
 def test_shapes_are_kept_a_few_at_a_time(unet):
