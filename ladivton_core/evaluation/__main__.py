@@ -82,7 +82,7 @@ def _world(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--seed", type=int, default=999, help="seed of the world; 1 is the one it was trained on")
     parser.add_argument("--count", type=int, default=count, help="samples")
     parser.add_argument("--order", choices=ORDERS, default="unpaired")
-    parser.add_argument("--batch", type=int, default=1, help="samples at a time; changes the speed only")
+    parser.add_argument("--batch", type=int, default=1, help="samples at a time; changes the speed, and rounding")
 
 
 def _synthetic(chosen: argparse.Namespace) -> None:

@@ -72,7 +72,7 @@ class Encoded:
 
 
 def encode(pipeline: TryOnPipeline, samples: Samples) -> Encoded:
-    """Encode persons and garments and warp; each item's seed is its number, so that batches do not matter."""
+    """Encode persons and garments and warp; each item's seed is its number, so that batches change rounding only."""
     person = pipeline.encode_person(samples.person * 2 - 1, samples.mask, samples.pose_map)
     garment = pipeline.encode_garment(samples.garment * 2 - 1, samples.categories)
     return Encoded(person, garment, pipeline.warp(garment.garment, person), samples.indices)
