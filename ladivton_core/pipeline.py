@@ -47,7 +47,8 @@ from .inversion.prompts import prompts_for, tokenize
 from .items_alone import run_alone
 from .preprocessing.agnostic import nothing_to_repaint
 from .presets import TINY, Preset
-from .speed import SPEEDS, channels_last, checked_speed, chosen_dtype, fast_warp, on_fitting_threads
+from .processor import layout
+from .speed import SPEEDS, checked_speed, chosen_dtype, fast_warp, lay_out, on_fitting_threads
 from .warping.warper import GarmentWarper, WarpResult
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class TryOnPipeline:
 
     def __post_init__(self) -> None:
         if checked_speed(self.speed) == "fast":
-            channels_last(self.vae, self.emasc, self.warper.refinement)
+            lay_out(self.vae, self.emasc)
             self._fast_unet = FastUNet(self.unet)
 
     @classmethod
@@ -436,7 +437,7 @@ class TryOnPipeline:
     def _picture(self, tensor: Tensor) -> Tensor:
         """A picture (B, C, H, W) as the models take it: device, number format, memory format."""
         tensor = tensor.to(self.device, self.dtype)
-        return tensor.contiguous(memory_format=torch.channels_last) if self.speed == "fast" else tensor
+        return tensor.contiguous(memory_format=layout(self.device, self.dtype)) if self.speed == "fast" else tensor
 
     def _numbers(self, tensor: Tensor, stage: str) -> Tensor:
         """The tensor, when all its values are numbers.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .processor import fastest_dtype, fitting_threads
+from .processor import fastest_dtype, fitting_threads, layout
 from .warping.warper import GarmentWarper, WarpResult
 
 SPEEDS = ("exact", "fast")
@@ -37,11 +37,12 @@ def chosen_dtype(dtype: torch.dtype | None, device: torch.device | str | None, s
     return fastest_dtype() if checked_speed(speed) == "fast" and on_cpu else torch.float32
 
 
-def channels_last(*modules: nn.Module | None) -> None:
+def lay_out(*modules: nn.Module | None) -> None:
     """Lay the weights of convolutions out as the fast kernels read them, in place."""
     for module in modules:
         if module is not None:
-            module.to(memory_format=torch.channels_last)
+            weight = next(module.parameters())
+            module.to(memory_format=layout(weight.device, weight.dtype))
 
 
 def fast_warp(
@@ -49,7 +50,8 @@ def fast_warp(
 ) -> WarpResult:
     """`warper` with its refinement in `dtype`; the spline stays in float32, since half precision bends it visibly."""
     coarse, grid, control_points = warper.coarse_warp(garment, agnostic, pose_map)
-    channels = torch.cat([agnostic, pose_map, coarse], dim=1).contiguous(memory_format=torch.channels_last)
+    channels = torch.cat([agnostic, pose_map, coarse], dim=1)
+    channels = channels.contiguous(memory_format=layout(channels.device, dtype))
     with torch.autocast(channels.device.type, dtype, enabled=dtype in (torch.float16, torch.bfloat16)):
         refined = warper.refinement(channels)
     return WarpResult(refined.float().clamp(-1, 1), coarse, grid, control_points)

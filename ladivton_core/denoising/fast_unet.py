@@ -1,7 +1,8 @@
 """The diffusers UNet called as `sampling.denoise` calls it, with less work around the arithmetic.
 
-Channels last; keys and values of a prompt computed once (`prompt_attention.py`); on CUDA one graph for each shape of
-the inputs (`recording.py`), kept for the next picture. Results differ from the plain UNet's by the order of additions.
+The memory layout that convolutions are fastest in; keys and values of a prompt computed once (`prompt_attention.py`);
+on CUDA one graph for each shape of the inputs (`recording.py`), kept for the next picture. Results differ from the
+plain UNet's by the order of additions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..processor import layout
 from .prompt_attention import Kept, attending, install, keys_and_values
 from .recording import Function, Recorder, recorder
 
@@ -35,7 +37,8 @@ class FastUNet:
     """
 
     def __init__(self, unet: nn.Module, record: Recorder | None | str = "auto") -> None:
-        self.unet = unet.to(memory_format=torch.channels_last)
+        weight = unet.conv_in.weight
+        self.unet = unet.to(memory_format=layout(weight.device, weight.dtype))
         self._layers = install(unet)
         self._record = record
         self._fallback_reason: str | None = None
@@ -80,7 +83,7 @@ class FastUNet:
         weight = self.unet.conv_in.weight
         # what is kept outlives the call, and tensors made in inference mode could not be written to outside it
         with self._lock, torch.inference_mode(False), torch.no_grad():
-            x = sample.to(weight.device, weight.dtype, memory_format=torch.channels_last)
+            x = sample.to(weight.device, weight.dtype, memory_format=layout(weight.device, weight.dtype))
             time = torch.as_tensor(timestep).reshape(1).to(x.device)
             prompt = encoder_hidden_states
             way = self._way(x, time, prompt, weight)

@@ -43,7 +43,7 @@ def record_cuda_graph(function: Function, inputs: Sequence[Tensor]) -> Function:
                 function(*held)
         torch.cuda.current_stream(device).wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may use the device meanwhile
             result = function(*held)
 
     def replay(*given: Tensor) -> Tensor:
