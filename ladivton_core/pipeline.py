@@ -156,6 +156,11 @@ class TryOnPipeline:
         """Precision of the UNet's weights."""
         return next(self.unet.parameters()).dtype
 
+    @property
+    def fallback_reason(self) -> str | None:
+        """Why the fast mode runs without a CUDA graph where it should have one; None when all is well."""
+        return self._fast_unet and self._fast_unet.fallback_reason
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> TryOnPipeline:
         """Move every model; the warper keeps float32. Returns self."""
         for module in (self.unet, self.vae, self.text_encoder, self.vision, self.adapter, self.emasc):
