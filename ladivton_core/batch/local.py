@@ -43,7 +43,7 @@ class LocalEngine:
         """One batch after the other; see `Engine`.
 
         Raises:
-            RuntimeError: somebody must be found in a photo, and what does it is missing; says the command that mends it.
+            RuntimeError: somebody must be found in a photo, and what does it is missing; says what mends it.
         """
         needs = needs_of(work.batches)
         if missing := graphs_missing([work.manifest.persons[name] for name, _ in needs.persons], work.settings):

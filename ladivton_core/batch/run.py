@@ -26,6 +26,7 @@ from .engine import Engine, Spent, Work, make_engine
 from .index import Index
 from .items import Manifest, Options, Settings
 from .manifest import Request, read_manifest
+from .page import PAGE, write_page
 from .plan import batches_of, counts, remaining
 from .progress import Progress, in_words
 from .results import Results, mark_of
@@ -33,7 +34,9 @@ from .store import DiskStore, Store, open_store
 
 log = logging.getLogger(__name__)
 
-NOTE, SECONDS, PAGE, ENCODINGS = "settings.json", "seconds.json", "index.html", "encodings"
+__all__ = ["PAGE", "Job", "Report", "carried_out", "measured", "plan_in_words", "planned", "run", "summary"]
+
+NOTE, SECONDS, ENCODINGS = "settings.json", "seconds.json", "encodings"
 
 
 @dataclass
@@ -67,6 +70,7 @@ class Job:
         work: for the engine: what is missing.
         report: what is there already.
         again: errors of earlier runs that are not tried again.
+        facts: of the engine.
     """
 
     manifest: Manifest
@@ -75,6 +79,7 @@ class Job:
     work: Work
     report: Report
     again: int
+    facts: dict[str, Any]
 
 
 def run(
@@ -132,8 +137,6 @@ def run(
             job = planned(manifest, store, engine, settings, retry_errors=retry_errors, force=force)
             report = carried_out(job, engine, progress=progress)
             if page:
-                from .page import write_page
-
                 write_page(job.store, job.manifest, job.index)
         finally:
             if own:
@@ -186,7 +189,7 @@ def planned(
             done.add(item.id)
     size = 1 if settings.exact else max(1, settings.batch)
     batches = remaining(batches_of(items, size), done)
-    return Job(manifest, store, index, Work(manifest, batches, settings, results), report, again)
+    return Job(manifest, store, index, Work(manifest, batches, settings, results), report, again, facts)
 
 
 def carried_out(job: Job, engine: Engine, *, progress: bool = True) -> Report:
