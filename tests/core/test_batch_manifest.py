@@ -70,10 +70,8 @@ def test_a_list_of_pairs_reads_alike_from_every_format(tables, ending):
     elif ending == "jsonl":
         path.write_text("\n".join(map(json.dumps, rows)))
     else:
-        pyarrow = pytest.importorskip("pyarrow")
-        import pyarrow.parquet
-
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"id": None} | rows[0], rows[1]]), path)
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist([{"id": None} | rows[0], rows[1]]), path)
     first, second = read_manifest(request(tables, pairs=path)).items
     assert (first.id, first.seed, first.options.steps, second.id) == ("ann/red", 7, 3, "x")
     assert second.seed == read_manifest(request(tables, pairs=path)).items[1].seed != first.seed
@@ -114,7 +112,8 @@ def test_an_unknown_id_a_seed_that_is_none_and_a_pair_twice(tables):
     path.write_text("person,garment,seed,guidance_scale\nan,red,,\nann,red,1.5,nan\nann,red,,\n")
     found = problems(tables, pairs=path, both=True)
     assert [entry[:3] for entry in found] == [
-        ("pairs.csv", 2, "person"), ("pairs.csv", 3, "seed"), ("pairs.csv", 3, "guidance_scale"), ("pairs.csv", 4, "id"),
+        ("pairs.csv", 2, "person"), ("pairs.csv", 3, "seed"), ("pairs.csv", 3, "guidance_scale"),
+        ("pairs.csv", 4, "id"),
     ]  # fmt: skip
     assert "did you mean 'ann'" in found[0][3] and "line 3" in found[3][3]
 

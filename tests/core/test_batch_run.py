@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import json
 import re
@@ -121,8 +122,8 @@ def test_errors_are_tried_again_when_asked_and_other_settings_are_refused(dress,
     assert not report.errors and report.made + report.kept == 6
     for other in (Options(steps=2), Options(steps=1, guidance_scale=2.0)):
         with pytest.raises(OtherSettingsError, match="steps|guidance"):
-            dress(out, settings=Settings(size=(128, 96), options=other, threads=1))
-    report, _ = dress(out, settings=Settings(size=(128, 96), options=Options(steps=2), threads=1), force=True, sample=1)
+            dress(out, settings=dataclasses.replace(SMALL, options=other))
+    report, _ = dress(out, settings=dataclasses.replace(SMALL, options=Options(steps=2)), force=True, sample=1)
     assert report.made == 1 and len([*out.rglob("*.png")]) == 1
 
 
