@@ -72,15 +72,41 @@ class Work:
         return tuple(item for batch in self.batches for item in batch.items if item.id in batch.wanted)
 
 
+class Spent:
+    """Seconds of work by stage, for `--dry-run` and the end of a run; `prepare person`, `sample` and so on."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, tuple[int, float]] = {}
+
+    def add(self, stage: str, seconds: float, count: int = 1) -> None:
+        """Note that `count` more were done in so many seconds of one worker."""
+        before, spent = self.stages.get(stage, (0, 0.0))
+        self.stages[stage] = (before + count, spent + seconds)
+
+    def each(self, stage: str) -> float | None:
+        """Seconds of one worker for one; None where none was done."""
+        count, seconds = self.stages.get(stage, (0, 0.0))
+        return seconds / count if count else None
+
+    def count(self, stage: str) -> int:
+        """How many were done."""
+        return self.stages.get(stage, (0, 0.0))[0]
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A way of making pictures.
 
     Attributes:
         name: as on the command line: `local`, `ray`, `comfyui`.
+        workers: how many work at a time, for the plan's cost; known after `prepare`.
+        spent: work by stage. The core engines note `prepare person`, `prepare garment`, `encode person`,
+            `encode garment` and `sample` (a picture); one that cannot tell them apart notes `sample` alone.
     """
 
     name: str
+    workers: int
+    spent: Spent
 
     def prepare(self, settings: Settings) -> dict[str, Any]:
         """Make sure that it can work, before anything starts, and say what decides its pictures.

@@ -39,7 +39,7 @@ def read_json(path: Path, *, shape: Any = object, expected: str = "a JSON docume
     called = called or str(path)
     content = _bytes(path, called, expected)
     try:
-        document = json.loads(_text(content, json.detect_encoding(content)))
+        document = json.loads(text_of(content, json.detect_encoding(content)))
         check_depth(document)
         if shape is not object:
             check_shape(document, shape)
@@ -61,12 +61,17 @@ def read_text(path: Path, *, expected: str = "a text file", called: str = "") ->
     called = called or str(path)
     content = _bytes(path, called, expected)
     try:
-        return _text(content, "utf-8")
+        return text_of(content)
     except ValueError as error:
         raise ValueError(f"{called} is no text ({error}); expected {expected}") from error
 
 
-def _text(content: bytes, encoding: str) -> str:
+def text_of(content: bytes, encoding: str = "utf-8") -> str:
+    """Text of a file's bytes, by its byte order mark, else in `encoding`.
+
+    Raises:
+        UnicodeDecodeError: it is no text.
+    """
     return content.decode(next((name for mark, name in _MARKS if content.startswith(mark)), encoding))
 
 
