@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...disk.names import printable
+from .workflow import Workflow
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Job:
 
     Attributes:
         item: its id; travels with the prompt as `extra_data.ladi_vton.item`.
+        workflow: what makes it.
         files: slot -> file.
         values: slot -> value.
     """
 
     item: str
+    workflow: Workflow
     files: Mapping[str, File]
     values: Mapping[str, Any]
 

@@ -36,7 +36,12 @@ class NoServer(RuntimeError):
 
 @dataclass
 class _Waiting:
-    """A job that is not at a server, and what became of it so far."""
+    """A job that waits for a server.
+
+    Attributes:
+        told: how servers were lost with it.
+        servers: addresses of those where it failed.
+    """
 
     job: Job
     told: list[str] = field(default_factory=list)
@@ -73,7 +78,7 @@ class Pool:
         self._back: deque[_Waiting] = deque()
         self._out = 0  # jobs that were taken and not answered: at a server, or in `_back`
         self._over = threading.Event()
-        self._answers: queue.Queue[Made | BaseException] = queue.Queue()
+        self._answers: queue.Queue[Made | BaseException | None] = queue.Queue()  # None: a thread ended
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Made]:
         """Every job's outcome, in the order they come; a pool runs once.
@@ -101,13 +106,11 @@ class Pool:
                 thread.join(2)  # one that waits for an answer ends by itself
 
     def _answered(self, threads: Sequence[threading.Thread]) -> Iterator[Made]:
-        without_since = None
-        while True:
+        without_since, running = None, len(threads)
+        while running:
             try:
-                answer = self._answers.get(timeout=0.2)
+                answer = self._answers.get(timeout=0.1)
             except queue.Empty:
-                if not any(thread.is_alive() for thread in threads):
-                    return
                 with self._lock:
                     none = len(self.aside) == len(self.servers)
                     reasons = dict(self.aside)
@@ -120,9 +123,12 @@ class Pool:
                     told = "\n".join(f"  {address}: {reason}" for address, reason in reasons.items())
                     raise NoServer(f"none of the {len(reasons)} ComfyUI servers can be used:\n{told}") from None
                 continue
-            if isinstance(answer, BaseException):
+            if answer is None:
+                running -= 1
+            elif isinstance(answer, BaseException):
                 raise answer
-            yield answer
+            else:
+                yield answer
 
     def _serve(self, server: Server) -> None:
         """A thread: keep a server at work until there is nothing to do."""
@@ -130,13 +136,21 @@ class Pool:
             _Worker(self, server).work()
         except BaseException as error:  # a fault of the program, or of whoever gives the jobs: the run ends with it
             self._answers.put(error)
+        finally:
+            self._answers.put(None)
 
-    def take(self, address: str) -> _Waiting | None:
-        """A job for a server; None when there is none for it now."""
+    def take(self, address: str, busy: bool) -> _Waiting | None:
+        """A job for a server; None when there is none for it now.
+
+        What went away with a server is given to one that has nothing else (not `busy`): if that is lost too, it is
+        clear over what.
+        """
         with self._lock:
+            usable = {server.address for server in self.servers} - self.aside.keys()
             for place, waiting in enumerate(self._back):
-                usable = {server.address for server in self.servers} - self.aside.keys()
                 if address not in waiting.servers or usable <= waiting.servers:
+                    if waiting.told and busy:
+                        return None
                     del self._back[place]
                     return waiting
             if self._jobs is None or self._over.is_set():
@@ -221,7 +235,9 @@ class _Worker:
         """Queue what the server has room for."""
         moved = 0
         while len(self.flights) < self.server.most and self.server.has_room():
-            waiting = self.pool.take(self.server.address)
+            if any(waiting.told for _, waiting in self.flights):
+                break
+            waiting = self.pool.take(self.server.address, busy=bool(self.flights))
             if waiting is None:
                 break
             try:
@@ -286,9 +302,6 @@ class _Worker:
         address = self.server.address
         log.warning("%s is put aside and tried again in %.0f s: %s", address, wait, reason)
         self.pool.put_aside(address, reason)
-        for place, (_, waiting) in enumerate(self.flights):
-            if place == 0:  # the one that ran; the others only waited there
-                self._again(waiting, reason)
-            else:
-                self.pool.give_back(waiting)
+        for _, waiting in self.flights:
+            self._again(waiting, reason)
         self.flights.clear()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -81,7 +81,7 @@ class Server:
 
     Args:
         address: see `address_of`.
-        workflow: what it runs.
+        workflows: what it may have to run.
         most: prompts at the server at once, anyone's: none is queued where so many run and wait.
         patience: seconds that one picture may take.
         seconds: how long an answer may take.
@@ -92,27 +92,27 @@ class Server:
     def __init__(
         self,
         address: str,
-        workflow: Workflow,
+        workflows: Sequence[Workflow],
         *,
         most: int = MOST,
         patience: float = PATIENCE,
         seconds: float = ANSWER_SECONDS,
     ):
         self.address = address
-        self.workflow = workflow
+        self.workflows = tuple(workflows)
         self.most, self.patience = most, patience
         self._client = ComfyClient(address, seconds)
         self._names: dict[str, tuple[str, str]] = {}
 
     def check(self) -> None:
-        """Raise unless the server has every node of the workflow."""
+        """Raise unless the server has every node of the workflows."""
         self._names.clear()  # it may have been set up anew
-        missing = [
-            kind for kind in sorted(self.workflow.classes) if kind not in self._ask(self._client.object_info, kind)
-        ]
+        needed = sorted(set().union(*(workflow.classes for workflow in self.workflows)))
+        missing = [kind for kind in needed if kind not in self._ask(self._client.object_info, kind)]
         if missing:
+            names = ", ".join(workflow.name for workflow in self.workflows if missing[0] in workflow.classes)
             ours = " Is the pack installed there, and ComfyUI restarted since?" if "LadiVTON" in missing[0] else ""
-            raise ServerGone(f"it has no node {', '.join(missing)}, which {self.workflow.name} needs.{ours}")
+            raise ServerGone(f"it has no node {', '.join(missing)}, which {names} needs.{ours}")
 
     def has_room(self) -> bool:
         """Whether fewer than `most` prompts run and wait there."""
@@ -168,7 +168,7 @@ class Server:
     def _start(self, job: Job) -> Flight:
         placed = {slot: self._placed(slot, file) for slot, file in job.files.items()}
         try:
-            filled = self.workflow.filled({**job.values, **{slot: name for slot, (name, _) in placed.items()}})
+            filled = job.workflow.filled({**job.values, **{slot: name for slot, (name, _) in placed.items()}})
         except WorkflowError as error:
             raise JobFailed(str(error)) from error
         digests = {slot: digest for slot, (_, digest) in placed.items()}
@@ -233,7 +233,7 @@ class Server:
 
     def _prompt_id(self, job: Job, digests: Mapping[str, str]) -> str:
         """A UUID of everything the picture depends on, and of the item."""
-        filled = self.workflow.filled({**job.values, **digests})
+        filled = job.workflow.filled({**job.values, **digests})
         nodes = {key: (node["class_type"], node["inputs"]) for key, node in filled.nodes.items()}
         text = json.dumps([job.item, nodes, filled.result], sort_keys=True, ensure_ascii=False)
         return str(uuid.UUID(bytes=hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16], version=5))
