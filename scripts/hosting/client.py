@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from .places import REPOSITORY
-
-if str(REPOSITORY) not in sys.path:  # last: the repository's `nodes` must not hide ComfyUI's own
-    sys.path.append(str(REPOSITORY))
-
-from ladivton_core.batch.comfyui.client import (  # noqa: E402
+from ladivton_core.batch.comfyui.client import (
     END_EVENTS,
     HTTP_SECONDS,
     ComfyClient,

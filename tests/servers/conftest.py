@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ def start() -> Iterator[Callable]:
 
 
 @pytest.fixture
-def form(tmp_path) -> Callable:
+def form() -> Callable:
     """`form(nodes)`: a `Workflow` of these nodes; without any, one with a person, a garment, category and seed."""
     from ladivton_core.batch.comfyui.workflow import Workflow
 
@@ -43,8 +42,7 @@ def form(tmp_path) -> Callable:
             },
             "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "mine"}},
         }
-        (tmp_path / name).write_text(json.dumps(nodes), encoding="utf-8")
-        return Workflow(tmp_path / name)
+        return Workflow(nodes, name)
 
     return make
 

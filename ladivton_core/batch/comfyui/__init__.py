@@ -4,6 +4,14 @@
 catalogue of it.
 """
 
-from .engine import ComfyEngine
+from typing import Any
 
 __all__ = ["ComfyEngine"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ComfyEngine":  # asked for late: the parts that edit workflows need no client
+        from .engine import ComfyEngine
+
+        return ComfyEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

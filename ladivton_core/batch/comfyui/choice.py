@@ -15,11 +15,12 @@ from typing import Any
 from ..addresses import read_bytes
 from ..engine import Work
 from ..items import Item
+from .core_way import as_the_core
 from .jobs import File, Job
-from .workflow import Workflow, WorkflowError
+from .workflow import Workflow, WorkflowError, read_nodes
 
 SHIPPED = ("tryon_embedded.json", "tryon_photo_pose_nodes.json", "tryon_photo.json")
-"""Taken when no workflow is named: for people with joints and parse map, with joints, with a photo alone."""
+"""Taken, `as_the_core`, when none is named: for people with joints and parse map, with joints, with a photo alone."""
 
 COORDINATES = {"picture": "picture", "vitonhd": "768 x 1024 (VITON-HD)", "dresscode": "384 x 512 (Dress Code)"}
 """What the node Load Keypoints calls the pixels that joints count in."""
@@ -38,8 +39,10 @@ class Choice:
 
     def __init__(self, files: str | Path | Sequence[str | Path] | None = None):
         if files is None or (not isinstance(files, str | Path) and not files):
-            files = _shipped()
-        self.workflows = [Workflow(file) for file in ([files] if isinstance(files, str | Path) else files)]
+            self.workflows = [Workflow(as_the_core(read_nodes(file)), file.name) for file in _shipped()]
+        else:
+            named = [files] if isinstance(files, str | Path) else files
+            self.workflows = [Workflow(read_nodes(file), Path(file).name) for file in named]
         self._fits: dict[tuple, Workflow | str] = {}
 
     def note(self) -> dict[str, Any]:
@@ -52,14 +55,14 @@ class Choice:
         """Items that no workflow can make, and why, in the work's order."""
         reasons = {}
         for item in work.items:
-            fitting = self._fitting(_files(work, item).keys() | _values(work, item).keys(), item.category)
+            fitting = self._fitting(files_of(work, item).keys() | _values(work, item).keys(), item.category)
             if isinstance(fitting, str):
                 reasons[item.id] = fitting
         return reasons
 
     def job(self, work: Work, item: Item) -> Job:
         """An item that is not `unfit` as a job."""
-        files, values = _files(work, item), _values(work, item)
+        files, values = files_of(work, item), _values(work, item)
         workflow = self._fitting(files.keys() | values.keys(), item.category)
         if isinstance(workflow, str):
             raise WorkflowError(workflow)
@@ -83,7 +86,7 @@ class Choice:
         return self._fits[key]
 
 
-def _files(work: Work, item: Item) -> dict[str, str]:
+def files_of(work: Work, item: Item) -> dict[str, str]:
     """Slot -> address of every file that the item gives."""
     person, garment = work.manifest.persons[item.person], work.manifest.garments[item.garment]
     files = {

@@ -87,30 +87,21 @@ class Filled:
 
 
 class Workflow:
-    """A workflow file.
+    """A workflow with slots.
 
     Args:
-        file: in API format.
+        document: node id -> {"class_type", "inputs"}, as `read_nodes` gives it.
+        name: what messages call it.
 
     Attributes:
-        name: the file's.
         forms: category -> form, for a workflow that has a result a category; else one form under "".
 
     Raises:
-        FileNotFoundError, ValueError: it cannot be read, or is no workflow in API format.
-        WorkflowError: it cannot be a catalogue's; the message names nodes, the file, and what to do.
+        WorkflowError: it cannot be a catalogue's; the message names nodes and what to do.
     """
 
-    def __init__(self, file: Path | str):
-        self.file = Path(file)
-        self.name = self.file.name
-        document = read_json(self.file, expected="a workflow in API format: File > Export (API) of ComfyUI's page")
-        if isinstance(document, dict) and isinstance(document.get("nodes"), list):
-            raise WorkflowError(
-                f"{self.file} is a workflow of the page; servers take the API format. "
-                "Open it in ComfyUI and save it with File > Export (API)."
-            )
-        self.document = read_json(self.file, shape=_SHAPE, expected="a workflow in API format")
+    def __init__(self, document: Nodes, name: str):
+        self.document, self.name = document, name
         marked = self._marked()
         result = marked.pop("result", ())
         branches = branches_of(self.document, {place.node for place in result}, self.name)
@@ -244,6 +235,22 @@ class Workflow:
             f"{self.name}: {named(self.document, key)} is titled slot:{slot} and has several inputs "
             f"({', '.join(free) or 'none that is free'}). Title it slot:{slot}.input, with the input that is meant."
         )
+
+
+def read_nodes(file: Path | str) -> Nodes:
+    """A workflow file in API format.
+
+    Raises:
+        FileNotFoundError, ValueError: it cannot be read, or is none.
+    """
+    file, expected = Path(file), "a workflow in API format: File > Export (API) of ComfyUI's page"
+    document = read_json(file, expected=expected)
+    if isinstance(document, dict) and isinstance(document.get("nodes"), list):
+        raise WorkflowError(
+            f"{file} is a workflow of the page; servers take the API format. "
+            "Open it in ComfyUI and save it with File > Export (API)."
+        )
+    return read_json(file, shape=_SHAPE, expected=expected)
 
 
 def _free(node: Mapping[str, Any]) -> list[str]:
