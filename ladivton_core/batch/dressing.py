@@ -24,7 +24,15 @@ from ..pipeline import TryOnPipeline
 from ..preprocessing.checks import Finding
 from .encodings import Encoded
 from .items import Garment, Item, Person, Settings
-from .preparation import FileError, PreparedGarment, PreparedPerson, finder_in, into_photo, prepare_garment, prepare_person
+from .preparation import (
+    FileError,
+    PreparedGarment,
+    PreparedPerson,
+    finder_in,
+    into_photo,
+    prepare_garment,
+    prepare_person,
+)
 from .results import options_of
 
 log = logging.getLogger(__name__)

@@ -97,9 +97,19 @@ def key_of(thing: Person | Garment, category: str, facts: dict) -> str:
     """Name of an encoding: a hash of what it is made of. A person has one for each category they wear."""
     told = dataclasses.asdict(thing)
     del told["where"]
+    told["files"] = [_version(file) for file in thing.files]
     kind = "person" if isinstance(thing, Person) else "garment"
     text = json.dumps([kind, told, category if kind == "person" else "", facts], sort_keys=True)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _version(file: str) -> list[int]:
+    """Size and time of a file on a disk: another one under its name has another encoding."""
+    try:
+        found = Path(file).stat()
+    except (OSError, ValueError):  # an address, or not there
+        return []
+    return [found.st_size, found.st_mtime_ns]
 
 
 class Encodings:

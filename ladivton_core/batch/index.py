@@ -61,7 +61,7 @@ class Index:
         for row in read_rows(store):
             self.rows[row["id"]] = row
 
-    def add(self, item: Item, outcome: Outcome, mark: str) -> None:
+    def add(self, item: Item, outcome: Outcome) -> None:
         """Note an outcome; written in a while.
 
         Raises:
@@ -73,7 +73,7 @@ class Index:
             "seed": item.seed, "steps": options.steps, "guidance_scale": options.guidance_scale,
             "file": outcome.file, "bytes": self.store.size(outcome.file) if outcome.file else None,
             "seconds": outcome.seconds, "check": outcome.check, "error": outcome.error,
-            "error_file": outcome.error_file, "worker": outcome.worker, "mark": mark, "settings": self.told,
+            "error_file": outcome.error_file, "worker": outcome.worker, "mark": item.mark, "settings": self.told,
             "models": self.models, "written": time.time(),
         }  # fmt: skip
         self.rows[item.id] = row

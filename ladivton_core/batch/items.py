@@ -94,6 +94,7 @@ class Item:
         file: where its picture goes, below the run's folder, with `/` between folders.
         options: how it is sampled.
         where: file and line in the manifest, for messages.
+        mark: stands for everything its picture depends on (`results.mark_of`); set when the run is planned.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Item:
     file: str
     options: Options = Options()
     where: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reading what is wanted: people and garments with a rule, or a list of pairs; every problem at once, before anything starts.
+"""Reading what is wanted: people and garments with a rule, or a list of pairs; every problem at once, before all else.
 
 `tables.py` reads the files, `rules.py` says who wears what, `naming.py` where pictures go.
 """
@@ -22,7 +22,7 @@ from .addresses import fault_of_address, is_address, is_there, resolved
 from .items import Garment, Item, Manifest, Options, Person
 from .naming import TEMPLATE, Taken, Template
 from .rules import RULES, pairs_of
-from .tables import ManifestError, Problem, Row, Table, read_table
+from .tables import Cell, ManifestError, Problem, Row, Table, read_table
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,23 @@ def read_manifest(request: Request) -> Manifest:
     return manifest
 
 
+def read_rows(rows: Iterable[Mapping[str, Cell]], seed: int = 1234) -> Manifest:
+    """The same from rows of a list of pairs (of files) that are in memory; files are not looked for.
+
+    Raises:
+        ManifestError: every problem there is.
+    """
+    table = Table("rows")
+    for number, cells in enumerate(rows, 1):
+        kept = {column: value for column, value in cells.items() if column in PAIR_OF_FILES and value not in (None, "")}
+        table.rows.append(Row(table, number, kept))
+    reading = _Reading(Request(pairs="rows", seed=seed), Template(TEMPLATE))
+    manifest = reading.from_pairs(table)
+    if table.problems:
+        raise ManifestError(table.problems)
+    return manifest
+
+
 def item_seed(seed: int, item_id: str) -> int:
     """Seed of an item without one: a hash of the run's seed and its id, never of its place."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{item_id}".encode()).digest()[:8], "big") % SEEDS
@@ -146,8 +163,8 @@ class _Reading:
                 items += self.item(row, person, garment)
         return Manifest(persons, garments, tuple(items))
 
-    def from_pairs(self) -> Manifest:
-        pairs = self.table(self.request.pairs, PAIR_OF_FILES, ("person", "garment"))
+    def from_pairs(self, given: Table | None = None) -> Manifest:
+        pairs = given or self.table(self.request.pairs, PAIR_OF_FILES, ("person", "garment"))
         persons: dict[str, Person] = {}
         garments: dict[str, Garment] = {}
         items = []
@@ -248,7 +265,8 @@ class _Reading:
 def _check_columns(table: Table, known: tuple[str, ...], needed: tuple[str, ...]) -> None:
     for column in needed:
         if column not in table.columns:
-            table.wrong(f"is missing; the columns are {', '.join(table.columns)}, known are {', '.join(known)}", 1, column)
+            there = ", ".join(table.columns)
+            table.wrong(f"is missing; the columns are {there}, known are {', '.join(known)}", 1, column)
     ignored = []
     for column in table.columns:
         if column in known:

@@ -49,19 +49,9 @@ class Results:
 
     Attributes:
         store: the run's folder.
-        manifest: who is who.
-        facts: of the engine, see `Engine.prepare`.
-        settings: of the run.
     """
 
     store: Store
-    manifest: Manifest
-    facts: dict[str, Any]
-    settings: Settings
-
-    def mark(self, item: Item) -> str:
-        """See `mark_of`."""
-        return mark_of(item, self.manifest, self.facts, self.settings)
 
     def there(self, item: Item) -> Outcome | None:
         """The outcome told by the picture itself, when it is whole and made of the same."""
@@ -71,7 +61,7 @@ class Results:
             with Image.open(io.BytesIO(self.store.read(item.file)), formats=["PNG", "JPEG"]) as picture:
                 note = picture.info.get(KEY) or picture.info.get("comment") or "{}"
                 told = json.loads(note)
-                if told["id"] != item.id or told["mark"] != self.mark(item):
+                if told["id"] != item.id or told["mark"] != item.mark:
                     return None
                 picture.load()
         except Exception:  # not there, not whole, another program's: it is made again
@@ -83,7 +73,7 @@ class Results:
     ) -> Outcome:
         """See `Delivery`."""
         seconds, check = round(seconds, 4), None if check is None else round(check, 3)
-        note = {"id": item.id, "mark": self.mark(item), "seed": item.seed, "seconds": seconds, "check": check,
+        note = {"id": item.id, "mark": item.mark, "seed": item.seed, "seconds": seconds, "check": check,
                 "worker": worker}  # fmt: skip
         content = encoded(pixels, item.file, json.dumps(note))
         try:

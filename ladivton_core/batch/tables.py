@@ -204,7 +204,7 @@ def _csv(text: str, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
                 if columns is None:
                     return
             elif len(cells) > len(columns) and any(cells[len(columns) :]):
-                table.wrong(f"has {len(cells)} cells under {len(columns)} columns; quote cells that hold {mark!r}", line)
+                table.wrong(f"has {len(cells)} cells for {len(columns)} columns; quote cells that hold {mark!r}", line)
             else:
                 yield line, dict(zip(columns, cells, strict=False))
         line = reader.line_num + 1
