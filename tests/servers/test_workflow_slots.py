@@ -1,4 +1,4 @@
-"""What a workflow leaves open: found in the shipped ones as they are, named by titles in one's own, and never guessed."""
+"""What a workflow leaves open: found in the shipped ones as they are, named by titles in others, and never guessed."""
 
 from __future__ import annotations
 
@@ -136,7 +136,11 @@ def test_titles_name_slots_in_ones_own_workflow(form, own):
 @pytest.mark.parametrize(
     ("node", "title", "said"),
     [
-        ("c", "slot:seed", r"node c \(Sampler, 'slot:seed'\) is titled slot:seed and has several inputs \(rnd, kind, n\)"),
+        (
+            "c",
+            "slot:seed",
+            r"node c \(Sampler, 'slot:seed'\) is titled slot:seed and has several inputs \(rnd, kind, n\)",
+        ),
         ("c", "slot:seed.p", "its input 'p' is fed by a wire; free inputs: rnd, kind, n"),
         ("c", "slot:seed.seed", "its input 'seed' is not there; free inputs: rnd, kind, n"),
         ("a", "somebody", "own.json has no slot 'person'; its slots: garment"),
