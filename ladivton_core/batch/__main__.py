@@ -39,14 +39,10 @@ def arguments() -> argparse.ArgumentParser:
         "python -m ladivton_core.batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     wanted = parser.add_argument_group("what is wanted; tables are CSV, JSONL or Parquet, paths or addresses")
-    wanted.add_argument(
-        "--persons", metavar="TABLE", help="people: photo, and keypoints, parse_map, mask, category, id"
-    )
+    wanted.add_argument("--persons", metavar="TABLE", help="people: photo, keypoints, parse_map, mask, category, id")
     wanted.add_argument("--garments", metavar="TABLE", help="garments: picture, category, and mask, prompt, id")
     wanted.add_argument("--pairs", metavar="TABLE", help="who wears what: ids of both tables, or files without them")
-    wanted.add_argument(
-        "--rule", choices=RULES, default="all", help="without --pairs; category: their own (%(default)s)"
-    )
+    wanted.add_argument("--rule", choices=RULES, default="all", help="category: their own (%(default)s)")
     wanted.add_argument("--sample", type=int, metavar="N", help="so many pairs of the rule, drawn with --seed")
     wanted.add_argument("--category", choices=CATEGORIES, help="of garments whose line says none")
     wanted.add_argument("--no-look", action="store_true", help="do not look whether every file is there first")
@@ -59,9 +55,7 @@ def arguments() -> argparse.ArgumentParser:
     result.add_argument("--retry-errors", action="store_true", help="try items again that could not be made")
     result.add_argument("--force", action="store_true", help="discard what other models or settings left in --out")
     result.add_argument("--no-page", action="store_true", help="write no index.html")
-    result.add_argument(
-        "--dry-run", action="store_true", help="say what would be done and how long it takes; make nothing"
-    )
+    result.add_argument("--dry-run", action="store_true", help="say what would be done and how long it takes")
     result.add_argument("--price", type=float, help="of an hour of all workers, for --dry-run")
 
     models = parser.add_argument_group("models and sampling")
@@ -94,7 +88,7 @@ def arguments() -> argparse.ArgumentParser:
     work.add_argument("--gpus", type=float, help="ray: the same for GPUs, e.g. 0.5 for two actors on one")
     work.add_argument("--address", help="ray: of a cluster (a Ray is started here)")
     work.add_argument(
-        "--object-store", type=float, metavar="GB", help="ray started here (a tenth of the memory, at most 2)"
+        "--object-store", type=float, metavar="GB", help="of a Ray started here (a tenth of the memory, at most 2)"
     )
     work.add_argument("--dashboard", action="store_true", help="ray started here: with its dashboard, on port 8265")
     work.add_argument("--hosts", metavar="A,B,C", help="comfyui: addresses of its servers")
@@ -110,7 +104,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run the command, `given` in place of the command line's arguments; the exit code: 1 also for items with errors."""
+    """Run the command, `given` in place of the command line's arguments; the exit code, 1 also for items with errors."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     parser = arguments()
@@ -151,7 +145,8 @@ def _sizes(options: argparse.Namespace) -> dict:
     """What the engine is made of."""
     names = {
         "local": ("memory", "disk"),
-        "ray": ("workers", "encoders", "preparers", "cpus", "gpus", "address", "memory", "disk", "object_store", "dashboard"),
+        "ray": ("workers", "encoders", "preparers", "cpus", "gpus", "address", "memory", "disk",
+                "object_store", "dashboard"),
         "comfyui": ("hosts", "workflow", "queue", "patience"),
     }[options.engine]  # fmt: skip
     return {name: value for name in names if (value := getattr(options, name)) is not None}

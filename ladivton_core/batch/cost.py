@@ -1,4 +1,4 @@
-"""What a run will take, from measured seconds: earlier runs in the folder, else one picture made now and thrown away."""
+"""What a run will take, from measured seconds: of earlier runs in the folder, else of one picture made now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One batch after the other to its outcomes, with everything encoded once: what the core's engines do in each worker."""
+"""Batches to outcomes, with everything encoded once: what the core's engines do in each worker."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def _card(manifest: Manifest, item: Item, row: Mapping[str, Any], copies: _Copie
 
 
 def _how(row: Mapping[str, Any]) -> str:
-    return f"<details><summary>settings and models</summary><pre>{_e(row['settings'])}\n{_e(row['models'])}</pre></details>"
+    told = f"{_e(row['settings'])}\n{_e(row['models'])}"
+    return f"<details><summary>settings and models</summary><pre>{told}</pre></details>"
 
 
 def _by_person(made: Iterable[tuple[Item, Mapping[str, Any]]]) -> list[tuple[str, list]]:

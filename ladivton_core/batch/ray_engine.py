@@ -154,13 +154,16 @@ class RayEngine:
             self._session = tempfile.mkdtemp(prefix="lvr", dir="/tmp" if os.path.isdir("/tmp") else None)
             ray.init(
                 num_cpus=max(cores, workers) + 2, object_store_memory=int(store * GB), _temp_dir=self._session,
-                include_dashboard=self.dashboard, log_to_driver=False, logging_level="ERROR", runtime_env=_environment(),
+                include_dashboard=self.dashboard, log_to_driver=False, logging_level="ERROR",
+                runtime_env=_environment(),
             )  # fmt: skip
         elif self._started:
             try:
-                package = str(Path(__file__).resolve().parents[1])
                 ray.init(
-                    self.address, log_to_driver=False, logging_level="ERROR", runtime_env={"py_modules": [package]}
+                    self.address,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    runtime_env={"py_modules": [str(Path(__file__).resolve().parents[1])]},
                 )
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise RuntimeError(f"no Ray cluster answers at {self.address}: {error}") from error
