@@ -109,7 +109,7 @@ class ComfyEngine:
         outcomes = Pool(self.servers, give_up=self.give_up).run(jobs)
         try:
             for made in outcomes:
-                if not made.error and not made.taken:
+                if not made.error:
                     self.spent.add("sample", made.seconds)
                 outcome = _delivered(work, known[made.job.item], made)
                 yield outcome
