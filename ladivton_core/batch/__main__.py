@@ -104,7 +104,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run the command, `given` in place of the command line's arguments; the exit code, 1 also for items with errors."""
+    """Run the command, `given` in place of the command line; the exit code, 1 also for items with errors."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     parser = arguments()

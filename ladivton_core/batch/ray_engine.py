@@ -138,6 +138,11 @@ class RayEngine:
     def _start(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its notes on every actor pool say nothing here
+        os.environ.setdefault(
+            "RAY_worker_niceness", "0"
+        )  # Ray gives way to every other process: beside them it starves
         try:
             import ray
             import ray.data

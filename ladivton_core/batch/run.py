@@ -156,14 +156,14 @@ def planned(
     Raises:
         OtherSettingsError: see `run`.
     """
-    facts = engine.prepare(settings)
-    facts = json.loads(json.dumps(facts))
+    facts = json.loads(json.dumps(engine.prepare(settings)))
+    defaults = {name: facts.get(name) for name in ("steps", "guidance_scale")}
+    settings = dataclasses.replace(settings, options=_options(settings.options, defaults))
+    facts |= dataclasses.asdict(settings.options) | {"seed": settings.seed}
     items = tuple(
         dataclasses.replace(item, mark=mark_of(item, manifest, facts, settings)) for item in manifest.items
     )  # fmt: skip
     manifest = dataclasses.replace(manifest, items=items)
-    defaults = {name: facts.get(name) for name in ("steps", "guidance_scale")}
-    settings = dataclasses.replace(settings, options=_options(settings.options, defaults))
     if claim:
         _claim(store, facts, force)
     index = Index(store, facts, settings)
