@@ -23,6 +23,8 @@ except ImportError as error:
     ) from error
 
 HTTP_SECONDS = 60
+CONNECT_SECONDS = 10
+"""Until a server that does not even take the connection counts as not there."""
 END_EVENTS = {
     "execution_success": "success",
     "execution_error": "error",
@@ -110,6 +112,7 @@ class ComfyClient:
         self.url = url.rstrip("/")
         self.client_id = uuid.uuid4().hex
         self.seconds = seconds
+        self._timeout = (min(CONNECT_SECONDS, seconds), seconds)
         self._session = requests.Session()
 
     def run(
@@ -158,7 +161,7 @@ class ComfyClient:
         body = {"prompt": workflow, "client_id": self.client_id, "extra_data": extra or {}}
         if prompt_id is not None:
             body["prompt_id"] = prompt_id
-        answer = self._session.post(f"{self.url}/prompt", json=body, timeout=self.seconds)
+        answer = self._session.post(f"{self.url}/prompt", json=body, timeout=self._timeout)
         if answer.status_code == 400:
             raise PromptRejected(answer.json())
         answer.raise_for_status()
@@ -205,7 +208,7 @@ class ComfyClient:
 
     def view(self, picture: dict[str, str]) -> bytes:
         """The bytes of a picture listed in a run's outputs."""
-        answer = self._session.get(f"{self.url}/view", params=picture, timeout=self.seconds)
+        answer = self._session.get(f"{self.url}/view", params=picture, timeout=self._timeout)
         answer.raise_for_status()
         return answer.content
 
@@ -226,17 +229,17 @@ class ComfyClient:
             f"{self.url}/upload/image",
             files={"image": (name, content)},
             data={"subfolder": folder} | ({"overwrite": "true"} if overwrite else {}),
-            timeout=self.seconds,
+            timeout=self._timeout,
         )
         answer.raise_for_status()
         placed = answer.json()
         return "/".join(filter(None, (placed["subfolder"].replace("\\", "/"), placed["name"])))
 
     def _post(self, path: str, body: dict[str, Any]) -> None:
-        self._session.post(self.url + path, json=body, timeout=self.seconds).raise_for_status()
+        self._session.post(self.url + path, json=body, timeout=self._timeout).raise_for_status()
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer = self._session.get(self.url + path, timeout=self.seconds)
+        answer = self._session.get(self.url + path, timeout=self._timeout)
         answer.raise_for_status()
         return answer.json()
 

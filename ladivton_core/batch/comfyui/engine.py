@@ -17,7 +17,7 @@ from typing import Any
 from ..engine import Spent, Work
 from ..items import Item, Outcome, Settings
 from .choice import Choice
-from .jobs import Job, Made, ServerGone
+from .jobs import Made, ServerGone
 from .pool import GIVE_UP, NoServer, Pool
 from .server import MOST, PATIENCE, Server, address_of
 from .workflow import WorkflowError
@@ -145,6 +145,3 @@ def _why_not(server: Server) -> str:
     except ServerGone as gone:
         return str(gone)
     return ""
-
-
-__all__ = ["ComfyEngine", "Job"]

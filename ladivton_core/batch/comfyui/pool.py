@@ -102,8 +102,9 @@ class Pool:
             self._over.set()
             with self._lock:
                 self._lock.notify_all()
+            deadline = time.monotonic() + 2  # one that waits for an answer ends by itself
             for thread in threads:
-                thread.join(2)  # one that waits for an answer ends by itself
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _answered(self, threads: Sequence[threading.Thread]) -> Iterator[Made]:
         without_since, running = None, len(threads)
