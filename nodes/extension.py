@@ -23,7 +23,7 @@ from . import (
     saved_models,
     wardrobe,
 )
-from .sample_pictures import serve_sample_pictures
+from .served_pictures import serve_pictures
 from .types import ComfyExtension, io
 
 NODES: list[type[io.ComfyNode]] = [
@@ -40,5 +40,5 @@ class LadiVTONExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         model_files.register_folder()
         datasets.register_folder()
-        serve_sample_pictures()
+        serve_pictures()
         return NODES

@@ -32,6 +32,7 @@ TORCH_PAIR = ("torch==2.14.1", "torchvision==0.29.1")  # a matched pair; others 
 TORCHAUDIO = "torchaudio==2.11.0"  # without it two of ComfyUI's audio node files fail to import; not needed here
 PHOTO_PACKAGES = ("ai-edge-litert>=2.0",)
 COMFY_CLI = "comfy-cli>=1.23.0"
+IMPORT_GUARD = "comfy-import-guard>=1.3.0"
 RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
 FRONTEND = "comfyui-frontend-package"
 
@@ -88,6 +89,11 @@ def run_inside(host: Host) -> None:
 def comfy_cli_python() -> Path:
     """Interpreter that has comfy-cli: converts workflows, checks and packs the pack as the registry does."""
     return _tool("cli", COMFY_CLI)
+
+
+def import_guard_python() -> Path:
+    """Interpreter that has comfy-import-guard, which reads what a pack takes from ComfyUI's insides."""
+    return _tool("guard", IMPORT_GUARD)
 
 
 def ruff_python() -> Path:

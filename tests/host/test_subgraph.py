@@ -62,6 +62,7 @@ def test_virtual_try_on_unpacks_into_the_same_graph_and_gives_the_same_picture(c
     unpacks_into_the_same_picture(client, comfy_server, make_subgraph.TRY_ON)
 
 
+@pytest.mark.long
 def test_photo_try_on_unpacks_into_the_same_graph_and_gives_the_same_picture(client, comfy_server, pose_graphs):
     pose.provide(comfy_server.base, pose_graphs)
     unpacks_into_the_same_picture(client, comfy_server, make_subgraph.PHOTO)

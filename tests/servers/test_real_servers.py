@@ -1,6 +1,6 @@
 """Real ComfyUI servers: the pictures of the local engine, and every item once while servers come and go.
 
-The long half starts three servers of its own and runs in `.ci/run` (`-m catalogue`).
+The long half starts three servers of its own and runs in `.ci/run` (`-m long`).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def shop() -> Callable[[], Work]:
     return lambda: Work(manifest, batches_of(manifest.items, 1), SMALL, Kept())
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_a_driver_killed_in_mid_run_goes_on_and_nothing_is_made_twice(three, repository, tmp_path):
     folder, out = SAMPLES / "catalogue", tmp_path / "out"
     command = [sys.executable, "-m", "ladivton_core.batch", "--persons", str(folder / "persons.csv"), "--garments",
@@ -177,7 +177,7 @@ def test_a_driver_killed_in_mid_run_goes_on_and_nothing_is_made_twice(three, rep
     assert f"{12 - len(there)} made, {len(there)} there already, 0 errors" in again.stderr
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(three, pose_graphs):
     """At the models' own number of steps."""
     from ladivton_core.batch.local import LocalEngine
@@ -193,7 +193,7 @@ def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(thre
     assert max(farthest(made[item], expected[item]) for item in expected) <= 1
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_one_of_three_servers_dies_and_one_was_never_there(three, shop):
     """Last: one of the servers is dead afterwards."""
     dying, *others = three
