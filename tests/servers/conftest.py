@@ -62,6 +62,12 @@ def jobs(form) -> Callable:
     return make
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch) -> None:
+    """Queues are asked more often than people would mind."""
+    monkeypatch.setattr("ladivton_core.batch.comfyui.server.LOOK_SECONDS", 0.1)
+
+
 @pytest.fixture
 def pool(form) -> Callable:
     """`pool(servers, **options)`: a `Pool` of fakes, quick to try again."""

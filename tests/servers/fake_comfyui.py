@@ -30,6 +30,7 @@ class FakeComfy:
         rejects: (server, prompt) -> `node_errors`, or None.
         nodes: class types it has; None has all.
         pictures: how many a run shows.
+        picture: the file it shows; None shows the digest.
 
     Attributes:
         made: items in the order they were computed.
@@ -45,9 +46,11 @@ class FakeComfy:
         rejects: Callable | None = None,
         nodes: set[str] | None = None,
         pictures: int = 1,
+        picture: bytes | None = None,
         port: int = 0,
     ):
         self.seconds, self.fails, self.rejects, self.nodes, self.pictures = seconds, fails, rejects, nodes, pictures
+        self.picture = picture
         self.made: list[str] = []
         self.posted: list[str] = []
         self.uploads: list[str] = []
@@ -94,7 +97,7 @@ class FakeComfy:
             start = ["execution_start", {"prompt_id": key, "timestamp": now - 250}]
             if fault is None:
                 names = [f"{key}_{place}.png" for place in range(self.pictures)]
-                picture = hashlib.sha256(json.dumps(prompt, sort_keys=True).encode()).digest()
+                picture = self.picture or hashlib.sha256(json.dumps(prompt, sort_keys=True).encode()).digest()
                 self.files |= dict.fromkeys(names, picture)
                 (shown,) = (node for node, entry in prompt.items() if entry["class_type"] == "PreviewImage")
                 images = [{"filename": name, "subfolder": "", "type": "temp"} for name in names]

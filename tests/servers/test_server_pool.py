@@ -262,8 +262,7 @@ def test_servers_that_stay_away_end_the_run_after_a_while(start, pool, jobs):
         list(run)
 
 
-def test_a_picture_that_never_comes_puts_the_server_aside(start, pool, jobs, monkeypatch):
-    monkeypatch.setattr("ladivton_core.batch.comfyui.server.LOOK_SECONDS", 0.05)
+def test_a_picture_that_never_comes_puts_the_server_aside(start, pool, jobs):
     stuck, good = start(seconds=60), start(seconds=0.05)
     run = pool([stuck, good], patience=0.2, first_wait=60.0)
     made = list(run.run(jobs(6)))
