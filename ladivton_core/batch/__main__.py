@@ -92,6 +92,11 @@ def arguments() -> argparse.ArgumentParser:
     )
     work.add_argument("--dashboard", action="store_true", help="ray started here: with its dashboard, on port 8265")
     work.add_argument("--hosts", metavar="A,B,C", help="comfyui: addresses of its servers")
+    work.add_argument(
+        "--workflow", action="append", metavar="FILE", help="comfyui: in API format, the first that fits; repeatable"
+    )
+    work.add_argument("--queue", type=int, metavar="N", help="comfyui: prompts at a server at once (2)")
+    work.add_argument("--patience", type=float, metavar="S", help="comfyui: seconds a picture may take (1800)")
     work.add_argument("--encodings", metavar="FOLDER", help="of encodings (OUT/encodings, gone when all is done)")
     work.add_argument("--memory", type=float, metavar="GB", help="most of encodings in a process")
     work.add_argument("--disk", type=float, metavar="GB", default=20.0, help="most of encodings in files (%(default)s)")
@@ -142,12 +147,9 @@ def _sizes(options: argparse.Namespace) -> dict:
         "local": ("memory", "disk"),
         "ray": ("workers", "encoders", "preparers", "cpus", "gpus", "address", "memory", "disk",
                 "object_store", "dashboard"),
-        "comfyui": ("hosts",),
+        "comfyui": ("hosts", "workflow", "queue", "patience"),
     }[options.engine]  # fmt: skip
-    sizes = {name: value for name in names if (value := getattr(options, name)) is not None}
-    if "hosts" in sizes:
-        sizes["hosts"] = [host.strip() for host in options.hosts.split(",") if host.strip()]
-    return sizes
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def _run(options: argparse.Namespace) -> int:

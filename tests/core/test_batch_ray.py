@@ -1,6 +1,6 @@
 """A catalogue on a real Ray: two workers and one give the same pictures, and killed workers and drivers lose nothing.
 
-The first test is quick; the others run with `-m catalogue`. Workers are never niced: the machine may be busy.
+The first test is quick; the others run with `-m long`. Workers are never niced: the machine may be busy.
 """
 
 from __future__ import annotations
