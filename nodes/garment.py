@@ -174,21 +174,21 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         batch = common_batch(
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
         )
-        # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
-        network = warper.load(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2])
         items = batch["garment"].shape[0]
         progress = ProgressBar(items)
         warped, coarse, meshes = [], [], []
-        # One by one: memory stays flat, and an item does not depend on its batch.
-        for item in range(items):
-            memory.throw_exception_if_processing_interrupted()
-            result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
-            for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
-                require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
-            warped.append(to_image(result.warped))
-            coarse.append(to_image(result.coarse))
-            meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
-            progress.update(1)
+        # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
+        with warper.loaded(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2]) as network:
+            # One by one: memory stays flat, and an item does not depend on its batch.
+            for item in range(items):
+                memory.throw_exception_if_processing_interrupted()
+                result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
+                for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+                    require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
+                warped.append(to_image(result.warped))
+                coarse.append(to_image(result.coarse))
+                meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
+                progress.update(1)
         return io.NodeOutput(torch.cat(warped), torch.cat(coarse), torch.cat(meshes))
 
 

@@ -81,7 +81,8 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         count = adapter.settings["num_words"]
         tokens = tokens_with_room(clip, prompt, category, count)
         seen = _look_at(clip_vision, from_image(garment, "garment"), adapter)
-        words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count)
+        with adapter.loaded() as network:
+            words = network.pseudo_words(seen.to(adapter.device, torch.float32), count)
         require_finite(words, "The inversion adapter", f"Load another copy of its file ({adapter.source}).")
         words = words.to(memory.intermediate_device())
         return io.NodeOutput(encode_words(clip, tokens, words), words)

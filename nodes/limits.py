@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -112,7 +113,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_within(value: Any, least: float, most: float) -> bool:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, Real) or not math.isfinite(value):
         return False
     return least - SLACK * abs(least) <= value <= most + SLACK * abs(most)
 

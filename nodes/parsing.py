@@ -97,8 +97,8 @@ class LadiVTON_ParsePerson(io.ComfyNode):
             raise ValueError(known)
         module, labels = load_parser(parser_folders()[parser_name])
         part = TorchPart(module.to(memory.unet_offload_device()), parser_name)
-        model = part.load(memory_required=2_000_000_000)
-        return io.NodeOutput(ParseMap(parse_photo(model, photo_pixels(photo, "photo")), labels))
+        with part.loaded(memory_required=2_000_000_000) as model:
+            return io.NodeOutput(ParseMap(parse_photo(model, photo_pixels(photo, "photo")), labels))
 
 
 class LadiVTON_LabelsFromPicture(io.ComfyNode):

@@ -122,7 +122,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                 "euler, denoise 1, and sgm_uniform with 5 steps and cfg 1 for the embedded models, "
                 "ddim_uniform with 50 steps and cfg 7.5 for the published ones. "
                 "Item i of a batch uses seed + i, so that an item with the same seed gives "
-                "the same picture in any batch.",
+                "the same picture in any batch, up to rounding.",
             inputs=[
                 io.Model.Input("model", tooltip="Try-on MODEL, LoRA and other patches included."),
                 io.Conditioning.Input("positive", tooltip="From Try-On Conditioning."),

@@ -40,7 +40,7 @@ def read_json(path: Path, *, shape: Any = object, expected: str = "a JSON docume
     called = called or str(path)
     content = _bytes(path, called, expected)
     try:
-        document = json.loads(_text(content))
+        document = json.loads(text_of(content))
         check_depth(document)
         if shape is not object:
             check_shape(document, shape)
@@ -62,13 +62,19 @@ def read_text(path: Path, *, expected: str = "a text file", called: str = "") ->
     called = called or str(path)
     content = _bytes(path, called, expected)
     try:
-        return _text(content)
+        return text_of(content)
     except ValueError as error:
         raise ValueError(f"{called} is no text ({error}); expected {expected}") from error
 
 
-def _text(content: bytes) -> str:
-    """UTF-8, or what a mark or the place of zero bytes tells; without marks and old Windows tools' end of file."""
+def text_of(content: bytes) -> str:
+    """Text of a file's bytes: UTF-8, or what a mark or the place of zero bytes tells.
+
+    Byte order marks and old Windows tools' mark of the file's end are left out.
+
+    Raises:
+        ValueError: it is no text; says how to save it.
+    """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), json.detect_encoding(content))
     try:
         return content.decode(encoding).lstrip("\ufeff").rstrip("\x1a")
