@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
     compare.add_argument("--generated", type=Path, required=True, metavar="FOLDER", help="--out of `generate`")
     compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and pictures here")
-    _speed(compare, "pictures at a time; changes the speed only")
+    _speed(compare, "pictures at a time; changes the speed, and rounding")
     _measuring(compare)
 
     page = commands.add_parser("report", help="one page out of the JSON files of `metrics`")
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     work = {"generate": _generate, "metrics": _metrics, "report": _report, "paper": _paper}[options.command]
-    with _unwinding_on_terminate(), logging_redirect_tqdm():
+    with unwinding_on_terminate(), logging_redirect_tqdm():
         try:
             return work(options)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
@@ -208,7 +208,7 @@ def _tell(measurements: list[dict[str, Any]], page: Path | None = None, data: Pa
 
 
 @contextmanager
-def _unwinding_on_terminate():
+def unwinding_on_terminate():
     """SIGTERM ends the run as Ctrl-C does, so that no unfinished file stays behind; where signals can be caught."""
     try:
         before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -221,4 +221,4 @@ def _unwinding_on_terminate():
         signal.signal(signal.SIGTERM, before)
 
 
-__all__ = ["NAMES", "add", "run"]
+__all__ = ["NAMES", "add", "run", "unwinding_on_terminate"]

@@ -181,6 +181,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved(unfinished, monkeypatch,
     assert (unfinished / "finish" / "unet.safetensors").is_file()
 
 
+@pytest.mark.long
 def test_beside_each_other_and_by_the_clock_from_the_shipped_weights(tmp_path):
     """A second process trains the small stages, others render: as on a machine with a GPU."""
     changes = SMALL | {"count": 24, "tps.steps": 0, "batch": 2}

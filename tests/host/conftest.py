@@ -46,13 +46,12 @@ def node():
 
 
 @pytest.fixture(scope="session")
-def small(comfy_server, repository, tmp_path_factory) -> dict:
-    """The shipped workflow at 96 x 128 with three guided steps, its joints and parse map scaled along; copy it."""
+def shrunk(comfy_server, repository, tmp_path_factory):
+    """`shrunk(workflow)`: the shipped workflow at 96 x 128 with three guided steps, joints and parse map along."""
     from hosting.client import ComfyClient
     from PIL import Image
 
     client, folder, scale = ComfyClient(comfy_server.url), tmp_path_factory.mktemp("small"), 4
-    workflow = json.loads((repository / "workflows" / "api" / "tryon_embedded.json").read_text(encoding="utf-8"))
     files = {"keypoints": folder / "keypoints.json"}
     for role, how in (("person", Image.LANCZOS), ("garment", Image.LANCZOS), ("parse", Image.NEAREST)):
         files[role] = folder / f"{role}.png"
@@ -63,15 +62,26 @@ def small(comfy_server, repository, tmp_path_factory) -> dict:
         flat = person["pose_keypoints_2d"]
         person["pose_keypoints_2d"] = [value if i % 3 == 2 else value / scale for i, value in enumerate(flat)]
     files["keypoints"].write_text(json.dumps(joints), encoding="utf-8")
-    workflow = with_files(workflow, files, lambda file, name: client.upload(file, f"small_{name}"))
-    settings = {"width": 96, "height": 128, "sigma": 2.5, "grow": 2, "steps": 3, "guidance": 1.5}
-    for name, value in settings.items():
-        workflow = with_value(workflow, name, value)
-    decoder = the(workflow, "LadiVTON_EMASCDecoder")
-    for key in [key for key, node in workflow.items() if node["class_type"] in ("PreviewImage", "SaveImage")]:
-        del workflow[key]
-    workflow["result"] = {"class_type": "PreviewImage", "inputs": {"images": [decoder, 0]}}
-    return workflow
+
+    def shrink(workflow: dict) -> dict:
+        workflow = with_files(workflow, files, lambda file, name: client.upload(file, f"small_{name}"))
+        settings = {"width": 96, "height": 128, "sigma": 2.5, "grow": 2, "steps": 3, "guidance": 1.5}
+        for name, value in settings.items():
+            workflow = with_value(workflow, name, value)
+        decoder = the(workflow, "LadiVTON_EMASCDecoder")
+        for key in [key for key, node in workflow.items() if node["class_type"] in ("PreviewImage", "SaveImage")]:
+            del workflow[key]
+        workflow["result"] = {"class_type": "PreviewImage", "inputs": {"images": [decoder, 0]}}
+        return workflow
+
+    return shrink
+
+
+@pytest.fixture(scope="session")
+def small(shrunk, repository) -> dict:
+    """The shipped workflow, shrunk; copy it."""
+    text = (repository / "workflows" / "api" / "tryon_embedded.json").read_text(encoding="utf-8")
+    return shrunk(json.loads(text))
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def test_a_toy_set_goes_in_and_its_result_comes_out_in_the_papers_layout(
     assert len(sheet["inputs"]["captions"].split(",")) == 4
 
 
+@pytest.mark.long
 def test_the_ablation_has_a_column_a_part_and_a_row_a_seed(client, paper):
     workflow = with_value(paper("ablation"), "height", 256)
     run = client.run(workflow)

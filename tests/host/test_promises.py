@@ -43,7 +43,9 @@ def test_an_old_file_of_the_page_means_what_it_meant(client, name):
             assert now["inputs"][new] == optional[new][1].get("default"), f"{key}.{new}"
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [name if name.endswith("tryon_embedded") else pytest.param(name, marks=pytest.mark.long) for name in FILES]
+)
 def test_an_old_file_of_the_queue_runs(client, name):
     _, api = files(name)
     workflow = with_value(with_embedded_models(api), "steps", 1)

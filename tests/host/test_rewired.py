@@ -1,19 +1,22 @@
 """What artists rewire: the try-on beside ComfyUI's own samplers, patches and conditioning nodes, picture by picture.
 
 Each rewiring that changes nothing gives Try-On Sampler's picture; each that changes something gives another one. At
-96 x 128, on the embedded models. A dozen run always, all of them with `-m rewiring` (`.ci/run`).
+96 x 128, on the embedded models. A dozen run always, all of them with `-m long` (`.ci/run`).
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hosting.conversion import ui_to_api
 from hosting.graph import the
+from hosting.shipped import page_file
 from safetensors.torch import save_file
 
 Workflow = dict[str, Any]
@@ -154,6 +157,10 @@ NEUTRAL: dict[str, tuple[Callable[[Workflow], Workflow], float]] = {
     "RescaleCFG at 0": (lambda w: patched(w, "RescaleCFG", multiplier=0.0), 1),
     "PAG at 0": (lambda w: patched(w, "PerturbedAttentionGuidance", scale=0.0), 0),
     "SAG at 0": (lambda w: patched(w, "SelfAttentionGuidance", scale=0.0, blur_sigma=2.0), 0),
+    "Try-On Speed": (
+        lambda w: patched(w, "LadiVTON_TryOnSpeed", guidance_start=0.0, guidance_end=1.0, cache_prompt=True),
+        0,
+    ),
     "merge at 1": (lambda w: merged(w, 1.0), 1),
     "ConditioningAverage at 1": (lambda w: averaged(w, 1.0), 1),
     "ConditioningCombine": (combined, 1),
@@ -168,6 +175,9 @@ CHANGING: dict[str, Callable[[Workflow], Workflow]] = {
     "RescaleCFG": lambda w: patched(w, "RescaleCFG", multiplier=1.0),
     "PAG": lambda w: patched(w, "PerturbedAttentionGuidance", scale=3.0),
     "SAG": lambda w: patched(w, "SelfAttentionGuidance", scale=1.0, blur_sigma=2.0),
+    "Try-On Speed": lambda w: patched(
+        w, "LadiVTON_TryOnSpeed", guidance_start=0.0, guidance_end=0.3, cache_prompt=True
+    ),
     "merge": lambda w: merged(w, 0.5),
     "ConditioningAverage": lambda w: averaged(w, 0.0),
 }
@@ -185,7 +195,7 @@ QUICK = {
 
 
 def marked(names) -> list:
-    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.rewiring) for name in names]
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +264,47 @@ def test_a_split_sampler_gives_the_whole_ones_picture(shown, rewired, name):
 def test_a_repeated_latent_gives_another_picture_each(shown, rewired):
     first, second = shown(rewired(repeated))
     assert np.abs(first - second).mean() > 0.1
+
+
+def with_node(page: Workflow, kind: str, into: str, name: str, widgets: list) -> dict:
+    """Put a node of one wire in, one wire out before an input of a node on the page; the new node."""
+    target = next(node for node in page["nodes"] if node["type"] == into)
+    taken = next(slot for slot in target["inputs"] if slot["name"] == name)
+    wire = next(link for link in page["links"] if link[0] == taken["link"])
+    added, leads = page["last_node_id"] + 1, page["last_link_id"] + 1
+    page["last_node_id"], page["last_link_id"] = added, leads
+    slot = {"type": wire[5], "name": name}
+    node = {
+        "id": added, "type": kind, "mode": 0, "pos": [0, 0], "size": [200, 80], "flags": {}, "order": 0,
+        "properties": {}, "widgets_values": widgets,
+        "inputs": [slot | {"link": wire[0]}], "outputs": [slot | {"name": wire[5], "links": [leads]}],
+    }  # fmt: skip
+    page["nodes"].append(node)
+    page["links"].append([leads, added, 0, wire[3], wire[4], wire[5]])
+    wire[3], wire[4], taken["link"] = added, 0, leads
+    return node
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["LoraLoaderModelOnly", "LadiVTON_PrepareGarment"])
+def test_a_bypassed_node_is_as_good_as_none(client, shown, shrunk, files, kind):
+    """Bypass (Ctrl-B) is the page's: it leaves the node out of the prompt and joins its wires."""
+    page = json.loads(page_file("tryon_embedded").read_text("utf-8"))
+    if kind.startswith("Lora"):
+        node = with_node(page, kind, SAMPLER, "model", ["rewired.safetensors", 1.0])
+    else:
+        node = next(node for node in page["nodes"] if node["type"] == kind)
+    info = client.object_info()
+    used = shrunk(ui_to_api(page, info))
+    node["mode"] = 4
+    bypassed = shrunk(ui_to_api(page, info))
+
+    key = the(used, kind)
+    taken = next(value for value in used[key]["inputs"].values() if isinstance(value, list))
+    without = copy.deepcopy(used)
+    del without[key]
+    for other in without.values():
+        other["inputs"] = {name: taken if value == [key, 0] else value for name, value in other["inputs"].items()}
+    assert kind not in {other["class_type"] for other in bypassed.values()}
+    assert np.abs(shown(bypassed) - shown(without)).max() == 0
+    assert kind != "LoraLoaderModelOnly" or np.abs(shown(used) - shown(without)).mean() > 0.05

@@ -89,6 +89,7 @@ def test_interrupt_takes_effect_within_one_step(client, shipped):
     assert client.run(with_value(workflow, "steps", 2)).status == "success", "the next run is not disturbed"
 
 
+@pytest.mark.long
 def test_ten_runs_leave_memory_flat(client, comfy_server, quick):
     server = psutil.Process(comfy_server.pid)
     resident = []

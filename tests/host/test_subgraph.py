@@ -52,12 +52,12 @@ def test_a_blueprint_unpacks_into_the_graph_of_its_workflow(client, comfy_server
     assert without_ids(converted) == without_ids(with_defaults(whole, nodes))
 
 
-LONG = (make_subgraph.OUTFIT, make_subgraph.WITH_JOINTS)
+LONG = (make_subgraph.PHOTO, make_subgraph.OUTFIT, make_subgraph.WITH_JOINTS)
 
 
 @pytest.mark.parametrize(
     "one",
-    [pytest.param(one, marks=pytest.mark.rewiring) if one in LONG else one for one in make_subgraph.BLUEPRINTS],
+    [pytest.param(one, marks=pytest.mark.long) if one in LONG else one for one in make_subgraph.BLUEPRINTS],
     ids=lambda one: one.workflow,
 )
 def test_it_gives_the_picture_of_its_workflow(client, comfy_server, pose_graphs, one):

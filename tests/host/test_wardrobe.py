@@ -70,6 +70,7 @@ def wardrobe(two_garments) -> dict:
     return workflow
 
 
+@pytest.mark.long
 def test_a_row_is_the_plain_graph_of_that_person(shown, wardrobe, two_garments):
     everybody = shown(wardrobe)
     assert everybody.shape == (4, 128, 96, 3)

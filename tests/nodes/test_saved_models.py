@@ -90,7 +90,7 @@ def test_comfyui_knows_a_saved_unet_of_full_size(models, module):
     }
 
 
-@pytest.mark.rewiring
+@pytest.mark.long
 def test_comfyuis_loaders_take_saved_vae_and_clip_of_full_size(models, module):
     """Stand-ins of Stable Diffusion 2's sizes, every tensor a number of its own: 0.5 G parameters."""
     import comfy.sd

@@ -106,11 +106,11 @@ def test_one_file_never_ends_the_walk(tmp_path, monkeypatch):
     Image.new("1", (20_000, 10_000)).save(images[0], "PNG")
     images[1].unlink()
     images[1].symlink_to(root / "nowhere.jpg")
-    (root / "test" / "openpose_json" / "00005_00_keypoints.json").write_text("[" * 5000)
+    (root / "test" / "openpose_json" / "00005_00_keypoints.json").write_text("[" * 5000 + "]" * 5000)
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", lambda self: 1 / 0)  # any decoder, any error
     report = verify("vitonhd", root)
     said = {finding.path.name: finding.message for finding in report.findings if finding.broken}
     assert "megapixels" in said[images[0].name] and "pair list names it" in said[images[1].name]
-    assert "nested too deep" in said["00005_00_keypoints.json"]
+    assert "nested" in said["00005_00_keypoints.json"]
     assert any("division by zero" in message for message in said.values())  # every parse map, a PNG
     assert report.people == 3

@@ -1,9 +1,12 @@
-"""The samples' pictures, served where ComfyUI's page looks for what a picture list has chosen.
+"""The pack's own pictures, served where ComfyUI's page looks for them.
 
-The page asks `/view?filename=...&type=input` for the preview in a node, the thumbnail in a list and the picture
-in the mask editor, and every version builds that address in places of its own. ComfyUI finds nothing there for an
-entry marked `[example]`: the file lies in the pack, not in the input folder. A route beside `/view` would have to
-be known to all those places; here the one address is answered, and only for those names. `files.py` has the lists.
+Samples: the page asks `/view?filename=...&type=input` for the preview in a node, the thumbnail in a list and the
+picture in the mask editor, and every version builds that address in places of its own. ComfyUI finds nothing there
+for an entry marked `[example]`: the file lies in the pack, not in the input folder. A route beside `/view` would have
+to be known to all those places; here the one address is answered, and only for those names. `files.py` has the lists.
+
+Thumbnails: the page asks for a template's picture beside its JSON. ComfyUI 0.3.75 serves both; newer versions
+(read in 0.38, tested with a stand-in) answer 404 for everything but the JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +22,22 @@ from .files import EXAMPLE, PICTURES, SAMPLES
 if TYPE_CHECKING:
     from aiohttp import web
 
+PACK = Path(__file__).parents[1]
+"""The pack as ComfyUI found it: links are not followed, so that the folder's name is the one in `custom_nodes`."""
 PLACES = ("/view", "/api/view")
+TEMPLATES = ("/workflow_templates", "/api/workflow_templates")
+
+
+def thumbnail(path: str) -> Path | None:
+    """The picture of one of the pack's templates; None when the address is of anything else.
+
+    Args:
+        path: of the address, decoded: `/api/workflow_templates/PACK/NAME.jpg`.
+    """
+    place, _, name = path.rpartition("/")
+    if not name.endswith(".jpg") or place not in [f"{templates}/{PACK.name}" for templates in TEMPLATES]:
+        return None
+    return next((file for file in (PACK / "workflows").glob("*.jpg") if file.name == name), None)
 
 
 def picture(file: str) -> Path | None:
@@ -44,25 +62,27 @@ def channel_png(path: Path, channel: str) -> bytes:
     return buffer.getvalue()
 
 
-def serve_sample_pictures() -> None:
-    """Answer for the samples on the running server; without a server (a script, a test) there is nothing to do."""
+def serve_pictures() -> None:
+    """Answer for the pictures on the running server; without a server (a script, a test) there is nothing to do."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     app = getattr(server, "app", None)
     if app is None or any(getattr(known, "__name__", "") == _NAME for known in app.middlewares):
         return
     if app.frozen:
-        logging.warning("LaDI-VTON was loaded after the server had started: its sample pictures show after a restart.")
+        logging.warning("LaDI-VTON was loaded after the server had started: its pictures show after a restart.")
         return
     app.middlewares.append(_middleware())
 
 
-_NAME = "ladi_vton_sample_pictures"
+_NAME = "ladi_vton_pictures"
 
 
 def _middleware():
     from aiohttp import web
 
     async def answer(request: web.Request, handler) -> web.StreamResponse:
+        if found := thumbnail(request.path):
+            return web.FileResponse(found)
         file = request.query.get("filename", "") if request.path in PLACES else ""
         if not file.startswith(EXAMPLE):
             return await handler(request)
