@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     work = {"generate": _generate, "metrics": _metrics, "report": _report, "paper": _paper}[options.command]
-    with _unwinding_on_terminate(), logging_redirect_tqdm():
+    with unwinding_on_terminate(), logging_redirect_tqdm():
         try:
             return work(options)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
@@ -208,7 +208,7 @@ def _tell(measurements: list[dict[str, Any]], page: Path | None = None, data: Pa
 
 
 @contextmanager
-def _unwinding_on_terminate():
+def unwinding_on_terminate():
     """SIGTERM ends the run as Ctrl-C does, so that no unfinished file stays behind; where signals can be caught."""
     try:
         before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -221,4 +221,4 @@ def _unwinding_on_terminate():
         signal.signal(signal.SIGTERM, before)
 
 
-__all__ = ["NAMES", "add", "run"]
+__all__ = ["NAMES", "add", "run", "unwinding_on_terminate"]

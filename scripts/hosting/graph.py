@@ -11,6 +11,13 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
+from ladivton_core.batch.comfyui.core_way import with_person_fitted
+
+__all__ = [
+    "ROLES", "Workflow", "downstream", "the", "with_defaults", "with_embedded_models", "with_files",
+    "with_person_fitted", "with_value", "without_ids",
+]  # fmt: skip
+
 ROLES = ("person", "garment", "keypoints", "parse")
 """The input files of the workflow. Its loader nodes name them `person.png`, `[example] keypoints.json` and so on."""
 
@@ -42,28 +49,6 @@ def with_files(workflow: Workflow, files: dict[str, Path], upload: Callable[[Pat
         uploaded = upload(file, f"{role}_{file.name}")  # the role keeps person/1.png and garment/1.png apart
         for inputs, name in places:
             inputs[name] = uploaded
-    return result
-
-
-def with_person_fitted(workflow: Workflow) -> Workflow:
-    """The workflow with 'Fit Person' behind the person's loaders: any photo comes down to the models' 384 x 512.
-
-    Raises:
-        ValueError: the workflow does not have exactly one 'Agnostic Person' that is fed by wires.
-    """
-    result = copy.deepcopy(workflow)
-    loaded = result[the(result, "LadiVTON_AgnosticPerson")]["inputs"]
-    sources = [loaded.get(name) for name in ("person", "keypoints", "parse_map")]
-    if not all(isinstance(source, list) for source in sources):
-        raise ValueError("person, keypoints and parse_map of 'Agnostic Person' must be wires to fit a photo")
-    fitted = {tuple(source): ["fit", output] for output, source in enumerate(sources)}
-    for node in result.values():
-        for name, value in node["inputs"].items():
-            if isinstance(value, list):
-                node["inputs"][name] = fitted.get(tuple(value), value)
-    options = {"width": 384, "height": 512, "fit": "pad", "border": "edge", "person_index": 0}
-    wires = dict(zip(("photo", "keypoints", "parse_map"), sources, strict=True))
-    result["fit"] = {"class_type": "LadiVTON_FitPerson", "inputs": wires | options}
     return result
 
 
@@ -99,18 +84,30 @@ def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Wo
     return result
 
 
+_HOLDERS = ("LadiVTON_Category", "PrimitiveInt")
+"""Nodes that do nothing but hold the one value that their wires carry."""
+
+
 def with_value(workflow: Workflow, name: str, value: Any) -> Workflow:
     """The workflow with every input called `name` set to `value`, except where a wire feeds it.
+
+    A wire from a node that only holds a value (Garment Category, Int) is followed, and the value is set there.
 
     Raises:
         ValueError: no node has such an input.
     """
     result = copy.deepcopy(workflow)
-    nodes = [node for node in result.values() if name in node["inputs"] and not isinstance(node["inputs"][name], list)]
-    if not nodes:
+    places = []
+    for node in result.values():
+        given = node["inputs"].get(name, [])
+        if not isinstance(given, list):
+            places.append((node["inputs"], name))
+        elif given and result[given[0]]["class_type"] in _HOLDERS:
+            places += [(result[given[0]]["inputs"], own) for own in result[given[0]]["inputs"]]
+    if not places:
         raise ValueError(f"no node of the workflow has an input {name!r}")
-    for node in nodes:
-        node["inputs"][name] = value
+    for inputs, own in places:
+        inputs[own] = value
     return result
 
 

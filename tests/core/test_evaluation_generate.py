@@ -251,7 +251,7 @@ def stuck_save(self, file, *args, **options):  # the second picture gets half a 
         time.sleep(600)
     save(self, file, *args, **options)
 Image.Image.save = stuck_save
-with tests.commands._unwinding_on_terminate():
+with tests.commands.unwinding_on_terminate():
     tests.run(Path(sys.argv[3]))
 """
 

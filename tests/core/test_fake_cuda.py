@@ -75,6 +75,17 @@ def test_the_whole_pipeline_takes_pictures_from_the_cpu_and_answers_on_the_devic
     _is(result.warped, torch.float32, 1, 3, 512, 384)
 
 
+def test_stages_called_alone_move_what_they_are_given(models):
+    mode, pipeline = models
+    with mode, FakeRun(CUDA):
+        inputs = fake_inputs(SD2, torch.device("cpu"))
+        person = pipeline.encode_person(inputs["person"], inputs["mask"], inputs["pose_map"])
+        warp = pipeline.warp(inputs["garment"], person)
+        image = pipeline.decode(torch.empty(1, 4, 64, 48), person.skips)
+    _is(warp.warped, torch.float32, 1, 3, 512, 384)
+    _is(image, torch.float32, 1, 3, 512, 384)
+
+
 def test_a_tensor_left_on_the_cpu_is_caught(models):
     mode, pipeline = models
     with mode, FakeRun(CUDA):

@@ -1,0 +1,308 @@
+"""Several ComfyUI servers, one catalogue: who does what, and what happens when one of them goes away.
+
+One thread a server. Jobs are taken one by one as servers have room, so that a slow one gets few. A job is at one server
+at a time and is given out again only when that one has lost it; its result is taken once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .jobs import Job, JobFailed, Lost, Made, ServerGone
+from .server import Flight, Server
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0
+"""Seconds until a server that was put aside is tried again: the first time, and at most (it doubles)."""
+GIVE_UP = 600.0
+"""Seconds without any server until a run stops."""
+CHANCES = 3
+"""How often a job may be given out again before it is taken for what ails the servers."""
+IN_A_ROW = 3
+"""Runs that fail one after another, other than over their inputs, until a server is put aside."""
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.02, 0.5
+
+
+class NoServer(RuntimeError):
+    """No server can be used; the message names each with its reason. What was not done stays undone."""
+
+
+@dataclass
+class _Waiting:
+    """A job that waits for a server.
+
+    Attributes:
+        told: how servers were lost with it.
+        servers: addresses of those where it failed.
+    """
+
+    job: Job
+    told: list[str] = field(default_factory=list)
+    servers: set[str] = field(default_factory=set)
+
+
+class Pool:
+    """The servers of a run.
+
+    Args:
+        servers: each at an address of its own.
+        first_wait, longest_wait, give_up: see `FIRST_WAIT`, `LONGEST_WAIT` and `GIVE_UP`.
+
+    Attributes:
+        aside: address -> why a server is not used now.
+        made: address -> how many pictures came from there.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        *,
+        first_wait: float = FIRST_WAIT,
+        longest_wait: float = LONGEST_WAIT,
+        give_up: float = GIVE_UP,
+    ):
+        if not servers:
+            raise ValueError("a pool needs at least one server")
+        self.servers = list(servers)
+        self.first_wait, self.longest_wait, self.give_up = first_wait, longest_wait, give_up
+        self.aside: dict[str, str] = {}
+        self.made = {server.address: 0 for server in servers}
+        self._lock = threading.Condition()
+        self._back: deque[_Waiting] = deque()
+        self._out = 0  # jobs that were taken and not answered: at a server, or in `_back`
+        self._over = threading.Event()
+        self._answers: queue.Queue[Made | BaseException | None] = queue.Queue()  # None: a thread ended
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Made]:
+        """Every job's outcome, in the order they come; a pool runs once.
+
+        Args:
+            jobs: taken as servers have room for them, from one thread at a time.
+
+        Raises:
+            NoServer: none can be used, at the start or for `give_up` seconds.
+        """
+        self._jobs: Iterator[Job] | None = iter(jobs)
+        threads = [
+            threading.Thread(target=self._serve, args=(server,), name=server.address, daemon=True)
+            for server in self.servers
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield from self._answered(threads)
+        finally:
+            self._over.set()
+            with self._lock:
+                self._lock.notify_all()
+            deadline = time.monotonic() + 2  # one that waits for an answer ends by itself
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _answered(self, threads: Sequence[threading.Thread]) -> Iterator[Made]:
+        without_since, running = None, len(threads)
+        while running:
+            try:
+                answer = self._answers.get(timeout=0.1)
+            except queue.Empty:
+                with self._lock:
+                    none = len(self.aside) == len(self.servers)
+                    reasons = dict(self.aside)
+                if not none:
+                    without_since = None
+                    continue
+                without_since = without_since or time.monotonic()
+                never = not any(self.made.values())
+                if never or time.monotonic() - without_since > self.give_up:
+                    told = "\n".join(f"  {address}: {reason}" for address, reason in reasons.items())
+                    raise NoServer(f"none of the {len(reasons)} ComfyUI servers can be used:\n{told}") from None
+                continue
+            if answer is None:
+                running -= 1
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                yield answer
+
+    def _serve(self, server: Server) -> None:
+        """A thread: keep a server at work until there is nothing to do."""
+        try:
+            _Worker(self, server).work()
+        except BaseException as error:  # a fault of the program, or of whoever gives the jobs: the run ends with it
+            self._answers.put(error)
+        finally:
+            self._answers.put(None)
+
+    def take(self, address: str, busy: bool) -> _Waiting | None:
+        """A job for a server; None when there is none for it now.
+
+        What went away with a server is given to one that has nothing else (not `busy`): if that is lost too, it is
+        clear over what.
+        """
+        with self._lock:
+            usable = {server.address for server in self.servers} - self.aside.keys()
+            for place, waiting in enumerate(self._back):
+                if address not in waiting.servers or usable <= waiting.servers:
+                    if waiting.told and busy:
+                        return None
+                    del self._back[place]
+                    return waiting
+            if self._jobs is None or self._over.is_set():
+                return None
+            try:
+                job = next(self._jobs)
+            except StopIteration:
+                self._jobs = None
+                self._lock.notify_all()
+                return None
+            self._out += 1
+            return _Waiting(job)
+
+    def give_back(self, waiting: _Waiting) -> None:
+        """A job for another try, before all that was not taken yet."""
+        with self._lock:
+            self._back.append(waiting)
+            self._lock.notify_all()
+
+    def answer(self, made: Made) -> None:
+        """The end of a job."""
+        self._answers.put(made)
+        with self._lock:
+            self._out -= 1
+            if not made.error:
+                self.made[made.server] += 1
+            self._lock.notify_all()
+
+    def others(self, address: str) -> bool:
+        """Whether another server is in use."""
+        with self._lock:
+            return any(other.address != address and other.address not in self.aside for other in self.servers)
+
+    def put_aside(self, address: str, reason: str | None) -> None:
+        """Note why a server is not used; None when it is again."""
+        with self._lock:
+            if reason is None:
+                self.aside.pop(address, None)
+            else:
+                self.aside[address] = reason
+
+    def rest(self, seconds: float, *, until_over: bool = False) -> None:
+        """Wait; less when the run is over and, unless `until_over`, when anything happens."""
+        with self._lock:
+            self._lock.wait_for(lambda: self.over, seconds) if until_over or self.over else self._lock.wait(seconds)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do, or nobody waits for it any more."""
+        return self._over.is_set() or (self._jobs is None and self._out == 0)
+
+
+class _Worker:
+    """What one server has, and its luck so far."""
+
+    def __init__(self, pool: Pool, server: Server):
+        self.pool, self.server = pool, server
+        self.flights: list[tuple[Flight, _Waiting]] = []
+        self.failures: list[str] = []
+
+    def work(self) -> None:
+        wait, look, ready = self.pool.first_wait, _SHORTEST_LOOK, False
+        while not self.pool.over:
+            try:
+                if not ready:
+                    self.server.check()
+                    self.pool.put_aside(self.server.address, None)
+                    ready = True
+                moved = self._collect() + self._fill()
+            except ServerGone as gone:
+                self._leave(str(gone), wait)
+                self.pool.rest(wait, until_over=True)
+                wait, ready = min(2 * wait, self.pool.longest_wait), False
+                continue
+            if moved:
+                wait, look = self.pool.first_wait, _SHORTEST_LOOK
+            else:
+                look = min(1.5 * look, _LONGEST_LOOK)
+                self.pool.rest(look)
+
+    def _fill(self) -> int:
+        """Queue what the server has room for."""
+        moved = 0
+        while len(self.flights) < self.server.most and self.server.has_room():
+            if any(waiting.told for _, waiting in self.flights):
+                break
+            waiting = self.pool.take(self.server.address, busy=bool(self.flights))
+            if waiting is None:
+                break
+            try:
+                self.flights.append((self.server.start(waiting.job), waiting))
+            except JobFailed as failed:
+                self._fail(waiting, failed)
+            except BaseException:
+                self.pool.give_back(waiting)
+                raise
+            moved += 1
+        return moved
+
+    def _collect(self) -> int:
+        """Take what the server has done."""
+        moved = 0
+        for entry in list(self.flights):
+            flight, waiting = entry
+            try:
+                made = self.server.look(flight)
+                if made is None:
+                    continue
+                self.flights.remove(entry)
+                self.failures.clear()
+                self.pool.answer(made)
+            except JobFailed as failed:
+                self.flights.remove(entry)
+                self._fail(waiting, failed)
+            except Lost as lost:
+                self.flights.remove(entry)
+                self._again(waiting, str(lost))
+            moved += 1
+        return moved
+
+    def _fail(self, waiting: _Waiting, failed: JobFailed) -> None:
+        """A job's error, or another server for it, once."""
+        reason, address = str(failed), self.server.address
+        if failed.elsewhere and not waiting.servers and self.pool.others(address):
+            log.warning("%s failed at %s and goes to another server: %s", waiting.job.item, address, reason)
+            waiting.servers.add(address)
+            self.pool.give_back(waiting)
+        else:
+            self._end(waiting, reason, failed.slot)
+        if failed.elsewhere:
+            self.failures.append(reason)
+        if len(self.failures) >= IN_A_ROW:
+            self.failures.clear()
+            raise ServerGone(f"{IN_A_ROW} runs in a row failed there; the last: {reason}")
+
+    def _end(self, waiting: _Waiting, reason: str, slot: str = "") -> None:
+        self.pool.answer(Made(waiting.job, error=reason, slot=slot, server=self.server.address))
+
+    def _again(self, waiting: _Waiting, reason: str) -> None:
+        """A job that a server lost goes back, unless it happens to this one too often."""
+        waiting.told.append(f"{self.server.address}: {reason}")
+        if len(waiting.told) >= CHANCES:
+            self._end(waiting, f"{CHANCES} times a server was lost with it ({'; '.join(waiting.told)})")
+        else:
+            self.pool.give_back(waiting)
+
+    def _leave(self, reason: str, wait: float) -> None:
+        """Put the server aside and give its jobs back."""
+        address = self.server.address
+        log.warning("%s is put aside and tried again in %.0f s: %s", address, wait, reason)
+        self.pool.put_aside(address, reason)
+        for _, waiting in self.flights:
+            self._again(waiting, reason)
+        self.flights.clear()

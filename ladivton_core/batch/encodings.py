@@ -1,0 +1,200 @@
+"""People and garments once encoded: kept in memory up to a limit, and in files up to another.
+
+A person with EMASC's features takes 120 MB with the embedded models and 250 MB with the published ones, so few fit in
+memory. Files are safetensors, written whole, mapped by every worker of a machine, and named by what they were made of:
+one that is there is right, after a crash too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..disk.tensors import write_tensors
+from ..encodings import GarmentEncoding, PersonEncoding
+from ..preprocessing.fitting import Fit
+from .items import Garment, Person
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoding with what its pictures need beside it.
+
+    Attributes:
+        encoding: of one person or one garment, on the CPU or on the models' device.
+        cost: what the checks of the photo take off the score of 1.
+        fit, photo: how the person was framed and what they go back into; see `PreparedPerson`.
+    """
+
+    encoding: PersonEncoding | GarmentEncoding
+    cost: float = 0.0
+    fit: Fit | None = None
+    photo: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Of all tensors."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors().values())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name."""
+        found = {} if self.photo is None else {"photo": self.photo}
+        for field in dataclasses.fields(self.encoding):
+            value = getattr(self.encoding, field.name)
+            if isinstance(value, tuple):
+                found |= {f"{field.name}.{place}": tensor for place, tensor in enumerate(value)}
+            elif value is not None:
+                found[field.name] = value
+        return found
+
+    def to(self, device: torch.device) -> Encoded:
+        """The same with the encoding on a device; the photo stays where it is."""
+        tensors = {name: tensor.to(device) for name, tensor in self.tensors().items() if name != "photo"}
+        return dataclasses.replace(self, encoding=_encoding(type(self.encoding), tensors))
+
+    def write(self, path: Path) -> None:
+        """Write to a safetensors file, whole or not at all."""
+        told = {"kind": type(self.encoding).__name__, "cost": self.cost}
+        told["fit"] = None if self.fit is None else dataclasses.asdict(self.fit)
+        write_tensors(path, {k: v.contiguous() for k, v in self.tensors().items()}, {"ladi_vton": json.dumps(told)})
+
+    @classmethod
+    def read(cls, path: Path) -> Encoded | None:
+        """From such a file, its tensors mapped; None where there is none, or another."""
+        from safetensors import safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                told = json.loads(file.metadata()["ladi_vton"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+            photo = tensors.pop("photo", None)
+            fit = told["fit"] and Fit(**{name: tuple(value) for name, value in told["fit"].items()})
+            return cls(_encoding(_KINDS[told["kind"]], tensors), told["cost"], fit, photo)
+        except Exception:  # safetensors has errors of its own; whatever it is, the encoding is made again
+            return None
+
+
+_KINDS = {"PersonEncoding": PersonEncoding, "GarmentEncoding": GarmentEncoding}
+
+
+def _encoding(kind: type, tensors: dict[str, Tensor]) -> PersonEncoding | GarmentEncoding:
+    values: dict[str, Tensor | tuple | None] = dict.fromkeys(field.name for field in dataclasses.fields(kind))
+    for name in sorted(tensors):
+        plain, dot, _ = name.partition(".")
+        values[plain] = (*(values[plain] or ()), tensors[name]) if dot else tensors[name]
+    return kind(**values)
+
+
+def key_of(thing: Person | Garment, category: str, facts: dict) -> str:
+    """Name of an encoding: a hash of what it is made of. A person has one for each category they wear."""
+    told = dataclasses.asdict(thing)
+    del told["where"]
+    told["files"] = [_version(file) for file in thing.files]
+    kind = "person" if isinstance(thing, Person) else "garment"
+    text = json.dumps([kind, told, category if kind == "person" else "", facts], sort_keys=True)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _version(file: str) -> list[int]:
+    """Size and time of a file on a disk: another one under its name has another encoding."""
+    try:
+        found = Path(file).stat()
+    except (OSError, ValueError):  # an address, or not there
+        return []
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _files_in(folder: Path | None) -> list[tuple[str, int]]:
+    """Key and size of the encodings a folder holds, the oldest first."""
+    found = []
+    for path in folder.glob("*.safetensors") if folder is not None else ():
+        with contextlib.suppress(OSError):  # another worker has just given it up
+            stat = path.stat()
+            found.append((stat.st_mtime_ns, path.stem, stat.st_size))
+    return [(key, size) for _, key, size in sorted(found)]
+
+
+class Encodings:
+    """Encodings by key, the least recently used given up first.
+
+    Args:
+        folder: of the files; None keeps nothing on the disk.
+        memory: most bytes in memory.
+        disk: most bytes in files of the folder, as far as this process knows them: what it found and what it writes.
+        through: write every encoding to its file at once, for others to read; else only what memory has no room for.
+    """
+
+    def __init__(self, folder: Path | None, memory: int, disk: int, *, through: bool = False) -> None:
+        self.folder, self.memory, self.disk, self.through = folder, memory, disk, through
+        self._held: OrderedDict[str, Encoded] = OrderedDict()
+        self._files: OrderedDict[str, int] = OrderedDict(_files_in(folder))
+        self.lost = 0
+        """Encodings that had to be given up altogether and will be made again when they are needed again."""
+
+    def get(self, key: str) -> Encoded | None:
+        """An encoding, from memory or its file; None where there is neither."""
+        found = self._held.get(key)
+        if found is not None:
+            self._held.move_to_end(key)
+        elif self.folder is not None and (found := Encoded.read(self.path(key))) is not None:
+            if key in self._files:
+                self._files.move_to_end(key)
+            self._hold(key, found)
+        return found
+
+    def there(self, key: str) -> bool:
+        """Whether it is there, without reading it."""
+        return key in self._held or (self.folder is not None and self.path(key).is_file())
+
+    def put(self, key: str, encoded: Encoded) -> None:
+        """Keep an encoding.
+
+        Raises:
+            OSError: no room on the disk.
+        """
+        if self.through:
+            self._write(key, encoded)
+        self._hold(key, encoded)
+
+    def drop(self, key: str) -> None:
+        """Give an encoding up that is not needed any more."""
+        self._held.pop(key, None)
+        self._files.pop(key, None)
+        if self.folder is not None:
+            with contextlib.suppress(OSError):  # Windows: mapped by a worker that is about to end
+                self.path(key).unlink(missing_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Its file."""
+        return self.folder / f"{key}.safetensors"
+
+    def _hold(self, key: str, encoded: Encoded) -> None:
+        self._held[key] = encoded
+        self._held.move_to_end(key)
+        while len(self._held) > 1 and sum(held.bytes for held in self._held.values()) > self.memory:
+            old, given_up = self._held.popitem(last=False)
+            if self.folder is None:
+                self.lost += 1
+            elif not self.path(old).is_file():
+                self._write(old, given_up)
+
+    def _write(self, key: str, encoded: Encoded) -> None:
+        size = encoded.bytes
+        while self._files and sum(self._files.values()) + size > self.disk:
+            old, _ = self._files.popitem(last=False)
+            self.path(old).unlink(missing_ok=True)
+            self.lost += old not in self._held
+        if size > self.disk:
+            self.lost += key not in self._held
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        encoded.write(self.path(key))
+        self._files[key] = size

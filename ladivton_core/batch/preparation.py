@@ -1,0 +1,279 @@
+"""People and garments from their files to what the models take: the steps of the workflows, without ComfyUI.
+
+With a parse map it is the paper's way (`tryon_embedded` with the photo fitted): the whole photo at the models' size.
+Without one it is the photo's way (`tryon_photo`, `tryon_photo_pose_nodes`): found, framed, masked by joints, and the
+result goes back into the photo. Garments always take the photo's way, which leaves a garment on white of the data sets'
+proportions as it is. docs/photos.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..decoding.emasc import soften_mask
+from ..disk.documents import read_json
+from ..preprocessing.agnostic import GROW, agnostic_mask
+from ..preprocessing.backdrop import ground_to_white
+from ..preprocessing.body_region import body_region
+from ..preprocessing.checks import Finding, check_garment, check_person
+from ..preprocessing.fitting import Fit, fit_image, labels_at
+from ..preprocessing.framing import framed
+from ..preprocessing.garment import garment_on_white
+from ..preprocessing.keypoint_files import pose_frames
+from ..preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, people_in_frames, pose_document
+from ..preprocessing.label_pictures import read_labels
+from ..preprocessing.labels import LABEL_SETS
+from ..preprocessing.modes import BODY, PUBLISHED, Mode
+from ..preprocessing.people import PersonFinder, largest
+from ..preprocessing.pictures import over_white, read_picture
+from ..preprocessing.pose_map import pose_map
+from ..preprocessing.regions import region_mask
+from ..preprocessing.stitching import stitch
+from ..preprocessing.territory import own_territory
+from .addresses import local_file
+from .items import Garment, Person
+
+FRAMES = {"picture": None, "vitonhd": VITONHD_FRAME, "dresscode": DRESSCODE_FRAME}
+FEATHER = 3
+"""Pixels over which a result is blended into its photo, as in `tryon_photo`."""
+
+
+class FileError(ValueError):
+    """A file that will not do.
+
+    Attributes:
+        file: path or address of it.
+    """
+
+    def __init__(self, message: str, file: str) -> None:
+        super().__init__(message, file)
+        self.file = file
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class PreparedPerson:
+    """A person, ready to be encoded.
+
+    Attributes:
+        person: (1, 3, H, W) in [-1, 1].
+        mask: (1, 1, H, W) in {0, 1}; 1 is repainted.
+        pose_map: (1, 18, H, W).
+        findings: what speaks against the photo.
+        fit: how it was framed, and `photo` (3, h, w) uint8 it goes back into; None where the result is the picture.
+    """
+
+    person: Tensor
+    mask: Tensor
+    pose_map: Tensor
+    findings: list[Finding]
+    fit: Fit | None = None
+    photo: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PreparedGarment:
+    """A garment, ready to be encoded.
+
+    Attributes:
+        garment: (1, 3, H, W) in [-1, 1], on white.
+        findings: what speaks against its picture.
+    """
+
+    garment: Tensor
+    findings: list[Finding]
+
+
+def prepare_person(
+    person: Person, category: str, size: tuple[int, int], finder: Callable[[], PersonFinder]
+) -> PreparedPerson:
+    """Read a person's files.
+
+    Args:
+        category: what they will wear; the mask depends on it.
+        size: (height, width) of the result.
+        finder: gives BlazePose; asked only where joints are missing.
+
+    Raises:
+        FileError: a file is not there, damaged, or shows nobody; names it.
+        FileNotFoundError, ImportError: BlazePose cannot be had; says the command that mends it.
+    """
+    photo = _photo(person.photo)
+    source = (photo.shape[-2], photo.shape[-1])
+    if person.parse_map is not None:
+        return _published(person, photo, category, source, size)
+    painted = None
+    if person.mask is not None:
+        painted = _mask(person.mask, source)
+    people, silhouette = _people(person, photo, source, finder, with_silhouette=painted is None)
+    joints = people[0, :, :2]
+    findings = check_person(joints, source, category)
+    with _Blaming(person.photo):
+        plan = framed(joints, category, source, size) or Fit.plan(source, size, "pad")
+        shown, region = plan.apply(photo[None], fill="blur"), painted if painted is not None else silhouette
+        if region is not None:
+            if len(people) > 1:
+                region = torch.where(own_territory(joints, people[1:, :, :2], source), region, 0.0)
+            region = plan.apply(region[None, None], fill=0, nearest=True)
+        placed = people_in_frames([_carried(people, plan, size)], size, 0, BODY)[0]
+        joints = placed[:1, :, :2]
+        if painted is not None:
+            along_arms = joints if category != "lower_body" else None
+            mask = region_mask(region, arms=None, keep=None, keypoints=along_arms, mode=BODY, grow=GROW)
+        else:
+            mask = body_region(joints, category, size, silhouette=region)
+        if len(placed) > 1:
+            mask = mask * own_territory(joints[0], placed[1:, :, :2], size)
+        drawn = pose_map(joints, size, mode=BODY)
+    if not mask.any():
+        raise FileError(f"{person.photo}: nothing of it would be repainted, the mask is empty", person.photo)
+    return PreparedPerson(shown * 2 - 1, mask, drawn.float(), findings, plan, (photo * 255).round().byte())
+
+
+def prepare_garment(garment: Garment, size: tuple[int, int]) -> PreparedGarment:
+    """Read a garment's files.
+
+    Args:
+        size: (height, width) of the result.
+
+    Raises:
+        FileError: a file is not there or damaged; names it.
+    """
+    pixels = _photo(garment.picture)
+    if garment.mask is not None:
+        soft = _soft_mask(garment.mask, (pixels.shape[-2], pixels.shape[-1]))
+        pixels = (garment_on_white(pixels[None] * 2 - 1, soft[None, None])[0] + 1) / 2
+    findings = check_garment(pixels)
+    with _Blaming(garment.picture):
+        white = ground_to_white(pixels)
+        shown = pixels if white is None else white
+        return PreparedGarment(fit_image(shown[None] * 2 - 1, size, "pad", fill=1.0)[0], findings)
+
+
+def into_photo(result: Tensor, fit: Fit, photo: Tensor, mask: Tensor) -> Tensor:
+    """A result (3, H, W) in [0, 1] back in its photo (3, h, w) uint8, as `tryon_photo` does it; in [0, 1].
+
+    Args:
+        mask: (1, 1, H, W); only there the result is taken.
+    """
+    weight = soften_mask(mask.cpu(), feather=FEATHER)[0]
+    return stitch(result.cpu(), photo.float() / 255, fit, weight, match_colour=True)
+
+
+def _published(
+    person: Person, photo: Tensor, category: str, source: tuple[int, int], size: tuple[int, int]
+) -> PreparedPerson:
+    labels = LABEL_SETS[person.label_set]
+    with _Blaming(person.parse_map), local_file(person.parse_map) as path:
+        parse = labels_at(read_labels(path, labels)[None], source)
+    joints = _joints(person, source, PUBLISHED)[0, :, :2]
+    findings = check_person(joints, source, category, parse[0], labels)
+    fit = Fit.plan(source, size, "pad")
+    shown = fit.apply(photo[None])
+    parse = fit.apply(parse[:, None], fill=0, nearest=True)[:, 0]
+    joints = fit.apply_points(joints)[None]
+    with _Blaming(person.keypoints):
+        mask = agnostic_mask(parse, joints, category, labels, missing_joints="skip")
+        drawn = pose_map(joints, size)
+    if not mask.any():
+        raise FileError(
+            f"{person.parse_map}: it shows no {category} garment, so nothing would be repainted. Check 'label_set' "
+            "and 'category'", person.parse_map,
+        )  # fmt: skip
+    return PreparedPerson(shown * 2 - 1, mask, drawn.float(), findings)
+
+
+def _people(
+    person: Person, photo: Tensor, source: tuple[int, int], finder: Callable[[], PersonFinder], with_silhouette: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Everybody (P, 18, 3), the one meant first, and their silhouette (h, w) where there is one."""
+    if person.keypoints is not None:
+        return _joints(person, source, BODY, index=-1), None
+    find = finder()
+    with _Blaming(person.photo):
+        found = find(photo)
+    if not found:
+        raise FileError(
+            f"{person.photo} shows nobody: BlazePose looks for a head with a body below it. Take another photo, or "
+            "give the joints in a column 'keypoints'", person.photo,
+        )  # fmt: skip
+    document = pose_document(torch.stack([one.joints for one in found]), source)
+    people = people_in_frames([document], source, -1, BODY)[0]
+    silhouette = (found[largest(found)].silhouette >= 0.5).float() if with_silhouette else None
+    return people, silhouette
+
+
+def _joints(person: Person, source: tuple[int, int], mode: Mode, index: int = 0) -> Tensor:
+    """Everybody of a keypoint file (P, 18, 3) in pixels of the photo, the one meant first."""
+    with _Blaming(person.keypoints), local_file(person.keypoints) as path:
+        name = path.name
+        document = read_json(path, called=name, expected="the joints of one picture, from a pose detector")
+        people = people_in_frames(pose_frames(document, name, FRAMES[person.coordinates])[:1], source, index, mode)[0]
+        if not len(people) or not (people[0, :, 2] > 0).any():
+            raise ValueError(f"{name} shows nobody with joints that are sure enough")
+        return people
+
+
+def _carried(people: Tensor, plan: Fit, size: tuple[int, int]) -> dict:
+    points = plan.apply_points(people[..., :2])
+    return pose_document(torch.cat([points, people[..., 2:].to(points)], -1), size)
+
+
+def _photo(file: str) -> Tensor:
+    """Colours (3, H, W) in [0, 1], transparency laid over white."""
+    with _Blaming(file), local_file(file) as path:
+        colours, opaque = read_picture(path)
+    return over_white(torch.cat([colours, opaque])) if bool((opaque < 1).any()) else colours
+
+
+def _soft_mask(file: str, size: tuple[int, int]) -> Tensor:
+    """Grey values (H, W) in [0, 1] of a mask of a picture of `size`."""
+    grey = _photo(file).mean(0)
+    if tuple(grey.shape) != size:
+        raise FileError(
+            f"{file} is {grey.shape[0]} x {grey.shape[1]} and its picture {size[0]} x {size[1]} (height x width); "
+            "a mask has the size of its picture", file,
+        )  # fmt: skip
+    return grey
+
+
+def _mask(file: str, size: tuple[int, int]) -> Tensor:
+    mask = (_soft_mask(file, size) >= 0.5).float()
+    if not mask.any():
+        raise FileError(f"{file} is black all over; white is where the worn garment is", file)
+    return mask
+
+
+class _Blaming:
+    """Turn what a reader raises into a FileError that names the file as the manifest does."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, FileError) or not isinstance(error, OSError | ValueError):
+            return
+        text = str(error)
+        raise FileError(text if self.file in text else f"{self.file}: {text}", self.file) from error
+
+
+def finder_in(folders: tuple[str, ...], threads: int = 1) -> Callable[[], PersonFinder]:
+    """BlazePose from the first of some folders that holds it, loaded when first asked for."""
+    loaded: list[PersonFinder] = []
+
+    def finder() -> PersonFinder:
+        if not loaded:
+            loaded.append(PersonFinder([Path(folder) for folder in folders], threads))
+        return loaded[0]
+
+    return finder

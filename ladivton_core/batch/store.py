@@ -1,0 +1,147 @@
+"""The folder a run writes into: on a disk, or behind an address through fsspec. Files are whole or not there.
+
+A folder on a disk goes through `disk/writing.py`. Behind an address a file is written under another name and moved,
+which object stores do at once; tested with `memory://`.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..disk.writing import clean, write_bytes
+from .addresses import fault_of_address, filesystem, is_address
+
+
+class Store(Protocol):
+    """Files by name, with `/` between folders. It can be pickled."""
+
+    root: str
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all.
+
+        Raises:
+            OSError: the disk is full or the folder closed; what was there before is untouched.
+        """
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; FileNotFoundError where there is none."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Names of the files right in a folder."""
+
+    def delete(self, name: str) -> None:
+        """Take a file away; nothing happens where there is none."""
+
+
+def open_store(place: str | Path) -> Store:
+    """The folder of a run, by its path or address.
+
+    Raises:
+        ValueError: an address that cannot be.
+        ImportError: fsspec is missing.
+    """
+    text = str(place)
+    if not is_address(text):
+        return DiskStore(str(Path(text).expanduser().absolute()))
+    if fault := fault_of_address(text):
+        raise ValueError(f"the folder {text!r} cannot be written: {fault}")
+    if text.lower().startswith("http"):
+        raise ValueError(f"{text}: a web server cannot be written to; name a folder or an object store")
+    filesystem(text)
+    return AddressStore(text.rstrip("/"))
+
+
+@dataclass(frozen=True)
+class DiskStore:
+    """A folder on a disk."""
+
+    root: str
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Store`."""
+        write_bytes(Path(self.root, *name.split("/")), content)
+
+    def read(self, name: str) -> bytes:
+        """See `Store`."""
+        return Path(self.root, *name.split("/")).read_bytes()
+
+    def size(self, name: str) -> int | None:
+        """See `Store`."""
+        try:
+            found = os.stat(os.path.join(self.root, *name.split("/")))
+        except OSError:
+            return None
+        return found.st_size
+
+    def names(self, folder: str) -> Iterator[str]:
+        """See `Store`; what killed runs left unfinished goes."""
+        place = Path(self.root, *folder.split("/")) if folder else Path(self.root)
+        clean(place, once=True)
+        if place.is_dir():
+            with os.scandir(place) as entries:
+                yield from sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != ".")
+
+    def delete(self, name: str) -> None:
+        """See `Store`."""
+        Path(self.root, *name.split("/")).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class AddressStore:
+    """A folder behind an address."""
+
+    root: str
+
+    def _place(self, name: str):
+        system, path = filesystem(f"{self.root}/{name}" if name else self.root)
+        return system, path
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Store`."""
+        system, path = self._place(name)
+        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        try:
+            system.makedirs(posixpath.dirname(path), exist_ok=True)
+            system.pipe_file(part, content)
+            system.mv(part, path)
+        except OSError:
+            raise
+        except Exception as error:  # every store has errors of its own
+            raise OSError(f"{self.root}/{name} could not be written: {error or type(error).__name__}") from error
+
+    def read(self, name: str) -> bytes:
+        """See `Store`."""
+        system, path = self._place(name)
+        return system.cat_file(path)
+
+    def size(self, name: str) -> int | None:
+        """See `Store`."""
+        system, path = self._place(name)
+        try:
+            return int(system.info(path)["size"])
+        except FileNotFoundError:
+            return None
+
+    def names(self, folder: str) -> Iterator[str]:
+        """See `Store`."""
+        system, path = self._place(folder)
+        if system.isdir(path):
+            for entry in sorted(system.ls(path, detail=False)):
+                if not entry.endswith(".part"):
+                    yield posixpath.basename(entry)
+
+    def delete(self, name: str) -> None:
+        """See `Store`."""
+        system, path = self._place(name)
+        if system.exists(path):
+            system.rm_file(path)

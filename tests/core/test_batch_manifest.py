@@ -1,0 +1,215 @@
+"""A catalogue's manifest: formats, rules, names, and every problem with its line and column at once."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import threading
+
+import pytest
+
+from ladivton_core.batch import Request, addresses, read_manifest, rules
+from ladivton_core.batch.items import Garment, Person
+from ladivton_core.batch.naming import Template
+from ladivton_core.batch.plan import batches_of, needs_of, remaining, waves_of
+from ladivton_core.batch.tables import ManifestError, read_table
+
+PERSONS = "id,photo,category\nann,ann.jpg,upper_body\nbob,bob.jpg,dresses\n"
+GARMENTS = "id;picture;category\nred;red.jpg;upper_body\nblue;blue.jpg;upper_body\ngown;gown.jpg;dresses\n"
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Two tables, and the files they name."""
+    for name in ("ann", "bob", "red", "blue", "gown"):
+        (tmp_path / f"{name}.jpg").write_bytes(b"picture")
+    (tmp_path / "persons.csv").write_text(PERSONS, encoding="utf-8-sig")
+    (tmp_path / "garments.csv").write_text(GARMENTS, encoding="utf-16")
+    return tmp_path
+
+
+def request(folder, **more) -> Request:
+    return Request(folder / "persons.csv", folder / "garments.csv", **more)
+
+
+def ids(manifest) -> list[str]:
+    return [item.id for item in manifest.items]
+
+
+def problems(folder, **more) -> list[tuple[str, int, str, str]]:
+    with pytest.raises(ManifestError) as error:
+        read_manifest(request(folder, **more) if "pairs" not in more or more.pop("both", False) else Request(**more))
+    return [(os.path.basename(p.file), p.line, p.column, p.text) for p in error.value.problems]
+
+
+def test_people_with_a_category_wear_garments_of_it_only(tables):
+    assert ids(read_manifest(request(tables))) == ["ann/red", "ann/blue", "bob/gown"]
+
+
+def test_a_sample_is_drawn_by_the_seed_in_the_rules_order(tables):
+    every = ids(read_manifest(request(tables)))
+    drawn = {tuple(ids(read_manifest(request(tables, sample=2, seed=seed)))) for seed in range(20)}
+    assert len(drawn) > 1 and all(len(pick) == 2 and sorted(pick, key=every.index) == [*pick] for pick in drawn)
+    assert ids(read_manifest(request(tables, sample=2))) == ids(read_manifest(request(tables, sample=2)))
+
+
+def test_a_sample_of_ten_million_pairs_holds_none_of_the_others():
+    persons = [Person(str(n), "p") for n in range(500)]
+    garments = [Garment(str(n), "g", "upper_body") for n in range(20_000)]
+    assert len(rules.Pairs(persons, garments)) == 10_000_000
+    assert len({(p.id, g.id) for p, g in rules.pairs_of(persons, garments, 1000, 7)}) == 1000
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_list_of_pairs_reads_alike_from_every_format(tables, ending):
+    rows = [{"person": "ann", "garment": "red", "seed": 7, "steps": 3}, {"person": "ann", "garment": "blue", "id": "x"}]
+    path = tables / f"pairs.{ending}"
+    if ending == "csv":
+        path.write_text("person,garment,seed,steps,id\nann,red,7,3,\n\nann,blue,,,x\n")
+    elif ending == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist([{"id": None} | rows[0], rows[1]]), path)
+    first, second = read_manifest(request(tables, pairs=path)).items
+    assert (first.id, first.seed, first.options.steps, second.id) == ("ann/red", 7, 3, "x")
+    assert second.seed == read_manifest(request(tables, pairs=path)).items[1].seed != first.seed
+
+
+def test_a_list_of_files_gives_each_person_and_garment_once(tables):
+    path = tables / "pairs.csv"
+    path.write_text("person,garment,category\nann.jpg,red.jpg,upper_body\nann.jpg,blue.jpg,upper_body\n")
+    manifest = read_manifest(Request(pairs=path))
+    assert [*manifest.persons] == ["ann"] and [*manifest.garments] == ["red", "blue"]
+    assert manifest.persons["ann"].photo == str(tables / "ann.jpg")
+
+
+def test_every_problem_is_told_at_once_with_line_and_column(tables):
+    (tables / "garments.csv").write_text(
+        'id,picture,categry\nred,red.jpg,shirt\n../up,"no, not there.jpg",dresses\nred,blue.jpg,x,y\n'
+    )
+    (tables / "persons.csv").write_text(
+        "photo,parse_map,label_set,category\nann.jpg,ann.png,COCO,upper_body\n,,,\nzip://a::http://b/c,,,hat\n"
+    )
+    found = problems(tables)
+    assert {(file, line, column) for file, line, column, _ in found} == {
+        ("persons.csv", 2, "keypoints"), ("persons.csv", 2, "label_set"), ("persons.csv", 4, "photo"),
+        ("persons.csv", 4, "category"), ("garments.csv", 1, "categry"), ("garments.csv", 4, ""),
+        ("garments.csv", 2, "category"), ("garments.csv", 3, "category"), ("garments.csv", 3, "id"),
+    }  # fmt: skip
+    assert any("did you mean 'category'" in text for *_, text in found)
+
+
+def test_files_that_are_not_there_are_told_with_their_cell(tables):
+    (tables / "red.jpg").unlink()
+    (tables / "bob.jpg").unlink()
+    assert [found[:3] for found in problems(tables)] == [("garments.csv", 2, "picture"), ("persons.csv", 3, "photo")]
+
+
+def test_an_unknown_id_a_seed_that_is_none_and_a_pair_twice(tables):
+    path = tables / "pairs.csv"
+    path.write_text("person,garment,seed,guidance_scale\nan,red,,\nann,red,1.5,nan\nann,red,,\n")
+    found = problems(tables, pairs=path, both=True)
+    assert [entry[:3] for entry in found] == [
+        ("pairs.csv", 2, "person"), ("pairs.csv", 3, "seed"), ("pairs.csv", 3, "guidance_scale"),
+        ("pairs.csv", 4, "id"),
+    ]  # fmt: skip
+    assert "did you mean 'ann'" in found[0][3] and "line 3" in found[3][3]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\xff\xfe", b'id,photo\n"open,x\n', b"photo,photo\na,b\n"])
+def test_a_table_that_is_none_is_told_by_name(tables, content):
+    (tables / "persons.csv").write_bytes(content)
+    assert {file for file, *_ in problems(tables)} == {"persons.csv"}
+
+
+def test_a_line_of_json_that_is_no_object(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"photo": "a.jpg"}\n[1]\n{"photo": {"deep": 1}}\n{broken\n')
+    found = read_table(tmp_path / "a.jsonl").problems
+    assert [(problem.line, problem.column) for problem in found] == [(2, ""), (3, "photo"), (4, "")]
+
+
+@pytest.mark.parametrize(
+    "text", ["{person.__class__}.png", "{person!r}.png", "{nobody}.png", "{person}", "{person:>99}.png", "{", "x.exe"]
+)
+def test_a_template_holds_plain_fields_and_ends_in_a_pictures_ending(text):
+    with pytest.raises(ValueError, match="template"):
+        Template(text)
+
+
+@pytest.mark.parametrize("person", ["..", "a/b", "a\\b", "C:", "x\n"])
+def test_no_field_leads_out_of_the_folder(person):
+    with pytest.raises(ValueError):
+        Template("{person}/{garment}.png").name(person=person, garment="g", id="i", category="c", seed=1)
+
+
+@pytest.mark.parametrize("text", ["{garment}.png", "nul/{person}_{garment}.png", "index/{person}_{garment}.png"])
+def test_names_that_collide_or_belong_to_others_are_told(tables, text):
+    (tables / "persons.csv").write_text("id,photo\nann,ann.jpg\nAnn,bob.jpg\n")
+    assert problems(tables, template=text)
+
+
+def test_letter_case_alone_makes_no_name(tables):
+    (tables / "persons.csv").write_text("id,photo\nann,ann.jpg\nAnn,bob.jpg\n")
+    assert any("letter case" in text for *_, text in problems(tables))
+
+
+def test_batches_share_a_person_and_stay_the_same_when_some_is_done(tables):
+    (tables / "persons.csv").write_text("id,photo\nann,ann.jpg\nbob,bob.jpg\n")
+    items = read_manifest(request(tables, category="upper_body")).items
+    batches = batches_of(items, 2)
+    assert [[item.id for item in batch.items] for batch in batches] == [
+        ["ann/red", "ann/blue"], ["ann/gown"], ["bob/red", "bob/blue"], ["bob/gown"],
+    ]  # fmt: skip
+    rest = remaining(batches, {"ann/red", "bob/gown"})
+    assert [batch.items for batch in rest] == [batch.items for batch in batches[:3]]
+    assert rest[0].wanted == {"ann/blue"}
+    needs = needs_of(batches)
+    assert len(needs.persons) == 4 and len(needs.garments) == 3  # two categories each
+    waves = [*waves_of(batches, 10, 1, 23, 100)]
+    assert [len(wave) for wave in waves] == [2, 2] and sum(waves, []) == batches
+
+
+class _Server(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def web(tables):
+    """The folder behind a local web server."""
+    handler = lambda *given: _Server(*given, directory=str(tables))  # noqa: E731
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_tables_and_pictures_come_from_a_web_server(web, tables):
+    pytest.importorskip("fsspec")
+    manifest = read_manifest(Request(f"{web}/persons.csv", f"{web}/garments.csv"))
+    assert manifest.persons["ann"].photo == f"{web}/ann.jpg"
+    assert addresses.read_bytes(f"{web}/ann.jpg") == b"picture"
+    with addresses.local_file(f"{web}/ann.jpg") as path:
+        assert path.name == "ann.jpg" and path.read_bytes() == b"picture"
+    assert not path.exists()
+    (tables / "ann.jpg").unlink()
+    with pytest.raises(ManifestError, match="ann.jpg"):
+        read_manifest(Request(f"{web}/persons.csv", f"{web}/garments.csv"))
+
+
+def test_what_an_address_gives_is_bounded(web):
+    pytest.importorskip("fsspec")
+    with pytest.raises(OSError, match="larger"):
+        addresses.read_bytes(f"{web}/ann.jpg", largest=3)
+    with pytest.raises(OSError, match="nobody.jpg"):
+        addresses.read_bytes(f"{web}/nobody.jpg")
+
+
+@pytest.mark.parametrize(
+    "text", ["github://a/b", "zip://x.png::http://h/a.zip", "simplecache::http://h/a", "ssh://h/a"]
+)
+def test_other_protocols_are_refused(text):
+    assert addresses.fault_of_address(text)

@@ -1,0 +1,122 @@
+"""A catalogue's people and garments are prepared as the workflows' nodes do it: the same tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from ladivton_core.batch.items import Garment, Person
+from ladivton_core.batch.preparation import FileError, into_photo, prepare_garment, prepare_person
+from ladivton_core.preprocessing.people import PersonFinder
+
+SIZE = (512, 384)
+
+
+@pytest.fixture(scope="module")
+def files(repository, tmp_path_factory) -> Path:
+    """A wide photo of the example person, with its joints and parse map, and a garment on grey."""
+    folder, samples = tmp_path_factory.mktemp("files"), repository / "samples"
+    for name in ("person.png", "parse.png"):
+        picture = Image.open(samples / name)
+        wide = Image.new(picture.mode, (500, 512), 0 if picture.mode == "P" else "lightgrey")
+        if picture.mode == "P":
+            wide.putpalette(picture.getpalette())
+        wide.paste(picture, (0, 0))
+        wide.save(folder / name)
+    (folder / "keypoints.json").write_bytes((samples / "keypoints.json").read_bytes())
+    grey = Image.new("RGB", (600, 600), (200, 200, 200))
+    grey.paste(Image.open(samples / "garment.png").convert("RGB").crop((60, 60, 320, 460)), (170, 100))
+    grey.save(folder / "garment.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wires(files, module, run) -> dict:
+    """The same files as wires carry them."""
+    reading = module("ladivton_core.preprocessing.pictures")
+    labels = module("ladivton_core.preprocessing.labels").LIP20
+    parse = module("ladivton_core.preprocessing.label_pictures").read_labels(files / "parse.png", labels)
+    frames = module("ladivton_core.preprocessing.keypoint_files").pose_frames
+    document = module("ladivton_core.disk.documents").read_json(files / "keypoints.json")
+    pictures = {name: reading.read_picture(files / f"{name}.png")[0] for name in ("person", "garment")}
+    return {
+        **{name: pixels.movedim(0, -1)[None] for name, pixels in pictures.items()},
+        "parse_map": module("nodes.types").ParseMap(parse[None], labels),
+        "keypoints": frames(document, "keypoints.json"),
+    }
+
+
+def nobody():
+    raise AssertionError("nobody had to be found")
+
+
+def test_with_a_parse_map_as_the_papers_workflow(run, wires, files):
+    person, keypoints, parse, _, _ = run("FitPerson", photo=wires["person"], keypoints=wires["keypoints"],
+                                         parse_map=wires["parse_map"], fit="pad", border="edge")  # fmt: skip
+    _, mask = run("AgnosticPerson", person=person, keypoints=keypoints, parse_map=parse, category="upper_body")
+    pose, _ = run("PoseMap", keypoints=keypoints, person=person)
+    line = Person("p", *(str(files / name) for name in ("person.png", "keypoints.json")))
+    made = prepare_person(
+        Person("p", line.photo, line.keypoints, parse_map=str(files / "parse.png")), "upper_body", SIZE, nobody
+    )
+    assert torch.equal(made.mask[:, 0], mask.cpu()) and made.fit is None
+    torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    torch.testing.assert_close(made.pose_map, pose, rtol=0, atol=1e-6)
+
+
+def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wires, files):
+    given = {"mode": "body", "person_index": -1, "border": "blur", "framing": "upper_body"}
+    person, keypoints, _, _, fit = run("FitPerson", photo=wires["person"], keypoints=wires["keypoints"], **given)
+    _, mask = run("AgnosticPerson", person=person, keypoints=keypoints, category="upper_body", mode="body")
+    pose, _ = run("PoseMap", keypoints=keypoints, person=person, mode="body")
+    line = Person("p", str(files / "person.png"), str(files / "keypoints.json"))
+    made = prepare_person(line, "upper_body", SIZE, nobody)
+    assert torch.equal(made.mask[:, 0], mask.cpu()) and mask.any()
+    torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    torch.testing.assert_close(made.pose_map, pose, rtol=0, atol=1e-6)
+    (node,) = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
+                  match_colour=True)  # fmt: skip
+    result = 1 - (made.person[0] + 1) / 2
+    torch.testing.assert_close(into_photo(result, made.fit, made.photo, made.mask), node[0].movedim(-1, 0),
+                               rtol=0, atol=1e-5)  # fmt: skip
+
+
+def test_a_person_found_in_the_photo_as_the_photo_workflow(run, wires, files, module, pose_graphs):
+    photo = module("nodes.photo")
+    before, photo.graph_folders = photo.graph_folders, lambda: [pose_graphs]
+    try:
+        keypoints, silhouette, _, _ = run("FindPerson", photo=wires["person"])
+    finally:
+        photo.graph_folders = before
+    given = {"mode": "body", "person_index": -1, "border": "blur", "framing": "upper_body"}
+    person, keypoints, _, outline, _ = run("FitPerson", photo=wires["person"], keypoints=keypoints, mask=silhouette,
+                                           **given)  # fmt: skip
+    _, mask = run("AgnosticPerson", person=person, keypoints=keypoints, silhouette=outline, category="upper_body",
+                  mode="body")  # fmt: skip
+    made = prepare_person(
+        Person("p", str(files / "person.png")), "upper_body", SIZE, lambda: PersonFinder([pose_graphs])
+    )
+    assert torch.equal(made.mask[:, 0], mask.cpu())
+    torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+
+
+def test_a_garment_as_the_photo_workflow(run, wires, files):
+    (node,) = run("PrepareGarment", garment=wires["garment"], fit="pad", backdrop="white")
+    made = prepare_garment(Garment("g", str(files / "garment.png"), "upper_body"), SIZE).garment
+    torch.testing.assert_close(made, node.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+
+
+def test_a_mask_of_another_size_and_an_empty_one_name_their_file(files, tmp_path):
+    Image.new("L", (10, 10)).save(tmp_path / "small.png")
+    Image.new("L", (500, 512)).save(tmp_path / "black.png")
+    for name in ("small.png", "black.png"):
+        line = Person("p", str(files / "person.png"), str(files / "keypoints.json"), mask=str(tmp_path / name))
+        with pytest.raises(FileError, match=name) as error:
+            prepare_person(line, "upper_body", SIZE, nobody)
+        assert error.value.file == str(tmp_path / name)
+    Image.new("L", (500, 512), 255).save(tmp_path / "white.png")
+    line = Person("p", str(files / "person.png"), str(files / "keypoints.json"), mask=str(tmp_path / "white.png"))
+    assert prepare_person(line, "upper_body", SIZE, nobody).mask.mean() > 0.9

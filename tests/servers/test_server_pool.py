@@ -1,0 +1,332 @@
+"""Several servers, one catalogue: every item once, whatever happens to the servers."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter
+
+import pytest
+from fake_comfyui import NOBODY
+
+from ladivton_core.batch.comfyui.jobs import File, Job
+from ladivton_core.batch.comfyui.pool import NoServer
+from ladivton_core.batch.comfyui.server import FOLDER, address_of
+
+OUT_OF_MEMORY = {"exception_type": "torch.OutOfMemoryError", "exception_message": "Allocation on device 0 failed"}
+BAD_INPUT = {"exception_type": "ValueError", "exception_message": "nobody is in the photo"}
+
+
+def once(made, count: int) -> None:
+    """Every item has one outcome."""
+    assert Counter(one.job.item for one in made) == Counter({f"item {i}": 1 for i in range(count)})
+
+
+def test_every_item_is_made_once_and_no_queue_is_longer_than_allowed(start, pool, jobs):
+    servers = [start(), start(), start(seconds=0.03)]
+    run = pool(servers)
+    made = list(run.run(jobs(30)))
+    once(made, 30)
+    assert not any(one.error for one in made) and all(one.picture for one in made)
+    assert sum(run.made.values()) == 30 and run.aside == {}
+    for server in servers:
+        assert server.crowd <= 2
+        assert run.made[server.url] == len(server.made) > 0
+        assert max(Counter(server.uploads).values()) == 1  # one upload a file, whoever wears it
+        assert all(name.startswith(f"{FOLDER}/") for name in server.uploads)
+    assert {round(one.seconds, 2) for one in made} == {0.25}  # the server's own clock
+
+
+def test_a_file_that_is_there_already_is_kept(start, pool, jobs):
+    server = start()
+    list(pool([server]).run(jobs(2)))
+    first = dict(server.inputs)
+    server.inputs = dict.fromkeys(first, b"somebody else's")
+    made = list(pool([server]).run(jobs(3)))
+    assert not any(one.error for one in made)
+    assert all(server.inputs[name] == b"somebody else's" for name in first)
+    assert all(name in server.inputs.values() for name in first.values())  # under names of their own
+
+
+def test_a_server_that_nobody_answers_at_is_put_aside(start, pool, jobs):
+    server = start()
+    run = pool([NOBODY, server])
+    made = list(run.run(jobs(6)))
+    once(made, 6)
+    assert {one.server for one in made} == {server.url}
+    assert "nobody answers there" in run.aside[NOBODY]
+
+
+def test_what_a_dying_server_had_goes_to_the_others(start, pool, jobs):
+    dying, other = start(seconds=0.05), start(seconds=0.05)
+    run = pool([dying, other])
+    made = []
+    for one in run.run(jobs(20)):
+        made.append(one)
+        if len(made) == 6:
+            dying.close()
+    once(made, 20)
+    assert not any(one.error for one in made)
+    assert set(run.aside) == {dying.url}
+    assert 0 < run.made[dying.url] < 20
+
+
+def test_a_server_that_comes_back_is_used_again(start, pool, jobs):
+    first = start(seconds=0.02)
+    run, seen = pool([first], give_up=30.0), []
+    for one in run.run(jobs(10)):
+        seen.append(one)
+        if len(seen) == 4:
+            port = first.http.server_port
+            first.close()
+            again = start(port=port)
+    once(seen, 10)
+    assert not any(one.error for one in seen)
+    assert len(again.made) >= 6 and run.aside == {}
+
+
+def test_a_driver_that_was_killed_takes_what_servers_made_meanwhile(start, pool, jobs):
+    server = start(seconds=0.05)
+    run = pool([server], most=3).run(jobs(8))
+    got = {next(run).job.item for _ in range(2)}
+    run.close()  # the server still has three
+    queued = list(server.posted)
+    server.held.set()
+    left = [job for job in jobs(8) if job.item not in got]
+    again = pool([server], most=3).run(left)
+    server.held.clear()
+    made = list(again)
+    assert {one.job.item for one in made} | got == {f"item {i}" for i in range(8)}
+    assert Counter(server.posted) == Counter(server.made) == Counter(f"item {i}" for i in range(8))
+    assert {one.job.item for one in made if one.taken} == set(queued) - got != set()
+
+
+def test_another_workflow_value_or_file_takes_nothing_over(start, pool, jobs):
+    server = start()
+    (first,) = pool([server]).run(jobs(1))
+    (job,) = jobs(1)
+    other_seed = Job(job.item, job.workflow, job.files, {**job.values, "seed": 8})
+    other_file = Job(job.item, job.workflow, {**job.files, "person": File("people/ann.png", lambda: b"bo")}, job.values)
+    other_item = Job("somebody", job.workflow, job.files, job.values)
+    assert [one.taken for one in pool([server]).run([job])] == [True]
+    for changed in (other_seed, other_file, other_item):
+        assert [one.taken for one in pool([server]).run([changed])] == [False]
+
+
+def test_a_bad_input_is_an_error_with_node_and_words_and_is_not_tried_again(start, pool, jobs):
+    servers = [start(fails=lambda _, item: BAD_INPUT if item == "item 2" else None) for _ in range(2)]
+    made = list(pool(servers).run(jobs(5)))
+    once(made, 5)
+    (bad,) = (one for one in made if one.error)
+    assert bad.job.item == "item 2" and bad.error == "node 3 (Dress): nobody is in the photo"
+    assert sum(server.posted.count("item 2") for server in servers) == 1
+
+
+def test_an_error_is_not_taken_from_the_history(start, pool, jobs):
+    server = start(fails=lambda *_: BAD_INPUT)
+    assert [bool(one.error) for one in pool([server]).run(jobs(1))] == [True]
+    server.fails = None
+    assert [one.error for one in pool([server]).run(jobs(1))] == [""]
+
+
+def test_out_of_memory_here_is_tried_elsewhere(start, pool, jobs):
+    small, large = start(fails=lambda *_: OUT_OF_MEMORY), start(seconds=0.05)
+    run = pool([small, large], longest_wait=60.0, first_wait=60.0)
+    made = list(run.run(jobs(12)))
+    once(made, 12)
+    assert not any(one.error for one in made) and {one.server for one in made} == {large.url}
+    assert "3 runs in a row failed there" in run.aside[small.url]
+    assert len(small.posted) <= 5  # it did not get through the whole catalogue
+
+
+def test_out_of_memory_everywhere_is_the_items_error(start, pool, jobs):
+    servers = [start(fails=lambda _, item: OUT_OF_MEMORY if item == "item 1" else None) for _ in range(3)]
+    made = list(pool(servers).run(jobs(9)))
+    once(made, 9)
+    (bad,) = (one for one in made if one.error)
+    assert bad.error == "node 3 (Dress): OutOfMemoryError: Allocation on device 0 failed"
+    assert sum(server.posted.count("item 1") for server in servers) == 2
+
+
+def test_a_run_that_somebody_interrupts_is_an_error(start, pool, jobs):
+    server = start(fails=lambda _, item: "interrupted" if item == "item 0" else None)
+    made = {one.job.item: one.error for one in pool([server]).run(jobs(2))}
+    assert made == {"item 0": "node 3 (Dress): the run was interrupted at the server", "item 1": ""}
+
+
+@pytest.mark.parametrize(("key", "name"), [("1", "image"), ("3", "seed"), ("3", None)])
+def test_a_refusal_of_what_was_filled_in_is_the_items_error(start, pool, jobs, key, name):
+    extra = {"extra_info": {"input_name": name} if name else {}}
+    errors = {key: {"class_type": "X", "errors": [{"message": "Value wrong", "details": "so wrong"} | extra]}}
+    server = start(rejects=lambda *_: errors)
+    (made,) = pool([server]).run(jobs(1))
+    assert "Value wrong: so wrong" in made.error and f"node {key}" in made.error
+    assert made.slot == ("person" if key == "1" else "")
+
+
+def test_files_are_called_what_the_manifest_calls_them(start, pool, jobs):
+    def rejects(_, prompt):
+        details = f"no picture: {prompt['1']['inputs']['image']}"
+        error = {"message": "Bad", "details": details, "extra_info": {"input_name": "image"}}
+        return {"1": {"class_type": "LoadImage", "errors": [error]}}
+
+    (made,) = pool([start(rejects=rejects)]).run(jobs(1))
+    assert "no picture: people/ann.png" in made.error and FOLDER not in made.error
+
+
+def test_a_server_without_the_workflows_model_gets_nothing(start, pool, jobs):
+    error = {"message": "Value not in list", "details": "model: 'm'", "extra_info": {"input_name": "model"}}
+    poor, good = start(rejects=lambda *_: {"3": {"class_type": "Dress", "errors": [error]}}), start(seconds=0.03)
+    run = pool([poor, good], first_wait=60.0)
+    made = list(run.run(jobs(8)))
+    once(made, 8)
+    assert {one.server for one in made} == {good.url} and not any(one.error for one in made)
+    assert "model: 'm'" in run.aside[poor.url]
+    with pytest.raises(NoServer, match="model: 'm'"):
+        list(pool([poor]).run(jobs(2)))
+
+
+def test_a_server_without_the_pack_gets_nothing(start, pool, jobs):
+    server = start(nodes={"LoadImage", "PreviewImage"})
+    with pytest.raises(NoServer, match="it has no node Dress, which form.json needs"):
+        list(pool([server, NOBODY]).run(jobs(2)))
+    assert server.uploads == [] and server.posted == []
+
+
+def test_a_queue_that_somebody_empties_loses_nothing(start, pool, jobs):
+    server = start()
+    server.held.set()
+    run = pool([server], most=3).run(jobs(5))
+    made = []
+
+    def empty() -> None:
+        deadline = time.monotonic() + 10
+        while len(server.pending) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with server.lock:
+            server.pending.clear()
+        server.held.clear()
+
+    thread = threading.Thread(target=empty)
+    thread.start()
+    made = list(run)
+    thread.join()
+    once(made, 5)
+    assert not any(one.error for one in made)
+    assert Counter(server.made) == Counter(f"item {i}" for i in range(5))
+
+
+def test_other_peoples_prompts_are_waited_for(start, pool, jobs):
+    server = start()
+    server.held.set()
+    shown = {"9": {"class_type": "PreviewImage", "inputs": {}}}
+    for place in range(3):
+        server.queue(shown, f"somebody-{place}", {})
+    run = pool([server]).run(jobs(2))
+    threading.Timer(0.3, server.held.clear).start()
+    assert len(list(run)) == 2
+    assert server.made[:2] == ["somebody's"] * 2 and server.crowd == 3
+
+
+def test_an_item_that_takes_servers_down_is_an_error_in_the_end(start, pool, jobs):
+    """Whoever runs item 0 is gone; three of four servers are lost to it, and then it is given up."""
+
+    def dies(server, item):
+        if item == "item 0":
+            threading.Thread(target=server.close).start()
+            server.gone.wait(5)
+        return None
+
+    servers = [start(fails=dies, seconds=0.05) for _ in range(4)]
+    run = pool(servers, first_wait=60.0)
+    made = list(run.run(jobs(10)))
+    once(made, 10)
+    (bad,) = (one for one in made if one.error)
+    assert bad.job.item == "item 0" and "3 times a server was lost with it" in bad.error
+    assert len(run.aside) == 3
+
+
+def test_a_run_without_any_server_ends_and_names_each(pool, jobs):
+    with pytest.raises(NoServer) as told:
+        list(pool([NOBODY, "http://127.0.0.1:11"]).run(jobs(2)))
+    assert NOBODY in str(told.value) and "127.0.0.1:11" in str(told.value)
+
+
+def test_servers_that_stay_away_end_the_run_after_a_while(start, pool, jobs):
+    server = start(seconds=0.05)
+    run = pool([server], give_up=0.3).run(jobs(10))
+    next(run)
+    server.close()
+    with pytest.raises(NoServer, match="nobody answers there"):
+        list(run)
+
+
+def test_a_picture_that_never_comes_puts_the_server_aside(start, pool, jobs):
+    stuck, good = start(seconds=60), start(seconds=0.05)
+    run = pool([stuck, good], patience=0.2, first_wait=60.0)
+    made = list(run.run(jobs(6)))
+    once(made, 6)
+    assert not any(one.error for one in made) and "took longer than" in run.aside[stuck.url]
+
+
+def test_more_pictures_than_one_are_an_error(start, pool, jobs):
+    (made,) = pool([start(pictures=2)]).run(jobs(1))
+    assert "gave 2 pictures; an item has one" in made.error
+
+
+def test_a_file_that_cannot_be_read_is_the_items_error(start, pool, jobs):
+    (job,) = jobs(1)
+
+    def missing() -> bytes:
+        raise FileNotFoundError("no such file")
+
+    (made,) = pool([start()]).run([Job(job.item, job.workflow, {**job.files, "garment": File("g.png", missing)}, {})])
+    assert made.error == "g.png cannot be read: no such file" and made.slot == "garment"
+
+
+def test_a_fault_of_whoever_gives_the_jobs_ends_the_run(start, pool, jobs):
+    def given():
+        yield from jobs(2)
+        raise KeyError("the manifest went away")
+
+    with pytest.raises(KeyError, match="went away"):
+        list(pool([start()]).run(given()))
+
+
+def test_jobs_are_taken_as_servers_have_room(start, pool, jobs):
+    server, taken = start(), itertools.count()
+    server.held.set()
+    given = (job for job in jobs(10) if next(taken) >= 0)
+    run = pool([server]).run(given)
+    thread = threading.Thread(target=lambda: list(run))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while len(server.posted) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert next(taken) == 2
+    server.held.clear()
+    thread.join(10)
+    assert len(server.made) == 10
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("gpu1", "http://gpu1:8188"),
+        (" gpu1:9000 ", "http://gpu1:9000"),
+        ("10.0.0.7", "http://10.0.0.7:8188"),
+        ("[::1]", "http://[::1]:8188"),
+        ("https://shop.example/comfy/", "https://shop.example/comfy"),
+        ("http://gpu1", "http://gpu1"),
+    ],
+)
+def test_hosts_may_be_short(host, address):
+    assert address_of(host) == address
+
+
+@pytest.mark.parametrize("host", ["ftp://a", "a:b", "http://", ":8188", "a:99999"])
+def test_what_is_no_address_is_said(host):
+    with pytest.raises(ValueError, match="is no address"):
+        address_of(host)
