@@ -46,7 +46,7 @@ def main() -> int:
     results: dict[str, Any] = {"machine": run_child(options, "machine")}
     print(table.machine(results["machine"], options), flush=True)
     results["core"] = run_child(options, "core")
-    results["memory"] = {engine: run_child(options, "memory", engine) for engine in ENGINES}
+    results["memory"] = {engine: run_child(options, "memory", engine) for engine in (*ENGINES, "lean")}
     results["graph"] = None if options.no_graph else run_child(options, "graph")
     print(table.engines(results, options))
     print(table.pictures(results, options))
@@ -71,7 +71,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--update", action="store_true", help="write this run's ratios into ratios.json")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "output" / "full_size", help="where files go")
     parser.add_argument("--child", choices=("machine", "core", "memory", "graph"), help=argparse.SUPPRESS)
-    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--engine", choices=(*ENGINES, "lean"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.preset = "sd2" if options.full else "tiny"
     options.steps = options.steps or (2 if options.full else 5)

@@ -24,7 +24,7 @@ def of_run(results: dict[str, Any]) -> dict[str, float]:
     found["fast swap"] = picture(core, "fast", 20, swap=True) / picture(core, "fast", 20)
     found |= {
         f"{engine} memory": results["memory"][engine]["peak"] / results["memory"]["plain"]["peak"]
-        for engine in ("exact", "fast")
+        for engine in ("exact", "fast", "lean")
     }
     found["fast step over its UNet"] = core["step over UNet"]
     if graph:

@@ -21,7 +21,7 @@ sys.path[:0] = [str(REPOSITORY / "scripts")]
 sys.path.append(str(REPOSITORY))
 
 SAMPLERS = ("ddim", "unipc", "dpmpp_2m")
-STEPS = (10, 20, 30)
+STEPS = (10, 20, 30, 50)
 INTERVALS = ((0.0, 1.0), (0.1, 0.9), (0.2, 0.8), (0.0, 0.5))
 PAPER_STEPS, GUIDANCE, SEED = 50, 7.5, 7
 log = logging.getLogger("samplers")
@@ -36,6 +36,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="people (%(default)s)")
     parser.add_argument("--seed", type=int, default=6007, help="of their world, which nothing was trained on")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 96), metavar=("H", "W"), help="of `latents`")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="of `latents`")
+    parser.add_argument(
+        "--interval", type=float, nargs=2, action="append", metavar=("START", "END"), help="of `latents`"
+    )
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -111,7 +115,6 @@ def latents(options: argparse.Namespace) -> str:
             counting, scheduler, noise, channels, prompt, empty, steps=steps, guidance_scale=GUIDANCE,
             guidance_interval=interval,
         )  # fmt: skip
-        log.info("%s, %d steps, %s", sampler, steps, interval)
         return found, passes
 
     reference, all_passes = run("ddim", PAPER_STEPS, (0.0, 1.0))
@@ -121,13 +124,15 @@ def latents(options: argparse.Namespace) -> str:
         "| sampler | steps | guided from, to | UNet passes, of the paper's | distance |",
         "|---|---|---|---|---|",
     ]
-    for sampler, steps, interval in itertools.product(SAMPLERS, (*STEPS, PAPER_STEPS), INTERVALS):
+    intervals = [tuple(each) for each in options.interval or INTERVALS]
+    for sampler, steps, interval in itertools.product(SAMPLERS, options.steps, intervals):
         if (sampler, steps, interval) == ("ddim", PAPER_STEPS, (0.0, 1.0)):
             continue
         found, used = run(sampler, steps, interval)
         apart = float((found - reference).pow(2).mean().sqrt() / reference.std())
         span = "{:g}, {:g}".format(*interval)
         lines.append(f"| {sampler} | {steps} | {span} | {used / all_passes:.2f} | {apart:.3f} |")
+        log.info("%s", lines[-1])
     return "\n".join(lines)
 
 

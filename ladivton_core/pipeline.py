@@ -167,7 +167,19 @@ class TryOnPipeline:
             if module is not None:
                 module.to(device=device, dtype=dtype)
         self.warper.to(device=device)
-        self._empty_prompt = None
+        if self.text_encoder is not None:
+            self._empty_prompt = None
+        elif self._empty_prompt is not None:
+            self._empty_prompt = self._empty_prompt.to(device=device, dtype=dtype)
+        return self
+
+    def release_encoders(self) -> TryOnPipeline:
+        """Let go of vision tower, inversion adapter and text encoder once all garments are encoded; half the weights.
+
+        The empty prompt is kept. Nothing but these encodings can be worn from then on. Returns self.
+        """
+        self.empty_prompt()
+        self.vision = self.adapter = self.text_encoder = None
         return self
 
     @on_fitting_threads
@@ -183,8 +195,11 @@ class TryOnPipeline:
             prompt: own prompt in place of the paper's; `$` marks the place, one for each pseudo-word.
 
         Raises:
-            ValueError: unknown category, a count that does not fit, or a prompt with another number of `$`.
+            ValueError: unknown category, a count that does not fit, a prompt with another number of `$`, or
+                `release_encoders` let go of the models.
         """
+        if self.vision is None or self.adapter is None or self.text_encoder is None:
+            raise ValueError("release_encoders let go of what encodes garments: encode all of them before it.")
         num_words = self.preset.num_words
         prompts = prompts_for(category, garment.shape[0], num_words, prompt)
         garment = garment.to(self.device)

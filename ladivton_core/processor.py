@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +20,12 @@ import torch
 log = logging.getLogger(__name__)
 WORTH = 1.5
 """bfloat16 is taken where its slowest operation has at least this many times float32's speed: it loses accuracy."""
-TRIES = 3
-CHANNELS, SIDE = 128, 32  # enough for the kernels of a real layer, a few milliseconds in float32
-GIVE_UP = 4.0
-"""Times float32's seconds after which a format is not tried again."""
+TRIES = 6
+"""Of each format, in turn; the fastest counts, for whoever else uses the machine only ever makes one slower."""
+FINE = 1e-4
+"""Seconds a clock must tell apart to time one operation."""
+CHANNELS, SIDE = 64, 32
+"""Of the operations: enough for the kernels of real layers, about a millisecond in float32."""
 
 
 @lru_cache(maxsize=1)
@@ -37,26 +39,29 @@ def fastest_dtype() -> torch.dtype:
 
 
 def bfloat16_gains() -> dict[str, float]:
-    """How many times float32's speed bfloat16 has, by operation."""
-    gains = {}
-    for name, work in (("convolution", _convolution), ("matrix product", _matrix_product)):
-        plain = _seconds(work, torch.float32)
-        gains[name] = plain / _seconds(work, torch.bfloat16, enough=plain * GIVE_UP)
-    return gains
+    """How many times float32's speed bfloat16 has, by operation; on one thread, in its own time where that is told."""
+    clock = time.thread_time if time.get_clock_info("thread_time").resolution < FINE else time.perf_counter
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            return {
+                name: _gain({dtype: work(dtype) for dtype in (torch.float32, torch.bfloat16)}, clock)
+                for name, work in (("convolution", _convolution), ("matrix product", _matrix_product))
+            }
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _seconds(work, dtype: torch.dtype, enough: float = math.inf) -> float:
-    """Fastest of a few runs: others on the machine only ever make one slower."""
-    with torch.inference_mode():
-        run = work(dtype)
-        best = math.inf
-        for _ in range(TRIES + 1):  # the first one warms up
-            started = time.perf_counter()
-            run()
-            best = min(best, time.perf_counter() - started)
-            if best > enough:
-                break
-    return max(best, 1e-9)
+def _gain(ways: dict[torch.dtype, Callable[[], object]], clock: Callable[[], float]) -> float:
+    best = dict.fromkeys(ways, math.inf)
+    for attempt in range(TRIES + 1):
+        for dtype, way in ways.items():
+            started = clock()
+            way()
+            if attempt:  # the first call prepares
+                best[dtype] = min(best[dtype], clock() - started)
+    return max(best[torch.float32], 1e-9) / max(best[torch.bfloat16], 1e-9)
 
 
 def _convolution(dtype: torch.dtype):

@@ -343,6 +343,18 @@ def test_items_run_alone_share_what_there_is_one_of(exact, inputs):
         exact(person, **options, reference_generator=torch.Generator())
 
 
+def test_encoded_garments_are_worn_without_the_encoders(inputs):
+    pipeline = TryOnPipeline.from_embedded()
+    pictures = {name: inputs[name] for name in ("mask", "pose_map")}
+    garment = pipeline.encode_garment(inputs["garment"], "dresses")
+    options = {"steps": 1, "guidance_scale": 2.0, "seeds": 3}
+    before = pipeline(inputs["person"], garment, **pictures, **options)
+    assert pipeline.release_encoders().to("cpu", torch.float32).text_encoder is None
+    assert torch.equal(pipeline(inputs["person"], garment, **pictures, **options).images, before.images)
+    with pytest.raises(ValueError, match="encode all of them before"):
+        pipeline(inputs["person"], inputs["garment"], **pictures, **options)
+
+
 def test_the_number_format_is_measured_once_and_taken_where_it_pays(monkeypatch):
     processor.fastest_dtype.cache_clear()
     try:
