@@ -112,20 +112,30 @@ def _version(file: str) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
+def _files_in(folder: Path | None) -> list[tuple[str, int]]:
+    """Key and size of the encodings a folder holds, the oldest first."""
+    found = []
+    for path in folder.glob("*.safetensors") if folder is not None else ():
+        with contextlib.suppress(OSError):  # another worker has just given it up
+            stat = path.stat()
+            found.append((stat.st_mtime_ns, path.stem, stat.st_size))
+    return [(key, size) for _, key, size in sorted(found)]
+
+
 class Encodings:
     """Encodings by key, the least recently used given up first.
 
     Args:
         folder: of the files; None keeps nothing on the disk.
         memory: most bytes in memory.
-        disk: most bytes in files that this object writes.
+        disk: most bytes in files of the folder, as far as this process knows them: what it found and what it writes.
         through: write every encoding to its file at once, for others to read; else only what memory has no room for.
     """
 
     def __init__(self, folder: Path | None, memory: int, disk: int, *, through: bool = False) -> None:
         self.folder, self.memory, self.disk, self.through = folder, memory, disk, through
         self._held: OrderedDict[str, Encoded] = OrderedDict()
-        self._files: OrderedDict[str, int] = OrderedDict()
+        self._files: OrderedDict[str, int] = OrderedDict(_files_in(folder))
         self.lost = 0
         """Encodings that had to be given up altogether and will be made again when they are needed again."""
 

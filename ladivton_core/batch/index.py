@@ -126,6 +126,16 @@ def read_rows(store: Store) -> list[Row]:
     return rows
 
 
+def discard(store: Store) -> None:
+    """Delete a folder's pictures, as far as its index knows them, and the index."""
+    for row in read_rows(store):
+        if row["file"]:
+            store.delete(row["file"])
+    for name in [*store.names(PARTS)]:
+        store.delete(f"{PARTS}/{name}")
+    store.delete(INDEX)
+
+
 def _bytes(rows: Iterable[Row]) -> bytes:
     pyarrow = require_pyarrow("the index of a run")
     import pyarrow.parquet as parquet

@@ -85,12 +85,12 @@ def _person(manifest: Manifest, name: str, group: list[tuple[Item, Mapping[str, 
 
 def _card(manifest: Manifest, item: Item, row: Mapping[str, Any], copies: _Copies) -> str:
     garment = copies.picture(manifest.garments[item.garment].picture, f"picture of {item.garment}")
-    check = "" if row["check"] is None else f" · check {row['check']:.2f}"
+    check = "" if row["check"] is None else f"check {row['check']:.2f}<br>"
     address = _e(quote(item.file))
     return (
         f"<figure><a href='{address}'><img loading=lazy src='{address}' alt='{_e(item.person)} in {_e(item.garment)}'>"
         f"</a><span class=small>{garment}</span><figcaption>{_e(item.garment)}"
-        f"<br><small>seed {item.seed}{check}</small></figcaption></figure>"
+        f"<br><small>{check}seed {item.seed}</small></figcaption></figure>"
     )
 
 

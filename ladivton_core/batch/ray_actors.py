@@ -71,11 +71,12 @@ class EncodePeopleAndGarments:
         settings: of the run.
         facts: of the engine; this process must have the same.
         folder: of the encodings.
+        disk: most bytes of them.
     """
 
-    def __init__(self, settings: Settings, facts: dict[str, Any], folder: str) -> None:
+    def __init__(self, settings: Settings, facts: dict[str, Any], folder: str, disk: int) -> None:
         self.dresser = _dresser(settings, facts)
-        self.encodings = Encodings(Path(folder), memory=0, disk=2**62, through=True)
+        self.encodings = Encodings(Path(folder), memory=0, disk=disk, through=True)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Encode one person or garment."""
@@ -102,14 +103,16 @@ class SampleBatches:
     An encoding that is not in the folder (a machine that does not share it, or it was given up) is made here.
 
     Args:
-        settings, facts, folder: as in `EncodePeopleAndGarments`.
+        settings, facts, folder, disk: as in `EncodePeopleAndGarments`.
         delivery: takes the pictures.
         memory: most bytes of encodings in this process.
     """
 
-    def __init__(self, settings: Settings, facts: dict[str, Any], folder: str, delivery: Delivery, memory: int) -> None:
+    def __init__(
+        self, settings: Settings, facts: dict[str, Any], folder: str, delivery: Delivery, memory: int, disk: int
+    ) -> None:
         self.dresser, self.delivery = _dresser(settings, facts), delivery
-        self.maker = Maker(self.dresser, Encodings(Path(folder), memory, 2**62, through=True), facts, self._note, {})
+        self.maker = Maker(self.dresser, Encodings(Path(folder), memory, disk, through=True), facts, self._note, {})
         self._spent = Spent()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from ..memory_plan import weight_bytes
 from .dressing import facts_of, graphs_missing, load_pipeline, size_of
 from .encodings import key_of
 from .engine import Batch, Spent, Work
@@ -39,8 +40,10 @@ from .ray_actors import (
 log = logging.getLogger(__name__)
 
 GB = 10**9
-MOST_BLOCKS = 2000
-"""Batches of one wave: each is a block of its own, so that its outcomes are told as soon as it is done."""
+ROOM = 1.5 * GB
+"""Memory an actor on the CPU needs beside the weights, at 512 x 384."""
+MOST_BATCHES, MOST_BLOCKS = 20_000, 2000
+"""Of one wave. Up to `MOST_BLOCKS` batches each is a block of its own, so that its outcomes are told at once."""
 
 
 class RayEngine:
@@ -49,7 +52,8 @@ class RayEngine:
     Args:
         folder: of the encodings; on a cluster a folder that its machines share (those that do not encode for
             themselves).
-        workers: sampling actors; None takes one a GPU, or one a CPU where the models run on the CPU.
+        workers: sampling actors; None takes one a GPU, or one a CPU where the models run on the CPU, as far as the
+            memory holds them.
         encoders, preparers: actors for encoding and preparation; None takes as many as `workers` and a quarter of the
             CPUs.
         cpus, gpus: what Ray counts for a sampling or encoding actor; None takes fractions that fit.
@@ -99,6 +103,8 @@ class RayEngine:
         pipeline = load_pipeline(dataclasses.replace(self.settings, device="cpu"))
         torch.set_num_threads(before)  # this process is not the one that works
         self.preset, self.size = pipeline.preset, size_of(pipeline, settings)
+        parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.vision, pipeline.adapter, pipeline.warper)
+        self._weights = weight_bytes(*parts)
         self.facts = {"engine": "core"} | facts_of(pipeline, settings) | {"device": torch.device(settings.device).type}
         self.facts = json.loads(json.dumps(self.facts))
         self._start()
@@ -116,7 +122,7 @@ class RayEngine:
             raise RuntimeError(missing)
         self.folder.mkdir(parents=True, exist_ok=True)
         sizes = encoding_bytes(self.preset, self.size, torch.finfo(getattr(torch, self.settings.dtype)).bits // 8)
-        waves = [*waves_of(work.batches, *sizes, self.disk, MOST_BLOCKS)]
+        waves = [*waves_of(work.batches, *sizes, self.disk, MOST_BATCHES)]
         for place, wave in enumerate(waves):
             later = {self._key(manifest.persons[p], c) for w in waves[place + 1 :] for p, c in needs_of(w).persons}
             self._encode(wave, work, faults)
@@ -155,7 +161,7 @@ class RayEngine:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self._started and self.address is None:
             workers = self._given[0] or cores
-            store = self.object_store or min(2.0, _memory() / 10 / GB)
+            store = self.object_store or min(2.0, max(0.3, _free_memory() / 10 / GB))
             self._session = tempfile.mkdtemp(prefix="lvr", dir="/tmp" if os.path.isdir("/tmp") else None)
             ray.init(
                 num_cpus=max(cores, workers) + 2, object_store_memory=int(store * GB), _temp_dir=self._session,
@@ -189,7 +195,10 @@ class RayEngine:
             )
         local = self.address is None and self._started
         spare = 2 if local else 0
-        self.workers = workers or max(1, int(there_gpus if on_gpu else there_cpus - spare))
+        fitting = there_gpus if on_gpu else there_cpus - spare
+        if not on_gpu and local:  # each holds the models and works in some room
+            fitting = min(fitting, _free_memory() // (1.5 * self._weights + ROOM))
+        self.workers = workers or max(1, int(fitting))
         self.encoders = encoders or self.workers
         self.preparers = preparers or max(1, int((there_cpus - spare) / 4))
         # Preparing and encoding run side by side, sampling alone: the first two share what the third has to itself.
@@ -213,8 +222,9 @@ class RayEngine:
         ]
         if not rows:
             return
+        log.info("encoding %d people and garments", len(rows))
         data = self._ray.data
-        dataset = data.from_items(rows, override_num_blocks=len(rows))
+        dataset = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
         dataset = dataset.map(
             PreparePeopleAndGarments,
             fn_constructor_kwargs={"settings": self.settings, "size": self.size},
@@ -222,7 +232,12 @@ class RayEngine:
             num_cpus=self.preparer_cpus,
         ).map(
             EncodePeopleAndGarments,
-            fn_constructor_kwargs={"settings": self.settings, "facts": self.facts, "folder": str(self.folder)},
+            fn_constructor_kwargs={
+                "settings": self.settings,
+                "facts": self.facts,
+                "folder": str(self.folder),
+                "disk": self.disk,
+            },
             compute=data.ActorPoolStrategy(size=min(self.encoders, len(rows))),
             num_cpus=self.cpus,
             **({"num_gpus": self.gpus} if self.gpus else {}),
@@ -240,11 +255,11 @@ class RayEngine:
             keys += [self._key(part.garments[item.garment], item.category) for item in batch.items]
             known = {key: faults[key] for key in keys if key in faults}
             rows.append({"work": pickle.dumps(BatchWork(batch, part, known))})
-        dataset = data.from_items(rows, override_num_blocks=len(rows)).map(
+        dataset = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map(
             SampleBatches,
             fn_constructor_kwargs={
                 "settings": self.settings, "facts": self.facts, "folder": str(self.folder),
-                "delivery": work.delivery, "memory": self.memory,
+                "delivery": work.delivery, "memory": self.memory, "disk": self.disk,
             },
             compute=data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             num_cpus=self.cpus,
@@ -281,8 +296,10 @@ def _environment() -> dict[str, Any]:
     return {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}}
 
 
-def _memory() -> float:
-    """Bytes of this machine's memory, or of what the container may have."""
-    import ray._private.utils as utils
-
-    return float(utils.get_system_memory())
+def _free_memory() -> float:
+    """Bytes of memory that are free on this machine; 8 GB where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):  # Windows, macOS
+        return 8.0 * GB

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..evaluation.run_note import OtherSettingsError, versions
 from .engine import Engine, Spent, Work, make_engine
-from .index import Index
+from .index import Index, discard
 from .items import Manifest, Options, Settings
 from .manifest import Request, read_manifest
 from .page import PAGE, write_page
@@ -287,11 +287,7 @@ def _claim(store: Store, facts: dict[str, Any], force: bool) -> None:
             "folder, or discard those pictures with --force"
         )
     if differences:
-        from .index import read_rows
-
-        for row in read_rows(store):
-            if row["file"]:
-                store.delete(row["file"])
+        discard(store)
     if before is None or differences:
         store.write(NOTE, (json.dumps({"settings": facts, "versions": versions()}, indent=1) + "\n").encode())
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from ladivton_core.batch import Options, Settings, run
 from ladivton_core.batch.index import read_rows
+from ladivton_core.batch.ray_engine import RayEngine
 from ladivton_core.batch.store import open_store
 
 ray = pytest.importorskip("ray")
@@ -112,6 +113,35 @@ def test_the_actor_works_in_ones_own_ray_data_pipeline(small, tmp_path, samples,
     finally:
         ray.shutdown()
     assert [row["error"] for row in found] == ["", ""] and all(row["picture"].shape == (128, 96, 3) for row in found)
+
+
+@pytest.mark.catalogue
+def test_a_cluster_that_runs_already_is_used_and_left_alone(small, tmp_path, repository):
+    context = ray.init(num_cpus=2, object_store_memory=3 * 10**8, include_dashboard=False, log_to_driver=False)
+    try:
+        address = context.address_info["address"]
+        given = [f"--{name}={small[name]}" for name in ("persons", "garments", "category")]
+        given += [*SMALL, f"--out={tmp_path / 'out'}", "--engine=ray", f"--address={address}", "--workers=2"]
+        made = subprocess.run([sys.executable, "-m", "ladivton_core.batch", *given, "--encoders=1", "--preparers=1"],
+                              cwd=repository, capture_output=True, text=True)  # fmt: skip
+        assert "4 made" in made.stderr and "2 errors" in made.stderr, made.stderr
+        # a worker whose models differ from the driver's says so, and the run ends
+        report = None
+        with pytest.raises(RuntimeError, match="has other models than"):
+            engine = _OtherModels(tmp_path / "encodings", workers=1, encoders=1, preparers=1)
+            report = run(tmp_path / "other", **small, engine=engine)
+        assert report is None and ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
+class _OtherModels(RayEngine):
+    """Believes in other weights than the workers have."""
+
+    def prepare(self, settings):
+        facts = super().prepare(settings)
+        facts["weights of unet"] = "another"
+        return facts
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ladivton_core.batch import Options, Settings, run
+from ladivton_core.batch import Garment, Item, Manifest, Options, Person, Settings, run
+from ladivton_core.batch.__main__ import main
 from ladivton_core.batch.index import read_rows
 from ladivton_core.batch.local import LocalEngine
+from ladivton_core.batch.page import html_page
 from ladivton_core.batch.ray_actors import DressRows
 from ladivton_core.batch.run import summary
 from ladivton_core.batch.store import open_store
@@ -164,8 +166,9 @@ def test_the_same_pixels_whatever_the_order_memory_and_interruption(dress, tmp_p
         assert np.array_equal(a, b)
 
 
-def test_batches_and_exact_agree_within_a_level(dress, tmp_path):
-    dress(tmp_path / "one")
+def test_batches_agree_within_a_level_and_exact_makes_none(dress, tmp_path):
+    _, counted = dress(tmp_path / "one", settings=dataclasses.replace(SMALL, batch=3, exact=True))
+    assert counted["__call__"] == 4
     _, counted = dress(
         tmp_path / "two", settings=Settings(size=(128, 96), options=Options(steps=1), threads=1, batch=3)
     )
@@ -197,6 +200,41 @@ def test_results_go_behind_an_address_and_files_come_from_the_web(catalogue, dre
         server.server_close()
     files = fsspec.filesystem("memory").ls(out.removeprefix("memory:/"), detail=False)
     assert {re.sub(r"\d+", "N", file.rsplit("/", 1)[1]) for file in files} >= {"N.jpg", "index.parquet", "index.html"}
+
+
+def test_a_dry_run_says_what_there_is_to_do_and_makes_nothing(catalogue, tmp_path, caplog):
+    caplog.set_level("INFO")
+    threads = torch.get_num_threads()
+    given = [f"--{name}={value}" for name, value in catalogue.items()]
+    small = ["--height=128", "--width=96", "--steps=1", "--threads=1", f"--out={tmp_path / 'out'}"]
+    assert main([*given, *small, "--dry-run", "--price=2"]) == 0
+    torch.set_num_threads(threads)
+    assert not (tmp_path / "out").exists()
+    told = caplog.text
+    assert "6 to make in 6 batches" in told and "2 people (2 encodings" in told and "3 garments" in told
+    assert "one picture made just now" in told and re.search(r"sample: .* in all", told) and "at 2 an hour" in told
+
+
+def test_faults_of_the_tables_end_the_command_before_anything(catalogue, tmp_path, caplog):
+    catalogue["persons"].write_text("id,photo,seed\nx,nothing.jpg,1\n,,\n")
+    given = [f"--{name}={value}" for name, value in catalogue.items()]
+    assert main([*given, f"--out={tmp_path / 'out'}"]) == 1
+    assert "persons.csv, line 2, column 'photo'" in caplog.text and not (tmp_path / "out").exists()
+
+
+def test_nothing_on_the_page_is_code():
+    item = Item("p/g", "p", "g", "dresses", 1, "<b>.png", where="<i>")
+    people, clothes = {"p": Person("<p>", "nothing.jpg")}, {"g": Garment("g", "nothing.jpg", "dresses")}
+    row = {
+        "error": "<script>alert(1)</script>",
+        "error_file": "'><img src=x>",
+        "check": None,
+        "settings": "",
+        "models": "",
+    }
+    for error in (row["error"], None):
+        page = html_page(Manifest(people, clothes, (item,)), {"p/g": row | {"error": error}})
+        assert "<script" not in page and "<img src=x" not in page and "<b>" not in page and "<i>" not in page
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
