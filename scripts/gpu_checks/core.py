@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def run(setting: Setting, page: Page) -> None:
                 torch.cuda.empty_cache()
     pipeline, _ = loaded(setting, models, getattr(torch, kinds[0]))
     page.say(f"\nIn {kinds[0]}:")
-    for table in (batches, step):
+    for table in (batches, step, fast_mode):
         try:
             table(setting, pipeline, page)
         except Exception as error:
@@ -108,6 +109,57 @@ def batches(setting: Setting, pipeline, page: Page) -> None:
         work = {"guidance_scale": 7.5, "seeds": list(range(count))} | ({"steps": 1} if setting.rehearse else {})
         seconds = fastest(lambda people=people, work=work: pipeline(**people, **work), setting.device, times=1)
         page.row((count, seconds / count))
+
+
+def fast_mode(setting: Setting, pipeline, page: Page) -> None:
+    """Seconds a picture in the fast mode, its distance from the exact one, and a step beside its UNet's call.
+
+    Comes last: it changes the models in place.
+    """
+    import torch
+
+    from ladivton_core.denoising.noise import item_noise
+
+    one = inputs(1, small=setting.rehearse)
+    few = {"steps": 2} if setting.rehearse else {}
+    work = {"guidance_scale": 7.5, **few}
+    # one noise for both: torch draws another in half precision
+    same = {"noise": item_noise([1], (4, one["person"].shape[-2] // 8, one["person"].shape[-1] // 8))}
+    exact = pipeline(**one, **work, **same).latents.float()
+    fast = dataclasses.replace(pipeline, speed="fast")
+    found = fast(**one, **work, **same).latents
+    page.head("fast mode", "seconds a picture")
+    cheaper = {"sampler": "dpmpp_2m", "steps": 20, "guidance_interval": (0.1, 0.9)} | few
+    count = 2 if setting.rehearse else 16
+    many = {name: tensor.repeat(count, 1, 1, 1) for name, tensor in one.items()} | {"seeds": list(range(count))}
+    rows = {
+        "as the exact mode": lambda: fast(**one, **work),
+        "20 steps of DPM++ 2M, guided from .1 to .9": lambda: fast(**one, **(work | cheaper)),
+        f"{count} at once": lambda: fast(**many, **work),
+    }
+    for name, call in rows.items():
+        seconds = fastest(call, setting.device, times=2)
+        page.row((name, seconds / (count if "at once" in name else 1)))
+    noise = (exact - found).pow(2).mean().sqrt() / exact.std()
+    page.say(f"\nThe latents are {float(noise):.1e} of their spread from the exact mode's.")
+    if fast.fallback_reason:
+        page.problem(f"the fast mode runs without a CUDA graph: {fast.fallback_reason}")
+    size = (16, 12) if setting.rehearse else (64, 48)
+    unet = fast._ready_unet()
+    sample = torch.randn(2, 31, *size, device=fast.device)
+    words, when = torch.randn(2, 77, unet.config.cross_attention_dim, device=fast.device), torch.tensor(500)
+    bare = fastest(lambda: unet(sample, when, words), setting.device, times=20)
+    person, garment = fast.encode_person(one["person"], one["mask"], one["pose_map"]), one["garment"]
+    encoded, warped = fast.encode_garment(garment, "upper_body"), fast.warp(garment, person).warped
+
+    def run(steps: int) -> float:
+        return fastest(
+            lambda: fast(person, encoded, warped=warped, guidance_scale=7.5, steps=steps), setting.device, times=2
+        )
+
+    less, more = (2, 4) if setting.rehearse else (10, 50)
+    each = (run(more) - run(less)) / (more - less)
+    page.say(f"\nA guided step takes {1e3 * each:.2f} ms, {each / bare:.3f} times its UNet's call alone (goal 1.10).")
 
 
 def step(setting: Setting, pipeline, page: Page) -> None:
