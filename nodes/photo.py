@@ -123,6 +123,7 @@ def _chosen(people: list[Person], person_index: int, picture: int, nobody: str) 
         raise ValueError(
             f"Picture {picture} of 'photo' shows nobody. BlazePose looks for a head with a body below it: "
             "for a photo from chest to shoes take the joints from another pose detector or paint a 'garment_mask'. "
+            "Somebody who is small in a large photo is not seen either: crop the photo around them. "
             "To let frames of a video without a person pass, set 'nobody' to 'pass'."
         )
     if not -1 <= person_index < len(people):

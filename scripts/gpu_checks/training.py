@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import time
 from pathlib import Path
@@ -16,43 +17,38 @@ SMALL = {"size": (128, 96), "held_out": 2, "steps": 3, "batch": 2, "workers": 0}
 
 
 def run(setting: Setting, page: Page) -> None:
-    """A row a stage: seconds and the loss it ended with; a stage that fails is a problem and ends its recipe."""
-    import os
-
+    """A row a stage; a stage that fails is a problem and ends its recipe."""
     os.environ["ACCELERATE_TORCH_DEVICE"] = setting.device
     from ladivton_core.training.embedded.stages import STAGES
-    from ladivton_core.training.recipe import PAPER
 
     half = "no" if setting.rehearse else "fp16"
-    page.head("recipe", "stage", "seconds", "precision")
     folder = setting.work / "training"
     shutil.rmtree(folder, ignore_errors=True)
-    for chosen in ("vitonhd", "embedded"):
-        try:
-            if chosen == "vitonhd":
-                own = {"models": "tiny", "epochs": 0, "sheet_steps": 1, "precision": half, "perceptual": "gradient"}
-                changes = SMALL | own | {"root": str(viton_hd(folder))}
-                stages, start = PAPER, str(inpainting(folder))
-            else:
-                # `extract` knows bfloat16 only; `world` computes nothing in half precision
-                precisions = {f"{stage}.precision": half for stage in STAGES if stage not in ("world", "extract")}
-                changes = SMALL | {"count": 8, "workers": 1} | precisions
-                stages, start = STAGES, "scratch"
-            stage_by_stage(page, chosen, folder / f"runs_{chosen}", start, changes, list(stages))
-        except Exception as error:  # the other recipe still has its turn
-            page.problem(f"{chosen}: {type(error).__name__}: {error}")
+    papers = {"models": "tiny", "epochs": 0, "sheet_steps": 1, "precision": half, "perceptual": "gradient"}
+    # `extract` knows bfloat16 only; `world` computes nothing in half precision
+    own = {f"{stage}.precision": half for stage in STAGES if stage not in ("world", "extract")}
+    recipes = {
+        "vitonhd": (str(inpainting(folder)), SMALL | papers | {"root": str(viton_hd(folder))}),
+        "embedded": ("scratch", SMALL | own | {"count": 8, "workers": 1}),
+    }
+    page.head("recipe", "stage", "seconds", "precision")
+    for preset, (start, changes) in recipes.items():
+        train(page, preset, folder / f"runs_{preset}", start, changes)
 
 
-def stage_by_stage(page: Page, preset: str, runs: Path, start: str, changes: dict, stages: list[str]) -> None:
+def train(page: Page, preset: str, runs: Path, start: str, changes: dict) -> None:
     """Run a recipe's stages one after the other."""
-    from ladivton_core.training.recipe import Recipe, read_recipe
+    from ladivton_core.training.recipe import Recipe
 
     recipe = Recipe(preset, runs, start, changes=changes, tracker="none")
-    for stage in stages:
+    for stage, settings in recipe.plan().items():
         started = time.perf_counter()
-        recipe.run(stage, recipe.settings(stage))
-        noted = read_recipe(runs)["stages"][stage]["settings"]
-        page.row((preset, stage, time.perf_counter() - started, noted.get("precision", "")))
+        try:
+            recipe.run(stage, settings)
+        except Exception as error:  # what it would have made is missing from here on; the other recipe has its turn
+            page.problem(f"{preset}, {stage}: {type(error).__name__}: {error}")
+            return
+        page.row((preset, stage, time.perf_counter() - started, getattr(settings, "precision", "")))
 
 
 def inpainting(folder: Path) -> Path:

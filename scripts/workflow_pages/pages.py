@@ -171,7 +171,7 @@ PHOTO = Page(
     rows=(
         (
             Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
-            Group("Which garment, which person", GREEN, ((20, 21, 4, 5),)),
+            Group("What and who", GREEN, ((20, 21, 4, 5),)),
             *photo_pass("Try-on", 6),
         ),
     ),

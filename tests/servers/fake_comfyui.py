@@ -145,6 +145,9 @@ def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
                 elif path.path == "/queue":
                     running = [fake.running] if fake.running else []
                     self._json({"queue_running": running, "queue_pending": fake.pending})
+                elif path.path == "/history":
+                    most = int(parse_qs(path.query)["max_items"][0])
+                    self._json(dict(list(fake.history.items())[-most:]))
                 elif path.path.startswith("/history/"):
                     key = path.path.rpartition("/")[2]
                     self._json({key: fake.history[key]} if key in fake.history else {})

@@ -102,6 +102,20 @@ def test_a_driver_that_was_killed_takes_what_servers_made_meanwhile(start, pool,
     assert {one.job.item for one in made if one.taken} == set(queued) - got != set()
 
 
+def test_what_a_server_made_for_a_killed_driver_is_not_made_by_another(start, pool, jobs):
+    servers = [start(seconds=0.05) for _ in range(3)]
+    run = pool(servers, most=3).run(jobs(20))
+    got = {next(run).job.item for _ in range(4)}
+    run.close()
+    left = [job for job in jobs(20) if job.item not in got]
+    again = pool(servers, most=3)
+    for server in again.servers:
+        server.check()  # as an engine does before anything starts
+    made = list(again.run(left))
+    assert {one.job.item for one in made} == {job.item for job in left}
+    assert Counter(item for server in servers for item in server.posted) == Counter(job.item for job in jobs(20))
+
+
 def test_another_workflow_value_or_file_takes_nothing_over(start, pool, jobs):
     server = start()
     (first,) = pool([server]).run(jobs(1))

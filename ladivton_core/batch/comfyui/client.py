@@ -177,6 +177,12 @@ class ComfyClient:
         running, pending = queue["queue_running"], queue["queue_pending"]
         return {entry[1] for entry in running}, {entry[1] for entry in pending}
 
+    def extras(self, most: int) -> list[dict[str, Any]]:
+        """`extra_data` of all runs in the queue and of the last `most` in the history, anyone's."""
+        queue, history = self._get("/queue"), self._get(f"/history?max_items={most}")
+        entries = [*queue["queue_running"], *queue["queue_pending"], *(entry["prompt"] for entry in history.values())]
+        return [entry[3] for entry in entries]
+
     def remaining(self) -> int:
         """How many runs are in the queue, running or waiting, anyone's."""
         return int(self._get("/prompt")["exec_info"]["queue_remaining"])

@@ -76,7 +76,8 @@ class Pool:
         self.made = {server.address: 0 for server in servers}
         self._lock = threading.Condition()
         self._back: deque[_Waiting] = deque()
-        self._out = 0  # jobs that were taken and not answered: at a server, or in `_back`
+        self._kept: deque[_Waiting] = deque()  # for the servers that hold them
+        self._out = 0  # jobs that were taken and not answered: at a server, in `_back` or in `_kept`
         self._over = threading.Event()
         self._answers: queue.Queue[Made | BaseException | None] = queue.Queue()  # None: a thread ended
 
@@ -154,16 +155,27 @@ class Pool:
                         return None
                     del self._back[place]
                     return waiting
-            if self._jobs is None or self._over.is_set():
-                return None
-            try:
-                job = next(self._jobs)
-            except StopIteration:
-                self._jobs = None
-                self._lock.notify_all()
-                return None
-            self._out += 1
-            return _Waiting(job)
+            for place, waiting in enumerate(self._kept):
+                if self._holder(waiting.job) in (None, address):
+                    del self._kept[place]
+                    return waiting
+            while self._jobs is not None and not self._over.is_set():
+                try:
+                    job = next(self._jobs)
+                except StopIteration:
+                    self._jobs = None
+                    self._lock.notify_all()
+                    break
+                self._out += 1
+                if self._holder(job) in (None, address):
+                    return _Waiting(job)
+                self._kept.append(_Waiting(job))
+            return None
+
+    def _holder(self, job: Job) -> str | None:
+        """The server in use that has a job from a driver that is gone, or its picture."""
+        holders = (server.address for server in self.servers if job.item in server.held)
+        return next((address for address in holders if address not in self.aside), None)
 
     def give_back(self, waiting: _Waiting) -> None:
         """A job for another try, before all that was not taken yet."""

@@ -31,6 +31,8 @@ MOST = 2
 PATIENCE = 1800.0
 """Seconds that one picture may take."""
 ANSWER_SECONDS = 60.0
+RECENT = 32
+"""Runs of the history that are looked at for items of a driver that was killed; it left no more than `most`."""
 LOOK_SECONDS = 2.0
 """How often the queue is asked for a prompt that is in no history yet."""
 
@@ -86,6 +88,9 @@ class Server:
         patience: seconds that one picture may take.
         seconds: how long an answer may take.
 
+    Attributes:
+        held: items in its queue or lately in its history when it was checked.
+
     Every method raises `ServerGone` when the server does not answer as a ComfyUI does.
     """
 
@@ -101,11 +106,12 @@ class Server:
         self.address = address
         self.workflows = tuple(workflows)
         self.most, self.patience = most, patience
+        self.held: frozenset[str] = frozenset()
         self._client = ComfyClient(address, seconds)
         self._names: dict[str, tuple[str, str]] = {}
 
     def check(self) -> None:
-        """Raise unless the server has every node of the workflows."""
+        """Raise unless the server has every node of the workflows; note what it holds."""
         self._names.clear()  # it may have been set up anew
         needed = sorted(set().union(*(workflow.classes for workflow in self.workflows)))
         missing = [kind for kind in needed if kind not in self._ask(self._client.object_info, kind)]
@@ -113,6 +119,9 @@ class Server:
             names = ", ".join(workflow.name for workflow in self.workflows if missing[0] in workflow.classes)
             ours = " Is the pack installed there, and ComfyUI restarted since?" if "LadiVTON" in missing[0] else ""
             raise ServerGone(f"it has no node {', '.join(missing)}, which {names} needs.{ours}")
+
+        notes = (extra.get("ladi_vton") for extra in self._ask(self._client.extras, RECENT))
+        self.held = frozenset(str(note["item"]) for note in notes if isinstance(note, dict) and "item" in note)
 
     def has_room(self) -> bool:
         """Whether fewer than `most` prompts run and wait there."""
