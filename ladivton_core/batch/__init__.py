@@ -5,10 +5,10 @@ it, `run.py` is the one path through them. `python -m ladivton_core.batch` is th
 classes for a Ray Data pipeline of one's own. Paper section 3; docs/catalogue.md.
 """
 
+from .cells import ManifestError
 from .items import Garment, Item, Manifest, Options, Outcome, Person, Settings
 from .manifest import Request, read_manifest
 from .run import Report, run
-from .tables import ManifestError
 
 __all__ = [
     "Garment", "Item", "Manifest", "ManifestError", "Options", "Outcome", "Person", "Report", "Request", "Settings",

@@ -1,41 +1,26 @@
 """Reading what is wanted: people and garments with a rule, or a list of pairs; every problem at once, before all else.
 
-`tables.py` reads the files, `rules.py` says who wears what, `naming.py` where pictures go.
+`tables.py` reads the files, `lines.py` their lines, `rules.py` says who wears what, `naming.py` where pictures go.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import logging
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..disk.names import is_plain_name
-from ..inversion.prompts import PLACEHOLDER
-from ..preprocessing.labels import CATEGORIES, LABEL_SETS
-from .addresses import fault_of_address, is_address, is_there, resolved
+from .addresses import is_address, is_there
+from .cells import Cell, ManifestError, Problem, Row
 from .items import Garment, Item, Manifest, Options, Person
+from .lines import GARMENT, PAIR_OF_FILES, PAIR_OF_IDS, PERSON, check_columns, garment_of, person_of
 from .naming import TEMPLATE, Taken, Template
 from .rules import RULES, pairs_of
-from .tables import Cell, ManifestError, Problem, Row, Table, read_table
+from .tables import Table, read_table
 
-log = logging.getLogger(__name__)
-
-PERSON = ("id", "photo", "keypoints", "coordinates", "parse_map", "label_set", "mask", "category")
-GARMENT = ("id", "picture", "category", "mask", "prompt")
-ITEM = ("id", "seed", "steps", "guidance_scale")
-PAIR_OF_IDS = ("person", "garment", *ITEM)
-PAIR_OF_FILES = (
-    "person", *(f"person_{name}" for name in PERSON if name != "photo"),
-    "garment", *(f"garment_{name}" for name in GARMENT if name not in ("picture", "category", "prompt")),
-    "category", "prompt", *ITEM,
-)  # fmt: skip
-COORDINATES = ("picture", "vitonhd", "dresscode")
 SEEDS = 2**53
 """Seeds are below this: every reader of JSON holds them exactly."""
 
@@ -134,7 +119,7 @@ class _Reading:
         table = read_table(name)
         self.tables.append(table)
         if table.columns:
-            _check_columns(table, columns, needed)
+            check_columns(table, columns, needed)
         return table
 
     def from_tables(self) -> Manifest:
@@ -142,9 +127,9 @@ class _Reading:
         clothes = self.table(self.request.garments, GARMENT, ("picture",))
         persons, garments = {}, {}
         for row in people.rows:
-            _add(persons, self.person(row, ""), row, "id")
+            _add(persons, person_of(row, ""), row, "id")
         for row in clothes.rows:
-            _add(garments, self.garment(row, ""), row, "id")
+            _add(garments, garment_of(row, "", self.request.category), row, "id")
         if self.request.pairs is None:
             if self.request.rule == "category":
                 for row in people.rows:
@@ -169,61 +154,12 @@ class _Reading:
         garments: dict[str, Garment] = {}
         items = []
         for row in pairs.rows:
-            person, garment = self.person(row, "person_"), self.garment(row, "garment_")
+            person, garment = person_of(row, "person_"), garment_of(row, "garment_", self.request.category)
             person = person and _same(persons, person, row, "person_id")
             garment = garment and _same(garments, garment, row, "garment_id")
             if person and garment:
                 items += self.item(row, person, garment)
         return Manifest(persons, garments, tuple(items))
-
-    def person(self, row: Row, prefix: str) -> Person | None:
-        photo = self.file(row, "person" if prefix else "photo", needed=True)
-        optional = {name: self.file(row, prefix + name) for name in ("keypoints", "parse_map", "mask")}
-        if optional["parse_map"] and not optional["keypoints"]:
-            row.wrong(prefix + "keypoints", "is empty: a parse map needs the joints beside it")
-        if optional["parse_map"] and optional["mask"]:
-            row.wrong(prefix + "mask", "stands beside a parse map; give one of them")
-        words = {
-            "coordinates": row.choice(prefix + "coordinates", COORDINATES) or "picture",
-            "label_set": row.choice(prefix + "label_set", LABEL_SETS) or "LIP20",
-            "category": row.choice(prefix + "category", CATEGORIES),
-        }
-        name = self.id(row, prefix + "id", photo)
-        return None if photo is None or name is None else Person(name, photo, **optional, **words, where=row.where)
-
-    def garment(self, row: Row, prefix: str) -> Garment | None:
-        picture = self.file(row, "garment" if prefix else "picture", needed=True)
-        category = row.choice("category", CATEGORIES) or self.request.category
-        if category is None and "category" not in row.cells:
-            row.wrong("category", f"is empty: say which, {', '.join(CATEGORIES)}, or give one for all (--category)")
-        prompt = row.text("prompt")
-        if prompt is not None and prompt.count(PLACEHOLDER) != 16:
-            row.wrong("prompt", f"holds {prompt.count(PLACEHOLDER)} times {PLACEHOLDER}; 16 mark the pseudo-words")
-        name, mask = self.id(row, prefix + "id", picture), self.file(row, prefix + "mask")
-        if picture is None or name is None or category is None:
-            return None
-        return Garment(name, picture, category, mask, prompt, row.where)
-
-    def file(self, row: Row, column: str, *, needed: bool = False) -> str | None:
-        text = row.text(column, needed=needed)
-        if text is None:
-            return None
-        if fault := fault_of_address(text):
-            row.wrong(column, f"is {text!r}: {fault}")
-            return None
-        return resolved(text, row.table.name)
-
-    def id(self, row: Row, column: str, file: str | None) -> str | None:
-        """The id's cell, or the file's name without its ending."""
-        name = row.text(column)
-        if name is None and file is not None:
-            name = posixpath.splitext(posixpath.basename(file.replace("\\", "/").split("?")[0]))[0]
-        if name is None:
-            return None
-        if not is_plain_name(name):
-            row.wrong(column, f"is {name!r}; expected a plain name without folders or special characters")
-            return None
-        return name
 
     def ruled(self, pairs: Iterable[tuple[Person, Garment]], people: Table) -> Iterator[Item]:
         by_where = {row.where: row for row in people.rows}
@@ -260,24 +196,6 @@ class _Reading:
                       "into the name template, or give other ids (letter case makes no difference)")  # fmt: skip
             return
         yield Item(name, person.id, garment.id, garment.category, seed, file, options, row.where)
-
-
-def _check_columns(table: Table, known: tuple[str, ...], needed: tuple[str, ...]) -> None:
-    for column in needed:
-        if column not in table.columns:
-            there = ", ".join(table.columns)
-            table.wrong(f"is missing; the columns are {there}, known are {', '.join(known)}", 1, column)
-    ignored = []
-    for column in table.columns:
-        if column in known:
-            continue
-        near = difflib.get_close_matches(column, [name for name in known if name not in table.columns], 1, 0.75)
-        if near:
-            table.wrong(f"is unknown; did you mean {near[0]!r}?", 1, column)
-        else:
-            ignored.append(column)
-    if ignored:
-        log.warning("%s: the columns %s are not used", table.name, ", ".join(map(repr, ignored)))
 
 
 def _add(things: dict[str, Thing], thing: Thing | None, row: Row, column: str) -> None:

@@ -1,8 +1,7 @@
 """The engine on Ray Data: pools of actors for preparation, encoding and sampling, on one machine or a cluster.
 
-A local Ray is started with more logical than real CPUs, because an actor pool that holds every logical CPU leaves none
-for the tasks that feed it, and the run hangs; on a cluster actors ask for fractions. Ray is told not to report usage.
 Every wave first encodes what it needs and then samples: `plan.waves_of` keeps a wave's encodings within the limit.
+`ray_pools.py` starts Ray and sizes the pools, `ray_actors.py` holds what runs in them.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import pickle
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,12 +33,10 @@ from .ray_actors import (
     outcome_of,
     part_of,
 )
+from .ray_pools import GB, Asked, Session, pools_of, start_ray
 
 log = logging.getLogger(__name__)
 
-GB = 10**9
-ROOM = 1.5 * GB
-"""Memory an actor on the CPU needs beside the weights, at 512 x 384."""
 MOST_BATCHES, MOST_BLOCKS = 20_000, 2000
 """Of one wave. Up to `MOST_BLOCKS` batches each is a block of its own, so that its outcomes are told at once."""
 
@@ -78,18 +73,13 @@ class RayEngine:
         self._temporary = None
         if folder is None:
             self._temporary = folder = tempfile.mkdtemp(prefix="ladivton-")
-        self.folder, self.address = Path(folder), address
-        self._given = (workers, encoders, preparers, cpus, gpus)
-        self.memory, self.disk, self.object_store, self.dashboard = (
-            int(memory * GB),
-            int(disk * GB),
-            object_store,
-            dashboard,
-        )
+        self.folder = Path(folder)
+        self.memory, self.disk = int(memory * GB), int(disk * GB)
         self.workers = workers or 1
         self.spent = Spent()
-        self._ray: Any = None
-        self._session: str | None = None
+        self._asked = Asked(workers, encoders, preparers, cpus, gpus)
+        self._start = lambda: start_ray(address, workers, object_store, dashboard)
+        self._session: Session | None = None
 
     def prepare(self, settings: Settings) -> dict[str, Any]:
         """Start or find Ray, and look at the models on this machine; see `Engine`.
@@ -104,10 +94,11 @@ class RayEngine:
         torch.set_num_threads(before)  # this process is not the one that works
         self.preset, self.size = pipeline.preset, size_of(pipeline, settings)
         parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.vision, pipeline.adapter, pipeline.warper)
-        self._weights = weight_bytes(*parts)
         self.facts = {"engine": "core"} | facts_of(pipeline, settings) | {"device": torch.device(settings.device).type}
         self.facts = json.loads(json.dumps(self.facts))
-        self._start()
+        self._session = self._session or self._start()
+        self._pools = pools_of(self._asked, self._session, self.facts["device"], weight_bytes(*parts))
+        self.workers = self._pools.workers
         return self.facts
 
     def run(self, work: Work) -> Iterator[Outcome]:
@@ -133,79 +124,12 @@ class RayEngine:
 
     def close(self) -> None:
         """Stop the Ray that was started here; see `Engine`."""
-        if self._ray is not None and self._started:
-            self._ray.shutdown()
-        self._ray = None
-        for folder in (self._session, self._temporary):
-            if folder:
-                shutil.rmtree(folder, ignore_errors=True)
-        self._session = self._temporary = None
-
-    def _start(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its notes on every actor pool say nothing here
-        os.environ.setdefault(
-            "RAY_worker_niceness", "0"
-        )  # Ray gives way to every other process: beside them it starves
-        try:
-            import ray
-            import ray.data
-        except ImportError as error:
-            raise ImportError(
-                f"the engine ray needs Ray Data ({error}; extra `batch`). Install it with the Python that runs this: "
-                f'"{sys.executable}" -m pip install "ray[data]" pyarrow. Or take --engine local'
-            ) from error
-        self._ray, self._started = ray, not ray.is_initialized()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if self._started and self.address is None:
-            workers = self._given[0] or cores
-            store = self.object_store or min(2.0, max(0.3, _free_memory() / 10 / GB))
-            self._session = tempfile.mkdtemp(prefix="lvr", dir="/tmp" if os.path.isdir("/tmp") else None)
-            ray.init(
-                num_cpus=max(cores, workers) + 2, object_store_memory=int(store * GB), _temp_dir=self._session,
-                include_dashboard=self.dashboard, log_to_driver=False, logging_level="ERROR",
-                runtime_env=_environment(),
-            )  # fmt: skip
-        elif self._started:
-            try:
-                ray.init(
-                    self.address,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    runtime_env={"py_modules": [str(Path(__file__).resolve().parents[1])]},
-                )
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise RuntimeError(f"no Ray cluster answers at {self.address}: {error}") from error
-        self._size_pools(ray.cluster_resources())
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        logging.getLogger("ray").setLevel(logging.ERROR)
-
-    def _size_pools(self, there: dict[str, float]) -> None:
-        """How many actors, and what Ray counts for each."""
-        workers, encoders, preparers, cpus, gpus = self._given
-        on_gpu = torch.device(self.settings.device).type != "cpu"
-        there_gpus, there_cpus = there.get("GPU", 0.0), there.get("CPU", 1.0)
-        if on_gpu and not there_gpus:
-            raise RuntimeError(
-                f"the models are to run on {self.settings.device!r}, and Ray sees no GPU; take --device cpu"
-            )
-        local = self.address is None and self._started
-        spare = 2 if local else 0
-        fitting = there_gpus if on_gpu else there_cpus - spare
-        if not on_gpu and local:  # each holds the models and works in some room
-            fitting = min(fitting, _free_memory() // (1.5 * self._weights + ROOM))
-        self.workers = workers or max(1, int(fitting))
-        self.encoders = encoders or self.workers
-        self.preparers = preparers or max(1, int((there_cpus - spare) / 4))
-        # Preparing and encoding run side by side, sampling alone: the first two share what the third has to itself.
-        free = there_cpus - 1
-        self.cpus = cpus if cpus is not None else round(min(1.0, free / (self.workers + 1)), 3)
-        self.gpus = (gpus if gpus is not None else min(1.0, there_gpus / self.workers)) if on_gpu else 0.0
-        self.preparer_cpus = round(min(1.0, max(0.1, (free - self.encoders * self.cpus) / (self.preparers + 1))), 3)
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary = None
 
     def _key(self, thing: Person | Garment, category: str) -> str:
         return key_of(thing, category, self.facts)
@@ -223,13 +147,13 @@ class RayEngine:
         if not rows:
             return
         log.info("encoding %d people and garments", len(rows))
-        data = self._ray.data
+        data = self._session.ray.data
         dataset = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
         dataset = dataset.map(
             PreparePeopleAndGarments,
             fn_constructor_kwargs={"settings": self.settings, "size": self.size},
-            compute=data.ActorPoolStrategy(size=min(self.preparers, len(rows))),
-            num_cpus=self.preparer_cpus,
+            compute=data.ActorPoolStrategy(size=min(self._pools.preparers, len(rows))),
+            num_cpus=self._pools.preparer_cpus,
         ).map(
             EncodePeopleAndGarments,
             fn_constructor_kwargs={
@@ -238,9 +162,9 @@ class RayEngine:
                 "folder": str(self.folder),
                 "disk": self.disk,
             },
-            compute=data.ActorPoolStrategy(size=min(self.encoders, len(rows))),
-            num_cpus=self.cpus,
-            **({"num_gpus": self.gpus} if self.gpus else {}),
+            compute=data.ActorPoolStrategy(size=min(self._pools.encoders, len(rows))),
+            num_cpus=self._pools.cpus,
+            **({"num_gpus": self._pools.gpus} if self._pools.gpus else {}),
         )
         for row in self._rows(dataset):
             self._spend(json.loads(row["spent"]))
@@ -248,7 +172,7 @@ class RayEngine:
                 faults[row["key"]] = tuple(json.loads(row["fault"]))
 
     def _sample(self, wave: Sequence[Batch], work: Work, faults: Faults) -> Iterator[Outcome]:
-        data, rows = self._ray.data, []
+        data, rows = self._session.ray.data, []
         for batch in wave:
             part = part_of(work.manifest, batch)
             keys = [self._key(part.persons[item.person], item.category) for item in batch.items[:1]]
@@ -261,9 +185,9 @@ class RayEngine:
                 "settings": self.settings, "facts": self.facts, "folder": str(self.folder),
                 "delivery": work.delivery, "memory": self.memory, "disk": self.disk,
             },
-            compute=data.ActorPoolStrategy(size=min(self.workers, len(rows))),
-            num_cpus=self.cpus,
-            **({"num_gpus": self.gpus} if self.gpus else {}),
+            compute=data.ActorPoolStrategy(size=min(self._pools.workers, len(rows))),
+            num_cpus=self._pools.cpus,
+            **({"num_gpus": self._pools.gpus} if self._pools.gpus else {}),
         )  # fmt: skip
         for row in self._rows(dataset):
             told = json.loads(row["told"])
@@ -278,7 +202,7 @@ class RayEngine:
         """
         try:
             yield from dataset.iter_rows()
-        except self._ray.exceptions.RayError as error:
+        except self._session.ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
             if isinstance(cause, OSError | ImportError):
                 raise cause from error
@@ -287,19 +211,3 @@ class RayEngine:
     def _spend(self, stages: dict[str, Any]) -> None:
         for stage, (count, seconds) in stages.items():
             self.spent.add(stage, seconds, count)
-
-
-def _environment() -> dict[str, Any]:
-    """What a local Ray's processes need to import this package."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}}
-
-
-def _free_memory() -> float:
-    """Bytes of memory that are free on this machine; 8 GB where it does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):  # Windows, macOS
-        return 8.0 * GB

@@ -10,10 +10,11 @@ import threading
 import pytest
 
 from ladivton_core.batch import Request, addresses, read_manifest, rules
+from ladivton_core.batch.cells import ManifestError
 from ladivton_core.batch.items import Garment, Person
 from ladivton_core.batch.naming import Template
 from ladivton_core.batch.plan import batches_of, needs_of, remaining, waves_of
-from ladivton_core.batch.tables import ManifestError, read_table
+from ladivton_core.batch.tables import read_table
 
 PERSONS = "id,photo,category\nann,ann.jpg,upper_body\nbob,bob.jpg,dresses\n"
 GARMENTS = "id;picture;category\nred;red.jpg;upper_body\nblue;blue.jpg;upper_body\ngown;gown.jpg;dresses\n"
