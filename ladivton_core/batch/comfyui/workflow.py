@@ -1,7 +1,7 @@
 """A workflow in API format as a form: what it leaves open (slots), filled in for one picture at a time.
 
-`slots.py` says where something is filled in, `branches.py` what of the workflow makes the picture; `server.py` queues the
-result.
+`slots.py` says where something is filled in, `branches.py` what of the workflow makes the picture; `server.py` queues
+the result.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class Workflow:
         for name in ("person", "garment"):
             if name not in slots:
                 raise WorkflowError(
-                    f"{self.name} has no slot {name!r}; its slots: {_listed(self._known(form))}. Title the node that loads the "
-                    f"{name} slot:{name}, or {name.title()}. {_of_data_set(form)}".rstrip()
+                    f"{self.name} has no slot {name!r}; its slots: {_listed(self._known(form))}. "
+                    f"Title the node that loads the {name} slot:{name}, or {name.title()}. {_of_data_set(form)}".rstrip()
                 )
         if told := _of_data_set(form):
             raise WorkflowError(f"{self.name} makes more than one person in one garment. {told}")
