@@ -155,10 +155,11 @@ class Workflow:
         form = Form(branch.nodes, branch.result, slots)
         for name in ("person", "garment"):
             if name not in slots:
-                raise WorkflowError(
+                told = (
                     f"{self.name} has no slot {name!r}; its slots: {_listed(self._known(form))}. "
-                    f"Title the node that loads the {name} slot:{name}, or {name.title()}. {_of_data_set(form)}".rstrip()
+                    f"Title the node that loads the {name} slot:{name}, or {name.title()}. {_of_data_set(form)}"
                 )
+                raise WorkflowError(told.rstrip())
         if told := _of_data_set(form):
             raise WorkflowError(f"{self.name} makes more than one person in one garment. {told}")
         return form
