@@ -123,7 +123,12 @@ def read_rows(store: Store) -> list[Row]:
             raise ValueError(
                 f"{store.root}/{name} is no index of a run ({error}). Delete it: the pictures tell what they are"
             ) from error
-    return rows
+    once: dict[str, str] = {}
+    for row in rows:  # a million rows hold a few of these, not a million copies
+        row |= {
+            name: once.setdefault(row[name], row[name]) for name in ("settings", "models", "worker") if row.get(name)
+        }
+    return sorted(rows, key=lambda row: row.get("written") or 0.0)
 
 
 def discard(store: Store) -> None:

@@ -22,11 +22,15 @@ from PIL import Image
 from ladivton_core.batch import Options, Settings, run
 from ladivton_core.batch.index import read_rows
 from ladivton_core.batch.ray_engine import RayEngine
+from ladivton_core.batch.ray_pools import ENVIRONMENT
 from ladivton_core.batch.store import open_store
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
 psutil = pytest.importorskip("psutil")
+
+for name, value in ENVIRONMENT.items():  # before any test starts Ray itself
+    os.environ.setdefault(name, value)
 
 SMALL = ["--height", "128", "--width", "96", "--steps", "1"]
 SETTINGS = Settings(size=(128, 96), options=Options(steps=1))
@@ -101,8 +105,7 @@ def test_the_actor_works_in_ones_own_ray_data_pipeline(small, tmp_path, samples,
         "person_parse_map": str(samples / "image-parse-v3" / "00001_00.png"),
     }  # fmt: skip
     rows = [row | {"garment": str(samples / "cloth" / f"0000{n}_00.jpg")} for n in (1, 2)]
-    paths = {"env_vars": {"PYTHONPATH": str(repository), "RAY_worker_niceness": "0"}}
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    paths = {"env_vars": {"PYTHONPATH": str(repository)}}
     ray.init(num_cpus=3, object_store_memory=3 * 10**8, include_dashboard=False, runtime_env=paths, log_to_driver=False)
     try:
         pool = ray.data.ActorPoolStrategy(size=2)
