@@ -8,6 +8,9 @@
 #   make test                                     every test, in a real ComfyUI
 #   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
 #   make soak                                     500 queued prompts: memory flat, first and last picture identical
+#   make bench                                    peaks, seconds, ratios and memory, against benchmarks/ratios.json
+#   make bench FULL=1                             the same at the published sizes (8.4 GB of disk, 20 GB of memory)
+#   make gpu-check                                everything that needs a GPU, in eight minutes; REHEARSE=1: on the CPU
 #   make lint                                     ruff's check and format, pinned
 #   make serve                                    ComfyUI with the pack, to open in a browser
 #   make train-embedded MINUTES=30                the shipped weights better, in 30 minutes; goes on where it was stopped
@@ -17,7 +20,7 @@
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test fuzz soak lint serve train-embedded
+.PHONY: demo test fuzz soak bench gpu-check lint serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -31,6 +34,12 @@ fuzz:
 
 soak:
 	@$(PYTHON) scripts/soak.py $(call option,PROMPTS,prompts)
+
+gpu-check:
+	@$(PYTHON) scripts/gpu_check.py $(if $(REHEARSE),--rehearse) $(call option,TO,to) $(CHECK)
+
+bench:
+	@$(PYTHON) benchmarks/bench.py $(if $(FULL),--full) $(call option,DEVICE,device) $(BENCH)
 
 lint:
 	@$(PYTHON) scripts/lint.py

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import plain
 import torch
 from measuring import Measured, resident
 from torch import Tensor
@@ -18,13 +19,11 @@ from ladivton_core.checkpoints.build import load
 from ladivton_core.denoising.noise import item_noise
 from ladivton_core.denoising.sampling import denoise
 from ladivton_core.denoising.schedule import ddim_scheduler
-from ladivton_core.inversion.pixels import clip_pixels
-from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import SD2
 
 log = logging.getLogger(__name__)
-SEED, GUIDANCE, CATEGORY = 7, 7.5, "upper_body"
+SEED, GUIDANCE, CATEGORY = 7, 7.5, plain.CATEGORY
 
 
 def run(
@@ -73,16 +72,18 @@ def run(
 
     stages: dict[str, tuple[Callable[[], None], Callable[[], Any]]] = {
         "warp": (warp, lambda: pipeline.warper(garment, person * (1 - mask), pose_map)),
-        "invert": (invert, lambda: plain_inversion(pipeline, garment)),
+        "invert": (invert, lambda: plain.inversion(pipeline, garment)),
         "encode": (encode, lambda: [pipeline.vae.encode(x.to(dtype)) for x in (person * (1 - mask), made["warped"])]),
-        "denoise": (sample, lambda: plain_loop(pipeline, made, noise.latents, steps)),
+        "denoise": (sample, lambda: plain.loop(
+            pipeline, made["channels"], made["garment"].prompt, made["empty"], noise.latents, steps, GUIDANCE
+        )),
         "decode": (decode, lambda: pipeline.vae.decode(made["latents"].to(dtype) / SD2.vae_scale)),
-    }
-    for name, (engine, plain) in stages.items():
+    }  # fmt: skip
+    for name, (engine, tutorial) in stages.items():
         with torch.inference_mode():
             engine()
             with Measured() as baseline:
-                plain()
+                tutorial()
             with Measured() as measured:
                 engine()
         figures[name] = stage(measured) | {"plain_seconds": baseline.seconds}
@@ -107,26 +108,3 @@ def stage(measured: Measured) -> dict[str, float]:
 def _anew(pipeline: TryOnPipeline) -> Tensor:
     pipeline._empty_prompt = None  # kept otherwise, and a second call would cost nothing
     return pipeline.empty_prompt()
-
-
-def plain_inversion(pipeline: TryOnPipeline, garment: Tensor) -> tuple[Tensor, Tensor]:
-    """Tower, adapter and text encoder called one after the other."""
-    pixels = clip_pixels(garment, SD2.vision.image_size).to(pipeline.dtype)
-    words = pipeline.adapter.pseudo_words(pipeline.vision(pixels), SD2.num_words)
-    ids = tokenize([prompt_for(CATEGORY, SD2.num_words), ""])
-    return pipeline.text_encoder(ids[:1], words), pipeline.text_encoder(ids[1:])
-
-
-def plain_loop(pipeline: TryOnPipeline, made: dict[str, Any], latents: Tensor, steps: int) -> Tensor:
-    """The loop of a diffusers tutorial: one UNet call for both halves, diffusers' own DDIM step."""
-    scheduler = ddim_scheduler(SD2.schedule)
-    scheduler.set_timesteps(steps)
-    channels = made["channels"]
-    bare = channels.clone()
-    bare[:, 5:] = 0
-    context = torch.cat([made["empty"], made["garment"].prompt])
-    for time in scheduler.timesteps:
-        both = torch.cat([torch.cat([latents, bare], 1), torch.cat([latents, channels], 1)])
-        low, high = pipeline.unet(both, time, context).sample.chunk(2)
-        latents = scheduler.step(low + GUIDANCE * (high - low), time, latents).prev_sample
-    return latents

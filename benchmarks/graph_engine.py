@@ -9,6 +9,7 @@ import asyncio
 import importlib.util
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,35 @@ def run(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Load with the loader nodes, then every stage twice, the second time measured. See `core_engine.run`."""
     nodes, stock = start(comfyui, models, dtype)
-    loaders = {
+    figures: dict[str, Any] = {"load": {}, "start": resident()}
+    parts: dict[str, Any] = {}
+    for part, loader in loaders(nodes, stock, files, dtype).items():
+        with Measured() as measured:
+            parts[part] = loader()
+        patcher = getattr(parts[part], "patcher", parts[part])
+        figures["load"][part] = loading(measured, files[part], patcher.model_size())
+        log.info("graph: loaded %s", part)
+    stages, made = works(nodes, stock, parts, inputs, steps)
+    for name, work in stages.items():
+        with torch.inference_mode():
+            work()
+            with Measured() as measured:
+                work()
+        figures[name] = stage(measured)
+        log.info("graph: %s", name)
+    figures["end"] = resident()
+    positive = made["conditioned"][0]
+    kept = {
+        "prompt": made["positive"][0][0], "words": made["words"], "channels": positive[0][1]["noise_concat"],
+        "warped": made["warped"].movedim(-1, 1) * 2 - 1, "latents": made["samples"]["samples"] * 0.18215,
+        "image": made["image"].movedim(-1, 1),
+    }  # fmt: skip
+    return figures, {name: tensor.float().contiguous() for name, tensor in kept.items()}
+
+
+def loaders(nodes: Callable, stock: Any, files: dict[str, Path], dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
+    """What loads each part of the published sizes: our nodes, and ComfyUI's own where a part is Stable Diffusion's."""
+    return {
         "unet": lambda: nodes("LoadTryOnModel", unet_name=files["unet"].name, precision=NAMES[dtype])[0],
         "warping": lambda: nodes("LoadWarper", warper_name=files["warping"].name)[0],
         "inversion_adapter": lambda: nodes("LoadInversionAdapter", adapter_name=files["inversion_adapter"].name)[0],
@@ -36,14 +65,17 @@ def run(
         "text_encoder": lambda: stock.CLIPLoader().load_clip(files["text_encoder"].name, "stable_diffusion")[0],
         "vision": lambda: stock.CLIPVisionLoader().load_clip(files["vision"].name)[0],
     }
-    figures: dict[str, Any] = {"load": {}, "start": resident()}
-    parts: dict[str, Any] = {}
-    for part, loader in loaders.items():
-        with Measured() as measured:
-            parts[part] = loader()
-        patcher = getattr(parts[part], "patcher", parts[part])
-        figures["load"][part] = loading(measured, files[part], patcher.model_size())
-        log.info("graph: loaded %s", part)
+
+
+def works(
+    nodes: Callable,
+    stock: Any,
+    parts: dict[str, Any],
+    inputs: dict[str, Tensor],
+    steps: int,
+    guidance: float = GUIDANCE,
+) -> tuple[dict[str, Callable[[], None]], dict[str, Any]]:
+    """Every stage as a call, to be made in this order, and where its results land."""
     person, garment = ((inputs[name] / 2 + 0.5).movedim(1, -1).contiguous() for name in ("person", "garment"))
     mask, pose_map = inputs["mask"][:, 0], inputs["pose_map"]
     agnostic = ((inputs["person"] * (1 - inputs["mask"])) / 2 + 0.5).movedim(1, -1).contiguous()
@@ -70,7 +102,7 @@ def run(
         positive, negative, latent, _ = made["conditioned"]
         (made["samples"],) = nodes(
             "TryOnSampler", model=parts["unet"], positive=positive, negative=negative, latent=latent, seed=SEED,
-            steps=steps, guidance=GUIDANCE,
+            steps=steps, guidance=guidance,
         )  # fmt: skip
 
     def decode() -> None:
@@ -79,30 +111,16 @@ def run(
             skip_features=made["conditioned"][3],
         )  # fmt: skip
 
-    for name, work in {"warp": warp, "invert": invert, "encode": encode, "denoise": sample, "decode": decode}.items():
-        with torch.inference_mode():
-            work()
-            with Measured() as measured:
-                work()
-        figures[name] = stage(measured)
-        log.info("graph: %s", name)
-    figures["end"] = resident()
-    positive = made["conditioned"][0]
-    kept = {
-        "prompt": made["positive"][0][0], "words": made["words"], "channels": positive[0][1]["noise_concat"],
-        "warped": made["warped"].movedim(-1, 1) * 2 - 1, "latents": made["samples"]["samples"] * 0.18215,
-        "image": made["image"].movedim(-1, 1),
-    }  # fmt: skip
-    return figures, {name: tensor.float().contiguous() for name, tensor in kept.items()}
+    return {"warp": warp, "invert": invert, "encode": encode, "denoise": sample, "decode": decode}, made
 
 
-def start(comfyui: Path, models: Path, dtype: torch.dtype):
-    """ComfyUI in this process on the CPU, its models folder, and the pack: `nodes(id, **inputs)`, stock nodes."""
+def start(comfyui: Path, models: Path, dtype: torch.dtype, *, cpu: bool = True):
+    """ComfyUI in this process, its models folder, and the pack: `nodes(id, **inputs)`, stock nodes."""
     sys.path.insert(0, str(comfyui))
     import comfy.cli_args
 
     chosen = comfy.cli_args.args
-    chosen.cpu = True
+    chosen.cpu = cpu
     if dtype == torch.float32:  # ComfyUI keeps text and vision towers in float16 otherwise
         chosen.fp32_text_enc = chosen.fp32_vae = True
     import folder_paths

@@ -6,9 +6,11 @@ Paper section 3. Each is a batch; an encoding of one serves any number (`expande
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from .denoising.conditioning import masked_image
@@ -84,3 +86,45 @@ def expanded(encoding: Encoding, batch: int) -> Encoding:
     return dataclasses.replace(
         encoding, **{f.name: repeated(getattr(encoding, f.name)) for f in dataclasses.fields(encoding)}
     )
+
+
+def count(batch: Tensor | GarmentEncoding | PersonEncoding) -> int:
+    """How many items pictures or an encoding hold."""
+    if isinstance(batch, Tensor):
+        return batch.shape[0]
+    return (batch.garment if isinstance(batch, GarmentEncoding) else batch.person).shape[0]
+
+
+def batch_of(persons: int, garments: int, seeds: int | None) -> int:
+    """The longest of the three counts; the others are repeated when they are 1. None: there are no seeds to count.
+
+    Raises:
+        ValueError: a count is neither 1 nor that.
+    """
+    lengths = {"persons": persons, "garments": garments} | ({} if seeds is None else {"seeds": seeds})
+    batch = max(lengths.values())
+    if any(length not in (1, batch) for length in lengths.values()):
+        counts = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise ValueError(f"batches do not fit: {counts}; each must be 1 or {batch}.")
+    return batch
+
+
+def item(batch: Any, index: int) -> Any:
+    """Item `index` as a batch of one: of a tensor, a tuple of them, or a dataclass of either; one serves any number.
+
+    Whatever else, such as an option of the whole batch, comes back as it is.
+    """
+    if isinstance(batch, Tensor):
+        return batch if batch.shape[0] == 1 else batch[index : index + 1]
+    if isinstance(batch, tuple):
+        return tuple(item(each, index) for each in batch)
+    if dataclasses.is_dataclass(batch):
+        fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+        return dataclasses.replace(batch, **{name: item(value, index) for name, value in fields.items()})
+    return batch
+
+
+def joined(results: Sequence[TryOnResult]) -> TryOnResult:
+    """Results of several calls as those of one."""
+    columns = {f.name: [getattr(result, f.name) for result in results] for f in dataclasses.fields(TryOnResult)}
+    return TryOnResult(**{name: None if values[0] is None else torch.cat(values) for name, values in columns.items()})

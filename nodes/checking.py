@@ -46,6 +46,7 @@ class LadiVTON_CheckInputs(io.ComfyNode):
                     tooltip="Stop the workflow when the score is lower; 0 only tells.",
                 ),
             ],
+            is_output_node=True,  # its words are the result: it looks also with nothing connected behind it
             outputs=[
                 io.Float.Output("score", display_name="score", tooltip="1: nothing speaks against it; the lowest of a "
                     "batch."),

@@ -7,7 +7,7 @@ from bisect import bisect
 import torch
 from torch import Tensor
 
-from .tensors import as_image, common_batch, photo_pixels
+from .tensors import as_image, common_batch, photo_pixels, require_pixels
 from .types import CATEGORY, io, search_aliases, ui
 
 COLUMNS = 6
@@ -56,6 +56,8 @@ class LadiVTON_ComparisonSheet(io.ComfyNode):
         cls, image_1: Tensor, height: int, gap: int, captions: str = "", **images: Tensor | None
     ) -> io.NodeOutput:
         connected = {"image_1": image_1} | {name: images[name] for name in sorted(images) if images[name] is not None}
+        for name, image in connected.items():
+            require_pixels(image, name)
         _check_size(connected, height, gap)
         batch = common_batch(**{name: photo_pixels(image, name) for name, image in connected.items()})
         columns = [_at_height(pictures, height) for pictures in batch.values()]

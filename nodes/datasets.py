@@ -6,6 +6,7 @@ of here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -68,7 +69,7 @@ def _root(root: str) -> Path:
         ValueError: it is not in the list.
     """
     known = roots()
-    if root not in known:
+    if not isinstance(root, str) or root not in known:
         raise ValueError(
             f"There is no data set {root!r}. Copy or link VITON-HD or Dress Code into ComfyUI's input folder or "
             f"models/{FOLDER}, or name its folder under {FOLDER} in extra_model_paths.yaml, "
@@ -227,9 +228,10 @@ def _items(dataset, index: int, batch_size: int) -> range:
 
 def _state(file: Path) -> str:
     """Size and time of a file, or that it is missing: `execute` says so better."""
-    if not file.is_file():
+    try:
+        stat = file.stat()
+    except (OSError, ValueError):  # not there, or not to be reached
         return "missing"
-    stat = file.stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
@@ -313,6 +315,7 @@ class LadiVTON_SaveResult(io.ComfyNode):
             )
         output, target = _output_folder(folder)
         paths = [result_path(target, order, category, person, format) for person in names]
+        _require_inside(output, paths)
         pictures = [to_picture(picture) for picture in photo_pixels(image, "image")]
         write_pictures(pictures, paths, overwrite)
         files = [path.relative_to(output) for path in paths]
@@ -330,11 +333,25 @@ def _output_folder(folder: str) -> tuple[Path, Path]:
     output = Path(folder_paths.get_output_directory())
     parts = PurePosixPath(folder.replace("\\", "/")).parts
     target = output.joinpath(*parts) if not any(map(fault_of_name, parts)) else None
-    if target is None or not target.resolve().is_relative_to(output.resolve()):
+    if target is None or not _is_inside(output, target):
         raise ValueError(
             f"'folder' cannot be {folder!r}: give a folder below ComfyUI's output folder, such as ladi_vton/results."
         )
     return output, target
+
+
+def _is_inside(output: Path, path: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(output))
+
+
+def _require_inside(output: Path, paths: Sequence[Path]) -> None:
+    """Raise a ValueError for a file that a link below the output folder would put elsewhere."""
+    for path in paths:
+        if not _is_inside(output, path):
+            raise ValueError(
+                f"{path} leads out of ComfyUI's output folder over a link, to {os.path.realpath(path)}. "
+                "Take the link away, or choose another 'folder'."
+            )
 
 
 def _shown(files: Sequence[Path]) -> list[dict[str, str]]:

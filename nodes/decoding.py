@@ -126,26 +126,27 @@ def _decode(
     items = latents.shape[0]
     progress = ProgressBar(items)
     pictures = []
-    for item in range(items):
-        memory.throw_exception_if_processing_interrupted()
-        taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
-        skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
-        for skip in skips:
-            require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
-        try:
-            with on_device(vae.device), skips_added(model, skips):
-                decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise RuntimeError(
-                "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. "
-                "Use a smaller picture, start ComfyUI with --cpu-vae, "
-                "or decode with 'VAE Decode (Tiled)' without EMASC."
-            ) from error
-        require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
-        pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
-        progress.update(1)
+    with emasc.in_use():
+        for item in range(items):
+            memory.throw_exception_if_processing_interrupted()
+            taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
+            skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
+            for skip in skips:
+                require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
+            try:
+                with on_device(vae.device), skips_added(model, skips):
+                    decoded = model.decode(_item(latents, item).to(vae.device, vae.vae_dtype))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise RuntimeError(
+                    "Not enough memory to decode this picture with skip features, which tiled decoding cannot carry. "
+                    "Use a smaller picture, start ComfyUI with --cpu-vae, "
+                    "or decode with 'VAE Decode (Tiled)' without EMASC."
+                ) from error
+            require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
+            pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
+            progress.update(1)
     return torch.cat(pictures)
 
 

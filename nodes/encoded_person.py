@@ -156,6 +156,44 @@ def _with_channels(conditioning: list, channels: Tensor) -> list:
     return [[tensor, options | {"noise_concat": channels}] for tensor, options in conditioning]
 
 
+def text_inputs() -> list[io.Input]:
+    """The two conditionings that every conditioning node of the try-on takes."""
+    return [
+        io.Conditioning.Input("positive", tooltip="From Textual Inversion Encoder "
+            "(or any Stable Diffusion 2 prompt)."),
+        io.Conditioning.Input("negative", tooltip="Clip Text Encode with an empty text, as in the paper."),
+    ]  # fmt: skip
+
+
+def posterior_inputs(more: str = "") -> list[io.Input]:
+    """How the latents are drawn, and the paper's ablation; `more` goes on with the seed's tooltip."""
+    return [
+        io.Boolean.Input(
+            "sample_posterior", default=True,
+            tooltip="Draw the VAE's latents at random around their mean, as the paper's code does; "
+                "off takes the mean, as ComfyUI's VAE Encode does.",
+        ),
+        io.Int.Input(
+            "posterior_seed", default=1234, min=0, max=LARGEST_SEED,
+            tooltip=f"Seed of that draw; item i of a batch uses seed + i.{more}",
+        ),
+        io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model "
+            "(an ablation of the paper)."),
+    ]  # fmt: skip
+
+
+def conditioning_outputs() -> list[io.Output]:
+    """What `dressed` gives."""
+    return [
+        io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
+        io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
+        io.Latent.Output("latent", display_name="latent", tooltip="Empty latent of "
+            "the right size, or the encoded person, for the sampler."),
+        SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
+            "the masked person, for EMASC Decoder."),
+    ]  # fmt: skip
+
+
 class LadiVTON_EncodePerson(io.ComfyNode):
     """The half of Try-On Conditioning that stays with the person."""
 
@@ -210,32 +248,13 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
             description="Try-On Conditioning for a person from Encode Person: the same channels, to the bit, "
                 "without encoding the person again.",
             inputs=[
-                io.Conditioning.Input("positive", tooltip="From Textual Inversion Encoder "
-                    "(or any Stable Diffusion 2 prompt)."),
-                io.Conditioning.Input("negative", tooltip="Clip Text Encode with an empty text, as in the paper."),
+                *text_inputs(),
                 io.Vae.Input("vae", tooltip="The VAE that encoded the person."),
                 EncodedPersonType.Input("encoded_person", tooltip="From Encode Person or Wardrobe People."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
-                io.Boolean.Input(
-                    "sample_posterior", default=True,
-                    tooltip="Draw the VAE's latents at random around their mean, as the paper's code does; "
-                        "off takes the mean, as ComfyUI's VAE Encode does.",
-                ),
-                io.Int.Input(
-                    "posterior_seed", default=1234, min=0, max=LARGEST_SEED,
-                    tooltip="Seed of that draw; item i of a batch uses seed + i.",
-                ),
-                io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model "
-                    "(an ablation of the paper)."),
+                *posterior_inputs(),
             ],
-            outputs=[
-                io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
-                io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
-                io.Latent.Output("latent", display_name="latent", tooltip="Empty latent of "
-                    "the right size, or the encoded person, for the sampler."),
-                SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
-                    "the masked person, for EMASC Decoder."),
-            ],
+            outputs=conditioning_outputs(),
         )  # fmt: skip
 
     @classmethod

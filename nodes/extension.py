@@ -21,16 +21,19 @@ from . import (
     pseudo_words,
     sampling,
     saved_models,
+    speed,
     wardrobe,
 )
+from .limits import held_to_its_limits
 from .served_pictures import serve_pictures
 from .types import ComfyExtension, io
 
-NODES: list[type[io.ComfyNode]] = [
+_NODES = [
     *models.NODES, *saved_models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES,
     *checking.NODES, *garment.NODES, *inversion.NODES, *pseudo_words.NODES, *sampling.NODES, *custom_sampling.NODES,
-    *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
+    *speed.NODES, *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
 ]  # fmt: skip
+NODES: list[type[io.ComfyNode]] = [held_to_its_limits(node) for node in _NODES]
 """Every node, loaders first, then in the order of the paper's stages."""
 
 

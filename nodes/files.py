@@ -17,6 +17,7 @@ from ..ladivton_core.preprocessing.label_pictures import read_labels
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.pictures import over_white, read_picture
 from .input_folder import label_pictures, names
+from .listing import never_raises
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -37,10 +38,12 @@ def _listing(*endings: str) -> list[tuple[Path, str]]:
     return [(folder / name, mark + name) for folder, mark in places for name in names(folder, *endings)]
 
 
+@never_raises
 def _listed(*endings: str) -> list[str]:
     return [shown for _, shown in _listing(*endings)]
 
 
+@never_raises
 def _listed_labels_first() -> list[str]:
     """PNG files, those first that can be label pictures."""
     listing = _listing(".png")
@@ -80,6 +83,8 @@ def _is_file_in(folder: Path, path: Path) -> bool:
 def _exists(file: str | None) -> bool | str:
     if file is None:  # a wire: not known yet
         return True
+    if not isinstance(file, str):
+        return f"{file!r} is no name of a file."
     if not file:
         return "No file is chosen. Copy one into ComfyUI's input folder and press R to refresh the list."
     try:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import soften_mask
+from ..ladivton_core.preprocessing.agnostic import nothing_to_repaint
 from ..ladivton_core.preprocessing.fitting import Border, Fit, labels_at
-from ..ladivton_core.preprocessing.framing import framed
+from ..ladivton_core.preprocessing.framing import STEADY, framed_together
 from ..ladivton_core.preprocessing.keypoints import pose_document
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.modes import MODES
@@ -75,6 +76,11 @@ class LadiVTON_FitPerson(io.ComfyNode):
                         "'dresses' from head to shoes. 'fit' then counts for frames without a person only.",
                 ),
                 nobody_input(),
+                io.Combo.Input(
+                    "steady", options=list(STEADY), default=STEADY[0], optional=True,
+                    tooltip="Frames of a video, with 'framing': 'smooth' lets the window follow the person without "
+                        "trembling, 'one window' holds still around everywhere they go.",
+                ),
             ],
             outputs=[
                 io.Image.Output("person", display_name="person", tooltip="The fitted photo."),
@@ -91,16 +97,20 @@ class LadiVTON_FitPerson(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls, fit: str | None = None, border: str | None = None, mode: str | None = None, framing: str | None = None,
-        nobody: str | None = None,
+        nobody: str | None = None, steady: str | None = None,
     ) -> bool | str:  # fmt: skip
-        return check_choices(cls, fit=fit, border=border, mode=mode, framing=framing, nobody=nobody)
+        return check_choices(cls, fit=fit, border=border, mode=mode, framing=framing, nobody=nobody, steady=steady)
 
     @classmethod
     def execute(
         cls, photo: Tensor, keypoints: list | None = None, parse_map: ParseMap | None = None,
         mask: Tensor | None = None, width: int = 384, height: int = 512, fit: str = "pad", border: str = "edge",
         person_index: int = 0, mode: str = "published", framing: str = WHOLE, nobody: str = "stop",
+        steady: str = STEADY[0],
     ) -> io.NodeOutput:  # fmt: skip
+        allowed = cls.validate_inputs(fit, border, mode, framing, nobody, steady)
+        if allowed is not True:  # a wire may bring anything
+            raise ValueError(allowed)
         check_multiple_of_8(height, width, "height and width of Fit Person")
         pixels, size = photo_pixels(photo, "photo"), (height, width)
         source, notes = (pixels.shape[-2], pixels.shape[-1]), Notes("Fit Person")
@@ -122,7 +132,7 @@ class LadiVTON_FitPerson(io.ComfyNode):
                 batch[name] = None if batch[name] is None else torch.where(own, batch[name], 0)
         plans = [Fit.plan(source, size, fit)]
         if framing != WHOLE:
-            plans = _framed(batch["keypoints"], framing, source, size, plans[0], notes)
+            plans = _framed(batch["keypoints"], framing, source, size, plans[0], steady, notes)
         fitted = {name: _fitted(tensor, plans, FILLS[border] if name == "photo" else 0, name != "photo")
                   for name, tensor in batch.items() if name != "keypoints"}  # fmt: skip
         return io.NodeOutput(
@@ -136,14 +146,14 @@ class LadiVTON_FitPerson(io.ComfyNode):
 
 
 def _framed(
-    joints: Tensor, framing: str, source: tuple[int, int], size: tuple[int, int], whole: Fit, notes: Notes
+    joints: Tensor, framing: str, source: tuple[int, int], size: tuple[int, int], whole: Fit, steady: str, notes: Notes
 ) -> list[Fit]:
     """A window around the person of every picture; the whole picture where the joints do not tell where they are."""
     plans = []
-    for picture, points in enumerate(joints.cpu()):
-        plan = framed(points, framing, source, size)
+    found = framed_together(joints.cpu(), framing, source, size, steady)
+    for picture, plan in enumerate(found):
         if plan is None:
-            if points.any():
+            if joints[picture].any():
                 notes.warn(f"The joints of picture {picture} do not tell where the person is: all of it is shown.")
             plan = whole
         elif (scale := plan.placed[2] / plan.taken[2]) > 2:
@@ -175,7 +185,7 @@ def _documents(people: list[Tensor], plans: list[Fit], size: tuple[int, int], ev
         bodies = bodies if everyone else bodies[:1]
         points = plans[item if len(plans) > 1 else 0].apply_points(bodies[..., :2])
         scores = bodies[..., 2:] if everyone else (points > 0).any(-1, keepdim=True)
-        documents.append(pose_document(torch.cat([points, scores.to(points)], -1), size))
+        documents.append(pose_document(torch.cat([points, scores.to(points)], -1), size, chosen=0))
     return documents
 
 
@@ -229,6 +239,10 @@ class LadiVTON_StitchPerson(io.ComfyNode):
             result=photo_pixels(result, "result"), photo=photo_pixels(photo, "photo"),
             mask=None if mask is None else from_mask(mask, fit[0].size), fits=torch.arange(len(fit)),
         )  # fmt: skip
+        notes = Notes("Stitch Person")
+        empty = [] if batch["mask"] is None else nothing_to_repaint(batch["mask"])
+        if empty:
+            notes.warn(f"Picture {', '.join(map(str, empty))} stays the photo: 'mask' is black there.")
         weight = None if batch["mask"] is None else soften_mask(batch["mask"], feather=feather)
         stitched = [
             stitch(
@@ -237,7 +251,7 @@ class LadiVTON_StitchPerson(io.ComfyNode):
             )
             for item, plan in enumerate(batch["fits"])
         ]  # fmt: skip
-        return io.NodeOutput(as_image(torch.stack(stitched)))
+        return io.NodeOutput(as_image(torch.stack(stitched)), ui=notes.ui)
 
 
 NODES = [LadiVTON_FitPerson, LadiVTON_StitchPerson]

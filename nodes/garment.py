@@ -19,7 +19,7 @@ from ..ladivton_core.preprocessing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment import garment_on_white
 from ..ladivton_core.warping.warper import sample_garment
 from .notes import Notes
-from .tensors import check_multiple_of_8, common_batch, from_image, to_image
+from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image
 from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io, search_aliases
 
 
@@ -80,14 +80,14 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
         check_multiple_of_8(height, width, "height and width of Prepare Garment")
         pixels, notes = from_image(garment, "garment"), Notes("Prepare Garment")
         if mask is not None:
-            soft = mask[None] if mask.ndim == 2 else mask
+            soft = soft_mask(mask)
             if soft.shape[-2:] != pixels.shape[-2:]:
                 raise ValueError(
                     f"'mask' is {soft.shape[-2]} x {soft.shape[-1]} and 'garment' {pixels.shape[-2]} x "
                     f"{pixels.shape[-1]} (height x width); both must come from the same photo. "
                     "(Load Image gives a 64 x 64 mask for a picture without transparency: disconnect it.)"
                 )
-            soft = (1 - soft if invert_mask else soft).float()
+            soft = 1 - soft if invert_mask else soft
             for picture, item in enumerate(soft):
                 if looks_inverted(item):
                     notes.warn(
@@ -174,21 +174,21 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         batch = common_batch(
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
         )
-        # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
-        network = warper.load(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2])
         items = batch["garment"].shape[0]
         progress = ProgressBar(items)
         warped, coarse, meshes = [], [], []
-        # One by one: memory stays flat, and an item does not depend on its batch.
-        for item in range(items):
-            memory.throw_exception_if_processing_interrupted()
-            result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
-            for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
-                require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
-            warped.append(to_image(result.warped))
-            coarse.append(to_image(result.coarse))
-            meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
-            progress.update(1)
+        # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
+        with warper.loaded(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2]) as network:
+            # One by one: memory stays flat, and an item does not depend on its batch.
+            for item in range(items):
+                memory.throw_exception_if_processing_interrupted()
+                result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
+                for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
+                    require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
+                warped.append(to_image(result.warped))
+                coarse.append(to_image(result.coarse))
+                meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
+                progress.update(1)
         return io.NodeOutput(torch.cat(warped), torch.cat(coarse), torch.cat(meshes))
 
 

@@ -20,6 +20,28 @@ from .tensors import from_image
 from .types import CATEGORY, InversionAdapter, PseudoWords, TorchPart, check_choices, io, search_aliases
 
 
+def prompt_inputs(more: str, **shown: str) -> list[io.Input]:
+    """Category and prompt around the pseudo-words; `more` goes on with the category's tooltip."""
+    return [
+        io.Combo.Input(
+            "category", options=list(CATEGORIES), default="upper_body", tooltip=f"Completes the paper's prompt{more}.",
+        ),
+        io.String.Input(
+            "prompt", optional=True, multiline=True, default="", **shown,
+            tooltip="Your own prompt; one $ stands for all pseudo-words. Leave empty for the paper's prompt.",
+        ),
+    ]  # fmt: skip
+
+
+def prompt_outputs(words: str) -> list[io.Output]:
+    """The conditioning and the words in it, `words` being their tooltip."""
+    return [
+        io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive "
+            "conditioning, for Try-On Conditioning."),
+        PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip=words),
+    ]  # fmt: skip
+
+
 class LadiVTON_TextualInversionEncoder(io.ComfyNode):
     """The garment as words."""
 
@@ -38,22 +60,12 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
                 InversionAdapter.Input("adapter", tooltip="From Load Inversion Adapter "
                     "or Load Embedded Try-On Models."),
                 io.Image.Input("garment", tooltip="Garment on white, not warped, from Prepare Garment."),
-                io.Combo.Input(
-                    "category", options=list(CATEGORIES), default="upper_body",
-                    tooltip="Completes the paper's prompt: 'a photo of a model wearing an upper body garment $ $ ...'.",
-                ),
-                io.String.Input(
-                    "prompt", optional=True, multiline=True, default="",
+                *prompt_inputs(
+                    ": 'a photo of a model wearing an upper body garment $ $ ...'",
                     placeholder="empty: the paper's prompt. Else e.g.: a photo of a model wearing $, studio light",
-                    tooltip="Your own prompt; one $ stands for all pseudo-words. Leave empty for the paper's prompt.",
                 ),
             ],
-            outputs=[
-                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive "
-                    "conditioning, for Try-On Conditioning."),
-                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The words as "
-                    "vectors, to save as an embedding."),
-            ],
+            outputs=prompt_outputs("The words as vectors, to save as an embedding."),
         )  # fmt: skip
 
     @classmethod
@@ -69,7 +81,8 @@ class LadiVTON_TextualInversionEncoder(io.ComfyNode):
         count = adapter.settings["num_words"]
         tokens = tokens_with_room(clip, prompt, category, count)
         seen = _look_at(clip_vision, from_image(garment, "garment"), adapter)
-        words = adapter.load().pseudo_words(seen.to(adapter.device, torch.float32), count)
+        with adapter.loaded() as network:
+            words = network.pseudo_words(seen.to(adapter.device, torch.float32), count)
         require_finite(words, "The inversion adapter", f"Load another copy of its file ({adapter.source}).")
         words = words.to(memory.intermediate_device())
         return io.NodeOutput(encode_words(clip, tokens, words), words)

@@ -11,28 +11,38 @@ import functools
 import logging
 from collections.abc import Callable
 
+from ..ladivton_core.disk.names import is_text
+
 log = logging.getLogger(__name__)
+
+
+class Listed(list):
+    """The entries of a list that changes with what lies on the disk."""
 
 
 def can_be_chosen(name: str) -> bool:
     """Whether a name can travel to the page and back: bytes that are no text on this system cannot."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        log.warning("LaDI-VTON does not offer the file %a: its name is no text here. Rename it.", name)
-        return False
-    return True
+    if is_text(name):
+        return True
+    _say_once(name)
+    return False
 
 
-def never_raises(offer: Callable[..., list[str]]) -> Callable[..., list[str]]:
+@functools.cache
+def _say_once(name: str) -> None:
+    """Lists are made at every press of R, by each node, and ComfyUI's go round circles of links forty times."""
+    log.warning("LaDI-VTON does not offer %a: its name is no text here. Rename it.", name)
+
+
+def never_raises(offer: Callable[..., list[str]]) -> Callable[..., Listed]:
     """A list for a schema: what the function gives, or nothing and the error in ComfyUI's log."""
 
     @functools.wraps(offer)
-    def offered(*given: str) -> list[str]:
+    def offered(*given: str) -> Listed:
         try:
-            return offer(*given)
+            return Listed(offer(*given))
         except Exception:
             log.exception("LaDI-VTON cannot list the files for %s; the list stays empty.", ", ".join(given) or "a node")
-            return []
+            return Listed()
 
     return offered

@@ -10,9 +10,16 @@ import functools
 import logging
 from pathlib import Path
 
+from torch import Tensor
+
+from ..ladivton_core.checkpoints.build import check, module_names
 from ..ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
+from ..ladivton_core.checkpoints.layouts import check_values
+from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.checkpoints.sources import sources
+from ..ladivton_core.presets import Preset
 from .listing import can_be_chosen, never_raises
+from .types import check_choices, io
 
 FOLDER = LADI_FOLDER
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
@@ -76,6 +83,23 @@ def _path(file: str, *folders: str) -> str | None:
     return next((path for path in paths if path), None)
 
 
+def weights(part: str, file: str, *folders: str) -> tuple[dict[str, Tensor], Preset, str]:
+    """A part's tensors in the core's names, the preset whose sizes they have, and where they were found.
+
+    Everything is compared before ComfyUI fills a model with it: its own loaders leave at random what a file lacks.
+
+    Raises:
+        ValueError: no such file.
+        CheckpointError: another kind, another size, missing or surplus tensors, or values that are no numbers.
+    """
+    path = find(part, file, *folders)
+    state = read_state_dict(path)
+    preset = check(part, state, path)
+    state = module_names(part, state, path)
+    check_values(state, path)
+    return state, preset, path
+
+
 def find(part: str, file: str, *folders: str) -> str:
     """Full path of a model file.
 
@@ -106,8 +130,18 @@ def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
     )
 
 
+def acceptable(
+    node: type[io.ComfyNode], part: str, file: str | None, *folders: str, **chosen: str | None
+) -> bool | str:
+    """For a loader's `validate_inputs`: its combo boxes are asked, then whether the file `exists`."""
+    known = check_choices(node, **chosen)
+    return exists(part, file, *folders) if known is True else known
+
+
 def exists(part: str, file: str | None, *folders: str) -> bool | str:
     """For `validate_inputs`: True, or what `find` would raise; None (a wire, not known yet) passes."""
+    if file is not None and not isinstance(file, str):
+        return f"{file!r} is no name of a file."
     if file is None or _path(file, *folders):
         return True
     return _not_found(part, file, folders)

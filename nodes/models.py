@@ -14,10 +14,18 @@ from ..ladivton_core.checkpoints.layouts import check_values
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import TINY
-from .model_files import FOLDER, exists, find, fingerprint, fitting
+from .model_files import FOLDER, acceptable, exists, find, fingerprint, fitting
 from .types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, check_choices, io, search_aliases
 
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def precision_input(more: str = "") -> io.Combo.Input:
+    """The box for the number format; `more` goes on with its tooltip."""
+    return io.Combo.Input(
+        "precision", options=list(PRECISIONS), default="default",
+        tooltip=f"Number format of the weights. 'default' is ComfyUI's choice{more}.",
+    )  # fmt: skip
 
 
 class LadiVTON_LoadEmbedded(io.ComfyNode):
@@ -121,19 +129,14 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
                     "unet_name", options=fitting("unet", *cls.folders),
                     tooltip="UNet file in models/ladi_vton or models/diffusion_models.",
                 ),
-                io.Combo.Input(
-                    "precision", options=list(PRECISIONS), default="default",
-                    tooltip="Number format of the weights. 'default' is ComfyUI's choice; "
-                        "float32 is the reference and needs 3.5 GB.",
-                ),
+                precision_input("; float32 is the reference and needs 3.5 GB"),
             ],
             outputs=[io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule.")],
         )  # fmt: skip
 
     @classmethod
     def validate_inputs(cls, unet_name: str | None = None, precision: str | None = None) -> bool | str:
-        known = check_choices(cls, precision=precision)
-        return exists("unet", unet_name, *cls.folders) if known is True else known
+        return acceptable(cls, "unet", unet_name, *cls.folders, precision=precision)
 
     @classmethod
     def fingerprint_inputs(cls, unet_name: str, precision: str = "default") -> str:

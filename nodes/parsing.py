@@ -5,6 +5,7 @@ Thin layers over `ladivton_core/preprocessing/parser.py` and `label_pictures.py`
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from torch import Tensor
 from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.parser import WEIGHTS, load_parser, parse_photo
+from .listing import can_be_chosen, never_raises
 from .tensors import photo_pixels
 from .types import CATEGORY, ParseMap, ParseMapType, TorchPart, check_choices, io, search_aliases
+
+log = logging.getLogger(__name__)
 
 PLACES = ("ladi_vton", "RMBG")
 """Folders under ComfyUI's models that may hold a parser's folder: ours, and where ComfyUI-RMBG keeps its own."""
@@ -32,10 +36,24 @@ def parser_folders() -> dict[str, Path]:
             names = sorted(os.listdir(root))
         except OSError:
             continue
-        for name in names:
-            if (root / name / "config.json").is_file() and (root / name / WEIGHTS).is_file():
+        for name in filter(can_be_chosen, names):
+            if _holds_a_parser(root / name):
                 found.setdefault(f"{root.name}/{name}", root / name)
     return found
+
+
+def _holds_a_parser(folder: Path) -> bool:
+    try:
+        return (folder / "config.json").is_file() and (folder / WEIGHTS).is_file()
+    except OSError as error:  # lost+found, another user's folder
+        log.info("%s is not looked into: %s", folder, error.strerror)
+        return False
+
+
+@never_raises
+def _offered() -> list[str]:
+    """The list of the node."""
+    return list(parser_folders())
 
 
 class LadiVTON_ParsePerson(io.ComfyNode):
@@ -54,7 +72,7 @@ class LadiVTON_ParsePerson(io.ComfyNode):
             inputs=[
                 io.Image.Input("photo", tooltip="Photo of the person, any size."),
                 io.Combo.Input(
-                    "parser_name", options=list(parser_folders()),
+                    "parser_name", options=_offered(),
                     tooltip="Folder of a SegFormer clothes model under models/ladi_vton or models/RMBG.",
                 ),
             ],
@@ -63,7 +81,7 @@ class LadiVTON_ParsePerson(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, parser_name: str | None = None) -> bool | str:
-        if parser_name is None or parser_name in parser_folders():
+        if parser_name is None or parser_name in list(parser_folders()):
             return True
         return (
             f"There is no parser {parser_name!r}. Put a SegFormer clothes model (config.json and {WEIGHTS}) into a "
@@ -79,8 +97,8 @@ class LadiVTON_ParsePerson(io.ComfyNode):
             raise ValueError(known)
         module, labels = load_parser(parser_folders()[parser_name])
         part = TorchPart(module.to(memory.unet_offload_device()), parser_name)
-        model = part.load(memory_required=2_000_000_000)
-        return io.NodeOutput(ParseMap(parse_photo(model, photo_pixels(photo, "photo")), labels))
+        with part.loaded(memory_required=2_000_000_000) as model:
+            return io.NodeOutput(ParseMap(parse_photo(model, photo_pixels(photo, "photo")), labels))
 
 
 class LadiVTON_LabelsFromPicture(io.ComfyNode):

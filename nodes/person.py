@@ -17,10 +17,10 @@ from ..ladivton_core.preprocessing.agreement import labels_in_doubt, outside_pic
 from ..ladivton_core.preprocessing.body_region import body_region
 from ..ladivton_core.preprocessing.fitting import labels_at
 from ..ladivton_core.preprocessing.keypoints import JOINTS, people_in_frames
-from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LIP20
 from ..ladivton_core.preprocessing.modes import MODES, PUBLISHED, Mode
 from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
-from ..ladivton_core.preprocessing.regions import region_mask
+from ..ladivton_core.preprocessing.regions import empty_masks, region_mask
 from ..ladivton_core.preprocessing.territory import own_territory
 from .notes import Notes
 from .tensors import as_image, check_area, common_batch, from_image, from_mask, to_image, to_mask
@@ -31,6 +31,8 @@ MODE_TOOLTIP = (
     "'body': for photos of your own: doubtful joints and other people are left out, "
     "and sizes in pixels follow the body."
 )
+RULES = {"by category": None, "VITON-HD": LIP20, "Dress Code": ATR18}
+"""Whose mask is drawn from joints alone."""
 NOBODY = ["stop", "pass"]
 """What a frame without a person does."""
 
@@ -241,6 +243,11 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                         "The mask then follows the body instead of a drawn shape.",
                 ),
                 nobody_input(),
+                io.Combo.Input(
+                    "rule", options=list(RULES), default="by category", optional=True,
+                    tooltip="With joints alone: the mask that the weights know. 'by category' is VITON-HD's for upper "
+                        "bodies and Dress Code's for the others; with Dress Code's weights choose 'Dress Code'.",
+                ),
             ],
             outputs=[
                 io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with "
@@ -252,9 +259,11 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls, category: str | None = None, missing_joints: str | None = None, neck: str | None = None,
-        mode: str | None = None, nobody: str | None = None,
+        mode: str | None = None, nobody: str | None = None, rule: str | None = None,
     ) -> bool | str:  # fmt: skip
-        return check_choices(cls, category=category, missing_joints=missing_joints, neck=neck, mode=mode, nobody=nobody)
+        return check_choices(
+            cls, category=category, missing_joints=missing_joints, neck=neck, mode=mode, nobody=nobody, rule=rule
+        )
 
     @classmethod
     def execute(
@@ -262,8 +271,11 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         parse_map: ParseMap | None = None, garment_mask: Tensor | None = None, arms_mask: Tensor | None = None,
         keep_mask: Tensor | None = None, missing_joints: str = "skip", neck: str = "published", grow: int = GROW,
         arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0, mode: str = "published",
-        silhouette: Tensor | None = None, nobody: str = "stop",
+        silhouette: Tensor | None = None, nobody: str = "stop", rule: str = "by category",
     ) -> io.NodeOutput:  # fmt: skip
+        allowed = cls.validate_inputs(category, missing_joints, neck, mode, nobody, rule)
+        if allowed is not True:  # a wire may bring anything
+            raise ValueError(allowed)
         check_area(*person.shape[1:3], "person")
         picture = from_image(person, "person").cpu()  # drawing masks is the CPU's work
         size, notes = (picture.shape[-2], picture.shape[-1]), Notes("Agnostic Person")
@@ -295,9 +307,10 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 lambda rows: agnostic_mask(
                     batch["parse_map"][rows], batch["keypoints"][rows], category, parse_map.label_set, mode=mode,
                     missing_joints=missing_joints, neck=neck, also_repaint=("skirt",) if repaint_skirt else (),
-                    **settings,
+                    numbers=rows.tolist(), **settings,
                 ), batch, nobody,
             )  # fmt: skip
+            empty_masks("keep_mask", batch["keep_mask"], notes.warn)
             if batch["keep_mask"] is not None:
                 mask = mask * (1 - batch["keep_mask"])
         elif batch["garment_mask"] is not None:
@@ -306,7 +319,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             worn = batch["garment_mask"]
             source, mask = "the painted masks", region_mask(
                 batch["garment_mask"], arms=batch["arms_mask"], keep=batch["keep_mask"], keypoints=along_arms,
-                mode=mode, **settings,
+                mode=mode, say=notes.warn, **settings,
             )  # fmt: skip
         elif batch["keypoints"] is not None:
             worn = None
@@ -316,6 +329,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                     batch["keypoints"][rows], category, size, **settings,
                     silhouette=None if silhouette is None else batch["silhouette"][rows],
                     keep=None if keep_mask is None else batch["keep_mask"][rows],
+                    labels=RULES[rule], neck=neck, numbers=rows.tolist(), say=notes.warn,
                 ), batch, nobody,
             )  # fmt: skip
         else:
@@ -323,6 +337,10 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 "Nothing tells where the garment is. Connect 'keypoints' (Find Person, Load Keypoints or a pose "
                 "detector), better with a 'parse_map' or 'silhouette'; or a painted 'garment_mask'."
             )
+        if silhouette is not None and not source.startswith("the joints"):
+            notes.warn(f"'silhouette' is not used: the mask is drawn from {source}. Disconnect one of them.")
+        if arms_mask is not None and batch["garment_mask"] is None:
+            notes.warn("'arms_mask' is not used: it belongs to a 'garment_mask'. Connect one, or disconnect it.")
         if batch["own"] is not None:
             mask = mask * batch["own"]
         if mode != "published":
@@ -343,6 +361,15 @@ def _each(draw: Callable[[Tensor], Tensor], batch: dict[str, Tensor | None], nob
     return masks
 
 
+_CHECKS = {
+    "the parse map": "Check 'category', and the label set of the parse map.",
+    "the painted masks": "Check that a painted mask is white (at least half) over the garment.",
+    "the joints alone": "Check 'category', and that 'keep_mask' does not cover the garment.",
+    "the joints and the silhouette": "Check 'category', and that 'silhouette' is white where the person is.",
+}
+"""What may be wrong with the mask's source."""
+
+
 def _say_if_empty(
     notes: Notes, mask: Tensor, worn: Tensor | None, category: str, source: str, may_be_empty: bool
 ) -> None:
@@ -351,11 +378,7 @@ def _say_if_empty(
     Raises:
         ValueError: no picture has anything to repaint, unless that may be.
     """
-    check = (
-        f"nothing of a {category} garment is found in {source} there. "
-        "Check 'category', the label set of the parse map, "
-        "and that a painted mask is white (at least half) over the garment."
-    )
+    check = f"nothing of a garment of the category {category} is found in {source} there. {_CHECKS[source]}"
     empty = nothing_to_repaint(mask)
     if empty:
         text = f"Nothing is repainted in picture {', '.join(map(str, empty))}: {check}"

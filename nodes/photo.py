@@ -123,9 +123,10 @@ def _chosen(people: list[Person], person_index: int, picture: int, nobody: str) 
         raise ValueError(
             f"Picture {picture} of 'photo' shows nobody. BlazePose looks for a head with a body below it: "
             "for a photo from chest to shoes take the joints from another pose detector or paint a 'garment_mask'. "
+            "Somebody who is small in a large photo is not seen either: crop the photo around them. "
             "To let frames of a video without a person pass, set 'nobody' to 'pass'."
         )
-    if person_index >= len(people):
+    if not -1 <= person_index < len(people):
         raise ValueError(
             f"Picture {picture} of 'photo' shows {len(people)} people; person {person_index} is not among "
             f"0 to {len(people) - 1}. Choose one of them, or -1 for the largest."

@@ -12,18 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..ladivton_core.disk.names import fault_of_name
 from ..ladivton_core.disk.writing import whole_files
-from ..ladivton_core.preprocessing.labels import CATEGORIES
-from .inversion import encode_words, tokens_with_room
+from .inversion import encode_words, prompt_inputs, prompt_outputs, tokens_with_room
 from .notes import Notes
 from .tensors import common_batch
 from .types import CATEGORY, PseudoWords, check_choices, io, search_aliases
 
-LONGEST_NAME = 180
-"""Bytes: file systems take 255, and ending, number and the name while writing need some."""
-
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-"""Names that Windows does not give to files, whatever their ending."""
+ENDING = ".safetensors"
 
 
 class LadiVTON_BlendPseudoWords(io.ComfyNode):
@@ -46,21 +42,9 @@ class LadiVTON_BlendPseudoWords(io.ComfyNode):
                     "blend", default=0.5, min=0.0, max=1.0, step=0.05,
                     tooltip="Share of the second garment: 0 is the first alone, 1 the second.",
                 ),
-                io.Combo.Input(
-                    "category", options=list(CATEGORIES), default="upper_body",
-                    tooltip="Completes the paper's prompt, as in Textual Inversion Encoder.",
-                ),
-                io.String.Input(
-                    "prompt", optional=True, multiline=True, default="",
-                    tooltip="Your own prompt; one $ stands for all pseudo-words. Leave empty for the paper's prompt.",
-                ),
+                *prompt_inputs(", as in Textual Inversion Encoder"),
             ],
-            outputs=[
-                io.Conditioning.Output("CONDITIONING", display_name="CONDITIONING", tooltip="Positive "
-                    "conditioning, for Try-On Conditioning."),
-                PseudoWords.Output("pseudo_words", display_name="pseudo_words", tooltip="The mixture, "
-                    "to save or to blend again."),
-            ],
+            outputs=prompt_outputs("The mixture, to save or to blend again."),
         )  # fmt: skip
 
     @classmethod
@@ -122,14 +106,14 @@ class LadiVTON_SavePseudoWords(io.ComfyNode):
         import folder_paths
         from safetensors.torch import save
 
-        allowed = _usable(name)
-        if allowed is not True:
-            raise ValueError(allowed)
-        folders = [Path(folder) for folder in folder_paths.get_folder_paths("embeddings")]
         names = [name] if len(pseudo_words) == 1 else [f"{name}_{item}" for item in range(len(pseudo_words))]
+        for one in (name, *names):
+            if (allowed := _usable(one)) is not True:
+                raise ValueError(allowed)
+        folders = [Path(folder) for folder in folder_paths.get_folder_paths("embeddings")]
         # clip_h is the key under which ComfyUI looks for Stable Diffusion 2's words.
         files = {
-            folders[0] / f"{file}.safetensors": save({"clip_h": words.float().cpu().contiguous()})
+            folders[0] / (file + ENDING): save({"clip_h": words.float().cpu().contiguous()})
             for words, file in zip(pseudo_words, names, strict=True)
         }
         for path, content in files.items():  # all are asked before the first is written
@@ -150,10 +134,8 @@ def _usable(name: str) -> bool | str:
             f"{name!r} cannot be the name of an embedding: use letters, digits, dots, - and _. "
             "A prompt ends the name at the first blank or comma."
         )
-    if len(name.encode()) > LONGEST_NAME:
-        return f"{name[:40]!r}... is {len(name.encode())} bytes long, a name has up to {LONGEST_NAME}. Shorten it."
-    if name.split(".")[0].lower() in RESERVED:
-        return f"{name!r} is a name that Windows keeps for itself. Choose another one."
+    if fault := fault_of_name(name + ENDING):
+        return f"{name!r} cannot be the name of an embedding: {fault}. Choose another one."
     return True
 
 

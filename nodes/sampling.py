@@ -9,13 +9,21 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ladivton_core.finite import require_finite
-from .encoded_person import dressed, encode_person, largest, same_size
+from .encoded_person import (
+    conditioning_outputs,
+    dressed,
+    encode_person,
+    largest,
+    posterior_inputs,
+    same_size,
+    text_inputs,
+)
 from .lane import categories_differ
 from .noise import LARGEST_SEED, ItemNoise
 from .notes import Notes, of_empty_masks
 from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
-from .types import CATEGORY, PoseMap, SkipFeaturesType, io, search_aliases
+from .types import CATEGORY, PoseMap, io, search_aliases
 
 UNET_ADVICE = (
     "Choose 'precision' bfloat16 or float32 in 'Load Try-On Model', or start ComfyUI with --bf16-unet or --fp32-unet; "
@@ -37,26 +45,13 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 "27 channels that the try-on model sees beside the noise. "
                 "The negative keeps mask and person only, which is what guidance steers away from.",
             inputs=[
-                io.Conditioning.Input("positive", tooltip="From Textual Inversion Encoder "
-                    "(or any Stable Diffusion 2 prompt)."),
-                io.Conditioning.Input("negative", tooltip="Clip Text Encode with an empty text, as in the paper."),
+                *text_inputs(),
                 io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
                 io.Image.Input("person", tooltip="Photo of the person, whole."),
                 io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person."),
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
-                io.Boolean.Input(
-                    "sample_posterior", default=True,
-                    tooltip="Draw the VAE's latents at random around their mean, as the paper's code does; "
-                        "off takes the mean, as ComfyUI's VAE Encode does.",
-                ),
-                io.Int.Input(
-                    "posterior_seed", default=1234, min=0, max=LARGEST_SEED,
-                    tooltip="Seed of that draw; item i of a batch uses seed + i. "
-                        "Separate from the sampler's, so that a new picture needs no new encoding.",
-                ),
-                io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model "
-                    "(an ablation of the paper)."),
+                *posterior_inputs(" Separate from the sampler's, so that a new picture needs no new encoding."),
                 io.Boolean.Input(
                     "latent_of_person", default=False, optional=True,
                     tooltip="Put the encoded person into the LATENT instead of leaving it empty: "
@@ -64,14 +59,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                         "or with Set Latent Noise Mask, which keeps what it does not repaint.",
                 ),
             ],
-            outputs=[
-                io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
-                io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
-                io.Latent.Output("latent", display_name="latent", tooltip="Empty latent of "
-                    "the right size, or the encoded person, for the sampler."),
-                SkipFeaturesType.Output("skip_features", display_name="skip_features", tooltip="Encoder features of "
-                    "the masked person, for EMASC Decoder."),
-            ],
+            outputs=conditioning_outputs(),
             hidden=[io.Hidden.dynprompt],
         )  # fmt: skip
 
@@ -134,7 +122,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                 "euler, denoise 1, and sgm_uniform with 5 steps and cfg 1 for the embedded models, "
                 "ddim_uniform with 50 steps and cfg 7.5 for the published ones. "
                 "Item i of a batch uses seed + i, so that an item with the same seed gives "
-                "the same picture in any batch.",
+                "the same picture in any batch, up to rounding.",
             inputs=[
                 io.Model.Input("model", tooltip="Try-on MODEL, LoRA and other patches included."),
                 io.Conditioning.Input("positive", tooltip="From Try-On Conditioning."),

@@ -6,19 +6,10 @@ CheckpointSave, CLIPSave or VAESave (after a merge, say), come back through thes
 
 from __future__ import annotations
 
-from ..ladivton_core.checkpoints.build import module_names, preset_for
 from ..ladivton_core.checkpoints.clip_layout import text_to_hf
-from ..ladivton_core.checkpoints.reading import read_state_dict
-from .model_files import FOLDER, exists, find, fingerprint, fitting
-from .models import PRECISIONS
-from .types import CATEGORY, check_choices, io, search_aliases
-
-
-def _precision() -> io.Combo.Input:
-    return io.Combo.Input(
-        "precision", options=list(PRECISIONS), default="default",
-        tooltip="Number format of the weights. 'default' is ComfyUI's choice.",
-    )  # fmt: skip
+from .model_files import FOLDER, acceptable, fingerprint, fitting, weights
+from .models import PRECISIONS, precision_input
+from .types import CATEGORY, io, search_aliases
 
 
 class LadiVTON_LoadVAE(io.ComfyNode):
@@ -40,15 +31,14 @@ class LadiVTON_LoadVAE(io.ComfyNode):
                     "vae_name", options=fitting("vae", *cls.folders),
                     tooltip="File in models/ladi_vton or models/vae.",
                 ),
-                _precision(),
+                precision_input(),
             ],
             outputs=[io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder.")],
         )  # fmt: skip
 
     @classmethod
     def validate_inputs(cls, vae_name: str | None = None, precision: str | None = None) -> bool | str:
-        known = check_choices(cls, precision=precision)
-        return exists("vae", vae_name, *cls.folders) if known is True else known
+        return acceptable(cls, "vae", vae_name, *cls.folders, precision=precision)
 
     @classmethod
     def fingerprint_inputs(cls, vae_name: str, precision: str = "default") -> str:
@@ -58,9 +48,8 @@ class LadiVTON_LoadVAE(io.ComfyNode):
     def execute(cls, vae_name: str, precision: str = "default") -> io.NodeOutput:
         from . import native
 
-        path = find("vae", vae_name, *cls.folders)
-        state = module_names("vae", read_state_dict(path), path)
-        return io.NodeOutput(native.vae(preset_for("vae", state, path), state, PRECISIONS[precision]))
+        state, preset, _ = weights("vae", vae_name, *cls.folders)
+        return io.NodeOutput(native.vae(preset, state, PRECISIONS[precision]))
 
 
 class LadiVTON_LoadCLIP(io.ComfyNode):
@@ -82,15 +71,14 @@ class LadiVTON_LoadCLIP(io.ComfyNode):
                     "clip_name", options=fitting("text_encoder", *cls.folders),
                     tooltip="File in models/ladi_vton or models/text_encoders.",
                 ),
-                _precision(),
+                precision_input(),
             ],
             outputs=[io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words.")],
         )  # fmt: skip
 
     @classmethod
     def validate_inputs(cls, clip_name: str | None = None, precision: str | None = None) -> bool | str:
-        known = check_choices(cls, precision=precision)
-        return exists("text_encoder", clip_name, *cls.folders) if known is True else known
+        return acceptable(cls, "text_encoder", clip_name, *cls.folders, precision=precision)
 
     @classmethod
     def fingerprint_inputs(cls, clip_name: str, precision: str = "default") -> str:
@@ -100,9 +88,7 @@ class LadiVTON_LoadCLIP(io.ComfyNode):
     def execute(cls, clip_name: str, precision: str = "default") -> io.NodeOutput:
         from . import native
 
-        path = find("text_encoder", clip_name, *cls.folders)
-        state = module_names("text_encoder", read_state_dict(path), path)
-        preset = preset_for("text_encoder", state, path)
+        state, preset, _ = weights("text_encoder", clip_name, *cls.folders)
         return io.NodeOutput(native.clip(preset, text_to_hf(state), PRECISIONS[precision]))
 
 

@@ -32,6 +32,7 @@ def photo_pixels(image: Tensor, what: str = "image") -> Tensor:
     """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(f"'{what}' has the shape {tuple(image.shape)}; expected an IMAGE (batch, height, width, 3).")
+    require_pixels(image, what)
     if not all_finite(image):
         raise ValueError(
             f"'{what}' holds values that are no numbers (NaN or infinite). "
@@ -60,18 +61,42 @@ def from_mask(mask: Tensor, size: tuple[int, int] | None = None, what: str = "ma
     Raises:
         ValueError: not a MASK, or another size than the (height, width) asked for.
     """
-    if mask.ndim == 2:
-        mask = mask[None]
-    if mask.ndim == 4 and mask.shape[1] == 1:
-        mask = mask[:, 0]
-    if mask.ndim != 3:
-        raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
+    mask = soft_mask(mask, what)
     if size is not None and tuple(mask.shape[-2:]) != tuple(size):
         raise ValueError(
             f"'{what}' is {mask.shape[-2]} x {mask.shape[-1]} (height x width), the picture {size[0]} x {size[1]}; "
             "both must come from the same photo at the same size."
         )
     return (mask[:, None] >= 0.5).float()
+
+
+def soft_mask(mask: Tensor, what: str = "mask") -> Tensor:
+    """MASK as (B, H, W) float32, its values as they are.
+
+    Raises:
+        ValueError: not a MASK, or values that are no numbers.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = mask[:, 0]
+    if mask.ndim != 3:
+        raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
+    require_pixels(mask, what)
+    if not all_finite(mask):
+        raise ValueError(
+            f"'{what}' holds values that are no numbers (NaN or infinite). Look at the node that made the mask."
+        )
+    return mask.float()
+
+
+def require_pixels(tensor: Tensor, what: str) -> None:
+    """Raise a ValueError for a batch of none, or pictures without a side."""
+    if not tensor.numel():
+        raise ValueError(
+            f"'{what}' is empty, of the shape {tuple(tensor.shape)}: the node before it gave no picture. "
+            "Look at what it was asked for."
+        )
 
 
 def to_mask(mask: Tensor) -> Tensor:

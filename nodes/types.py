@@ -6,6 +6,8 @@ the types here exist for the rest. `tensors.py` converts between ComfyUI's layou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -107,13 +109,14 @@ class TorchPart:
 
     def __init__(self, module: nn.Module, source: str, **settings: Any) -> None:
         import comfy.model_management as memory
-        from comfy.model_patcher import ModelPatcher
+
+        from .whole_patcher import WholePatcher
 
         self.source, self.settings = source, settings
         # ModelPatcher writes attributes of its own on the model it manages: it gets a shell, named for ComfyUI's log.
         self._shell = type(type(module).__name__, (nn.Module,), {})()
         self._shell.network = module.eval().requires_grad_(False)
-        self.patcher = ModelPatcher(
+        self.patcher = WholePatcher(
             self._shell, load_device=memory.get_torch_device(), offload_device=memory.unet_offload_device()
         )
 
@@ -127,9 +130,25 @@ class TorchPart:
         """Where the network runs once loaded."""
         return self.patcher.load_device
 
-    def load(self, memory_required: float = 0) -> nn.Module:
-        """Bring the network to `device`, making room as ComfyUI does for its own models; returns it."""
+    @contextmanager
+    def loaded(self, memory_required: float = 0) -> Iterator[nn.Module]:
+        """While inside, the network is on `device`, whole: ComfyUI makes room as for its own models."""
         import comfy.model_management as memory
 
         memory.load_models_gpu([self.patcher], memory_required=memory_required, force_full_load=True)
-        return self.module
+        with self.in_use():
+            yield self.module
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """On leaving, the network goes where ComfyUI keeps weights: with `--novram` off the device at once.
+
+        In every other memory state ComfyUI leaves models there until it needs the room.
+        """
+        import comfy.model_management as memory
+
+        try:
+            yield
+        finally:
+            if memory.vram_state == memory.VRAMState.NO_VRAM:
+                self.patcher.detach()

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"person": "person.png", "garment": "garment.png", "keypoints": "keypoints.json", "parse": "parse.png"}
 
+DRAWN_ONLY = (
+    "This is the work of the small models that come with the pack, which know drawn people only. "
+    "README.md says which files dress people in photographs."
+)
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,6 +49,7 @@ def arguments() -> argparse.Namespace:
         fitting = "tryon_photo_pose_nodes" if chosen.keypoints else "tryon_photo"
         chosen.roles = [role for role in chosen.roles if role in ("person", "garment") or getattr(chosen, role)]
     chosen.finds_person = fitting == "tryon_photo" and chosen.workflow is None
+    chosen.own_photo = chosen.person is not None
     chosen.own_person = chosen.person is not None and fitting == "tryon_embedded"
     chosen.workflow = chosen.workflow or WORKFLOWS / "api" / f"{fitting}.json"
     prefix = "" if chosen.category in (None, "upper_body") else f"{chosen.category}_"
@@ -83,6 +89,10 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
         with ProgressBar(workflow) as bar:
             run = client.run(workflow, on_event=bar).or_raise()
         print(f"Done in {run.seconds:.1f} s.")
+        for line in _warnings(workflow, run):
+            print(line)
+        if chosen.own_photo and "LadiVTON_LoadEmbedded" in {node["class_type"] for node in workflow.values()}:
+            print(DRAWN_ONLY)
         results = _results(workflow, run)
         return [_save(client.view(image), image["filename"], index, chosen) for index, image in enumerate(results)]
 
@@ -91,6 +101,13 @@ def _results(workflow: dict, run: Run) -> list[dict]:
     """The pictures that the workflow saves; what it only previews stays away."""
     saved = [key for key, node in workflow.items() if node["class_type"] == "SaveImage"]
     return [image for key in saved for image in run.outputs.get(key, {}).get("images", [])] or run.images()
+
+
+def _warnings(workflow: dict, run: Run) -> list[str]:
+    """What nodes found to look wrong."""
+    said = [(key, line) for key in workflow for line in run.outputs.get(key, {}).get("text", [])]
+    titles = {key: node.get("_meta", {}).get("title", node["class_type"]) for key, node in workflow.items()}
+    return [f"{titles[key]}: {line}" for key, line in said if str(line).startswith("Warning: ")]
 
 
 def _save(content: bytes, filename: str, index: int, chosen: argparse.Namespace) -> Path:

@@ -158,11 +158,11 @@ def main() -> None:
         unseen().save(images / "unseen.jpg", quality=85)
     with ComfyServer(host) as server:
         client = ComfyClient(server.url)
+        pose.provide(server.base, pose.graphs(host))
         for name in wanted:
             if name == "demo":
                 demo(client).save(images / "demo.jpg", quality=90)
             elif name == "photo":
-                pose.provide(server.base, pose.graphs(host))
                 photo(client).save(images / "photo.jpg", quality=85)
             elif name == "stages":
                 workflow = json.loads(queue_file("tryon_embedded").read_text("utf-8"))

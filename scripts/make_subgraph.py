@@ -2,9 +2,9 @@
 
 python scripts/make_subgraph.py
 
-"Virtual Try-On" is `tryon_embedded`, "Photo Try-On" is `tryon_photo`. A blueprint holds the workflow's graph without
-its loaders, notes and the saved picture, so that it unpacks into the same nodes with the same settings. Run it after a
-change of those workflows; `tests/nodes/test_subgraph.py` compares.
+`BLUEPRINTS` says which is made from which. A blueprint holds the workflow's graph without its loaders, notes and the
+saved picture, so that it unpacks into the same nodes with the same settings. Run it after a change of those workflows;
+`tests/nodes/test_subgraph.py` compares.
 
 ComfyUI lists `subgraphs/*.json` under `/global_subgraphs`; the page offers each by its file name. The format is the
 one in which the page saves subgraphs: one node whose type is the id of `definitions.subgraphs[0]`.
@@ -24,7 +24,7 @@ from hosting.shipped import page_file
 LEFT_OUT = ("MarkdownNote", "Note", "SaveImage")
 INPUT_ID, OUTPUT_ID = -10, -20
 """The frames of a subgraph, as the page numbers them."""
-KINDS = {"category": "COMBO", "seed": "INT"}
+KINDS = {"category": "COMBO", "seed": "INT", "person_index": "INT"}
 """Widgets that the one node shows, and their types."""
 ALIASES = ["vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe"]
 
@@ -39,7 +39,7 @@ class Blueprint:
         name: its title, and its file's name.
         workflow: short name of the workflow in `hosting.shipped`.
         description: what the page says of it.
-        roles: its sockets, named as the inputs that the loaders' wires lead to.
+        roles: its sockets, each with the title of the workflow's loader that it takes the place of.
         widgets: what it shows, each with the names of the inputs that it sets on every node that has one.
         aliases: words that find it.
     """
@@ -47,7 +47,7 @@ class Blueprint:
     name: str
     workflow: str
     description: str
-    roles: tuple[str, ...]
+    roles: dict[str, str]
     widgets: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"category": ("category",), "seed": ("seed",)})
     aliases: tuple[str, ...] = tuple(ALIASES)
 
@@ -76,27 +76,48 @@ TRY_ON = Blueprint(
     workflow="tryon_embedded",
     description="Puts a garment on a person: every stage of LaDI-VTON in one node, on the models that ship with the "
     "pack. Right-click and unpack it to see and rewire the stages.",
-    roles=("person", "garment", "keypoints", "parse_map"),
+    roles={
+        "person": "Person",
+        "garment": "Garment",
+        "keypoints": "The person's joints",
+        "parse_map": "The person's parse map",
+    },
 )
+_ONE_PERSON = {"person_index": ("value",), "seed": ("seed",)}
 PHOTO = Blueprint(
     name="Photo Try-On",
     workflow="tryon_photo",
     description="Puts a garment on the person in a photo and gives the photo back at its own size: finds the person, "
     "frames, dresses and stitches, on the models that ship with the pack. "
     "Right-click and unpack it to see and rewire the stages.",
-    roles=("photo", "garment"),
-    # the framing is the data set's of that category
-    widgets={"category": ("category", "framing"), "seed": ("seed",)},
+    roles={"photo": "Person", "garment": "Garment"},
+    widgets={"category": ("category",), **_ONE_PERSON},
     aliases=(*ALIASES, "photo", "portrait"),
 )
-BLUEPRINTS = (TRY_ON, PHOTO)
+OUTFIT = Blueprint(
+    name="Photo Outfit Try-On",
+    workflow="tryon_photo_outfit",
+    description="Puts trousers or a skirt on the person in a photo, then a top over them, and gives the photo back at "
+    "its own size, on the models that ship with the pack. Right-click and unpack it to see and rewire the stages.",
+    roles={"photo": "Person", "top": "Top", "trousers": "Trousers or skirt"},
+    widgets=_ONE_PERSON,
+    aliases=(*ALIASES, "photo", "portrait", "trousers", "skirt"),
+)
+WITH_JOINTS = Blueprint(
+    name="Photo Try-On with Joints",
+    workflow="tryon_photo_pose_nodes",
+    description="Puts a garment on the person in a photo whose joints another pose detector has found, and gives the "
+    "photo back at its own size, on the models that ship with the pack. "
+    "Right-click and unpack it to see and rewire the stages.",
+    roles={"photo": "Person", "garment": "Garment", "keypoints": "Joints: put a pose node here"},
+    widgets={"category": ("category",), **_ONE_PERSON},
+    aliases=(*ALIASES, "photo", "openpose", "dwpose", "sdpose"),
+)
+BLUEPRINTS = (TRY_ON, PHOTO, OUTFIT, WITH_JOINTS)
 
 
 def blueprint(of: Blueprint) -> Json:
-    """The workflow's stages as a subgraph blueprint.
-
-    The workflow's loaders are the nodes that take no wire and lead to an input called as a role.
-    """
+    """The workflow's stages as a subgraph blueprint."""
     workflow = _sockets_first(of.source())
     nodes = {node["id"]: node for node in workflow["nodes"]}
     wires = [link for link in workflow["links"] if nodes[link[1]]["type"] not in LEFT_OUT]
@@ -108,7 +129,7 @@ def blueprint(of: Blueprint) -> Json:
     links = []
     for number, start, slot, end, target, kind in wires:
         if start in loader_of.values():
-            role = of.roles.index(next(role for role, loader in loader_of.items() if loader == start))
+            role = next(place for place, name in enumerate(of.roles) if loader_of[name] == start)
             start, slot = INPUT_ID, role
             inputs[role]["type"] = kind
             inputs[role]["linkIds"].append(number)
@@ -182,22 +203,19 @@ def _sockets_first(workflow: Json) -> Json:
     return workflow
 
 
-def loaders(workflow: Json, roles: tuple[str, ...]) -> dict[str, int]:
+def loaders(workflow: Json, roles: dict[str, str]) -> dict[str, int]:
     """Role -> id of the node that loads it.
 
     Raises:
-        ValueError: a role has no loader, or several.
+        ValueError: no node has the title of a role's loader, or several have.
     """
-    nodes = {node["id"]: node for node in workflow["nodes"]}
-    found: dict[str, set[int]] = {role: set() for role in roles}
-    for _, start, _, end, target, _ in workflow["links"]:
-        name = nodes[end]["inputs"][target]["name"]
-        if name in found and not any(socket.get("link") for socket in nodes[start]["inputs"]):
-            found[name].add(start)
-    wrong = {role: sorted(ids) for role, ids in found.items() if len(ids) != 1}
+    found = {
+        role: [node["id"] for node in workflow["nodes"] if node.get("title") == title] for role, title in roles.items()
+    }
+    wrong = {roles[role]: ids for role, ids in found.items() if len(ids) != 1}
     if wrong:
-        raise ValueError(f"The workflow must have one loader a role; it has {wrong}.")
-    return {role: ids.pop() for role, ids in found.items()}
+        raise ValueError(f"The workflow must have one node of each of these titles; it has {wrong}.")
+    return {role: ids[0] for role, ids in found.items()}
 
 
 def _instance(of: Blueprint, definition: Json, inner: list[Json]) -> Json:
@@ -210,7 +228,8 @@ def _instance(of: Blueprint, definition: Json, inner: list[Json]) -> Json:
     values = {}
     for node in inner:
         names = [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]
-        values |= {name: node["widgets_values"][names.index(name)] for name in of.widgets if name in names}
+        set_here = {of.widget_of(name): place for place, name in enumerate(names)}
+        values |= {name: node["widgets_values"][set_here[name]] for name in of.widgets if name in set_here}
     return {
         "id": 1,
         "type": definition["id"],

@@ -32,7 +32,8 @@ BESIDE = (
     ("LoadVAE", "TryOnConditioning"), ("LoadCLIP", "TextualInversionEncoder"), ("LoadTryOnModel", "PaperSchedule"),
     ("TryOnConditioning", "GarmentSteps"), ("PaperSchedule", "GarmentSteps"), ("PaperSchedule", "EMASCDecoder"),
     ("PaperNoise", "EMASCDecoder"), ("TextualInversionEncoder", "BlendPseudoWords"),
-    ("BlendPseudoWords", "TryOnConditioning"),
+    ("BlendPseudoWords", "TryOnConditioning"), ("LoadTryOnModel", "TryOnSpeed"), ("TryOnSpeed", "TryOnSampler"),
+    ("TryOnSpeed", "PaperSchedule"),
 )  # fmt: skip
 """Nodes one before the other in graphs that no workflow shows, directly or with ComfyUI's own between."""
 FILE_LISTS = ("image", "file", "root")

@@ -36,8 +36,11 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The reference numbers that the repository carries."""
-    return REPOSITORY / "tests" / "golden"
+    """The reference numbers that the repository carries; a copy without them skips, and says so."""
+    folder = REPOSITORY / "tests" / "golden"
+    if not any(folder.glob("*.safetensors")):
+        pytest.skip(f"no golden data: {folder} is not in this copy of the repository")
+    return folder
 
 
 @pytest.fixture(scope="session")

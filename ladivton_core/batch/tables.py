@@ -66,14 +66,16 @@ def read_table(name: str | Path) -> Table:
         if ending == ".parquet":
             found = _parquet(content, table)
         else:
-            text = text_of(content)
+            try:
+                text = text_of(content)
+            except ValueError as error:
+                table.wrong(f"is no text: {error}")
+                return table
             found = _csv(text, table) if ending in (".csv", ".tsv") else _jsonl(text, table)
         for line, cells in found:
             kept = {column: value for column, value in cells.items() if value is not None and value != ""}
             if kept:
                 table.rows.append(Row(table, line, kept))
-    except UnicodeDecodeError as error:
-        table.wrong(f"is no text ({error}); save it as UTF-8")
     except csv.Error as error:
         table.wrong(f"is no CSV ({error}); save it again as CSV in UTF-8")
     if not table.rows and not table.problems:

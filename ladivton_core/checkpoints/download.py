@@ -18,7 +18,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..disk.documents import read_json
@@ -82,14 +83,48 @@ def download(
     reasons = []
     for url in urls:
         check_address(url)
-    for url in urls:
-        try:
-            _fetch(url, part, largest, retries, pause, progress)
-            return part.finish(sha256, check)
-        except _Refused as refused:
-            reasons.append(f"{url}: {refused}")
-            log.warning("%s", reasons[-1])
+    with _alone(target):
+        for url in urls:
+            try:
+                _fetch(url, part, largest, retries, pause, progress)
+                return part.finish(sha256, check)
+            except _Refused as refused:
+                reasons.append(f"{url}: {refused}")
+                log.warning("%s", reasons[-1])
     raise DownloadError(f"{target.name} could not be downloaded.\n  " + "\n  ".join(reasons) + part.left())
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """While a file is fetched nobody else adds to its unfinished part; the system lets go of it when we are killed.
+
+    Raises:
+        DownloadError: another command is fetching it.
+    """
+    path = target.with_name(f"{target.name}.part.lock")
+    with path.open("ab") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise DownloadError(
+                f"{target.name} is being fetched into {target.parent} by another command; wait for it to end."
+            ) from error
+        try:
+            yield
+        finally:
+            if os.name != "nt":  # there an open file stays, and does no harm
+                path.unlink(missing_ok=True)
+
+
+def _lock(file: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def file_sha256(path: Path) -> str:

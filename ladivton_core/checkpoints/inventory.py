@@ -13,10 +13,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..disk.looking import file_there
 from .build import check
 from .download import file_sha256
 from .layouts import check_values, describe, part_of, parts_in, unet_channels
-from .reading import CheckpointError, is_mapped, read_state_dict, shards_of, what_else
+from .other_files import what_else
+from .reading import CheckpointError, is_mapped, read_state_dict, shards_of
 from .sources import Source, sources
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ def look(path: Path) -> Found:
         return Found(path, size, parts, f"{describe(state)}, {_dtypes(state)}", channels)
     except Exception as error:  # one file, whatever it is, must not end the list of all
         log.debug("%s cannot be read", path, exc_info=True)
-        why = error if isinstance(error, CheckpointError | OSError) else f"{type(error).__name__}: {error}"
+        why = error if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
         return Found(path, size, (), f"cannot be read: {why}")
 
 
@@ -139,7 +141,15 @@ def own_files(models: Path) -> list[Path]:
     """What of ComfyUI's models folder concerns this pack: all of `ladi_vton`, and the files `sources.json` names."""
     files = list(weight_files(models / LADI_FOLDER))
     named = (models / source.folder / source.name for source in sources() if source.part)
-    return files + [path for path in named if path.is_file() and path not in files]
+    return files + [path for path in named if _is_there(path) and path not in files]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return file_there(path)
+    except ValueError as error:
+        log.warning("%s, and is left out.", error)
+        return False
 
 
 def _is_pickle(path: Path) -> bool:
@@ -157,8 +167,8 @@ def _shards(path: Path) -> set[str]:
     if path.suffix != ".json":
         return set()
     try:
-        return {name for name in shards_of(path) if Path(name).name == name and (path.parent / name).is_file()}
-    except (CheckpointError, OSError):  # some other JSON; `look` says what is wrong with it
+        return {name for name in shards_of(path) if Path(name).name == name and file_there(path.parent / name)}
+    except (ValueError, OSError):  # some other JSON; `look` says what is wrong with it
         return set()
 
 

@@ -56,6 +56,7 @@ _HOLDS = {
     **{part: (part,) for part in PARTS},
 }
 
+_MOST_KEYS = 64  # that are looked below: a file made of thousands would take long
 _MUCH = 64 << 20  # bytes from which a tensor that repeats itself is looked at: a few KB could fill the memory
 
 # Looked for in this order; every key of a row has to be there (a trailing * matches any ending).
@@ -111,6 +112,18 @@ def unet_channels(state: Mapping[str, Tensor]) -> int | None:
     return None
 
 
+def below_keys(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """What lies below each first word of the names; nothing where those are too many to be keys of a training."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in state.items():
+        first, dot, rest = key.partition(".")
+        if dot:
+            groups.setdefault(first, {})[rest] = tensor
+            if len(groups) > _MOST_KEYS:
+                return {}
+    return groups
+
+
 def part_of(part: str, state: Mapping[str, Tensor], path: Path | str | None = None) -> dict[str, Tensor]:
     """A part's tensors, still in the file's layout but without the prefix a whole checkpoint gives them.
 
@@ -118,7 +131,9 @@ def part_of(part: str, state: Mapping[str, Tensor], path: Path | str | None = No
         CheckpointError: the part is not in there (the message says what is), or a tensor claims more than is stored.
     """
     if part not in parts_in(state):
-        raise CheckpointError(f"{_source(path)} is {describe(state)}; {KINDS[part]} was expected here.")
+        raise CheckpointError(
+            f"{_source(path)} is {describe(state)}; {KINDS[part]} was expected here.{_found_below(part, state)}"
+        )
     prefix = _LDM_PREFIXES[part] if identify(state) == "ldm_checkpoint" else ""
     for key, tensor in state.items():
         claimed = tensor.numel() * tensor.itemsize
@@ -218,6 +233,12 @@ def check_strict(
     wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
     if missing or surplus or wrong:
         raise CheckpointError(_difference(own, state, what, path, missing, surplus, wrong))
+    for key in own:
+        if key in state and own[key].is_floating_point() and not state[key].is_floating_point():
+            raise CheckpointError(
+                f"{_source(path)} holds whole numbers ({state[key].dtype}) where weights belong, first in {key}: "
+                "it was quantised for another program. Take the file in float32, float16 or bfloat16."
+            )
 
 
 def check_values(state: Mapping[str, Tensor], path: Path | str | None = None) -> None:
@@ -232,6 +253,15 @@ def check_values(state: Mapping[str, Tensor], path: Path | str | None = None) ->
             f"{_source(path)} holds values that are no numbers (NaN or infinite), first in {name}: "
             "the training that wrote it had failed, or a conversion to float16 overflowed. Take another copy."
         )
+
+
+def _found_below(part: str, state: Mapping[str, Tensor]) -> str:
+    """The way out where a file holds the part among other things, under a key of its own."""
+    found = [key for key, inner in below_keys(state).items() if part in parts_in(inner)]
+    if not found:
+        return ""
+    command = f"python -m ladivton_core.checkpoints convert SOURCE TARGET --inside {found[0]}"
+    return f" There is one under {' and under '.join(map(repr, found))}; take it out: {command}"
 
 
 def _difference(own, state, what, path, missing, surplus, wrong) -> str:

@@ -21,8 +21,11 @@ import torch
 from torch import Tensor
 
 from ..disk.documents import read_json
+from ..disk.looking import file_there
+from ..disk.names import is_text
 from ..disk.structure import StructureError, walk
 from .errors import CheckpointError
+from .other_files import ASK, TO_TENSORS, what_else
 from .unwrapping import unwrapped
 
 __all__ = ["CheckpointError", "is_mapped", "read_state_dict", "shards_of", "what_else"]
@@ -33,6 +36,9 @@ overwrite memory (CVE-2026-24747)."""
 
 _loading = threading.Lock()  # torch keeps one list of allowed objects a process
 _SKIPPED = ("optimizer", "scheduler", "scaler", "lr_scheduler")
+# Last words of the names that torch gives to the tensors of a network.
+_TENSOR_NAMES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_LONGEST_HEADER = 100_000_000  # bytes, by the format; eight letters of a JSON text would be far more
 _INDEX = {"weight_map": {str: str}}
 # Numbers and settings that training scripts leave beside the weights. Their places are taken by a thing that does
 # nothing: neither numpy nor the script's own classes are ever called with what a file says.
@@ -41,6 +47,7 @@ _INERT = (
     "numpy._core.multiarray._reconstruct", "numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer",
     "numpy.ndarray", "numpy.dtype", "_codecs.encode", "argparse.Namespace",
 )  # fmt: skip
+_ARRAYS = tuple(name for name in _INERT if name.endswith(("_reconstruct", "_frombuffer")))
 
 
 def read_state_dict(path: Path | str, inside: str | None = None) -> dict[str, Tensor]:
@@ -62,11 +69,11 @@ def read_state_dict(path: Path | str, inside: str | None = None) -> dict[str, Te
     Source: SPEC section 7.
     """
     path = Path(path)
-    if not path.is_file():
+    if not file_there(path):
         raise FileNotFoundError(f"there is no weight file {path}.")
     tensors = _read_any(path)
     if not tensors:
-        raise CheckpointError(f"{path} holds no tensors.")
+        raise CheckpointError(f"{path} holds no tensors. {ASK}")
     return unwrapped(tensors, path, inside)
 
 
@@ -77,22 +84,6 @@ def is_mapped(path: Path | str) -> bool:
     """
     path = Path(path)
     return _is_safetensors(path) or _is_index(path) or _can_be_mapped(path)
-
-
-def what_else(path: Path) -> str | None:
-    """What a file is that was saved in place of the one that was meant, with the way out; None where nothing shows."""
-    with path.open("rb") as file:
-        start = file.read(1024)
-    if not start:
-        return "is empty (0 bytes); download it again"
-    if start.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, a few lines in place of the file; run `git lfs pull`, or download it again"
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith(b"<"):
-        return "is a web page, not a weight file: the address asks for a log-in or has moved; download it again"
-    if not re.search(rb"[^\t\r\n\x20-\x7e]", start) and not text.startswith(b"{"):
-        return f"is a text ({text[:40].decode().strip()!r}), no weight file, or one cut short; download it again"
-    return None
 
 
 def shards_of(path: Path) -> list[str]:
@@ -133,7 +124,7 @@ def _read_index(path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name in names:
         shard = path.parent / name
-        if Path(name).name != name or not shard.is_file():  # an index names files beside it, nothing elsewhere
+        if Path(name).name != name or not file_there(shard):  # an index names files beside it, nothing elsewhere
             raise CheckpointError(f"{path} names the file {name}, which is not beside it; download all {len(names)}.")
         if other := what_else(shard):
             raise CheckpointError(f"{shard} {other}.")
@@ -147,16 +138,16 @@ def _is_safetensors(path: Path) -> bool:
     """Whether a JSON header follows the 8 bytes of its length; a file that is neither kind goes by its name."""
     with path.open("rb") as file:
         start = file.read(9)
-    if start[8:] == b"{":
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER:
         return True
-    return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))  # zip and pickle
+    return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80", b"{"))  # zip, pickle, JSON
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     try:
-        return load_file(path)
+        return load_file(path) if is_text(str(path)) else load(path.read_bytes())
     except Exception as error:  # the header may claim anything: KeyError for an unknown number format, for one
         raise CheckpointError(
             f"{path} ({path.stat().st_size} bytes) cannot be read as safetensors ({_first_line(error)}). "
@@ -167,13 +158,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     _require_safe_torch(path)
     try:
-        mapped = _can_be_mapped(path)
-        if mapped:
-            _refuse_compressed(path)
+        mapped = _can_be_mapped(path) and is_text(str(path))  # libraries open no name that is no text
         with path.open("rb") as file, _inert_objects():
             content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
-        if isinstance(content, Mapping):
-            content = {name: value for name, value in walk(content, skip=_SKIPPED) if isinstance(value, Tensor)}
+        content = _tensors_of(content, path)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -184,10 +172,36 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} ({path.stat().st_size} bytes) cannot be read as a torch archive ({_first_line(error)}). "
             "It is probably cut short or not a weight file; download it again."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}; a state dict (names to tensors) was expected.")
+        ) from (_without_advice(error) if "weights_only" in str(error) else error)
     return content
+
+
+def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors by dotted name; what else lies there is dropped when it cannot be meant as weights."""
+    if isinstance(content, list | tuple):  # (weights, epoch)
+        mappings = [entry for entry in content if isinstance(entry, Mapping)]
+        content = mappings[0] if len(mappings) == 1 else content
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"{path} holds a value of the type {type(content).__name__}; names with tensors were expected. {ASK}"
+        )
+    values = dict(walk(content, skip=_SKIPPED))
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    arrays = [name for name, value in values.items() if isinstance(value, _InertArray)]
+    if meant := [name for name in arrays if not tensors or name.rpartition(".")[2] in _TENSOR_NAMES]:
+        raise CheckpointError(
+            f"{path} holds {len(meant)} of its weights as numpy arrays, e.g. {meant[0]}, which are not loaded; "
+            f"{TO_TENSORS}."
+        )
+    if not tensors:
+        found = ", ".join(f"{key} ({_called(value)})" for key, value in list(content.items())[:5])
+        raise CheckpointError(f"{path} holds no tensors by name{f', only {found}' if found else ''}. {ASK}")
+    return tensors
+
+
+def _called(value: Any) -> str:
+    kind = "array" if isinstance(value, _InertArray) else type(value).__name__
+    return f"{kind} of {len(value)}" if isinstance(value, Mapping | list | tuple | str) else kind
 
 
 class _Inert:
@@ -200,13 +214,17 @@ class _Inert:
         pass
 
 
+class _InertArray(_Inert):
+    """In place of an array of numpy."""
+
+
 @contextmanager
 def _inert_objects() -> Iterator[None]:
     """Inside, nothing beside tensors is built: what ComfyUI or other packs allowed for their files does not count."""
     with _loading:
         before = torch.serialization.get_safe_globals()
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals([(_Inert, name) for name in _INERT])
+        torch.serialization.add_safe_globals([(_InertArray if name in _ARRAYS else _Inert, name) for name in _INERT])
         try:
             yield
         finally:
@@ -225,16 +243,6 @@ def _require_safe_torch(path: Path) -> None:
         )
 
 
-def _refuse_compressed(path: Path) -> None:
-    """torch stores archives without compression; a compressed one can be a thousand times larger than its file."""
-    with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise CheckpointError(
-                f"{path} is a compressed zip file; torch writes its archives without compression. "
-                "Unpack it and take the weight file inside, or download it again."
-            )
-
-
 def _not_plain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
     """What stands in the way, in our words: torch's own end in advice to switch the protection off."""
     named = re.search(r"(?:GLOBAL|global|class|function) `?([\w.]+)`?", str(error))
@@ -245,12 +253,11 @@ def _not_plain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
             "other than tensors, which are not loaded because they could run code. Download it again."
         )
     return CheckpointError(
-        f"{path} holds the Python object {found} beside tensors. It is not loaded: such objects could run code. "
-        "Ask whoever made the file for the weights alone (a state dict, best as safetensors)."
+        f"{path} holds the Python object {found} beside tensors. It is not loaded: such objects could run code. {ASK}"
     )
 
 
-def _without_advice(error: pickle.UnpicklingError) -> pickle.UnpicklingError:
+def _without_advice(error: Exception) -> pickle.UnpicklingError:
     """The cause as it is chained: what torch found, without how to switch its protection off."""
     found = [line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
     text = re.sub(r"\x1b\[[0-9;]*m", "", found[0] if found else "weights only load failed")
@@ -271,5 +278,7 @@ def _can_be_mapped(path: Path) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    return (text.strip().splitlines() or [type(error).__name__])[0][:200]
+    """What a reader found, without the advice that follows."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    text = re.split(r"\.\s|\n|, please |Cannot use ``weights_only", f"{text} ", maxsplit=1)[0].strip()
+    return text[:200] or type(error).__name__

@@ -14,7 +14,7 @@ from ..preprocessing import ATR18, CATEGORIES, garment_picture_on_white, keypoin
 from ..preprocessing.keypoints import DRESSCODE_FRAME
 from ..preprocessing.pictures import on_white
 from .files import PairList, SampleFiles
-from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs
+from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs, require_lists
 from .sample import SIZE, Order, Split, TryOnSample, build_sample
 
 # Order of the published code when all categories are taken (SPEC 1.3).
@@ -60,13 +60,8 @@ class DressCode:
             check_choice("category", category, CATEGORIES)
         self.root, self.split, self.order, self.categories, self.size = Path(root), split, order, categories, size
         file = _list_name(split, order)
-        there = [category for category in categories if (self.root / category / file).is_file()]
-        if there and len(there) < len(categories):
-            missing = ", ".join(str(self.root / category / file) for category in categories if category not in there)
-            raise FileNotFoundError(
-                f"{missing} is missing, and all categories are asked for. "
-                f"Choose the category {' or '.join(there)}, which is there, or unpack the others too"
-            )
+        asked = [PairList(self.root / c / file, split, order if split == "test" else "paired", c) for c in categories]
+        require_lists(self.pair_lists(self.root), asked, self.root)
         self.pairs = [(c, *pair) for c in categories for pair in read_pairs(self.root / c / file)]
 
     @staticmethod

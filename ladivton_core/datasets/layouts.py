@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from ..disk.looking import file_there, folder_there
+from ..disk.names import is_text
 from .dresscode import ALL_CATEGORIES, DressCode
 from .reading import check_choice
 from .sample import SIZE, Order, Split
@@ -48,20 +51,21 @@ def open_dataset(
 def recognise(root: str | Path) -> str | None:
     """Which of `DATASETS` a folder holds, told from its pair lists; None for neither."""
     root = Path(root)
-    try:
-        return _recognised(root)
-    except OSError as error:  # lost+found, another user's folder, a broken disk
-        log.info("%s is not looked into: %s", root, error.strerror)
-        return None
-
-
-def _recognised(root: Path) -> str | None:
     # Dress Code's categories also have a train_pairs.txt, but no folder `train`.
-    if any((root / f"{split}_pairs.txt").is_file() and (root / split).is_dir() for split in ("test", "train")):
-        return "vitonhd"
-    if any(pairs.path.is_file() for pairs in DressCode.pair_lists(root)):
+    for split in ("test", "train"):
+        if _is_there(file_there, root / f"{split}_pairs.txt") and _is_there(folder_there, root / split):
+            return "vitonhd"
+    if any(_is_there(file_there, pairs.path) for pairs in DressCode.pair_lists(root)):
         return "dresscode"
     return None
+
+
+def _is_there(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except ValueError as error:  # lost+found, another user's folder, a broken disk: what else is there still counts
+        log.info("%s", error)
+        return False
 
 
 def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
@@ -79,11 +83,7 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
         return found
     for name in names:
         inside = Path(folder) / name
-        try:
-            here = recognise(inside)
-        except OSError:  # may be listed, not entered
-            continue
-        if here:
+        if recognise(inside):
             found[name] = inside
         elif depth > 1:
             found |= {f"{name}/{below}": path for below, path in find(inside, depth - 1).items()}
@@ -92,7 +92,11 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
 
 def _is_visible_folder(entry: os.DirEntry) -> bool:
     try:
-        # A name that is no text (bytes of another encoding) cannot be chosen in a browser.
-        return entry.is_dir() and not entry.name.startswith(".") and entry.name.isprintable()
+        if not entry.is_dir() or entry.name.startswith("."):
+            return False
     except OSError:  # a link in a circle, an unreachable disk
         return False
+    if not is_text(entry.name):
+        log.warning("The folder %a is not looked into: its name is no text here. Rename it.", entry.name)
+        return False
+    return True

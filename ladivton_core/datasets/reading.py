@@ -16,17 +16,19 @@ import torch
 from torch import Tensor
 
 from ..disk import documents, pictures
+from ..disk.looking import file_there
 from ..disk.names import is_plain_name
 from ..preprocessing.label_pictures import in_label_order
 from ..preprocessing.labels import LabelSet
 from ..preprocessing.pictures import eight_bits, on_white
+from .files import PairList
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
     "LABEL_MODES", "check_choice", "examine_pairs", "is_plain_name", "label_tensor", "mask_tensor", "naming",
-    "open_labels", "open_picture", "picture_tensor", "read_columns", "read_json", "read_pairs",
+    "open_labels", "open_picture", "picture_tensor", "read_columns", "read_json", "read_pairs", "require_lists",
 ]  # fmt: skip
 
 LABEL_MODES = ("P", "L", "1", "I", "I;16")
@@ -116,6 +118,8 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     pairs, faults = examine_pairs(path)
     if faults:
         raise ValueError(f"{path}, {faults[0]}")
+    if not pairs:
+        raise ValueError(f"{path} is empty; expected a person and a garment on each line. Unpack it again")
     return pairs
 
 
@@ -133,15 +137,43 @@ def examine_pairs(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
             continue
         if len(names) != 2:
             faults.append(
-                f"line {number}: {line!r} holds {len(names)} names; expected a person and a garment. "
-                "Where names hold blanks, put a tab between the two columns"
+                f"line {number}: {line!r} holds {len(names)} names; expected a person and a garment "
+                "with a blank between them, or a tab where names hold blanks"
             )
         elif not all(map(is_plain_name, names)):
             # A list may come from anywhere: it must not lead out of the data set.
-            faults.append(f"line {number}: {line!r} holds a folder; expected the names of two files")
+            faults.append(
+                f"line {number}: {line!r} holds a folder, a quotation mark or another letter that no file name has on "
+                "every system; expected the plain names of two files"
+            )
         else:
             pairs.append((names[0], names[1]))
     return pairs, faults
+
+
+def require_lists(lists: Sequence[PairList], asked: Sequence[PairList], root: Path) -> None:
+    """Raise a FileNotFoundError when a pair list that is asked for is missing; it says which could be asked for.
+
+    Args:
+        lists: all that the layout knows.
+        asked: those that are wanted.
+        root: of the data set.
+    """
+    missing = [pairs for pairs in asked if not file_there(pairs.path)]
+    if not missing:
+        return
+    wanted = asked[0]
+    there = [pairs for pairs in lists if file_there(pairs.path)]
+    alike = [pairs.category for pairs in there if (pairs.split, pairs.order) == (wanted.split, wanted.order)]
+    others = sorted({f"{pairs.split} {pairs.order} ({pairs.category})" for pairs in there})
+    if alike:
+        way_out = f"Choose the category {' or '.join(alike)}, which is there, or unpack the others too"
+    elif others:
+        way_out = f"Choose another split or order: there is {', '.join(others)}"
+    else:
+        way_out = f"Choose the folder that holds such a file as the data set's root, not {root}"
+    names = ", ".join(str(pairs.path) for pairs in missing)
+    raise FileNotFoundError(f"{names} {'is' if len(missing) == 1 else 'are'} missing. {way_out}")
 
 
 def read_columns(path: Path) -> list[list[str]]:
@@ -154,7 +186,7 @@ def read_columns(path: Path) -> list[list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    if not path.is_file():
+    if not file_there(path):
         raise FileNotFoundError(f"{path} is missing; choose the folder that holds it as the data set's root")
     return documents.read_text(path, expected="a person and a garment on every line").splitlines()
 
@@ -193,11 +225,7 @@ def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _check_file(path: Path) -> None:
-    try:
-        there = path.is_file()
-    except OSError as error:  # a folder that may not be entered
-        raise ValueError(f"{path} cannot be reached ({error.strerror}); allow reading its folder") from error
-    if not there:
+    if not file_there(path):
         raise FileNotFoundError(f"{path} is missing; the data set's pair list names it. Unpack the data set completely")
 
 

@@ -76,7 +76,7 @@ def write_pictures(pictures: Sequence[Image], paths: Sequence[Path], overwrite: 
             f"{len(pictures)} pictures for {different} different files; expected one file name a picture "
             "(letter case and the spelling of accents make no difference on Windows and macOS)"
         )
-    there = [path for path in paths if path.exists()]
+    there = [path for path in paths if os.path.lexists(path)]
     if there and not overwrite:
         raise FileExistsError(f"{there[0]} is there already; allow overwriting, or choose another folder")
     with whole_files() as files:

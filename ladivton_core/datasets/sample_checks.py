@@ -114,14 +114,17 @@ def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
 
 
 def _not_numbers(document: Any, dataset: str) -> int:
-    """How many coordinates of the person's joints are NaN or infinite, before anything is made of them."""
+    """How many coordinates of the person's joints are NaN or infinite, before anything is made of them.
+
+    A null says that nobody found the joint.
+    """
     try:
         if dataset == "vitonhd":
             values = document["people"][0]["pose_keypoints_2d"]
             values = [value for place, value in enumerate(values) if place % 3 < 2]
         else:
-            values = [value for row in document["keypoints"] for value in row[:2]]
-        return sum(not math.isfinite(float(value)) for value in values)
+            values = [value for row in document["keypoints"] if row is not None for value in row[:2]]
+        return sum(not math.isfinite(float(value)) for value in values if value is not None)
     except (TypeError, ValueError, LookupError, OverflowError):  # another kind of document: the reader says which
         return 0
 
@@ -136,7 +139,7 @@ def _unusual_joints(path: Path, joints: Tensor, frame: tuple[int, int]) -> list[
         findings.append(Finding("missing joints", False, path, message))
     x, y = joints.amax(0).tolist()
     if x > OUTSIDE * frame[1] or y > OUTSIDE * frame[0]:
-        message = f"joints reach ({x:.0f}, {y:.0f}); they count in a frame of {frame[1]} x {frame[0]}"
+        message = f"joints reach ({x:.5g}, {y:.5g}); they count in a frame of {frame[1]} x {frame[0]}"
         findings.append(Finding("joints outside", False, path, message))
     return findings
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from ..disk.looking import file_there
 from .files import PairList, SampleFiles
 from .findings import Finding, ListReport, Report
 from .layouts import DATASETS
@@ -49,14 +50,21 @@ def verify(
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root}; give the folder of the data set")
     lists = [pairs for pairs in kind.pair_lists(root) if pairs.split in splits]
-    present = [pairs for pairs in lists if pairs.path.is_file()]
-    if not present:
+    present, closed = [], []
+    for pairs in lists:
+        try:
+            if file_there(pairs.path):
+                present.append(pairs)
+        except ValueError as error:
+            closed.append(Finding("unreadable file", True, pairs.path, str(error)))
+    if not present and not closed:
         expected = ", ".join(sorted({str(pairs.path.relative_to(root)) for pairs in lists}))
         raise FileNotFoundError(
             f"{root} holds none of {kind.title}'s pair lists ({expected}); give the folder they lie in"
         )
     report = Report(name, root)
     report.absent = [_called(pairs) for pairs in lists if pairs not in present]
+    report.findings += dict.fromkeys(closed)
     people, garments = {}, {}
     for pairs in present:
         for files in _read_list(kind, pairs, report):
@@ -101,7 +109,7 @@ def _read_list(kind: type, pairs: PairList, report: Report) -> list[SampleFiles]
         names = kind.pair(pairs.order, *line)
         try:
             samples.append(kind.files_of(report.root, pairs.split, *names, category=pairs.category))
-        except ValueError as error:
+        except ValueError as error:  # a name of another kind, or one that no disk takes
             faults.append(str(error))
     known = set(report.findings)  # VITON-HD's test list is read for both orders
     findings = [Finding("malformed pair", True, pairs.path, fault) for fault in faults]

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..disk.looking import file_there
 from ..preprocessing import LIP20, keypoints_from_openpose
 from .files import PairList, SampleFiles
-from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs
+from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs, require_lists
 from .sample import SIZE, Order, Split, TryOnSample, build_sample
 
 CATEGORY = "upper_body"
@@ -46,7 +47,9 @@ class VitonHD:
         check_choice("split", split, ("train", "test"))
         check_choice("order", order, ("paired", "unpaired"))
         self.root, self.split, self.order, self.size = Path(root), split, order, size
-        pairs = read_pairs(self.root / f"{split}_pairs.txt")
+        file = self.root / f"{split}_pairs.txt"
+        require_lists(self.pair_lists(self.root), [PairList(file, split, "paired", CATEGORY)], self.root)
+        pairs = read_pairs(file)
         self.pairs = [self.pair(order if split == "test" else "paired", *names) for names in pairs]
 
     @staticmethod
@@ -72,7 +75,7 @@ class VitonHD:
             parse=folder / "image-parse-v3" / f"{stem}.png",
             keypoints=folder / "openpose_json" / f"{stem}_keypoints.json",
             garment=folder / "cloth" / garment_name,
-            garment_mask=mask if mask.is_file() else None,
+            garment_mask=mask if file_there(mask) else None,
             category=category,
         )
 

@@ -1,8 +1,9 @@
 """Where the three noises of a picture come from.
 
 The reference draws them from one generator for the whole run, so a picture changes with its batch
-(SPEC section 6). The default here is one CPU generator an item: the same seed gives the same picture in
-any batch. Both draw in the order garment posterior, initial latents, masked-image posterior (Q6).
+(SPEC section 6). The default here is one CPU generator an item: the same seed gives the same noise in
+any batch, and so the same picture up to rounding. Both draw in the order garment posterior, initial latents,
+masked-image posterior (Q6).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .conditioning import unconditional, without_garment
+from .guidance import EVERYWHERE, Interval, checked, is_guided
 
 Callback = Callable[[dict[str, Any]], None]
 """Gets {"step", "steps", "timestep", "latents", "prediction"} after every step; raise in it to interrupt."""
@@ -39,6 +40,7 @@ def denoise(
     *,
     steps: int = 50,
     guidance_scale: float = 7.5,
+    guidance_interval: Interval = EVERYWHERE,
     cloth_cond_rate: float = 1.0,
     callback: Callback | None = None,
     scheduler_step_kwargs: dict[str, Any] | None = None,
@@ -46,7 +48,7 @@ def denoise(
     """Denoise latents.
 
     Args:
-        unet: diffusers UNet of 31 (27) input channels; returns a tuple for `return_dict=False`.
+        unet: diffusers UNet of 31 (27) input channels, or a `FastUNet`; returns a tuple for `return_dict=False`.
         scheduler: diffusers scheduler; its timesteps are set here.
         latents: standard normal noise (B, 4, h, w); multiplied by the scheduler's `init_noise_sigma`.
         conditioning: (B, 27, h, w), or (B, 23, h, w), from `concat_conditioning`.
@@ -54,6 +56,7 @@ def denoise(
         negative_prompt: embeddings (B, 77, C) of the unconditional half; needed when guidance is on.
         steps: sampling steps.
         guidance_scale: 1 or less switches guidance off, and then the UNet runs on half the batch.
+        guidance_interval: share of the noise schedule that is guided (`guidance.py`); elsewhere as with a scale of 1.
         cloth_cond_rate: share of the steps, from the first, that see the garment's latents.
         callback: called after every step; an exception it raises ends the loop.
         scheduler_step_kwargs: passed to `scheduler.step`, for schedulers that draw noise.
@@ -68,21 +71,30 @@ def denoise(
     """
     guided = guidance_scale > 1
     _check(unet, latents, conditioning, prompt, negative_prompt, guided)
-    context = torch.cat([negative_prompt.to(prompt), prompt]) if guided else prompt
-    channels = _halves(conditioning, guided)
-    channels_late = _halves(without_garment(conditioning), guided) if cloth_cond_rate < 1 else channels
+    interval = checked(guidance_interval)
+    # by whether a step is guided: one tensor a loop, by which a `FastUNet` knows the prompt again
+    contexts = {False: prompt, True: torch.cat([negative_prompt.to(prompt), prompt]) if guided else prompt}
+    bare = without_garment(conditioning) if cloth_cond_rate < 1 else conditioning
+    channels, channels_late = (
+        {False: whole, True: _halves(whole) if guided else whole} for whole in (conditioning, bare)
+    )
     last_garment_step = garment_steps(steps, cloth_cond_rate)
 
-    scheduler.set_timesteps(steps, device=latents.device)
+    scheduler.set_timesteps(steps)  # on the CPU: a scheduler that looks a timestep up would wait for the device
+    train_steps = scheduler.config.num_train_timesteps if interval != EVERYWHERE else 0
     latents = latents * scheduler.init_noise_sigma
     for step, timestep in enumerate(scheduler.timesteps):
-        sample = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, timestep)
+        guide = guided and is_guided(int(timestep), train_steps, interval)
+        sample = scheduler.scale_model_input(torch.cat([latents, latents]) if guide else latents, timestep)
         # "without" only when the rate is below 1: at exactly 1 the last index equals the number of steps
-        extra = channels_late if step >= last_garment_step else channels
+        extra = (channels_late if step >= last_garment_step else channels)[guide]
         prediction = unet(
-            torch.cat([sample, extra.to(sample)], dim=1), timestep, encoder_hidden_states=context, return_dict=False
+            torch.cat([sample, extra.to(sample)], dim=1),
+            timestep,
+            encoder_hidden_states=contexts[guide],
+            return_dict=False,
         )[0]
-        if guided:
+        if guide:
             negative, positive = prediction.chunk(2)
             prediction = negative + guidance_scale * (positive - negative)
         latents = scheduler.step(prediction, timestep, latents, **(scheduler_step_kwargs or {}), return_dict=False)[0]
@@ -93,9 +105,9 @@ def denoise(
     return latents
 
 
-def _halves(conditioning: Tensor, guided: bool) -> Tensor:
+def _halves(conditioning: Tensor) -> Tensor:
     """Unconditional half first, then the conditional one (SPEC section 6, step 8)."""
-    return torch.cat([unconditional(conditioning), conditioning]) if guided else conditioning
+    return torch.cat([unconditional(conditioning), conditioning])
 
 
 def _check(unet, latents, conditioning, prompt, negative_prompt, guided) -> None:

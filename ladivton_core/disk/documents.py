@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .looking import open_file
 from .names import printable
 from .structure import StructureError, check_depth, check_shape
 
@@ -39,7 +40,7 @@ def read_json(path: Path, *, shape: Any = object, expected: str = "a JSON docume
     called = called or str(path)
     content = _bytes(path, called, expected)
     try:
-        document = json.loads(text_of(content, json.detect_encoding(content)))
+        document = json.loads(text_of(content))
         check_depth(document)
         if shape is not object:
             check_shape(document, shape)
@@ -66,25 +67,31 @@ def read_text(path: Path, *, expected: str = "a text file", called: str = "") ->
         raise ValueError(f"{called} is no text ({error}); expected {expected}") from error
 
 
-def text_of(content: bytes, encoding: str = "utf-8") -> str:
-    """Text of a file's bytes, by its byte order mark, else in `encoding`.
+def text_of(content: bytes) -> str:
+    """Text of a file's bytes: UTF-8, or what a mark or the place of zero bytes tells.
+
+    Byte order marks and old Windows tools' mark of the file's end are left out.
 
     Raises:
-        UnicodeDecodeError: it is no text.
+        ValueError: it is no text; says how to save it.
     """
-    return content.decode(next((name for mark, name in _MARKS if content.startswith(mark)), encoding))
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), json.detect_encoding(content))
+    try:
+        return content.decode(encoding).lstrip("\ufeff").rstrip("\x1a")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its letters are not UTF-8 or UTF-16: {error}; save it as UTF-8") from error
 
 
 def _bytes(path: Path, called: str, expected: str) -> bytes:
     try:
-        if path.is_dir():
-            raise ValueError(f"{called} is a folder; expected {expected}")
-        with path.open("rb") as file:
+        with open_file(path, called) as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{called} is missing; expected {expected}") from error
     except OSError as error:
         raise ValueError(f"{called} cannot be read ({error.strerror or error}); expected {expected}") from error
+    except ValueError as error:
+        raise ValueError(f"{error}; expected {expected}") from error
     if len(content) > MAX_BYTES:
         raise ValueError(f"{called} is larger than {MAX_BYTES >> 20} MB, the most that is read; expected {expected}")
     return content

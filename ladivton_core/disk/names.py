@@ -25,6 +25,11 @@ def is_plain_name(name: str) -> bool:
     return bool(name) and not _FORBIDDEN.search(name) and name not in (".", "..")
 
 
+def is_text(name: str) -> bool:
+    """Whether a name found on a disk is text here: bytes of another encoding cannot travel to a page and back."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def fault_of_name(name: str) -> str | None:
     """What is wrong with a name for a new file, in words; None when it can be written and read on every system.
 

@@ -5,16 +5,23 @@ Pillow's decoders raise a dozen kinds of errors on damaged files; here all of th
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .looking import open_file
 from .names import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+log = logging.getLogger(__name__)
+
 MAX_PIXELS = 50_331_648
 """Of a picture: 8192 x 6144, above what cameras and phones give; as float32 RGB it takes 600 MB."""
+
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+"""Kinds of pixels that Pillow turns into grey and colours; not LAB, nor colours multiplied by their opacity."""
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 """Pillow's decoders that are asked; others start programs (EPS runs Ghostscript) or are rarely tried."""
@@ -37,6 +44,7 @@ def open_picture(
     from PIL import Image
 
     called, limit = printable(called or str(path)), max_pixels or MAX_PIXELS
+    open_file(path, called).close()
     Image.init()
     try:
         picture = Image.open(path, formats=[kind for kind in FORMATS if kind in Image.OPEN])
@@ -57,4 +65,17 @@ def open_picture(
             f"{called} has {picture.width} x {picture.height} pixels, {picture.width * picture.height / 1e6:.0f} "
             f"megapixels; at most {limit / 1e6:.0f} are read. Save a smaller copy of it."
         )
+    if picture.mode not in MODES:
+        raise ValueError(f"{called} has pixels of the kind {picture.mode}, which are not read. {advice}.")
     return picture
+
+
+def upright(picture: Image, called: str) -> Image:
+    """The picture as the camera was held, told from its EXIF data; as it lies in the file where those are damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception as error:  # as many kinds as the decoders have; every viewer shows such a picture
+        log.warning("%s has damaged EXIF data (%s) and is taken as it lies.", called, printable(str(error)))
+        return picture

@@ -21,9 +21,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from .names import MAX_NAME
+
 _PART = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
-_HOST = hashlib.sha256(platform.node().encode("utf-8", "surrogatepass")).hexdigest()[:6]
+
+
+def _host() -> str:
+    """Where process numbers mean something: this machine, and in containers that share its name, this one of them."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        space = ""
+    return hashlib.sha256(f"{platform.node()} {space}".encode("utf-8", "surrogatepass")).hexdigest()[:6]
+
+
+_HOST = _host()
 _STALE = 24 * 3600  # seconds after which another machine's unfinished file counts as forgotten
+_ADVICE = {
+    getattr(errno, "EDQUOT", errno.ENOSPC): "make room in your share of the disk and try again",
+    errno.ENOSPC: "make room on the disk and try again",
+    errno.EFBIG: "this disk or this process may hold no file so large; choose another folder",
+    errno.ENAMETOOLONG: "choose a folder with a shorter path",
+    errno.EACCES: "allow writing into its folder, or choose another",
+    errno.EPERM: "allow writing into its folder, or choose another",
+    errno.EROFS: "choose a folder on a disk that may be written",
+    errno.ENOTDIR: "a file has the name of one of its folders; choose another folder",
+    errno.EEXIST: "a file has the name of one of its folders; choose another folder",
+    errno.EISDIR: "a folder has that name; choose another",
+    errno.ELOOP: "its links lead in a circle; choose another folder",
+}
 _ours: set[str] = set()
 _cleaned: set[Path] = set()
 
@@ -94,7 +120,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """One binary file to write, which is `path` when the block ends well and nothing otherwise."""
     with whole_files() as files:
         file = files.open(path)
-        with _naming(path):
+        with _naming(path, body=True):
             yield file
 
 
@@ -168,14 +194,18 @@ def _left_behind(entry: os.DirEntry, host: str, process: int) -> bool:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name into an OSError that has none, and say what a full disk or a long name means."""
+def _naming(path: Path, body: bool = False) -> Iterator[None]:
+    """Say of an OSError which file could not be written, why, and what to do; its kind stays what it was.
+
+    Args:
+        body: the caller's work is inside, in which other files may fail as well: those errors name their own.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise OSError(error.errno, f"{path.name!r} is too long for a name; choose a shorter one") from error
-        if error.errno is None or (error.filename is not None and error.errno != errno.ENOSPC):
+        if error.errno is None or "could not be written" in str(error) or (body and error.filename is not None):
             raise
-        advice = "make room on the disk and try again" if error.errno == errno.ENOSPC else "nothing was changed"
+        if error.errno == errno.ENAMETOOLONG and len(os.fsencode(path.name)) > MAX_NAME:
+            raise OSError(error.errno, f"{path.name!r} is too long for a name; choose a shorter one") from error
+        advice = _ADVICE.get(error.errno, "nothing was changed")
         raise OSError(error.errno, f"{path} could not be written: {os.strerror(error.errno)}; {advice}") from error

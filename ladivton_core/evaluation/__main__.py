@@ -17,6 +17,7 @@ import logging
 import sys
 from pathlib import Path
 
+from ..denoising.guidance import EVERYWHERE
 from ..denoising.schedule import SAMPLERS
 from ..disk.terminal import to_terminal
 from ..disk.writing import write_text
@@ -45,6 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("--steps", type=int, help="sampling steps (the preset's)")
     one.add_argument("--guidance-scale", type=float, help="guidance (the preset's)")
     one.add_argument("--sampler", choices=SAMPLERS, default="ddim")
+    one.add_argument(
+        "--guidance-interval",
+        type=float,
+        nargs=2,
+        default=EVERYWHERE,
+        metavar=("START", "END"),
+        help="share of the noise schedule that is guided, from its noisy end 0 to 1 (all)",
+    )
     one.add_argument("--json", type=Path, help="write the figures here, and a contact sheet beside them")
     one.add_argument("--sheet", type=Path, help="write the contact sheet here instead (PNG or JPEG)")
 
@@ -73,12 +82,18 @@ def _world(parser: argparse.ArgumentParser, count: int) -> None:
     parser.add_argument("--seed", type=int, default=999, help="seed of the world; 1 is the one it was trained on")
     parser.add_argument("--count", type=int, default=count, help="samples")
     parser.add_argument("--order", choices=ORDERS, default="unpaired")
-    parser.add_argument("--batch", type=int, default=1, help="samples at a time; changes the speed only")
+    parser.add_argument("--batch", type=int, default=1, help="samples at a time; changes the speed, and rounding")
 
 
 def _synthetic(chosen: argparse.Namespace) -> None:
     sheet = chosen.sheet or (chosen.json and chosen.json.with_suffix(".jpg"))
-    variant = Variant(tuple(chosen.withhold), chosen.sampler, chosen.steps, chosen.guidance_scale)
+    variant = Variant(
+        tuple(chosen.withhold),
+        chosen.sampler,
+        chosen.steps,
+        chosen.guidance_scale,
+        guidance_interval=tuple(chosen.guidance_interval),
+    )
     found = figures.evaluate(
         chosen.seed,
         chosen.count,

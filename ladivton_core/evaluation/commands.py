@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
     compare.add_argument("--generated", type=Path, required=True, metavar="FOLDER", help="--out of `generate`")
     compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and pictures here")
-    _speed(compare, "pictures at a time; changes the speed only")
+    _speed(compare, "pictures at a time; changes the speed, and rounding")
     _measuring(compare)
 
     page = commands.add_parser("report", help="one page out of the JSON files of `metrics`")

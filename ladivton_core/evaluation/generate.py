@@ -61,8 +61,8 @@ def generate(
 ) -> Outcome:
     """Dress everyone on a test list.
 
-    A picture depends on the settings and its own item: its seed is a hash of `seed` and the names of category, person
-    and garment. A run that was stopped goes on where it was when it is started again.
+    A picture depends on the settings and its own item (on `batch` by rounding alone): its seed is a hash of `seed` and
+    the names of category, person and garment. A run that was stopped goes on where it was when it is started again.
 
     Args:
         data: test split, in the order wanted, of the pipeline's picture size.

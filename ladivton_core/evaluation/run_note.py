@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from ..disk.documents import read_json
+from ..disk.looking import file_there
 from ..disk.writing import write_json
 from ..pipeline import TryOnPipeline
 from .items import results_in
@@ -73,7 +74,7 @@ def read_note(out: Path) -> dict[str, Any] | None:
         OtherSettingsError: it cannot be read.
     """
     path = out / NOTE
-    if not path.is_file():
+    if not file_there(path):
         return None
     try:
         note = read_json(path, shape=_SHAPE, expected=_EXPECTED)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..datasets import DressCode, VitonHD
 from ..datasets.dresscode import ALL_CATEGORIES
 from ..datasets.reading import is_plain_name, read_columns, read_pairs
+from ..disk.looking import file_there
 from .items import results_in
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -44,8 +45,8 @@ def people_of(dataset: str, root: Path, category: str) -> list[Path]:
     else:
         folder = root / category / "images"
         whole = root / "test_pairs_paired.txt"
-        names = _first_column(whole) if whole.is_file() else _own_names(root, category)
-    people = sorted(folder / name for name in set(names) if (folder / name).is_file())
+        names = _first_column(whole) if file_there(whole) else _own_names(root, category)
+    people = sorted(folder / name for name in set(names) if file_there(folder / name))
     if not people:
         title = (VitonHD if dataset == "vitonhd" else DressCode).title
         raise FileNotFoundError(f"there are no test people in {folder}; choose the folder of {title} as --root")

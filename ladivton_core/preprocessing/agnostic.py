@@ -7,7 +7,7 @@ painted region masks, `labels.py` says which labels are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,7 @@ def agnostic_mask(
     neck: Neck = "published",
     also_repaint: Iterable[str] = (),
     mode: str | Mode = PUBLISHED,
+    numbers: Sequence[int] | None = None,
 ) -> Tensor:
     """Region the sampler repaints: the old garment, the arms' stroke and the neck, grown by 10 px.
 
@@ -59,6 +60,7 @@ def agnostic_mask(
             lower body, whose skirts the published code leaves in place (Q9).
         mode: `published`, or `body`: missing joints are left out, and stroke and growth follow the size of the body
             (`modes.py`, `body.py`); `grow` then counts on a body of the data sets' size.
+        numbers: of the pictures, for messages, where they are some of a larger batch.
 
     Returns:
         (B, 1, H, W) float32 in {0, 1}; 1 is repainted. On the device of `parse`.
@@ -86,7 +88,7 @@ def agnostic_mask(
     head = has(regions.head)
     if regions.arms_exchanged:
         if missing_joints == "skip":
-            for sample, joints in enumerate(points):
+            for sample, joints in zip(numbers or range(len(points)), points, strict=True):
                 known_shoulders(joints, sample)
         widths = [stroke_width or labels.stroke_width(height)] * len(points)
         if relative and not stroke_width:

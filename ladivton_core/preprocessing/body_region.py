@@ -1,71 +1,36 @@
 """Inpaint mask from joints alone, or with the person's silhouette: for photos without a parse map or a painted mask.
 
 The rule of SPEC 1.5 with shapes in the place of labels: the arms' stroke, a trunk and legs by category, grown; head,
-hands, feet and what is worn beside the garment are cut out. Shapes are shares of the body's size. `agnostic.py` is
-the version with labels, `regions.py` the one with painted masks; `docs/photos.md` says how well they agree.
+hands, feet and what is worn beside the garment are cut out. Shapes are shares of the body's size (`body_shapes.py`).
+`agnostic.py` is the version with labels, `regions.py` the one with painted masks; figures are in `docs/photos.md`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .agnostic import GROW, grown
+from .agnostic import GROW, NECK_LIFT_AT_512, Neck, grown
 from .arms import arm_stroke, known_shoulders
 from .body import relative_stroke, share_of_reference
 from .body_frame import BodyFrame, body_frame
+from .body_shapes import RULES, SHAPES, Shape
 from .labels import ATR18, CATEGORIES, LIP20, Category, LabelSet
 from .pose_dialects import finite_joints
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Lengths in body sizes, fitted on the drawn world (`docs/photos.md`).
-
-    Attributes:
-        shoulder, hip: how far cloth reaches beyond the joint.
-        neck: how far the trunk rises above the line of the shoulders, towards the neck.
-        hem: how far a top hangs below the hips.
-        waist: how far trousers rise above the hips.
-        thigh, shin: half the width of a leg with its cloth, at the hip and at the ankle.
-        skirt: share of the thigh down to which the space between the legs is cloth.
-        ankle: how far below the ankle the foot begins.
-        head: half width and half height of the head around the middle of eyes, ears and nose.
-        hair: how far from the neck's middle hair falls beside it: from, to; and how far above the shoulders it ends.
-        arm: half the width of an arm that is kept.
-        hand: radius of the hand, which lies as far beyond the wrist.
-    """
-
-    shoulder: float = 0.12
-    hip: float = 0.16
-    neck: float = 0.0
-    hem: float = 0.2
-    waist: float = 0.18
-    thigh: float = 0.22
-    shin: float = 0.14
-    skirt: float = 0.0
-    ankle: float = 0.05
-    head: tuple[float, float] = (0.3, 0.36)
-    hair: tuple[float, float, float] = (0.18, 0.38, 0.28)
-    arm: float = 0.17
-    hand: float = 0.18
-
-
-SHAPES: dict[Category, Shape] = {
-    "upper_body": Shape(shoulder=0.2, hip=0.24, hem=0.19, hand=0.145),
-    "lower_body": Shape(waist=0.13, thigh=0.255, shin=0.105, skirt=0.04, ankle=0.0, arm=0.25),
-    "dresses": Shape(thigh=0.26, shin=0.15, skirt=1.0),
-}
+from .regions import Say, empty_masks, log
 
 # How far cloth may lie beside the shape of a leg, where a silhouette says that it is the person.
 _AROUND = 0.3
 
-STROKES: dict[Category, LabelSet] = {"upper_body": LIP20, "lower_body": ATR18, "dresses": ATR18}
-"""Whose stroke a category takes: that of the data set it comes from."""
+# Length of a forearm seen from the side.
+_FOREARM = 0.7
+
+# Half the width of the neck, which Dress Code's rule keeps above the neck line; VITON-HD's repaints it to the chin.
+_NECK = 0.18
 
 
 def body_region(
@@ -75,8 +40,12 @@ def body_region(
     *,
     silhouette: Tensor | None = None,
     keep: Tensor | None = None,
+    labels: LabelSet | None = None,
+    neck: Neck = "published",
     stroke_width: int | None = None,
     grow: int = GROW,
+    numbers: Sequence[int] | None = None,
+    say: Say = log.warning,
 ) -> Tensor:
     """Region the sampler repaints, from joints.
 
@@ -85,35 +54,64 @@ def body_region(
         category: which garment is exchanged.
         size: (height, width) of the photo.
         silhouette: the person alone (B, 1, height, width) in [0, 1]; 0.5 and more counts. Trunk and legs follow it.
+            Where it is empty the joints alone count.
         keep: what must stay (B, 1, height, width); it wins over everything.
+        labels: whose rule is followed: `LIP20` for VITON-HD's (a wide stroke, the neck repainted up to the chin),
+            `ATR18` for Dress Code's (half as wide, the neck kept above the neck line); None is that of `RULES`.
+        neck: `published` and `cut` do as the rule says, `keep` leaves the neck down to the shoulders.
         stroke_width: width of the arms' stroke in pixels; None follows the body.
         grow: pixels the region grows on every side of a body of the data sets' size.
+        numbers: of the pictures, for messages, where they are some of a larger batch.
+        say: told of silhouettes that are empty or leave the person out, and of masks of what must stay that are empty.
 
     Returns:
         (B, 1, height, width) float32 in {0, 1}; 1 is repainted. On the device of `keypoints`.
 
     Raises:
-        ValueError: an unknown category, shapes that disagree, or a picture with neither shoulders (hips for lower
-            bodies) to hang the garment on; names the picture.
+        ValueError: an unknown category, label set or option, shapes that disagree, or a picture with neither shoulders
+            (hips for lower bodies) to hang the garment on; names the picture.
     """
     if category not in CATEGORIES:
         raise ValueError(f"unknown garment category {category!r}; expected one of {', '.join(CATEGORIES)}")
+    labels = RULES[category] if labels is None else labels
+    if labels not in (LIP20, ATR18) or neck not in ("published", "cut", "keep"):
+        raise ValueError(
+            f"the label set is {labels.name} and neck {neck!r}; expected LIP20 or ATR18, and published, cut or keep"
+        )
     if keypoints.ndim != 3 or keypoints.shape[1:] != (18, 2):
         raise ValueError(f"keypoints have the shape {tuple(keypoints.shape)}; expected (B, 18, 2)")
     for name, mask in (("silhouette", silhouette), ("keep mask", keep)):
         if mask is not None and tuple(mask.shape) != (len(keypoints), 1, *size):
             raise ValueError(f"the {name} has the shape {tuple(mask.shape)}; expected {(len(keypoints), 1, *size)}")
-    regions = []
-    for sample, joints in enumerate(finite_joints(keypoints.detach().cpu().double())):
-        outline = None if silhouette is None else (silhouette[sample, 0] >= 0.5).cpu().numpy()
-        regions.append(_region(joints, category, size, outline, stroke_width, grow, sample))
+    regions, numbers = [], numbers or range(len(keypoints))
+    empty_masks("keep_mask", keep, say, numbers)
+    unseen = empty_masks("silhouette", silhouette, say, numbers)
+    for row, joints in enumerate(finite_joints(keypoints.detach().cpu().double())):
+        alone = silhouette is None or row in unseen
+        outline = None if alone else (silhouette[row, 0] >= 0.5).cpu().numpy()
+        if outline is not None and _leaves_out(outline, joints.numpy()):
+            say(
+                f"'silhouette' leaves out most of the body in picture {numbers[row]}: it is the wrong way round, "
+                "or another photo's or person's."
+            )
+        above = 0.0 if neck == "keep" else NECK_LIFT_AT_512 if labels is ATR18 else None
+        regions.append(_region(joints, category, size, outline, labels, above, stroke_width, grow, numbers[row]))
     region = torch.from_numpy(np.stack(regions))[:, None].to(keypoints.device)
     return (region if keep is None else region & (keep < 0.5)).float()
 
 
+def _leaves_out(outline: np.ndarray, joints: np.ndarray) -> bool:
+    """Whether most of neck, shoulders and hips that lie in the picture are outside a silhouette (H, W)."""
+    height, width = outline.shape
+    places = [
+        (int(y), int(x)) for x, y in joints[[1, 2, 5, 8, 11]] if max(x, y) > 1 and 0 <= x < width and 0 <= y < height
+    ]
+    return 2 * sum(bool(outline[place]) for place in places) < len(places)
+
+
 def _region(
-    joints: Tensor, category: Category, size: tuple[int, int], outline: np.ndarray | None, stroke_width: int | None,
-    grow: int, sample: int,
+    joints: Tensor, category: Category, size: tuple[int, int], outline: np.ndarray | None, labels: LabelSet,
+    neck_lift: float | None, stroke_width: int | None, grow: int, sample: int,
 ) -> np.ndarray:  # fmt: skip
     points, frame, shape = joints.numpy(), body_frame(joints), SHAPES[category]
     if category != "lower_body":
@@ -137,10 +135,12 @@ def _region(
         repaint &= outline
     stroke = np.zeros(size, bool)
     if category != "lower_body":
-        width = stroke_width or relative_stroke(joints, size, STROKES[category])
+        width = stroke_width or relative_stroke(joints, size, labels)
         stroke = arm_stroke(points, size, width, "skip")
     fixed = _fixed(frame, category, size, depth, outline) & ~stroke
     head = _head(frame, shape, size)
+    if neck_lift is not None and category != "lower_body" and len(frame.head):
+        head |= _neck(frame, neck_lift * share_of_reference(joints, size), size)
     repaint = (repaint & ~fixed) | stroke
     pixels = round(grow * share_of_reference(joints, size))
     bigger = grown(torch.from_numpy(repaint)[None, None].float(), pixels)[0, 0].bool().numpy()
@@ -186,6 +186,13 @@ def _head(frame: BodyFrame, shape: Shape, size: tuple[int, int]) -> np.ndarray:
     return _filled(size, falls, [(centre, shape.head[0] * unit, shape.head[1] * unit)])
 
 
+def _neck(frame: BodyFrame, lift: float, size: tuple[int, int]) -> np.ndarray:
+    """From the middle of the head down to `lift` pixels above the shoulders."""
+    across = np.array([frame.down[1], -frame.down[0]]) * _NECK * frame.size
+    top, end = frame.head.mean(0), frame.chest - frame.down * lift
+    return _filled(size, [[top - across, top + across, end + across, end - across]])
+
+
 def _fixed(
     frame: BodyFrame, category: Category, size: tuple[int, int], depth: np.ndarray, outline: np.ndarray | None
 ) -> np.ndarray:
@@ -198,8 +205,12 @@ def _fixed(
             limb, ends = _limb(arm, shape.arm * unit, 0.8 * shape.arm * unit)
             polygons, disks = polygons + limb, disks + ends
         if len(arm) == 3:
-            radius = shape.hand * unit
-            disks.append((arm[2] + _direction(arm[2] - arm[1]) * radius, radius, radius))
+            half, reach = (length * unit for length in shape.hand)
+            along = _direction(arm[2] - arm[1])
+            # a forearm that points at the camera is short, and so is the hand at its end
+            reach *= min(1.0, float(np.linalg.norm(arm[2] - arm[1])) / (_FOREARM * unit))
+            hand, ends = _limb([arm[2] + along * half, arm[2] + along * max(reach - half, half)], half, half)
+            polygons, disks = polygons + hand, disks + ends
     fixed = _filled(size, polygons, disks)
     if category == "upper_body":
         fixed |= depth > shape.hem

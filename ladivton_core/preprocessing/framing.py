@@ -2,12 +2,16 @@
 
 VITON-HD shows upper bodies from head to hips or knees; Dress Code shows trousers and skirts from the chest to the
 shoes, dresses from head to shoes. `fitting.py` carries pictures, joints and results into such a window and back.
+Frames of a video are framed together, so that the window does not tremble with the joints.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,6 +47,16 @@ WINDOWS: dict[Category, Window] = {
 # A window that sticks out of the photo is rather a little smaller than bordered.
 _SMALLEST_SHARE = 0.75
 
+Steady = Literal["each picture", "smooth", "one window"]
+STEADY: tuple[Steady, ...] = ("each picture", "smooth", "one window")
+"""How frames of a video are framed: each by itself; by windows that follow the person smoothly; all by one window."""
+
+# Pictures over which a smooth window forgets: a fifth to a third of a second of video on either side.
+_SMOOTH = 6.0
+
+Place = tuple[float, float, float]
+"""A window in the photo: the middle's x and y, and its height, in pixels."""
+
 
 def framed(joints: Tensor, category: Category, source: tuple[int, int], size: tuple[int, int]) -> Fit | None:
     """Plan a fit that shows the person as the data sets do.
@@ -56,6 +70,41 @@ def framed(joints: Tensor, category: Category, source: tuple[int, int], size: tu
         A `Fit`; its window stays inside the photo as far as it can. None when the joints do not tell where the
         person is or how large.
     """
+    return framed_together(joints[None], category, source, size)[0]
+
+
+def framed_together(
+    joints: Tensor, category: Category, source: tuple[int, int], size: tuple[int, int], steady: Steady = STEADY[0]
+) -> list[Fit | None]:
+    """Plan a fit for every picture of a batch.
+
+    Args:
+        joints: COCO-18 (B, 18, 2) of one person a picture, as for `framed`.
+        category, source, size: as for `framed`.
+        steady: see `STEADY`. With `smooth` and `one window` pictures whose joints tell nothing are framed as their
+            neighbours say.
+
+    Returns:
+        A fit a picture; None where the joints do not tell where the person is.
+
+    Raises:
+        ValueError: an unknown category or way of framing.
+    """
+    if category not in WINDOWS or steady not in STEADY:
+        raise ValueError(
+            f"framing {category!r}, {steady!r}; expected one of {', '.join(WINDOWS)} and one of {', '.join(STEADY)}"
+        )
+    places = [_place(points, category, source, size[1] / size[0]) for points in joints]
+    known = {picture: place for picture, place in enumerate(places) if place is not None}
+    if known and steady == "smooth":
+        places = _smoothed(known, len(places))
+    elif known and steady == "one window":
+        places = [_around(list(known.values()), size[1] / size[0])] * len(places)
+    return [None if place is None else _fit(place, source, size) for place in places]
+
+
+def _place(joints: Tensor, category: Category, source: tuple[int, int], ratio: float) -> Place | None:
+    """Where one person's window lies."""
     window, body = WINDOWS[category], body_size(joints)
     anchor = middle(joints, window.joints)
     if body is None or anchor is None:
@@ -65,14 +114,45 @@ def framed(joints: Tensor, category: Category, source: tuple[int, int], size: tu
         # straight up or down a torso, where only the other end of it was found
         anchor = other + torch.tensor([0.0, body / TORSO * (-1 if window.joints == _SHOULDERS else 1)]).to(other)
     height = window.height * body
-    ratio = size[1] / size[0]
-    fits = min(source[0], source[1] / ratio)
-    height = max(height * _SMALLEST_SHARE, min(height, fits))
-    width = height * ratio
+    height = max(height * _SMALLEST_SHARE, min(height, min(source[0], source[1] / ratio)))
     centre = middle(joints, _SHOULDERS) if category == "upper_body" else None
     across = float((anchor if centre is None else centre)[0])
-    top, left = float(anchor[1]) - window.level * height, across - width / 2
-    return Fit.window(source, size, _inside(top, height, source[0]), _inside(left, width, source[1]), height)
+    return across, float(anchor[1]) + (0.5 - window.level) * height, height
+
+
+def _fit(place: Place, source: tuple[int, int], size: tuple[int, int]) -> Fit:
+    """The fit of a window, moved into the photo as far as it can."""
+    x, y, height = place
+    width = height * size[1] / size[0]
+    top, left = _inside(y - height / 2, height, source[0]), _inside(x - width / 2, width, source[1])
+    return Fit.window(source, size, top, left, height)
+
+
+def _smoothed(known: dict[int, Place], count: int) -> list[Place]:
+    """Windows of all pictures on lines through those of their neighbours, weighted by how near these are."""
+    times, values = np.array(list(known), float), np.array(list(known.values()))
+    values[:, 2] = np.log(values[:, 2])  # zooming is multiplying
+    weights = [np.exp(-0.5 * ((times - picture) / _SMOOTH) ** 2) for picture in range(count)]
+    result = []
+    for picture, weight in enumerate(weights):
+        if weight.max() < 1e-9:  # far from anybody: as the nearest
+            weight = (np.abs(times - picture) == np.abs(times - picture).min()).astype(float)
+        mean = np.average(times, weights=weight)
+        spread = np.average((times - mean) ** 2, weights=weight)
+        level = np.average(values, axis=0, weights=weight)
+        slope = np.average((times - mean)[:, None] * values, axis=0, weights=weight) / max(spread, 1e-9)
+        inside = min(max(picture, times[0]), times[-1])  # before the first and after the last it stands still
+        x, y, height = level + slope * (inside - mean if spread > 1e-9 else 0.0)
+        result.append((float(x), float(y), float(np.exp(height))))
+    return result
+
+
+def _around(places: Sequence[Place], ratio: float) -> Place:
+    """The smallest window that holds all of these."""
+    x, y, height = np.array(places).T
+    left, right = (x - height * ratio / 2).min(), (x + height * ratio / 2).max()
+    top, bottom = (y - height / 2).min(), (y + height / 2).max()
+    return float(left + right) / 2, float(top + bottom) / 2, float(max(bottom - top, (right - left) / ratio))
 
 
 def _inside(start: float, length: float, limit: int) -> float:

@@ -61,8 +61,8 @@ def _frame(document: Any, frame: tuple[int, int] | None) -> dict[str, Any]:
     if not isinstance(document, Mapping):
         raise ValueError(f"it holds {type(document).__name__} where a picture's joints were expected")
     key = next((key for key in _PEOPLE if isinstance(document.get(key), list)), None)
-    if _is_dresscode(document.get("keypoints")):
-        people: list[Any] = [{"keypoints": [[row[0], row[1]] for row in document["keypoints"]]}]
+    if _is_dresscode(rows := document.get("keypoints")):
+        people: list[Any] = [{"keypoints": [[None, None] if row is None else [row[0], row[1]] for row in rows]}]
         frame = DRESSCODE_FRAME
     elif key is not None:
         people = document[key]
@@ -85,9 +85,10 @@ def _person(body: torch.Tensor) -> dict[str, list[float]]:
 
 
 def _is_dresscode(rows: Any) -> bool:
-    """18 rows that start with x and y: what follows is no score there."""
+    """18 rows that start with x and y: what follows is no score there. A null is a joint that nobody found."""
     return (
         isinstance(rows, Sequence)
         and len(rows) == JOINTS
-        and all(isinstance(row, Sequence) and not isinstance(row, str) and len(row) != 3 for row in rows)
+        and any(row is not None for row in rows)
+        and all(row is None or isinstance(row, Sequence) and not isinstance(row, str) and len(row) != 3 for row in rows)
     )

@@ -7,6 +7,7 @@ SPEC 1.2, 1.3. All end as COCO-18 joints (18, 2), float64, (x, y) in pixels of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ from .modes import PUBLISHED, Mode
 from .pose_dialects import BODY25_TO_COCO18, COCO18, JOINTS, coco18, coco18_from_body25, finite_joints, point_list
 
 __all__ = [
-    "BODY25_TO_COCO18", "COCO18", "DRESSCODE_FRAME", "JOINTS", "VITONHD_FRAME", "coco18_from_body25", "finite_joints",
-    "keypoints_from_dresscode", "keypoints_from_openpose", "keypoints_from_people", "largest_person",
+    "BODY25_TO_COCO18", "CHOSEN", "COCO18", "DRESSCODE_FRAME", "JOINTS", "VITONHD_FRAME", "coco18_from_body25",
+    "finite_joints", "keypoints_from_dresscode", "keypoints_from_openpose", "keypoints_from_people", "largest_person",
     "people_in_frame", "people_in_frames", "person_points", "pose_document",
 ]  # fmt: skip
 
@@ -34,6 +35,9 @@ _BODY_KEYS = ("pose_keypoints_2d", "pose_keypoints", "keypoints", "pose_landmark
 
 SCORES = "pose_scores"
 """What a detector said of each joint, where `pose_keypoints_2d` had to forget it (see `Load Keypoints`)."""
+
+CHOSEN = "chosen_person"
+"""Index in `people` of the person somebody has chosen before (Fit Person): then `person` is not asked again."""
 
 
 def keypoints_from_openpose(
@@ -81,7 +85,7 @@ def keypoints_from_dresscode(
     """
     rows = document.get("keypoints") if isinstance(document, Mapping) else None
     try:
-        points = torch.tensor([[float(row[0]), float(row[1])] for row in rows], dtype=torch.float64)
+        points = torch.tensor([_place(row) for row in rows], dtype=torch.float64)
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise ValueError(
             "this is no Dress Code keypoint document: expected a list `keypoints` of 18 rows that start with x and y"
@@ -104,7 +108,8 @@ def keypoints_from_people(
     Args:
         frames: one document a picture (or a single document), see `people_in_frame`; None shows nobody.
         size: (height, width) of the pictures the joints are wanted for.
-        person: index of the person; -1 takes the one whose joints span the largest box.
+        person: index of the person; -1 takes the one whose joints span the largest box. A document that says
+            who was chosen (`CHOSEN`) decides itself.
         mode: `published` takes every joint with a score above 0, `body` only those that are sure enough.
 
     Returns:
@@ -141,7 +146,7 @@ def people_in_frames(
         people = people_in_frame(frame, size, index, own_scores=mode.smallest_score > 0)
         known = people[..., 2] > mode.smallest_score
         people = torch.where(known[..., None], people, 0.0)
-        chosen = chosen_person(people, person, index)
+        chosen = chosen_person(people, _chosen_before(frame, person), index)
         if chosen:
             people = people[[chosen, *(other for other in range(len(people)) if other != chosen)]]
         found.append(people)
@@ -235,13 +240,24 @@ def largest_person(people: Tensor) -> int:
     return int(torch.stack([_spread(body[body[:, 2] > 0, :2]) for body in people]).argmax())
 
 
-def pose_document(people: Tensor, size: tuple[int, int]) -> dict[str, Any]:
+def _place(row: Sequence[Any] | None) -> list[float]:
+    """x and y of a row; a null in their place, or in the row's, is a joint that nobody found."""
+    return [math.nan if row is None or row[axis] is None else float(row[axis]) for axis in (0, 1)]
+
+
+def _chosen_before(frame: Mapping[str, Any] | None, person: int) -> int:
+    before = None if frame is None else frame.get(CHOSEN)
+    return before if isinstance(before, int) and before >= 0 else person
+
+
+def pose_document(people: Tensor, size: tuple[int, int], chosen: int | None = None) -> dict[str, Any]:
     """One frame of POSE_KEYPOINT.
 
     Args:
         people: (P, 18, 3) as (x, y, score) in pixels of a picture of `size` (height, width).
+        chosen: index of the person that every node behind is to take, whatever number it is given.
     """
-    return {
+    return ({} if chosen is None else {CHOSEN: chosen}) | {
         "people": [{"pose_keypoints_2d": [float(value) for value in body.flatten()]} for body in people],
         "canvas_height": size[0],
         "canvas_width": size[1],

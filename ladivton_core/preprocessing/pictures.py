@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..disk.pictures import open_picture
+from ..disk.pictures import open_picture, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,9 +31,7 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: the file is no picture, is cut short or larger than Pillow decodes; names the file.
     """
-    from PIL import ImageOps
-
-    picture = eight_bits(ImageOps.exif_transpose(open_picture(path, called=path.name)), path.name)
+    picture = eight_bits(upright(open_picture(path, called=path.name), path.name), path.name)
     values = np.asarray(picture.convert("RGBA")).astype(np.float32) / 255
     pixels = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, 0)
     return pixels[:3].contiguous(), pixels[3:].contiguous()

@@ -5,16 +5,41 @@ The rule of SPEC 1.5 with masks in the place of labels. `agnostic.py` is the ver
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from .agnostic import GROW, grown
+from .agnostic import GROW, grown, nothing_to_repaint
 from .arms import arm_stroke, known_shoulders
 from .body import relative_stroke, share_of_reference
 from .labels import LIP20
 from .modes import PUBLISHED, Mode, mode_of
 from .pose_dialects import finite_joints
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], object]
+"""Where a finding goes that changes nothing: the log, or a node's notes."""
+
+_EMPTY = {
+    "arms_mask": "It tells nothing of the arms: paint them white, or disconnect it.",
+    "keep_mask": "Nothing is kept: paint white what must stay, or disconnect it.",
+    "silhouette": "The mask is drawn from the joints alone: check that it is white where the person is.",
+}
+
+
+def empty_masks(name: str, mask: Tensor | None, say: Say, numbers: Sequence[int] | None = None) -> list[int]:
+    """Rows of a batch whose mask (B, 1, H, W) of this name (`arms_mask`, `keep_mask`, `silhouette`) is empty, and a
+    sentence that says so.
+    """
+    empty = [] if mask is None else nothing_to_repaint(mask)
+    if empty:
+        shown = ", ".join(str(numbers[row] if numbers else row) for row in empty)
+        say(f"'{name}' is black (below one half all over) in picture {shown}. {_EMPTY[name]}")
+    return empty
 
 
 def region_mask(
@@ -26,6 +51,7 @@ def region_mask(
     stroke_width: int | None = None,
     grow: int = GROW,
     mode: str | Mode = PUBLISHED,
+    say: Say = log.warning,
 ) -> Tensor:
     """Region the sampler repaints, from masks of what is to go and what is to stay.
 
@@ -38,6 +64,7 @@ def region_mask(
         stroke_width: width of that stroke in pixels; None is VITON-HD's, 90 at 512 x 384 (Q10).
         grow: how many pixels the region grows on every side.
         mode: `published`, or `body`: with keypoints, stroke and growth follow the size of the body.
+        say: told of masks of arms and what must stay that are empty.
 
     Returns:
         (B, 1, H, W) float32 in {0, 1}; 1 is repainted.
@@ -57,6 +84,8 @@ def region_mask(
         raise ValueError(f"keypoints have the shape {tuple(keypoints.shape)}; expected {(garment.shape[0], 18, 2)}")
     if grow < 0:
         raise ValueError(f"grow is {grow}; expected 0 pixels or more")
+    empty_masks("arms_mask", arms, say)
+    empty_masks("keep_mask", keep, say)
     repaint = garment >= 0.5
     protected = torch.zeros_like(repaint) if keep is None else keep >= 0.5
     pixels = [grow] * garment.shape[0]

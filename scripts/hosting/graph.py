@@ -84,18 +84,30 @@ def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Wo
     return result
 
 
+_HOLDERS = ("LadiVTON_Category", "PrimitiveInt")
+"""Nodes that do nothing but hold the one value that their wires carry."""
+
+
 def with_value(workflow: Workflow, name: str, value: Any) -> Workflow:
     """The workflow with every input called `name` set to `value`, except where a wire feeds it.
+
+    A wire from a node that only holds a value (Garment Category, Int) is followed, and the value is set there.
 
     Raises:
         ValueError: no node has such an input.
     """
     result = copy.deepcopy(workflow)
-    nodes = [node for node in result.values() if name in node["inputs"] and not isinstance(node["inputs"][name], list)]
-    if not nodes:
+    places = []
+    for node in result.values():
+        given = node["inputs"].get(name, [])
+        if not isinstance(given, list):
+            places.append((node["inputs"], name))
+        elif given and result[given[0]]["class_type"] in _HOLDERS:
+            places += [(result[given[0]]["inputs"], own) for own in result[given[0]]["inputs"]]
+    if not places:
         raise ValueError(f"no node of the workflow has an input {name!r}")
-    for node in nodes:
-        node["inputs"][name] = value
+    for inputs, own in places:
+        inputs[own] = value
     return result
 
 

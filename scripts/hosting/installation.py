@@ -125,13 +125,7 @@ def _existing(folder: Path, tests: bool, photo: bool) -> Host:
             f"COMFYUI_PATH={folder} is no ComfyUI: main.py and comfy/ were expected there. "
             "Name the folder that holds ComfyUI's main.py, or unset COMFYUI_PATH to install one into .host."
         )
-    candidates = [
-        *(_python_in(folder / name) for name in (".venv", "venv")),
-        folder.parent / "python_embeded" / "python.exe",  # Windows portable build; the spelling is theirs
-        _python_in(folder.parent / ".venv"),
-    ]
-    named = os.environ.get("COMFYUI_PYTHON")
-    python = Path(named).expanduser() if named else next((c for c in candidates if c.is_file()), Path(sys.executable))
+    python = interpreter_of(folder)
     files = [PACK_REQUIREMENTS, CLIENT_REQUIREMENTS] + [TEST_REQUIREMENTS] * tests
     missing = _missing(python, [line for file in files for line in _lines(file)])
     lacking = _missing(python, PHOTO_PACKAGES) if photo else []
@@ -148,6 +142,17 @@ def _existing(folder: Path, tests: bool, photo: bool) -> Host:
             "or name another interpreter with COMFYUI_PYTHON."
         )
     return Host(folder, python)
+
+
+def interpreter_of(folder: Path) -> Path:
+    """The Python of a ComfyUI: COMFYUI_PYTHON, or the one that lies where its installers put it."""
+    candidates = [
+        *(_python_in(folder / name) for name in (".venv", "venv")),
+        folder.parent / "python_embeded" / "python.exe",  # Windows portable build; the spelling is theirs
+        *(_python_in(folder.parent / name) for name in (".venv", "venv")),
+    ]
+    named = os.environ.get("COMFYUI_PYTHON")
+    return Path(named).expanduser() if named else next((c for c in candidates if c.is_file()), Path(sys.executable))
 
 
 def _install(tests: bool, photo: bool) -> Host:

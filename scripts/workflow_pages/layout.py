@@ -72,6 +72,10 @@ def note_height(note: Note, width: int) -> int:
     return math.ceil(height / 10) * 10
 
 
+WORDS_ONLY = "LadiVTON_CheckInputs"
+"""An output node that shows no picture."""
+
+
 def node_height(kind: str, definition: dict, width: int) -> int:
     """Room for a node of this type, with its pictures where it shows some.
 
@@ -86,7 +90,7 @@ def node_height(kind: str, definition: dict, width: int) -> int:
     rows = len(widgets) + sum(bool(o.get("control_after_generate") or o.get("image_upload")) for o in options)
     height = FRAME + SOCKET * max(len(specs) - len(widgets), len(definition["output"])) + WIDGET * rows
     height += TEXT_BOX * sum(bool(o.get("multiline")) for o in options)
-    if definition.get("output_node") or any(o.get("image_upload") for o in options):
+    if (definition.get("output_node") and kind != WORDS_ONLY) or any(o.get("image_upload") for o in options):
         height += round(PROPORTION * width)
     elif "sampler" in kind.lower():  # its live preview
         height += width

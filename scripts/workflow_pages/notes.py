@@ -268,23 +268,25 @@ PHOTO = Note(
     "Start here",
     f"""## A photo and a garment in, the finished photo out
 Press **Run**. For your own, choose pictures in *Person* (with the head, seen from the front) and *Garment* (alone, on \
-a plain ground). For trousers, skirts and dresses change every *category* and *framing*.
+a plain ground). For trousers, skirts and dresses change *Which garment*.
 
 {_FINDER}
 
 {_PHOTOGRAPH}""",
 )
 PHOTO_PEOPLE = Note(
-    "Several people",
-    """-1 takes the largest person. Another number must be the same in *Find Person*, *Will it do?* and \
-*Frame the person*. The rest of the photo stays what it is, pixel for pixel.""",
+    "Several people, several frames",
+    """*Which person* is wired to every node that asks: -1 takes the largest, 0 the one that is found first. \
+The rest of the photo stays what it is, pixel for pixel.
+
+**Frames of a video** go in as a batch: set *steady* of *Frame the person* to *smooth* or *one window*.""",
 )
 OUTFIT = Note(
     "Start here",
     f"""## A whole outfit
 First the trousers or skirt, then the top over it, each into the photo that the pass before left.
 
-For a dress set *framing* and *category* of one pass to *dresses*, bypass the other (Ctrl+B), and wire its \
+For a dress set *First garment* to *dresses*, bypass the second row (select it, Ctrl+B), and wire the first \
 *Back into the photo* to *Result*.
 
 {_FINDER}

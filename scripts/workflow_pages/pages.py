@@ -156,12 +156,12 @@ SECOND_PASS = Page(
 )
 
 
-def photo_pass(name: str, first: int, saves: bool = True) -> tuple[Group, ...]:
-    """A try-on on a photo: its nodes follow each other from `first`, in the order of the stages."""
+def photo_pass(name: str, first: int, *before: int, saves: bool = True) -> tuple[Group, ...]:
+    """A try-on on a photo: its nodes follow each other from `first`, in the order of the stages, below `before`."""
     fit, mask, masked, pose, prepare, warp, warped, words, empty, *rest = range(first, first + 9 + 4 + saves)
     conditioning, sampler, decoder, *picture = rest
     return (
-        Group(f"{name}: person", GREEN, ((fit, pose), (mask, masked))),
+        Group(f"{name}: person", GREEN, ((*before, fit, pose), (mask, masked))),
         Group(f"{name}: garment", PURPLE, ((prepare, warp, warped), (words, empty))),
         Group(f"{name}: picture", ORANGE, ((conditioning, sampler), (decoder, *picture)), (WIDTH, RESULT)),
     )
@@ -171,23 +171,23 @@ PHOTO = Page(
     rows=(
         (
             Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
-            Group("Who is in it", GREEN, ((4, 5),)),
+            Group("What and who", GREEN, ((20, 21, 4, 5),)),
             *photo_pass("Try-on", 6),
         ),
     ),
     margin=(reading((notes.PHOTO, notes.PHOTO_PEOPLE)),),
 )
 OUTFIT = Page(
-    rows=(photo_pass("Trousers", 6, saves=False), photo_pass("Top", 19)),
+    rows=(photo_pass("First", 6, 33, saves=False), photo_pass("Second", 19, 34)),
     margin=(
         reading((notes.OUTFIT,)),
-        Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 5)), MODELS),
+        Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 35, 5)), MODELS),
     ),
 )
 POSE_NODES = Page(
     rows=(
         (
-            Group("Photo, joints, garment, models", BLUE, ((1, 3, 4), (2,)), MODELS),
+            Group("Photo, joints, garment, models", BLUE, ((1, 3, 4), (2, 19, 20)), MODELS),
             *photo_pass("Try-on", 5),
         ),
     ),

@@ -1,6 +1,6 @@
 """A catalogue on a real Ray: two workers and one give the same pictures, and killed workers and drivers lose nothing.
 
-The first test is quick; the others run with `-m catalogue`. Workers are never niced: the machine may be busy.
+The first test is quick; the others run with `-m long`. Workers are never niced: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ def test_two_workers_make_what_the_plain_loop_makes_and_encode_once(small, tmp_p
     assert not ray.is_initialized() and os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_one_worker_and_two_make_the_same_to_the_bit(small, tmp_path):
     for workers in (1, 2):
         run(tmp_path / str(workers), **small, **RAY, workers=workers)
     assert same(pictures(tmp_path / "1"), pictures(tmp_path / "2"))
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_the_actor_works_in_ones_own_ray_data_pipeline(small, tmp_path, samples, repository):
     import ray.data
 
@@ -118,7 +118,7 @@ def test_the_actor_works_in_ones_own_ray_data_pipeline(small, tmp_path, samples,
     assert [row["error"] for row in found] == ["", ""] and all(row["picture"].shape == (128, 96, 3) for row in found)
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_a_cluster_that_runs_already_is_used_and_left_alone(small, tmp_path, repository):
     context = ray.init(num_cpus=2, object_store_memory=3 * 10**8, include_dashboard=False, log_to_driver=False)
     try:
@@ -218,7 +218,7 @@ def complete(out: Path, pairs: Path, expected: dict[str, np.ndarray]) -> None:
     assert same(pictures(out), expected, within=1)
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_a_killed_worker_loses_nothing(sixty, tmp_path, repository, plain_sixty):
     out = tmp_path / "out"
     process = started(repository, sixty, out)
@@ -229,7 +229,7 @@ def test_a_killed_worker_loses_nothing(sixty, tmp_path, repository, plain_sixty)
     complete(out, sixty, reference(sixty, tmp_path / "plain", plain_sixty))
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_a_killed_driver_loses_nothing_and_makes_nothing_twice(sixty, tmp_path, repository, plain_sixty):
     out = tmp_path / "out"
     process = started(repository, sixty, out)
@@ -245,7 +245,7 @@ def test_a_killed_driver_loses_nothing_and_makes_nothing_twice(sixty, tmp_path, 
     assert all((out / name).stat().st_mtime_ns == before for name, before in there.items())
 
 
-@pytest.mark.catalogue
+@pytest.mark.long
 def test_a_full_disk_ends_the_command_with_words(sixty, tmp_path, repository, plain_sixty):
     out = tmp_path / "out"
     limited = ["bash", "-c", 'ulimit -f 5; exec "$@"', "_", *command(repository, sixty, out)]

@@ -12,11 +12,12 @@ from ladivton_core.evaluation.drawn.photos import HEAD, mask_figures, published_
 from ladivton_core.preprocessing.agnostic import agnostic_mask
 from ladivton_core.preprocessing.body import REFERENCE, body_size, framing_of, relative_stroke
 from ladivton_core.preprocessing.body_region import body_region
-from ladivton_core.preprocessing.framing import framed
+from ladivton_core.preprocessing.framing import framed, framed_together
 from ladivton_core.preprocessing.keypoints import people_in_frames
-from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LABEL_SETS, LIP20
+from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LABEL_SETS, LIP20, atr18_from_lip20
 from ladivton_core.preprocessing.modes import BODY
 from ladivton_core.preprocessing.pose_map import heat_maps, pose_map
+from ladivton_core.preprocessing.regions import region_mask
 from ladivton_core.preprocessing.territory import own_territory
 
 
@@ -181,3 +182,77 @@ def test_768_x_1024_is_treated_as_the_docs_say(drawn):
         mask = agnostic_mask(parse, drawn[1][2][None] * scale, "lower_body", ATR18, mode=mode)[0, 0].bool()
         rows = mask[:, 150 * scale].nonzero().flatten()
         assert int(rows[0]) == pytest.approx(200 * scale - grown, abs=0 if mode == "published" else 6)
+
+
+def walking(drawn, count=12):
+    """Joints (count, 18, 2) of somebody who walks to the right through a photo of 900 x 1600, found a little off."""
+    joints = drawn[2][2] * 0.8
+    rng = torch.Generator().manual_seed(5)
+    steps = torch.arange(count, dtype=torch.float64)[:, None, None] * torch.tensor([40.0, 0.0])
+    noise = torch.randn(count, 18, 2, generator=rng, dtype=torch.float64) * 4
+    return (joints + torch.tensor([300.0, 200.0]) + steps + noise) * (joints > 0).any(1, keepdim=True)
+
+
+def test_steady_framing_follows_the_person_without_trembling(drawn):
+    source, size, joints = (900, 1600), (512, 384), walking(drawn)
+    joints[5] = 0  # not found there
+
+    def middles(plans):
+        return torch.tensor([[plan.taken[1] + plan.taken[3] / 2, float(plan.taken[2])] for plan in plans])
+
+    each = framed_together(joints, "dresses", source, size)
+    assert each[5] is None and all(plan for place, plan in enumerate(each) if place != 5)
+    assert each[0] == framed(joints[0], "dresses", source, size)
+    smooth = framed_together(joints, "dresses", source, size, "smooth")
+    trembling = [
+        middles([plan for plan in plans if plan]).diff(dim=0).diff(dim=0).abs().mean(0) for plans in (each, smooth)
+    ]
+    assert (trembling[1] < trembling[0] / 3).all(), trembling
+    drift = (middles(smooth)[:, 0] - middles([plan or smooth[5] for plan in each])[:, 0]).abs()
+    assert drift.max() < 15, "it stays on the person, at both ends too"
+    one = framed_together(joints, "dresses", source, size, "one window")
+    assert len(set(one)) == 1
+    for place, plan in enumerate(each):
+        if plan:
+            top, left, height, width = plan.taken
+            around = one[place].taken
+            assert around[0] <= top + 1 and around[1] <= left + 1
+            assert around[0] + around[2] >= top + height - 1 and around[1] + around[3] >= left + width - 1
+    assert framed_together(torch.zeros(2, 18, 2), "dresses", source, size, "smooth") == [None, None]
+    with pytest.raises(ValueError, match="'trembling'"):
+        framed_together(joints, "dresses", source, size, "trembling")
+
+
+def test_dress_codes_rule_is_narrower_and_keeps_the_neck(drawn):
+    _, parse, joints = drawn[0]
+    masks = {
+        name: body_region(joints[None], "upper_body", tuple(parse.shape), **options)[0, 0].bool()
+        for name, options in {"vitonhd": {}, "dresscode": {"labels": ATR18}, "kept": {"neck": "keep"}}.items()
+    }
+    atr = atr18_from_lip20(parse)[None]
+    published = agnostic_mask(atr, joints[None], "upper_body", ATR18, missing_joints="skip")[0, 0].bool()
+
+    def overlap(mask):
+        return float((mask & published).sum() / (mask | published).sum())
+
+    assert overlap(masks["dresscode"]) > max(0.85, overlap(masks["vitonhd"]) + 0.05)
+    x, y = joints[[2, 5]].mean(0).int().tolist()
+    above = [bool(mask[y - 40, x]) for mask in masks.values()]
+    assert above == [True, False, False], "VITON-HD's rule repaints the neck up to the chin"
+    with pytest.raises(ValueError, match="FASHN18"):
+        body_region(joints[None], "upper_body", (512, 384), labels=LABEL_SETS["FASHN18"])
+
+
+def test_masks_that_are_empty_or_the_wrong_way_round_are_said(drawn):
+    _, parse, joints = drawn[0]
+    said: list[str] = []
+    both, size, empty = torch.stack([joints, joints]), tuple(parse.shape), torch.zeros(2, 1, *parse.shape)
+    alone = body_region(both, "upper_body", size, say=said.append)
+    assert not said
+    drawn_again = body_region(both, "upper_body", size, silhouette=empty, keep=empty, numbers=[3, 7], say=said.append)
+    assert torch.equal(alone, drawn_again)
+    assert len(said) == 2 and all("is black" in line and "3, 7" in line for line in said)
+    body_region(both, "upper_body", size, silhouette=(parse == 0).expand(2, 1, -1, -1).float(), say=said.append)
+    assert "wrong way round" in said[-1] and "picture 1" in said[-1]
+    region_mask(torch.ones(1, 1, 8, 8), arms=torch.zeros(1, 1, 8, 8), say=said.append)
+    assert "'arms_mask' is black" in said[-1]

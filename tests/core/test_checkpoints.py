@@ -317,7 +317,7 @@ def test_python_objects_are_not_unpickled(tmp_path):
 def test_files_without_tensors_and_missing_files_are_named(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
-    for name, said in (("empty.pth", "no tensors"), ("tensor.pth", "holds a Tensor")):
+    for name, said in (("empty.pth", "no tensors"), ("tensor.pth", "holds a value of the type Tensor")):
         with pytest.raises(CheckpointError, match=said):
             read_state_dict(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="nowhere.pth"):

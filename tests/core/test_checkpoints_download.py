@@ -252,3 +252,15 @@ def test_the_command_fetches_and_verifies_a_model(server, tmp_path, caplog):
     assert "(emasc of tiny); SHA-256 right" in caplog.text
     assert main(["download", "emasc_vitonhd.pth", *where, "0" * 64]) == 1  # is there, and not that one
     assert main(["download", "emasc_vitonhd.pth", "--force", *where, "0" * 64]) == 1
+
+
+def test_two_commands_never_write_one_file(server, tmp_path):
+    """Without a known hash a file mixed from two would keep the model's name."""
+    from ladivton_core.checkpoints import download as module
+
+    target = tmp_path / "model.bin"
+    with module._alone(target), pytest.raises(DownloadError, match="model.bin is being fetched .* by another command"):
+        fetch(f"{server.url}/file", target)
+    assert names(tmp_path) == []
+    fetch(f"{server.url}/file", target)
+    assert names(tmp_path) == ["model.bin"]

@@ -4,14 +4,16 @@ FakeTensorMode computes shapes, types and devices only and raises where devices 
 this finds a tensor left on the CPU on a machine that has nothing else.
 """
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ladivton_core.denoising.fast_unet import FastUNet
 from ladivton_core.memory_plan import FakeRun, fake_inputs, fake_pipeline, markdown, memory_plan
-from ladivton_core.presets import SD2
+from ladivton_core.presets import SD2, TINY
 
 MODELS = Path(__file__).parents[2] / "docs" / "models.md"
 CUDA = torch.device("cuda", 0)
@@ -73,6 +75,17 @@ def test_the_whole_pipeline_takes_pictures_from_the_cpu_and_answers_on_the_devic
     _is(result.warped, torch.float32, 1, 3, 512, 384)
 
 
+def test_stages_called_alone_move_what_they_are_given(models):
+    mode, pipeline = models
+    with mode, FakeRun(CUDA):
+        inputs = fake_inputs(SD2, torch.device("cpu"))
+        person = pipeline.encode_person(inputs["person"], inputs["mask"], inputs["pose_map"])
+        warp = pipeline.warp(inputs["garment"], person)
+        image = pipeline.decode(torch.empty(1, 4, 64, 48), person.skips)
+    _is(warp.warped, torch.float32, 1, 3, 512, 384)
+    _is(image, torch.float32, 1, 3, 512, 384)
+
+
 def test_a_tensor_left_on_the_cpu_is_caught(models):
     mode, pipeline = models
     with mode, FakeRun(CUDA):
@@ -99,3 +112,15 @@ def test_the_memory_plan_in_the_documentation_is_the_computed_one(plan):
     assert [told[index] for index in weights] == [numbers[index] for index in weights]
     # other versions of torch and diffusers may free an intermediate tensor a little sooner or later
     assert told == pytest.approx(numbers, rel=0.1)
+
+
+def test_the_fast_mode_stays_on_the_device_and_keeps_latents_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, **layout: module)  # fake weights cannot be laid out anew
+    with FakeTensorMode(), FakeRun(CUDA):
+        fast = dataclasses.replace(fake_pipeline(TINY, CUDA, HALF), speed="fast")
+        fast._fast_unet = FastUNet(fast.unet, None)  # a graph would need the device itself
+        inputs = fake_inputs(TINY, torch.device("cpu"))
+        result = fast(**inputs, steps=2, guidance_scale=2.0)
+    _is(result.images, torch.float32, 1, 3, 512, 384)
+    _is(result.latents, torch.float32, 1, 4, 64, 48)
+    _is(result.warped, torch.float32, 1, 3, 512, 384)

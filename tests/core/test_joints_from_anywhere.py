@@ -1,14 +1,16 @@
 """Joints of every dialect, in both modes: what is not a number is missing, doubtful ones are in `body` mode."""
 
+import json
 import math
 
 import pytest
 import torch
 
+from ladivton_core.datasets.sample_checks import _check_joints
 from ladivton_core.preprocessing import keypoints_from_people, pose_map
 from ladivton_core.preprocessing.agnostic import agnostic_mask
 from ladivton_core.preprocessing.keypoint_files import pose_frames
-from ladivton_core.preprocessing.keypoints import people_in_frame, people_in_frames
+from ladivton_core.preprocessing.keypoints import keypoints_from_dresscode, people_in_frame, people_in_frames
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.modes import BODY, PUBLISHED
 from ladivton_core.preprocessing.pose_dialects import BLAZEPOSE33_TO_COCO18, COCO17_TO_COCO18, coco18
@@ -127,3 +129,19 @@ def test_a_neck_needs_both_shoulders():
     points = in_order(COCO17_TO_COCO18, 17)
     points[5] = 0
     assert not coco18(points)[1].any()
+
+
+@pytest.mark.parametrize("row", [None, [None, 7.0, 0.0, 0.0], [math.nan, 7.0, 0.0, 0.0]])
+def test_a_null_in_a_dress_code_document_is_a_missing_joint_to_file_reader_and_verification(row, tmp_path):
+    rows = [[x, y, 0.0, 0.0] for x, y, _ in JOINTS.tolist()]
+    rows[4] = row
+    document = {"keypoints": rows}
+    read = keypoints_from_dresscode(document, (512, 384))
+    assert read[4].tolist() == [0, 0] and torch.equal(read[5], JOINTS[5, :2])
+    (from_file,) = keypoints_from_people(pose_frames(document, "joints.json"), (512, 384))
+    assert torch.equal(from_file, read)
+    path, findings = tmp_path / "1_2.json", []
+    path.write_text(json.dumps(document), encoding="utf-8")
+    _check_joints(path, "dresscode", findings)
+    unknown = [finding for finding in findings if "no numbers" in finding.kind]
+    assert bool(unknown) == (row is not None and row[0] is not None)

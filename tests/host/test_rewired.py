@@ -157,6 +157,10 @@ NEUTRAL: dict[str, tuple[Callable[[Workflow], Workflow], float]] = {
     "RescaleCFG at 0": (lambda w: patched(w, "RescaleCFG", multiplier=0.0), 1),
     "PAG at 0": (lambda w: patched(w, "PerturbedAttentionGuidance", scale=0.0), 0),
     "SAG at 0": (lambda w: patched(w, "SelfAttentionGuidance", scale=0.0, blur_sigma=2.0), 0),
+    "Try-On Speed": (
+        lambda w: patched(w, "LadiVTON_TryOnSpeed", guidance_start=0.0, guidance_end=1.0, cache_prompt=True),
+        0,
+    ),
     "merge at 1": (lambda w: merged(w, 1.0), 1),
     "ConditioningAverage at 1": (lambda w: averaged(w, 1.0), 1),
     "ConditioningCombine": (combined, 1),
@@ -171,6 +175,9 @@ CHANGING: dict[str, Callable[[Workflow], Workflow]] = {
     "RescaleCFG": lambda w: patched(w, "RescaleCFG", multiplier=1.0),
     "PAG": lambda w: patched(w, "PerturbedAttentionGuidance", scale=3.0),
     "SAG": lambda w: patched(w, "SelfAttentionGuidance", scale=1.0, blur_sigma=2.0),
+    "Try-On Speed": lambda w: patched(
+        w, "LadiVTON_TryOnSpeed", guidance_start=0.0, guidance_end=0.3, cache_prompt=True
+    ),
     "merge": lambda w: merged(w, 0.5),
     "ConditioningAverage": lambda w: averaged(w, 0.0),
 }

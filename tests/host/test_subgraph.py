@@ -42,11 +42,28 @@ def one_node(server, one: make_subgraph.Blueprint) -> dict:
     return blueprint | {"nodes": [*map(nodes.get, loaders.values()), instance, result], "links": links}
 
 
-def unpacks_into_the_same_picture(client, server, one: make_subgraph.Blueprint) -> None:
+every_blueprint = pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
+
+
+@every_blueprint
+def test_a_blueprint_unpacks_into_the_graph_of_its_workflow(client, comfy_server, one):
     whole = json.loads(queue_file(one.workflow).read_text(encoding="utf-8"))
-    converted = ui_to_api(one_node(server, one), nodes := client.object_info())
+    converted = ui_to_api(one_node(comfy_server, one), nodes := client.object_info())
     assert without_ids(converted) == without_ids(with_defaults(whole, nodes))
 
+
+LONG = (make_subgraph.PHOTO, make_subgraph.OUTFIT, make_subgraph.WITH_JOINTS)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [pytest.param(one, marks=pytest.mark.long) if one in LONG else one for one in make_subgraph.BLUEPRINTS],
+    ids=lambda one: one.workflow,
+)
+def test_it_gives_the_picture_of_its_workflow(client, comfy_server, pose_graphs, one):
+    pose.provide(comfy_server.base, pose_graphs)
+    whole = json.loads(queue_file(one.workflow).read_text(encoding="utf-8"))
+    converted = ui_to_api(one_node(comfy_server, one), client.object_info())
     pictures = []
     for graph in (whole, converted):
         client.free()  # the second run must compute its picture, not find the first one's
@@ -58,28 +75,21 @@ def unpacks_into_the_same_picture(client, server, one: make_subgraph.Blueprint) 
     assert np.array_equal(*pictures)
 
 
-def test_virtual_try_on_unpacks_into_the_same_graph_and_gives_the_same_picture(client, comfy_server):
-    unpacks_into_the_same_picture(client, comfy_server, make_subgraph.TRY_ON)
-
-
-@pytest.mark.long
-def test_photo_try_on_unpacks_into_the_same_graph_and_gives_the_same_picture(client, comfy_server, pose_graphs):
-    pose.provide(comfy_server.base, pose_graphs)
-    unpacks_into_the_same_picture(client, comfy_server, make_subgraph.PHOTO)
-
-
-@pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
-def test_category_and_seed_of_the_one_node_reach_every_stage(client, comfy_server, one):
+@every_blueprint
+def test_what_the_one_node_shows_reaches_every_stage(client, comfy_server, one):
     graph = one_node(comfy_server, one)
     instance = next(node for node in graph["nodes"] if node["id"] == 50)
-    instance["widgets_values"] = ["dresses", 77]
-    set_by_it = {"category": "dresses", "framing": "dresses", "seed": 77}
-    found = set()
-    for node in ui_to_api(graph, client.object_info()).values():
-        for name in set_by_it.keys() & node["inputs"].keys():
-            assert node["inputs"][name] == set_by_it[name], (node["class_type"], name)
-            found.add((node["class_type"].removeprefix("LadiVTON_"), name))
-    expected = {("AgnosticPerson", "category"), ("TextualInversionEncoder", "category"), ("TryOnSampler", "seed")}
-    if one is make_subgraph.PHOTO:
-        expected |= {("CheckInputs", "category"), ("FitPerson", "framing")}
-    assert found == expected
+    set_by_it = {"category": "dresses", "person_index": 3, "seed": 77}
+    instance["widgets_values"] = [set_by_it[name] for name in one.widgets]
+    unpacked = ui_to_api(graph, client.object_info())
+    # the inputs that each of them sets: the value stands in the node, or comes by a wire from the one that has it
+    names = {"category": ("category", "framing"), "person_index": ("person_index",), "seed": ("seed",)}
+    for widget in one.widgets:
+        asking = [node["inputs"] for node in unpacked.values() if node["inputs"].keys() & set(names[widget])]
+        assert asking
+        for inputs in asking:
+            for name in inputs.keys() & set(names[widget]):
+                given = inputs[name]
+                if isinstance(given, list):
+                    (given,) = unpacked[given[0]]["inputs"].values()
+                assert given == set_by_it[widget], (inputs, name)

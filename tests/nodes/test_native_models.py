@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import json
@@ -42,24 +43,33 @@ def tower(config: dict) -> ClipTower:
     return ClipTower(**{key: value for key, value in config.items() if key in names})
 
 
+def device_of(network: torch.nn.Module) -> torch.device:
+    """Where ComfyUI's memory manager has put it: both sides of a comparison are computed there."""
+    return next(network.parameters()).device
+
+
 @torch.inference_mode()
 def test_unet_equals_diffusers(models, pipeline):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 31, 16, 16, generator=generator)
     context = torch.randn(2, 77, TINY.text.hidden_size, generator=generator)
     times = torch.tensor([999.0, 21.0])
-    expected = pipeline.unet(x, times, context).sample
-    actual = models.model.model.diffusion_model(x, times, context=context)
+    network = models.model.model.diffusion_model
+    x, context, times = (tensor.to(device_of(network)) for tensor in (x, context, times))
+    expected = copy.deepcopy(pipeline.unet).to(device_of(network))(x, times, context).sample
+    actual = network(x, times, context=context)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
 @torch.inference_mode()
-def test_vae_equals_diffusers(models, pipeline, scene):
+def test_vae_equals_diffusers(models, pipeline, scene, across):
     pixels = scene.person.movedim(-1, 1).contiguous() * 2 - 1
-    expected = pipeline.vae.encode(pixels).latent_dist.mode()
-    torch.testing.assert_close(models.vae.first_stage_model.encode(pixels), expected, rtol=1e-4, atol=1e-4)
-    decoded = (pipeline.vae.decode(expected).sample / 2 + 0.5).clamp(0, 1)
-    torch.testing.assert_close(models.vae.decode(expected).movedim(-1, 1), decoded, rtol=0, atol=1e-4)
+    network = models.vae.first_stage_model
+    pixels, diffusers = pixels.to(device_of(network)), copy.deepcopy(pipeline.vae).to(device_of(network))
+    expected = diffusers.encode(pixels).latent_dist.mode()
+    torch.testing.assert_close(network.encode(pixels), expected, rtol=1e-4, atol=1e-4)
+    decoded = (diffusers.decode(expected).sample / 2 + 0.5).clamp(0, 1).cpu()
+    torch.testing.assert_close(models.vae.decode(expected).movedim(-1, 1).cpu(), decoded, rtol=0, atol=across(1e-4))
 
 
 @torch.inference_mode()
@@ -132,7 +142,7 @@ def _hf_vision_shapes(config: ClipTower) -> dict[str, torch.Tensor]:
 def test_noise_schedule_travels_in_the_model(models, paper_sampler):
     from ladivton_core.denoising.schedule import paper_sigmas, sigmas
 
-    sampling = models.model.get_model_object("model_sampling")
+    sampling = copy.deepcopy(models.model.get_model_object("model_sampling")).cpu()
     torch.testing.assert_close(sampling.sigmas, sigmas(TINY.schedule), rtol=2e-5, atol=0)
     every = torch.arange(len(sampling.sigmas))
     assert torch.equal(sampling.timestep(sampling.sigmas), every), "ComfyUI finds every timestep by its sigma"

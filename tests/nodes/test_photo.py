@@ -144,3 +144,39 @@ def test_a_transparent_garment_and_a_grey_ground_end_on_white(run):
     assert (white[0, 0] == 1).all() and (white[0, 60, 45] - torch.tensor([0.8, 0.1, 0.1])).abs().max() < 0.02
     (kept,) = run("PrepareGarment", garment=grey, width=96, height=128)
     torch.testing.assert_close(kept, grey, rtol=0, atol=1e-6)
+
+
+def test_masks_that_do_nothing_are_named_on_the_node(nodes, scene):
+    black, white = torch.zeros(1, 128, 96), torch.ones(1, 128, 96)
+    joints = {"person": scene.person, "keypoints": scene.keypoints}
+    parsed = joints | {"parse_map": scene.parse_map}
+    for inputs, words in (
+        (joints | {"keep_mask": black}, "'keep_mask' is black"),
+        (joints | {"silhouette": black}, "'silhouette' is black"),
+        (joints | {"arms_mask": white}, "'arms_mask' is not used"),
+        (parsed | {"silhouette": white}, "'silhouette' is not used"),
+        (parsed | {"keep_mask": black}, "'keep_mask' is black"),
+        ({"person": scene.person, "garment_mask": white, "arms_mask": black}, "'arms_mask' is black"),
+    ):
+        said = nodes["LadiVTON_AgnosticPerson"].execute(**inputs).ui["text"]
+        assert [line for line in said if words in line], (words, said)
+
+
+def test_nodes_behind_fit_person_take_the_person_it_took(run, scene):
+    people = scene.keypoints[0]["people"] + scene.keypoints[1]["people"]
+    crowd, photo = [scene.keypoints[0] | {"people": people}], scene.person[:1]
+    for mode in ("body", "published"):
+        common = {"mode": mode, "person_index": 1}
+        fitted, joints, *_ = run("FitPerson", photo=photo, keypoints=crowd, width=96, height=128, **common)
+        chosen, _ = run("PoseMap", keypoints=joints, person=fitted, **common)
+        right, _ = run("PoseMap", keypoints=[scene.keypoints[1]], person=fitted, mode=mode)
+        torch.testing.assert_close(chosen, right, rtol=0, atol=1e-4)
+        with pytest.raises(ValueError, match="person 5 is not among"):
+            run("FitPerson", photo=photo, keypoints=crowd, mode=mode, person_index=5)
+
+
+def test_a_wire_that_brings_no_choice_is_refused(run, scene):
+    with pytest.raises(ValueError, match="'framing' cannot be 'shoes'"):
+        run("FitPerson", photo=scene.person, keypoints=scene.keypoints, framing="shoes")
+    with pytest.raises(ValueError, match="'rule' cannot be 'LIP'"):
+        run("AgnosticPerson", person=scene.person, keypoints=scene.keypoints, rule="LIP")

@@ -52,8 +52,21 @@ def test_a_name_no_prompt_can_use_is_refused(run, nodes, folders, words, name):
     assert not any(folders[0].iterdir())
 
 
-def test_a_name_too_long_for_a_file_is_refused(nodes):
-    assert "bytes long" in nodes["LadiVTON_SavePseudoWords"].validate_inputs(name="ä" * 120)
+def test_a_name_too_long_for_a_file_is_refused(run, nodes, folders, words):
+    longest = "ä" * 121 + "b"  # 243 bytes, 12 for the ending
+    assert nodes["LadiVTON_SavePseudoWords"].validate_inputs(name=longest) is True
+    run("SavePseudoWords", pseudo_words=words, name=longest)
+    for name, count in ((longest + "c", 1), (longest, 2)):
+        with pytest.raises(ValueError, match="too long: .* 255 are the most.*Choose another one"):
+            run("SavePseudoWords", pseudo_words=words.repeat(count, 1, 1), name=name)
+    assert "too long" in nodes["LadiVTON_SavePseudoWords"].validate_inputs(name="ä" * 122)
+
+
+@pytest.mark.parametrize("name", ["COM¹", "conin", "CONIN$", "lpt9.v2", "aux"])
+def test_what_windows_refuses_is_asked_where_all_file_names_are(nodes, module, name):
+    fault = module("ladivton_core.disk.names").fault_of_name(f"{name}.safetensors")
+    said = nodes["LadiVTON_SavePseudoWords"].validate_inputs(name=name)
+    assert said is True if fault is None and "$" not in name else isinstance(said, str)
 
 
 def test_the_file_is_whole_and_has_ordinary_rights(nodes, folders, words):

@@ -9,7 +9,9 @@ import pytest
 
 SOCKETS = {
     "Virtual Try-On": ["person", "garment", "keypoints", "parse_map", "category", "seed"],
-    "Photo Try-On": ["photo", "garment", "category", "seed"],
+    "Photo Try-On": ["photo", "garment", "category", "person_index", "seed"],
+    "Photo Outfit Try-On": ["photo", "top", "trousers", "person_index", "seed"],
+    "Photo Try-On with Joints": ["photo", "garment", "keypoints", "category", "person_index", "seed"],
 }
 
 every_blueprint = pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
@@ -48,4 +50,20 @@ def test_a_blueprint_is_found_by_the_words_people_search(one):
 def test_no_two_blueprints_share_an_identifier():
     graphs = [json.loads(one.file.read_text(encoding="utf-8")) for one in make_subgraph.BLUEPRINTS]
     ids = [key for graph in graphs for key in (graph["id"], graph["definitions"]["subgraphs"][0]["id"])]
-    assert len(set(ids)) == len(ids) == 4
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_two_garments_of_an_outfit_stay_apart():
+    graph = make_subgraph.blueprint(make_subgraph.OUTFIT)["definitions"]["subgraphs"][0]
+    titles = {node["id"]: node["title"] for node in graph["nodes"] if node["type"] == "LadiVTON_Category"}
+    category = {node["id"]: node["widgets_values"][0] for node in graph["nodes"] if node["id"] in titles}
+    links = {link["id"]: link for link in graph["links"]}
+    behind = {link["origin_id"]: set() for link in links.values()}
+    for link in links.values():
+        behind[link["origin_id"]].add(link["target_id"])
+    for role, worn in (("top", "upper_body"), ("trousers", "lower_body")):
+        (socket,) = (socket for socket in graph["inputs"] if socket["name"] == role)
+        (prepare,) = (links[number]["target_id"] for number in socket["linkIds"])
+        words = {node["id"] for node in graph["nodes"] if node["type"].endswith("TextualInversionEncoder")}
+        (encoder,) = behind[prepare] & words
+        assert {category[key] for key in titles if encoder in behind[key]} == {worn}

@@ -200,3 +200,59 @@ def test_nothing_of_ours_has_a_name_another_pack_could_have(nodes, comfyui, repo
     wanted = [line.split("#")[0].strip().lower() for line in lines if line.split("#")[0].strip()]
     assert not any(re.search(r"<|==|~=", line) for line in wanted)  # no version of another pack is ruled out
     assert not any(line.startswith(("torch", "transformers", "opencv")) for line in wanted)
+
+
+def test_another_packs_hooks_and_patches_on_the_shared_vae_stay_and_ours_go(run, models, condition):
+    """A pack that looks into the same VAE (tiling, previews, colour) keeps what it put there, and changes nothing."""
+    vae, calls = models.vae.first_stage_model, []
+    places = [vae.encoder.conv_in, vae.encoder.down[2].block[0], vae.decoder.up[2].block[0], vae.decoder.conv_out]
+
+    def whole():
+        positive, negative, latent, skips = condition(0)
+        (image,) = run("EMASCDecoder", vae=models.vae, emasc=models.emasc, samples=latent, skip_features=skips)
+        return positive[0][1]["noise_concat"], image
+
+    plain = whole()
+    foreign = [place.register_forward_hook(lambda *_: calls.append(1)) for place in places]
+    foreign += [place.register_forward_pre_hook(lambda *_: calls.append(1)) for place in places]
+    before = [(dict(part._forward_hooks), dict(part._forward_pre_hooks)) for part in vae.modules()]
+    kept, vae.decoder.forward = (
+        vae.decoder.forward,
+        lambda *given, **options: type(vae.decoder).forward(vae.decoder, *given, **options),
+    )
+    patched = vae.decoder.forward
+    try:
+        beside = whole()
+        assert vae.decoder.forward is patched
+        assert before == [(dict(part._forward_hooks), dict(part._forward_pre_hooks)) for part in vae.modules()]
+    finally:
+        vae.decoder.forward = kept
+        for hook in foreign:
+            hook.remove()
+    assert len(calls) >= len(foreign) and all(torch.equal(*pair) for pair in zip(plain, beside, strict=True))
+
+
+def test_what_stands_in_front_of_the_path_is_not_taken_for_ours(repository, tmp_path):
+    """Packs put `utils`, `nodes`, `models` and folders of theirs before everything else on the path."""
+    import subprocess
+    import sys
+
+    for name in ("utils", "nodes", "models", "ladivton_core", "types_", "training", "checkpoints"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the foreign {name} was imported')\n")
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from hosting import in_process\n"
+        "in_process.import_comfyui(__import__('pathlib').Path(sys.argv[4]))\n"
+        "sys.path.insert(0, sys.argv[3])\n"
+        "[sys.modules.pop(name, None) for name in ('models', 'ladivton_core')]\n"
+        "pack = in_process.import_pack(__import__('pathlib').Path(sys.argv[2]), 'a pack')\n"
+        "nodes = in_process.node_classes(pack)\n"
+        "nodes['LadiVTON_LoadEmbedded'].execute()\n"
+        "print(len(nodes), 'ladivton_core' in sys.modules)\n"
+    )
+    scripts = str(repository / "scripts")
+    given = [scripts, str(repository), str(tmp_path), os.environ["COMFYUI_PATH"]]
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, cwd=tmp_path.parent)
+    assert done.returncode == 0, done.stderr[-2000:]
+    count, imported = done.stdout.split()[-2:]
+    assert int(count) > 30 and imported == "False"

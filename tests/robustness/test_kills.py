@@ -51,6 +51,23 @@ def test_a_killed_writer_leaves_whole_files(processes, kills, tmp_path, name):
     whole(tmp_path)
 
 
+def test_two_processes_in_one_folder_leave_each_others_files_alone(processes, tmp_path):
+    """Two servers with one output folder: the same names again and again, and both clean up."""
+    work, whole = doors.DOORS["results"]
+    both = [processes.Process(target=work, args=(tmp_path,), daemon=True) for _ in range(2)]
+    for process in both:
+        process.start()
+    for _ in range(5):
+        time.sleep(0.1)
+        for folder in {path.parent for path in tmp_path.rglob("*")}:
+            assert writing.clean(folder) == 0  # a third one comes: nothing here is left behind
+    assert all(process.is_alive() for process in both)
+    for process in both:
+        process.kill()
+        process.join()
+    whole(tmp_path)
+
+
 def test_a_killed_download_leaves_nothing_under_the_models_name_but_the_model(processes, kills, tmp_path):
     content = os.urandom(1 << 20)
     sha256 = hashlib.sha256(content).hexdigest()

@@ -26,6 +26,7 @@ from ladivton_core.evaluation.run_note import NOTE, OtherSettingsError, read_not
 from ladivton_core.preprocessing import keypoints
 from ladivton_core.preprocessing.keypoints import keypoints_from_dresscode, keypoints_from_openpose
 from ladivton_core.preprocessing.labels import LIP20
+from ladivton_core.preprocessing.pictures import read_picture
 from ladivton_core.training.recipe import read_recipe
 
 JOINT_READERS = [keypoints_from_openpose, keypoints_from_dresscode]
@@ -124,8 +125,10 @@ def test_pair_lists_of_any_text(desk, text):
 
 
 def encoded(mode: str, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((24, 32)).convert(mode).save(buffer, kind)
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # held upright
+    more = {"exif": exif} if kind in ("JPEG", "WEBP") else {}
+    Image.linear_gradient("L").resize((24, 32)).convert(mode).save(buffer, kind, **more)
     return buffer.getvalue()
 
 
@@ -139,6 +142,24 @@ def test_pictures_of_broken_bytes(desk, mode, kind, data):
     for read in (open_picture, lambda path: open_labels(path, LIP20)):
         picture = tried(lambda read=read: read(path), path)
         assert picture is None or picture.width * picture.height <= 50_331_648
+    tried(lambda: read_picture(path), path)
+
+
+def test_damaged_exif_data_cost_the_orientation_and_not_the_picture(desk, caplog):
+    whole = encoded("RGB", "WEBP")
+    path = desk / "photo.webp"
+    path.write_bytes(whole)
+    assert read_picture(path)[0].shape == (3, 24, 32)
+    path.write_bytes(whole.replace(b"MM\0*", b"??\0*"))  # the byte order of its data
+    assert read_picture(path)[0].shape == (3, 32, 24)
+    assert "photo.webp has damaged EXIF data" in caplog.text
+
+
+def test_pixels_that_are_no_colours_are_refused_by_name(desk):
+    path = desk / "lab.tiff"
+    Image.linear_gradient("L").convert("RGB").convert("LAB").save(path)
+    with pytest.raises(ValueError, match="lab.tiff has pixels of the kind LAB, which are not read"):
+        open_picture(path)
 
 
 def weights(kind: str) -> bytes:

@@ -6,7 +6,6 @@ import json
 import pickle
 import zipfile
 
-import numpy as np
 import pytest
 import torch
 
@@ -166,57 +165,6 @@ def test_a_tensor_that_repeats_itself_does_not_fill_the_memory(tmp_path, emasc):
     assert (tmp_path / "huge.pth").stat().st_size < 20_000
     with pytest.raises(CheckpointError, match="huge.pth"):
         build.load(EMASC, tmp_path / "huge.pth")
-
-
-# --- what trainings leave around the weights
-
-
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda s: prefixed("module.", s),
-        lambda s: prefixed("_orig_mod.", s),
-        lambda s: prefixed("module._orig_mod.", s),
-        lambda s: prefixed("_fsdp_wrapped_module.", s),
-        lambda s: {"state_dict": prefixed("module.", s), "epoch": np.int64(3)},
-        lambda s: {"model": s, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}, "epoch": 3},
-        lambda s: {"ema": s, "step": torch.tensor(3)},
-        lambda s: {"state_dict": prefixed("model.", s)},
-        lambda s: {"state_dict": prefixed("emasc.", s), "loss": np.float64(0.1), "history": np.zeros(4)},
-        lambda s: {"emasc": s},
-        lambda s: {**prefixed("module.", s), "n_averaged": torch.tensor(3)},
-    ],
-)
-def test_what_a_training_puts_around_the_names_is_undone(tmp_path, emasc, wrap):
-    torch.save(wrap(emasc), tmp_path / "x.pth")
-    loaded = build.load(EMASC, tmp_path / "x.pth").state_dict()
-    assert all(torch.equal(loaded[key], emasc[key]) for key in emasc)
-
-
-def test_prefixes_inside_the_warpers_halves_are_undone(tmp_path):
-    whole = read_state_dict(embedded_path("warping"))
-    half = {name: {k.removeprefix(f"{name}."): t for k, t in whole.items() if k.startswith(f"{name}.")} for name in
-            ("tps", "refinement")}  # fmt: skip
-    for first, second in (("module.", "module."), ("", "_orig_mod."), ("module._orig_mod.", "")):
-        content = {"tps": prefixed(first, half["tps"]), "refinement": prefixed(second, half["refinement"]), "epoch": 1}
-        torch.save(content, tmp_path / "w.pth")
-        assert build.load("warping", tmp_path / "w.pth")
-    averaged = {name: prefixed("module.", state) | {"n_averaged": torch.tensor(5)} for name, state in half.items()}
-    torch.save(averaged, tmp_path / "w.pth")
-    assert build.load("warping", tmp_path / "w.pth")
-
-
-def test_a_network_held_twice_is_refused_and_can_be_chosen(tmp_path, emasc):
-    torch.save({"model": emasc, "ema": {key: tensor + 1 for key, tensor in emasc.items()}}, tmp_path / "two.pth")
-    with pytest.raises(CheckpointError, match="more than once, under 'model' and 'ema'.*--inside ema"):
-        read_state_dict(tmp_path / "two.pth")
-    chosen = read_state_dict(tmp_path / "two.pth", inside="ema")
-    assert all(torch.equal(chosen[key], emasc[key] + 1) for key in emasc)
-    with pytest.raises(CheckpointError, match="nothing under the key 'hat'"):
-        read_state_dict(tmp_path / "two.pth", inside="hat")
-    torch.save(emasc | prefixed("module.", emasc), tmp_path / "both.pth")
-    with pytest.raises(CheckpointError, match="twice, as .* and as module"):
-        read_state_dict(tmp_path / "both.pth")
 
 
 def test_what_others_allowed_in_this_process_is_not_built(tmp_path, emasc):

@@ -135,3 +135,55 @@ def test_twins_in_letter_case_or_accents_are_one_file(tmp_path):
 def test_texts_hold_no_orders_to_a_terminal():
     assert names.printable("a\x1b[2J\x9b\ud800\u202eb\nc") == "a\\x1b[2J\\x9b\\ud800\\u202eb\nc"
     assert names.in_one_line("a\nb\tc") == "a\\nb\\tc"
+
+
+def test_every_refusal_of_the_disk_says_which_file_why_and_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for path, kind, said in (
+        (tmp_path / "file" / "a.txt", OSError, "a.txt could not be written: .*; a file has the name of one"),
+        (tmp_path / "folder.txt", IsADirectoryError, "folder.txt could not be written: Is a directory; a folder has"),
+        (tmp_path / "circle" / "a.txt", OSError, "a.txt could not be written: .*; .* choose another folder"),
+        (
+            tmp_path.joinpath(*["long"] * 1500, "a.txt"),
+            OSError,
+            "could not be written: .*; choose a folder with",
+        ),
+    ):
+        with pytest.raises(kind, match=said):
+            writing.write_text(path, "x")
+    for code, said in (
+        (errno.EACCES, "allow writing"),
+        (errno.EROFS, "choose a folder on a disk"),
+        (errno.EIO, "nothing was"),
+    ):
+
+        def refuses(*_, code=code):
+            raise OSError(code, os.strerror(code), "some.part")
+
+        monkeypatch.setattr(writing.os, "replace", refuses)
+        with pytest.raises(OSError, match=f"a.txt could not be written: .*; {said}") as refused:
+            writing.write_text(tmp_path / "a.txt", "x")
+        assert refused.value.errno == code and "some.part" not in str(refused.value)
+    assert left(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="resource limits")
+def test_a_file_larger_than_the_process_may_write_leaves_nothing(tmp_path):
+    """`ulimit -f`: writing fails in the middle of the file, not at its end."""
+    import subprocess
+    import sys
+
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
+        "from ladivton_core.disk import writing\n"
+        "path = Path(sys.argv[1])\n"
+        "for size in (10_000, 1_000_000):\n"
+        "    try: writing.write_bytes(path, bytes(size))\n"
+        "    except OSError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.bin")], capture_output=True, text=True)
+    assert "x.bin could not be written: File too large; this disk or this process" in done.stdout, done.stderr
+    assert left(tmp_path) == ["x.bin"] and (tmp_path / "x.bin").stat().st_size == 10_000

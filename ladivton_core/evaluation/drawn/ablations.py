@@ -72,6 +72,8 @@ def label(variant: Variant, default: Variant) -> str:
         words.append("without " + " and ".join(_PART_NAMES[part] for part in variant.withhold))
     if variant.guidance_scale != default.guidance_scale:
         words.append(f"guidance {variant.guidance_scale:g}")
+    if variant.guidance_interval != default.guidance_interval:
+        words.append("guided from {:g} to {:g}".format(*variant.guidance_interval))
     if variant.steps != default.steps:
         words.append(_plural(variant.steps, "step"))
     if variant.sampler != default.sampler:
@@ -100,16 +102,17 @@ def write(
     groups = grid(pipeline.preset)
     default = groups["Parts"][0]
     variants = list(dict.fromkeys([default, *(variant for group in groups.values() for variant in group)]))
-    figures, rows = _measure(pipeline, variants, DrawnWorld(seed, pipeline.preset.size), count, order, batch)
+    figures, rows = measure(pipeline, variants, DrawnWorld(seed, pipeline.preset.size), count, order, batch)
     titles = ["person", "garment", *(label(variant, default) for variant in variants), "truth"]
     write_sheet(rows, out / "images" / "ablations.jpg", _SHEET_HEIGHT, titles)
     write_text(out / "ablations.md", _page(groups, default, figures, seed, count, order))
     return figures
 
 
-def _measure(
-    pipeline: TryOnPipeline, variants: list[Variant], world: DrawnWorld, count: int, order: str, batch: int
+def measure(
+    pipeline: TryOnPipeline, variants: list[Variant], world: DrawnWorld, count: int, order: str, batch: int = 1
 ) -> tuple[dict[Variant, Figures], list[Tensor]]:
+    """Figures of every variant on the same samples, as `write` returns them; rows of the first samples' pictures."""
     classifier = load_classifier()
     columns: dict[Variant, dict[str, list[Tensor]]] = {variant: {} for variant in variants}
     seconds: dict[Variant, list[float]] = {variant: [] for variant in variants}

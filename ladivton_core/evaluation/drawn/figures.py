@@ -43,7 +43,7 @@ def evaluate(
         order: `paired` or `unpaired`.
         category: only people of one of `upper_body`, `lower_body`, `dresses`.
         variant: how to run the pipeline; the preset's way when None.
-        batch: samples at a time; it changes the speed only.
+        batch: samples at a time; it changes the speed, and rounding.
         sheet: where to write a contact sheet (person, garment, warped, agnostic, result, truth) of the first 20
             samples, if anywhere.
         pipeline: in place of the embedded one.

@@ -73,7 +73,9 @@ def figures_of(
 
     def measured(row: str, points: Tensor, silhouette: Tensor | None) -> Iterator:
         outline = None if silhouette is None else silhouette[None, None].float()
-        mask = body_region(points[None], category, size, silhouette=outline)[0, 0].bool()
+        # a drawn person's LIP20 is the vocabulary alone; a data set's ATR18 is its rule
+        rule = ATR18 if labels is ATR18 else None
+        mask = body_region(points[None], category, size, silhouette=outline, labels=rule)[0, 0].bool()
         yield from ((row, name, value) for name, value in mask_figures(mask, published, garment, head).items())
 
     yield from measured("true joints", joints, None)

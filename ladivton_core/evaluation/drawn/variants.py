@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ...denoising.schedule import SAMPLERS, sampling_scheduler
+from ...denoising.guidance import EVERYWHERE, Interval, checked
+from ...denoising.schedule import SAMPLERS
 from ...pipeline import GarmentEncoding, PersonEncoding, TryOnPipeline, TryOnResult
 from ...presets import Preset
 from ...warping.warper import WarpResult
@@ -27,9 +28,10 @@ class Variant:
         sampler: one of `denoising.schedule.SAMPLERS`.
         steps, guidance_scale: the preset's when None.
         skip_margin: (`skip_grow`, `skip_feather`) of the decoding, pixels; the preset's when None.
+        guidance_interval: share of the noise schedule that is guided.
 
     Raises:
-        ValueError: an unknown part or sampler, or fewer than 1 step.
+        ValueError: an unknown part or sampler, fewer than 1 step, or no interval.
     """
 
     withhold: tuple[str, ...] = ()
@@ -37,6 +39,7 @@ class Variant:
     steps: int | None = None
     guidance_scale: float | None = None
     skip_margin: tuple[int, int] | None = None
+    guidance_interval: Interval = EVERYWHERE
 
     def __post_init__(self) -> None:
         unknown = [part for part in self.withhold if part not in PARTS]
@@ -46,6 +49,7 @@ class Variant:
             raise ValueError(f"unknown sampler {self.sampler!r}; it is one of {', '.join(SAMPLERS)}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
+        checked(self.guidance_interval)
 
     def filled(self, preset: Preset) -> Variant:
         """The same with the preset's numbers in place of None."""
@@ -68,7 +72,7 @@ class Encoded:
 
 
 def encode(pipeline: TryOnPipeline, samples: Samples) -> Encoded:
-    """Encode persons and garments and warp; each item's seed is its number, so that batches do not matter."""
+    """Encode persons and garments and warp; each item's seed is its number, so that batches change rounding only."""
     person = pipeline.encode_person(samples.person * 2 - 1, samples.mask, samples.pose_map)
     garment = pipeline.encode_garment(samples.garment * 2 - 1, samples.categories)
     return Encoded(person, garment, pipeline.warp(garment.garment, person), samples.indices)
@@ -84,13 +88,15 @@ def run(pipeline: TryOnPipeline, encoded: Encoded, variant: Variant) -> TryOnRes
         )
     if "words" in variant.withhold:
         garment = dataclasses.replace(garment, prompt=pipeline.empty_prompt().expand_as(garment.prompt))
-    return dataclasses.replace(pipeline, scheduler=sampling_scheduler(pipeline.preset.schedule, variant.sampler))(
+    return pipeline(
         person,
         garment,
         warped=encoded.warp.warped,
         seeds=encoded.seeds,
         steps=variant.steps,
         guidance_scale=variant.guidance_scale,
+        guidance_interval=variant.guidance_interval,
+        sampler=variant.sampler,
         cloth_cond_rate=0.0 if "garment" in variant.withhold else 1.0,
         emasc="emasc" not in variant.withhold,
     )

@@ -1,0 +1,38 @@
+"""Every shipped workflow once, on the embedded models, in ComfyUI's default mode."""
+
+from __future__ import annotations
+
+import json
+
+from hosting.graph import with_embedded_models, with_value
+from hosting.shipped import TITLES, queue_file
+
+from .page import Page, Setting
+from .serving import Held, serving
+
+LEFT_OUT = ("Find Person", "BlazePose", "ai-edge-litert")
+"""What a message says where the packages or files that find a person are not there; nothing is fetched here."""
+
+
+def run(setting: Setting, page: Page) -> None:
+    """A row a workflow."""
+    names = list(TITLES)
+    if setting.rehearse:  # those of a few seconds
+        names = ["tryon_embedded", "tryon_ksampler", "tryon_vitonhd", "wardrobe", "paper_ablation"]
+    page.head("workflow", "seconds", "pictures", "most held, GiB")
+    with serving(setting, ()) as client:
+        for name in names:
+            workflow = with_embedded_models(json.loads(queue_file(name).read_text(encoding="utf-8")))
+            if setting.rehearse:
+                workflow = with_value(workflow, "steps", 1)
+            try:
+                with Held(client.url) as held:
+                    run = client.run(workflow, timeout=120)
+                if run.status == "error" and any(word in str(run.error) for word in LEFT_OUT):
+                    page.row((name, "left out", run.error["exception_message"].strip().splitlines()[0], ""))
+                    continue
+                run.or_raise()
+                page.row((name, run.seconds, len(run.images()), held.gib))
+                page.expect(bool(run.images()), f"{name}: nothing was saved.")
+            except Exception as error:
+                page.problem(f"{name}: {type(error).__name__}: {str(error)[-800:]}")

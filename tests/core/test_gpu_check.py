@@ -1,0 +1,88 @@
+"""`make gpu-check` ends well without a GPU, bounds its sections, and has reported whenever it is cut off."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import gpu_check
+import pytest
+from gpu_checks.page import Page, Setting
+from hosting.installation import Host
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def setting(tmp_path) -> Setting:
+    """This interpreter, on the CPU."""
+    made = Setting(Host(tmp_path, Path(sys.executable)), tmp_path, tmp_path / "models", "cpu", rehearse=True)
+    made.save(tmp_path / "setting.json")
+    return made
+
+
+@pytest.fixture
+def sections(setting, monkeypatch):
+    """`sections(well="...", ...)`: sections of that code, each in a process of its own, and the report they give."""
+
+    def run(seconds: float = 20.0, **code: str) -> tuple[int, str]:
+        for name, body in code.items():
+            # What stands in for the section's process writes its page as `run_section` does.
+            script = f"import pathlib, sys, time\npage = pathlib.Path({str(setting.work / name)!r} + '.md')\n{body}"
+            (setting.work / f"{name}.py").write_text(script, encoding="utf-8")
+        monkeypatch.setattr(gpu_check, "SECTIONS", [gpu_check.Section(name, name, 1) for name in code])
+        monkeypatch.setattr(gpu_check, "REHEARSAL", 4)
+        popen = subprocess.Popen
+
+        def own(command, **options):
+            return popen([sys.executable, str(setting.work / f"{command[-1]}.py")], **options)
+
+        monkeypatch.setattr(gpu_check.subprocess, "Popen", own)
+        report = setting.work / "report.md"
+        return gpu_check.check(setting, report, seconds, None), report.read_text(encoding="utf-8")
+
+    return run
+
+
+def test_without_a_gpu_it_says_so_and_ends_well(monkeypatch, capsys):
+    monkeypatch.setattr(gpu_check, "accelerator", lambda host: None)
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py"])
+    monkeypatch.setattr(gpu_check, "exit_on_terminate", lambda: None)
+    assert gpu_check.main() == 0
+    assert "No GPU here that torch can use: nothing was checked." in capsys.readouterr().out
+
+
+def test_a_section_that_hangs_or_fails_does_not_end_the_run(sections):
+    code, report = sections(
+        hangs="page.write_text('a first row\\n')\ntime.sleep(60)",
+        fails="page.write_text('**Problem:** something\\n')\nsys.exit(1)",
+        well="page.write_text('figures\\n')",
+    )
+    assert code == 1
+    said = ("1 of 3 sections ended well.", "cut off after 4 s", "a first row", "**Problem:** something", "figures")
+    for line in said:
+        assert line in report
+
+
+def test_what_has_no_time_left_is_left_out_aloud(sections):
+    code, report = sections(seconds=7, slow="time.sleep(2.5)", never="page.write_text('never')")
+    assert code == 1
+    assert "| slow | well |" in report and "| never | left out: no time is left |" in report
+
+
+def test_every_section_is_there_and_they_fit_where_none_uses_all_its_time():
+    for section in gpu_check.SECTIONS:
+        assert (REPOSITORY / "scripts" / "gpu_checks" / f"{section.module}.py").is_file()
+    assert len({section.module for section in gpu_check.SECTIONS}) == len(gpu_check.SECTIONS)
+
+
+def test_a_section_that_raises_leaves_its_page(setting):
+    page = Page(setting.work / "core.md")
+    page.head("a", "b")
+    page.row(("x", 1.23456))
+    page.problem("two\nlines")
+    assert page.problems == 1
+    text = (setting.work / "core.md").read_text(encoding="utf-8")
+    assert "| x | 1.23 |" in text and "**Problem:** two lines" in text
+    assert Setting.load(setting.work / "setting.json") == setting
