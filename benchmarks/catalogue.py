@@ -46,13 +46,13 @@ class Thrown:
         return Outcome(item.id, item.file, seconds=seconds, worker=worker)
 
 
-def work_of(pictures: int, steps: int | None) -> Work:
+def work_of(pictures: int, steps: int | None, size: list[int] | None) -> Work:
     """As many pictures of one pair of the samples."""
     folder = REPOSITORY / "samples" / "catalogue"
     manifest = read_manifest(Request(persons=folder / "persons.csv", garments=folder / "garments.csv"))
     first = manifest.items[0]
     items = tuple(replace(first, id=f"{i}", seed=i, file=f"{i}.png", mark=f"{i}") for i in range(pictures))
-    settings = Settings(threads=1, options=Options(steps=steps))
+    settings = Settings(threads=1, options=Options(steps=steps), size=tuple(size) if size else None)
     return Work(replace(manifest, items=items), [Batch((item,), frozenset({item.id})) for item in items], settings,
                 Thrown())  # fmt: skip
 
@@ -78,7 +78,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=12, help="in a run (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="of every engine once (%(default)s)")
-    parser.add_argument("--steps", type=int, help="sampling steps, for pictures of another length (the preset's)")
+    parser.add_argument("--steps", type=int, help="sampling steps, to see that it runs (the preset's)")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="the same (the preset's)")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     if options.pictures < 6 or options.rounds < 1:
@@ -91,7 +92,7 @@ def main() -> int:
         "ray, one worker": (lambda: RayEngine(workers=1, encoders=1, preparers=1), 1),
         "ray, two workers": (lambda: RayEngine(workers=2, encoders=1, preparers=1), 2),
     }
-    work, seconds = work_of(options.pictures, options.steps), {name: [] for name in engines}
+    work, seconds = work_of(options.pictures, options.steps, options.size), {name: [] for name in engines}
     busy = []
     for turn in range(options.rounds):
         for name in list(engines)[:: 1 if turn % 2 == 0 else -1]:

@@ -10,7 +10,8 @@ from hosting.shipped import TITLES, page_file, queue_file
 
 from ladivton_core.batch.comfyui.branches import WorkflowError
 from ladivton_core.batch.comfyui.choice import Choice, files_of
-from ladivton_core.batch.comfyui.workflow import FILES, Workflow, read_nodes
+from ladivton_core.batch.comfyui.slots import FILES
+from ladivton_core.batch.comfyui.workflow import Workflow, read_nodes
 from ladivton_core.batch.engine import Batch, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Person, Settings
 

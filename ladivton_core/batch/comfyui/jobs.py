@@ -40,6 +40,20 @@ class Job:
     values: Mapping[str, Any]
 
 
+@dataclass
+class Waiting:
+    """A job that waits for a server.
+
+    Attributes:
+        told: how servers were lost with it.
+        servers: addresses of those where it failed.
+    """
+
+    job: Job
+    told: list[str] = field(default_factory=list)
+    servers: set[str] = field(default_factory=set)
+
+
 @dataclass(frozen=True)
 class Made:
     """What came of a job.

@@ -6,46 +6,24 @@ at a time and is given out again only when that one has lost it; its result is t
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
-from .jobs import Job, JobFailed, Lost, Made, ServerGone
-from .server import Flight, Server
-
-log = logging.getLogger(__name__)
+from .jobs import Job, Made, Waiting
+from .server import Server
+from .worker import Worker
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0
 """Seconds until a server that was put aside is tried again: the first time, and at most (it doubles)."""
 GIVE_UP = 600.0
 """Seconds without any server until a run stops."""
-CHANCES = 3
-"""How often a job may be given out again before it is taken for what ails the servers."""
-IN_A_ROW = 3
-"""Runs that fail one after another, other than over their inputs, until a server is put aside."""
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.02, 0.5
 
 
 class NoServer(RuntimeError):
     """No server can be used; the message names each with its reason. What was not done stays undone."""
-
-
-@dataclass
-class _Waiting:
-    """A job that waits for a server.
-
-    Attributes:
-        told: how servers were lost with it.
-        servers: addresses of those where it failed.
-    """
-
-    job: Job
-    told: list[str] = field(default_factory=list)
-    servers: set[str] = field(default_factory=set)
 
 
 class Pool:
@@ -75,8 +53,8 @@ class Pool:
         self.aside: dict[str, str] = {}
         self.made = {server.address: 0 for server in servers}
         self._lock = threading.Condition()
-        self._back: deque[_Waiting] = deque()
-        self._kept: deque[_Waiting] = deque()  # for the servers that hold them
+        self._back: deque[Waiting] = deque()
+        self._kept: deque[Waiting] = deque()  # for the servers that hold them
         self._out = 0  # jobs that were taken and not answered: at a server, in `_back` or in `_kept`
         self._over = threading.Event()
         self._answers: queue.Queue[Made | BaseException | None] = queue.Queue()  # None: a thread ended
@@ -135,13 +113,13 @@ class Pool:
     def _serve(self, server: Server) -> None:
         """A thread: keep a server at work until there is nothing to do."""
         try:
-            _Worker(self, server).work()
+            Worker(self, server).work()
         except BaseException as error:  # a fault of the program, or of whoever gives the jobs: the run ends with it
             self._answers.put(error)
         finally:
             self._answers.put(None)
 
-    def take(self, address: str, busy: bool) -> _Waiting | None:
+    def take(self, address: str, busy: bool) -> Waiting | None:
         """A job for a server; None when there is none for it now.
 
         What went away with a server is given to one that has nothing else (not `busy`): if that is lost too, it is
@@ -168,8 +146,8 @@ class Pool:
                     break
                 self._out += 1
                 if self._holder(job) in (None, address):
-                    return _Waiting(job)
-                self._kept.append(_Waiting(job))
+                    return Waiting(job)
+                self._kept.append(Waiting(job))
             return None
 
     def _holder(self, job: Job) -> str | None:
@@ -177,7 +155,7 @@ class Pool:
         holders = (server.address for server in self.servers if job.item in server.held)
         return next((address for address in holders if address not in self.aside), None)
 
-    def give_back(self, waiting: _Waiting) -> None:
+    def give_back(self, waiting: Waiting) -> None:
         """A job for another try, before all that was not taken yet."""
         with self._lock:
             self._back.append(waiting)
@@ -214,107 +192,3 @@ class Pool:
     def over(self) -> bool:
         """Whether nothing is left to do, or nobody waits for it any more."""
         return self._over.is_set() or (self._jobs is None and self._out == 0)
-
-
-class _Worker:
-    """What one server has, and its luck so far."""
-
-    def __init__(self, pool: Pool, server: Server):
-        self.pool, self.server = pool, server
-        self.flights: list[tuple[Flight, _Waiting]] = []
-        self.failures: list[str] = []
-
-    def work(self) -> None:
-        wait, look, ready = self.pool.first_wait, _SHORTEST_LOOK, False
-        while not self.pool.over:
-            try:
-                if not ready:
-                    self.server.check()
-                    self.pool.put_aside(self.server.address, None)
-                    ready = True
-                moved = self._collect() + self._fill()
-            except ServerGone as gone:
-                self._leave(str(gone), wait)
-                self.pool.rest(wait, until_over=True)
-                wait, ready = min(2 * wait, self.pool.longest_wait), False
-                continue
-            if moved:
-                wait, look = self.pool.first_wait, _SHORTEST_LOOK
-            else:
-                look = min(1.5 * look, _LONGEST_LOOK)
-                self.pool.rest(look)
-
-    def _fill(self) -> int:
-        """Queue what the server has room for."""
-        moved = 0
-        while len(self.flights) < self.server.most and self.server.has_room():
-            if any(waiting.told for _, waiting in self.flights):
-                break
-            waiting = self.pool.take(self.server.address, busy=bool(self.flights))
-            if waiting is None:
-                break
-            try:
-                self.flights.append((self.server.start(waiting.job), waiting))
-            except JobFailed as failed:
-                self._fail(waiting, failed)
-            except BaseException:
-                self.pool.give_back(waiting)
-                raise
-            moved += 1
-        return moved
-
-    def _collect(self) -> int:
-        """Take what the server has done."""
-        moved = 0
-        for entry in list(self.flights):
-            flight, waiting = entry
-            try:
-                made = self.server.look(flight)
-                if made is None:
-                    continue
-                self.flights.remove(entry)
-                self.failures.clear()
-                self.pool.answer(made)
-            except JobFailed as failed:
-                self.flights.remove(entry)
-                self._fail(waiting, failed)
-            except Lost as lost:
-                self.flights.remove(entry)
-                self._again(waiting, str(lost))
-            moved += 1
-        return moved
-
-    def _fail(self, waiting: _Waiting, failed: JobFailed) -> None:
-        """A job's error, or another server for it, once."""
-        reason, address = str(failed), self.server.address
-        if failed.elsewhere and not waiting.servers and self.pool.others(address):
-            log.warning("%s failed at %s and goes to another server: %s", waiting.job.item, address, reason)
-            waiting.servers.add(address)
-            self.pool.give_back(waiting)
-        else:
-            self._end(waiting, reason, failed.slot)
-        if failed.elsewhere:
-            self.failures.append(reason)
-        if len(self.failures) >= IN_A_ROW:
-            self.failures.clear()
-            raise ServerGone(f"{IN_A_ROW} runs in a row failed there; the last: {reason}")
-
-    def _end(self, waiting: _Waiting, reason: str, slot: str = "") -> None:
-        self.pool.answer(Made(waiting.job, error=reason, slot=slot, server=self.server.address))
-
-    def _again(self, waiting: _Waiting, reason: str) -> None:
-        """A job that a server lost goes back, unless it happens to this one too often."""
-        waiting.told.append(f"{self.server.address}: {reason}")
-        if len(waiting.told) >= CHANCES:
-            self._end(waiting, f"{CHANCES} times a server was lost with it ({'; '.join(waiting.told)})")
-        else:
-            self.pool.give_back(waiting)
-
-    def _leave(self, reason: str, wait: float) -> None:
-        """Put the server aside and give its jobs back."""
-        address = self.server.address
-        log.warning("%s is put aside and tried again in %.0f s: %s", address, wait, reason)
-        self.pool.put_aside(address, reason)
-        for _, waiting in self.flights:
-            self._again(waiting, reason)
-        self.flights.clear()

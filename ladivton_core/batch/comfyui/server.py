@@ -10,14 +10,15 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from .answers import Refused, asked
 from .branches import named
-from .client import ComfyClient, PromptRejected, requests
+from .client import ComfyClient, PromptRejected
 from .jobs import File, Job, JobFailed, Lost, Made, ServerGone
 from .reports import failure_of, refusal_of, seconds_of, status_of
 from .workflow import Filled, Workflow, WorkflowError
@@ -114,18 +115,18 @@ class Server:
         """Raise unless the server has every node of the workflows; note what it holds."""
         self._names.clear()  # it may have been set up anew
         needed = sorted(set().union(*(workflow.classes for workflow in self.workflows)))
-        missing = [kind for kind in needed if kind not in self._ask(self._client.object_info, kind)]
+        missing = [kind for kind in needed if kind not in asked(self._client.object_info, kind)]
         if missing:
             names = ", ".join(workflow.name for workflow in self.workflows if missing[0] in workflow.classes)
             ours = " Is the pack installed there, and ComfyUI restarted since?" if "LadiVTON" in missing[0] else ""
             raise ServerGone(f"it has no node {', '.join(missing)}, which {names} needs.{ours}")
 
-        notes = (extra.get("ladi_vton") for extra in self._ask(self._client.extras, RECENT))
+        notes = (extra.get("ladi_vton") for extra in asked(self._client.extras, RECENT))
         self.held = frozenset(str(note["item"]) for note in notes if isinstance(note, dict) and "item" in note)
 
     def has_room(self) -> bool:
         """Whether fewer than `most` prompts run and wait there."""
-        return self._ask(self._client.remaining) < self.most
+        return asked(self._client.remaining) < self.most
 
     def start(self, job: Job) -> Flight:
         """Queue a job, or find it in the server's queue or history.
@@ -153,22 +154,22 @@ class Server:
             Lost: the server does not know the prompt.
             ServerGone: also when the picture takes longer than `patience`; its run is stopped then.
         """
-        entry = self._ask(self._client.history, flight.prompt_id).get(flight.prompt_id)
+        entry = asked(self._client.history, flight.prompt_id).get(flight.prompt_id)
         if entry is not None:
             return self._fetched(flight, entry)
         now = time.monotonic()
         if now - flight.looked < LOOK_SECONDS:
             return None
         flight.looked = now
-        running, pending = self._ask(self._client.queued)
+        running, pending = asked(self._client.queued)
         if flight.prompt_id in running:
             flight.running_since = flight.running_since or now
             if now - flight.running_since > self.patience:
-                self._ask(self._client.cancel, flight.prompt_id)
+                asked(self._client.cancel, flight.prompt_id)
                 raise ServerGone(f"a picture took longer than {self.patience:.0f} s")
         elif flight.prompt_id not in pending:
             # It may have ended between the two questions.
-            entry = self._ask(self._client.history, flight.prompt_id).get(flight.prompt_id)
+            entry = asked(self._client.history, flight.prompt_id).get(flight.prompt_id)
             if entry is None:
                 raise Lost("the server forgot the prompt: its queue was emptied, or it was restarted")
             return self._fetched(flight, entry)
@@ -182,18 +183,18 @@ class Server:
             raise JobFailed(str(error)) from error
         digests = {slot: digest for slot, (_, digest) in placed.items()}
         flight = Flight(job, self._prompt_id(job, digests), filled)
-        entry = self._ask(self._client.history, flight.prompt_id).get(flight.prompt_id)
+        entry = asked(self._client.history, flight.prompt_id).get(flight.prompt_id)
         if entry is not None and status_of(entry) == "success":
             flight.taken = True
             return flight
         if entry is not None:  # it would be taken for how the new run ended
-            self._ask(self._client.forget, flight.prompt_id)
-        if any(flight.prompt_id in ids for ids in self._ask(self._client.queued)):
+            asked(self._client.forget, flight.prompt_id)
+        if any(flight.prompt_id in ids for ids in asked(self._client.queued)):
             flight.taken = True
             return flight
         try:
             extra = {"ladi_vton": {"item": job.item}}
-            flight.prompt_id = self._ask(self._client.queue, filled.nodes, flight.prompt_id, extra)
+            flight.prompt_id = asked(self._client.queue, filled.nodes, flight.prompt_id, extra)
         except PromptRejected as rejected:
             raise self._told(refusal_of(rejected, filled), job) from None
         return flight
@@ -209,9 +210,9 @@ class Server:
                 "Its batch must be of one picture."
             )
         try:
-            picture = self._ask(self._client.view, shown[0])
-        except _Refused as refused:
-            self._ask(self._client.forget, flight.prompt_id)
+            picture = asked(self._client.view, shown[0])
+        except Refused as refused:
+            asked(self._client.forget, flight.prompt_id)
             raise Lost(f"the server no longer has the picture it made ({refused})") from None
         return Made(flight.job, picture, seconds=seconds_of(entry), server=self.address, taken=flight.taken)
 
@@ -234,8 +235,8 @@ class Server:
             digest = hashlib.sha256(content).hexdigest()
             ending = PurePosixPath(urlsplit(file.address).path or file.address).suffix.lower()
             try:
-                name = self._ask(self._client.upload_bytes, content, f"{digest}{ending}", FOLDER)
-            except _Refused as refused:
+                name = asked(self._client.upload_bytes, content, f"{digest}{ending}", FOLDER)
+            except Refused as refused:
                 raise JobFailed(f"{file.address} ({len(content)} bytes) was not taken: {refused}", slot) from None
             self._names[file.address] = (name, digest)
         return self._names[file.address]
@@ -246,44 +247,3 @@ class Server:
         nodes = {key: (node["class_type"], node["inputs"]) for key, node in filled.nodes.items()}
         text = json.dumps([job.item, nodes, filled.result], sort_keys=True, ensure_ascii=False)
         return str(uuid.UUID(bytes=hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16], version=5))
-
-    def _ask(self, question: Callable, *arguments: Any) -> Any:
-        """An answer, or the reason why there is none.
-
-        Raises:
-            ServerGone: nobody answers, or not as a ComfyUI does.
-            _Refused: the server does not want this (a file too large, a picture that is gone).
-        """
-        try:
-            return question(*arguments)
-        except requests.HTTPError as error:
-            answer = error.response
-            if answer is not None and 400 <= answer.status_code < 500 and question.__name__ in ("upload_bytes", "view"):
-                raise _Refused(f"{answer.status_code} {answer.reason}") from None
-            raise ServerGone(f"it answered {answer.status_code if answer is not None else error}") from None
-        except requests.JSONDecodeError:
-            raise ServerGone("it does not answer in JSON: is there a ComfyUI behind this address?") from None
-        except requests.ConnectionError as error:
-            raise ServerGone(f"nobody answers there ({_reason(error)})") from None
-        except requests.RequestException as error:
-            raise ServerGone(f"no answer ({_reason(error)})") from None
-        except PromptRejected:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise ServerGone(f"it does not answer as a ComfyUI does ({type(error).__name__}: {error})") from None
-
-
-class _Refused(RuntimeError):
-    """An answer of 4xx to an upload or a download."""
-
-
-def _reason(error: BaseException) -> str:
-    """The words at the bottom of requests' and urllib3's nested errors."""
-    reason: Any = error
-    while True:
-        inner = getattr(reason, "reason", None) or next(
-            (part for part in getattr(reason, "args", ()) if isinstance(part, BaseException)), None
-        )
-        if not isinstance(inner, BaseException):
-            return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        reason = inner

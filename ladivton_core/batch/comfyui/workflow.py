@@ -1,55 +1,23 @@
 """A workflow in API format as a form: what it leaves open (slots), filled in for one picture at a time.
 
-A node's title says that it is filled in: `slot:person` for the node's one free input, `slot:seed.noise_seed` for a
-named one, several with blanks between. What no title names is found as the shipped workflows have it: a loader titled
-`Person` or `Garment`, a loaded file called `person.png`, `[example] lower_body_keypoints.json` and so on, inputs called
-`category`, `seed`, `steps`. `branches.py` finds what of the workflow makes the picture, `server.py` queues the result.
+`slots.py` says where something is filled in, `branches.py` what of the workflow makes the picture; `server.py` queues
+the result.
 """
 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...disk.documents import read_json
 from ...disk.names import printable
-from .branches import Branch, Nodes, WorkflowError, branches_of, named, title_of
-
-FILES = {
-    "person": "person",
-    "garment": "garment",
-    "keypoints": "keypoints",
-    "parse_map": "parse",
-    "mask": "mask",
-    "garment_mask": "garment_mask",
-}
-"""Slots that take a file, whose value is its name in ComfyUI's input folder; and what such a file is called."""
-
-SEEDS = ("seed", "noise_seed", "posterior_seed")
-"""Inputs that the seed goes to. A picture of the core draws all its noises from one seed (`denoising/noise.py`)."""
-
-INPUTS = {
-    "seed": SEEDS,
-    "guidance_scale": ("guidance", "guidance_scale", "cfg"),
-}
-"""Inputs that a slot finds by name; any other slot finds those of its own name."""
+from .branches import Branch, Nodes, WorkflowError, branches_of, named
+from .slots import FILES, Place, loader_places, marked_places, named_places
 
 _SHAPE = {str: {"class_type": str, "inputs": {str: object}, "_meta?": {"title?": str}}}
-_MARK = re.compile(r"(?<!\S)slot:([A-Za-z_]\w*)(?:\.(\S+))?")
-_LOADED = ("image", "file")
-
-
-@dataclass(frozen=True)
-class Place:
-    """An input of a node, and what the file has there."""
-
-    node: str
-    input: str
-    value: Any = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,7 +70,7 @@ class Workflow:
 
     def __init__(self, document: Nodes, name: str):
         self.document, self.name = document, name
-        marked = self._marked()
+        marked = marked_places(document, name)
         result = marked.pop("result", ())
         branches = branches_of(self.document, {place.node for place in result}, self.name)
         self.forms = {category: self._form(branch, marked) for category, branch in branches.items()}
@@ -114,8 +82,7 @@ class Workflow:
 
     def slots(self, category: str | None = None) -> list[str]:
         """Names of the slots that are found without knowing which options a run sets."""
-        form = self._form_for(category)
-        return [*form.slots, *(name for name in ("category", "seed") if name not in form.slots and _named(form, name))]
+        return self._known(self._form_for(category))
 
     def check(self, needed: Iterable[str], category: str | None = None) -> None:
         """Raise the `WorkflowError` that `filled` would for values of these names."""
@@ -149,11 +116,11 @@ class Workflow:
         return self.forms[category]
 
     def _places(self, form: Form, names: list[str]) -> dict[str, tuple[Place, ...]]:
-        found = {name: form.slots.get(name) or _named(form, name) for name in names}
+        found = {name: form.slots.get(name) or named_places(form.nodes, name) for name in names}
         for name, places in found.items():
             if not places:
                 raise WorkflowError(
-                    f"{self.name} has no slot {name!r}; its slots: {self._known(form)}. "
+                    f"{self.name} has no slot {name!r}; its slots: {_listed(self._known(form))}. "
                     f"Title the node that takes it slot:{name} (or slot:{name}.input), "
                     "or leave it out of the manifest and the settings."
                 )
@@ -168,9 +135,9 @@ class Workflow:
             )
         return found
 
-    def _known(self, form: Form) -> str:
-        names = [*form.slots, *(name for name in ("category", "seed") if name not in form.slots and _named(form, name))]
-        return ", ".join(names) or "none"
+    def _known(self, form: Form) -> list[str]:
+        found = [name for name in ("category", "seed") if name not in form.slots and named_places(form.nodes, name)]
+        return [*form.slots, *found]
 
     def _form(self, branch: Branch, marked: Mapping[str, tuple[Place, ...]]) -> Form:
         slots = {
@@ -180,7 +147,7 @@ class Workflow:
         taken = {place.node for places in slots.values() for place in places}
         free = {key: node for key, node in branch.nodes.items() if key not in taken}
         for name, called in FILES.items():
-            if name not in slots and (places := _loaders(free, name, called)):
+            if name not in slots and (places := loader_places(free, name, called)):
                 slots[name] = places
                 self._all_equal(Form(branch.nodes, branch.result, slots), name, places)
         order = {name: place for place, name in enumerate(FILES)}
@@ -188,10 +155,11 @@ class Workflow:
         form = Form(branch.nodes, branch.result, slots)
         for name in ("person", "garment"):
             if name not in slots:
-                raise WorkflowError(
-                    f"{self.name} has no slot {name!r}; its slots: {self._known(form)}. Title the node that loads the "
-                    f"{name} slot:{name}, or {name.title()}. {_of_data_set(form)}".rstrip()
+                told = (
+                    f"{self.name} has no slot {name!r}; its slots: {_listed(self._known(form))}. "
+                    f"Title the node that loads the {name} slot:{name}, or {name.title()}. {_of_data_set(form)}"
                 )
+                raise WorkflowError(told.rstrip())
         if told := _of_data_set(form):
             raise WorkflowError(f"{self.name} makes more than one person in one garment. {told}")
         return form
@@ -204,37 +172,6 @@ class Workflow:
                 f"{self.name} has several places for {name!r} that differ: {told}. "
                 f"Title the one that is filled in slot:{name}; a catalogue's item has one {name}."
             )
-
-    def _marked(self) -> dict[str, tuple[Place, ...]]:
-        """Places that titles name."""
-        found: dict[str, list[Place]] = {}
-        for key, node in self.document.items():
-            for slot, wanted in _MARK.findall(title_of(node)):
-                if slot == "result":
-                    found.setdefault(slot, []).append(Place(key, "", None))
-                    continue
-                name = wanted or self._the_input(key, slot)
-                value = node["inputs"].get(name)
-                if name not in node["inputs"] or isinstance(value, list):
-                    fault = "is fed by a wire" if isinstance(value, list) else "is not there"
-                    inputs = ", ".join(_free(node)) or "none"
-                    raise WorkflowError(
-                        f"{self.name}: {named(self.document, key)} is titled slot:{slot}.{name}, "
-                        f"but its input {name!r} {fault}; free inputs: {inputs}."
-                    )
-                found.setdefault(slot, []).append(Place(key, name, value))
-        return {slot: tuple(places) for slot, places in found.items()}
-
-    def _the_input(self, key: str, slot: str) -> str:
-        """Which of a node's inputs a slot means that names none."""
-        free = _free(self.document[key])
-        wanted = INPUTS.get(slot, (slot,)) if slot not in FILES else (slot, *_LOADED)
-        if found := [name for name in wanted if name in free] or (free if len(free) == 1 else []):
-            return found[0]
-        raise WorkflowError(
-            f"{self.name}: {named(self.document, key)} is titled slot:{slot} and has several inputs "
-            f"({', '.join(free) or 'none that is free'}). Title it slot:{slot}.input, with the input that is meant."
-        )
 
 
 def read_nodes(file: Path | str) -> Nodes:
@@ -253,37 +190,8 @@ def read_nodes(file: Path | str) -> Nodes:
     return read_json(file, shape=_SHAPE, expected=expected)
 
 
-def _free(node: Mapping[str, Any]) -> list[str]:
-    """Inputs that no wire feeds."""
-    return [name for name, value in node["inputs"].items() if not isinstance(value, list)]
-
-
-def _named(form: Form, slot: str) -> tuple[Place, ...]:
-    """Places of a value that are found by the name of their input."""
-    names = INPUTS.get(slot, (slot,))
-    found = [Place(key, name, node["inputs"][name]) for key, node in form.nodes.items() for name in _free(node)
-             if name in names]  # fmt: skip
-    if slot == "category" and len({place.value for place in found}) == 1:
-        # The framing of a photo follows what is worn, unless it is the whole photo's.
-        found += [Place(key, "framing", found[0].value) for key, node in form.nodes.items()
-                  if node["inputs"].get("framing") == found[0].value]  # fmt: skip
-    return tuple(found)
-
-
-def _loaders(nodes: Nodes, slot: str, called: str) -> tuple[Place, ...]:
-    """Places of a file: loaders with the slot's name as title, else those that load a file called so."""
-    loads = [
-        (key, name, node["inputs"][name], title_of(node))
-        for key, node in nodes.items()
-        for name in _free(node)
-        if isinstance(node["inputs"][name], str)
-    ]
-    by_title = [
-        Place(key, name, value) for key, name, value, title in loads
-        if name in _LOADED and title.strip().lower().replace(" ", "_") == slot
-    ]  # fmt: skip
-    file = re.compile(rf"(.*[/ _])?{called}(_atr18)?\.\w+( \[\w+\])?")
-    return tuple(by_title or (Place(key, name, value) for key, name, value, _ in loads if file.fullmatch(value)))
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _of_data_set(form: Form) -> str:
