@@ -99,7 +99,10 @@ def latents(options: argparse.Namespace) -> str:
     h, w = (side // 8 for side in options.size)
     noise = item_noise([SEED], (4, h, w)).latents.to(options.device)
     channels = rule_input(5, "channels", (1, 27, h, w), -1.0, 1.0, block=4).to(options.device)
-    prompt, empty = (rule_input(5, name, (1, 77, 1024), -1.7, 1.7).to(options.device) for name in ("prompt", "empty"))
+    prompt, empty = (
+        rule_input(5, name, (1, 77, SD2.unet["cross_attention_dim"]), -1.7, 1.7).to(options.device)
+        for name in ("prompt", "empty")
+    )
     passes = 0
 
     def counting(sample, *args, **kwargs):

@@ -49,7 +49,7 @@ SECTIONS = (
     Section("start_modes", "Every way to start ComfyUI", 190),
     Section("workflows", "Every shipped workflow", 80),
     Section("agreement", "GPU against CPU", 45),
-    Section("core", "The core at full size", 90),
+    Section("core", "The core at full size", 110),
     Section("training", "Training stages in float16", 70),
     Section("suites", "Parity and node tests", 120),
 )

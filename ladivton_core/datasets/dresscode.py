@@ -61,7 +61,7 @@ class DressCode:
         self.root, self.split, self.order, self.categories, self.size = Path(root), split, order, categories, size
         file = _list_name(split, order)
         asked = [PairList(self.root / c / file, split, order if split == "test" else "paired", c) for c in categories]
-        require_lists(self.pair_lists(self.root), asked, self.root)
+        require_lists(self.pair_lists(self.root), asked)
         self.pairs = [(c, *pair) for c in categories for pair in read_pairs(self.root / c / file)]
 
     @staticmethod

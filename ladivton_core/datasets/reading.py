@@ -151,13 +151,12 @@ def examine_pairs(path: Path) -> tuple[list[tuple[str, str]], list[str]]:
     return pairs, faults
 
 
-def require_lists(lists: Sequence[PairList], asked: Sequence[PairList], root: Path) -> None:
+def require_lists(lists: Sequence[PairList], asked: Sequence[PairList]) -> None:
     """Raise a FileNotFoundError when a pair list that is asked for is missing; it says which could be asked for.
 
     Args:
         lists: all that the layout knows.
         asked: those that are wanted.
-        root: of the data set.
     """
     missing = [pairs for pairs in asked if not file_there(pairs.path)]
     if not missing:
@@ -167,13 +166,13 @@ def require_lists(lists: Sequence[PairList], asked: Sequence[PairList], root: Pa
     alike = [pairs.category for pairs in there if (pairs.split, pairs.order) == (wanted.split, wanted.order)]
     others = sorted({f"{pairs.split} {pairs.order} ({pairs.category})" for pairs in there})
     if alike:
-        way_out = f"Choose the category {' or '.join(alike)}, which is there, or unpack the others too"
+        way_out = f"choose the category {' or '.join(alike)}, which is there, or unpack the others too"
     elif others:
-        way_out = f"Choose another split or order: there is {', '.join(others)}"
+        way_out = f"choose another split or order: there is {', '.join(others)}"
     else:
-        way_out = f"Choose the folder that holds such a file as the data set's root, not {root}"
+        way_out = "choose the folder that holds it as the data set's root"
     names = ", ".join(str(pairs.path) for pairs in missing)
-    raise FileNotFoundError(f"{names} {'is' if len(missing) == 1 else 'are'} missing. {way_out}")
+    raise FileNotFoundError(f"{names} {'is' if len(missing) == 1 else 'are'} missing; {way_out}")
 
 
 def read_columns(path: Path) -> list[list[str]]:

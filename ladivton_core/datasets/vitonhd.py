@@ -48,7 +48,7 @@ class VitonHD:
         check_choice("order", order, ("paired", "unpaired"))
         self.root, self.split, self.order, self.size = Path(root), split, order, size
         file = self.root / f"{split}_pairs.txt"
-        require_lists(self.pair_lists(self.root), [PairList(file, split, "paired", CATEGORY)], self.root)
+        require_lists(self.pair_lists(self.root), [PairList(file, split, "paired", CATEGORY)])
         pairs = read_pairs(file)
         self.pairs = [self.pair(order if split == "test" else "paired", *names) for names in pairs]
 

@@ -63,6 +63,8 @@ def pipeline_settings(pipeline: TryOnPipeline) -> dict[str, Any]:
         "sampler": "ddim" if pipeline.scheduler is None else type(pipeline.scheduler).__name__,
         "device": pipeline.device.type,
         "dtype": str(pipeline.dtype).removeprefix("torch."),
+        # the exact mode has no line, so that notes from before there was another stay valid
+        **({} if pipeline.speed == "exact" else {"speed": pipeline.speed}),
         **{f"weights of {name}": fingerprint(part) for name, part in parts.items()},
     }
 

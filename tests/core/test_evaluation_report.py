@@ -26,7 +26,7 @@ class Grey:
 
     preset = dataclasses.replace(TINY, size=(64, 48))
     unet = vae = text_encoder = vision = adapter = warper = emasc = nn.Identity()
-    scheduler, device, dtype = None, torch.device("cpu"), torch.float32
+    scheduler, speed, device, dtype = None, "exact", torch.device("cpu"), torch.float32
 
     def __call__(self, person, garment, **settings):
         return SimpleNamespace(images=torch.full_like(person, 0.5))

@@ -129,18 +129,18 @@ def test_a_missing_or_empty_pair_list_says_what_could_be_chosen(dresscode, viton
     for category in ("upper_body", "lower_body"):
         shutil.rmtree(dresscode / category)
     for category in ("all", "upper_body"):
-        with pytest.raises(FileNotFoundError, match="missing. Choose the category dresses, which is there"):
+        with pytest.raises(FileNotFoundError, match="missing; choose the category dresses, which is there"):
             open_dataset("dresscode", dresscode, category=category)
     (dresscode / "dresses" / "test_pairs_unpaired.txt").unlink()
-    with pytest.raises(FileNotFoundError, match="Choose another split or order: there is test paired .dresses"):
+    with pytest.raises(FileNotFoundError, match="choose another split or order: there is test paired .dresses"):
         open_dataset("dresscode", dresscode, "test", "unpaired")
     (vitonhd / "train_pairs.txt").unlink(missing_ok=True)
-    with pytest.raises(FileNotFoundError, match="train_pairs.txt is missing. Choose another split.*test paired"):
+    with pytest.raises(FileNotFoundError, match="train_pairs.txt is missing; choose another split.*test paired"):
         open_dataset("vitonhd", vitonhd, "train")
     (vitonhd / "test_pairs.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(ValueError, match="test_pairs.txt is empty"):
         open_dataset("vitonhd", vitonhd)
-    with pytest.raises(FileNotFoundError, match="data set's root, not"):
+    with pytest.raises(FileNotFoundError, match="is missing; choose the folder that holds it as the data set's root"):
         open_dataset("vitonhd", tmp_path)
 
 
