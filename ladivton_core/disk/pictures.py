@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from .looking import open_file
 from .names import printable
@@ -41,13 +41,25 @@ def open_picture(
         FileNotFoundError: there is no such file.
         ValueError: no picture, damaged, not to be read, or larger than `max_pixels`.
     """
+    called = printable(called or str(path))
+    open_file(path, called).close()
+    return decoded(path, called, advice=advice, max_pixels=max_pixels)
+
+
+def decoded(
+    source: Path | IO[bytes],
+    called: str,
+    *,
+    advice: str = "Save it again as PNG or JPEG",
+    max_pixels: int | None = None,
+) -> Image:
+    """The same of a file that is in memory, for instance; see `open_picture`."""
     from PIL import Image
 
-    called, limit = printable(called or str(path)), max_pixels or MAX_PIXELS
-    open_file(path, called).close()
+    limit = max_pixels or MAX_PIXELS
     Image.init()
     try:
-        picture = Image.open(path, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+        picture = Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
         if picture.width * picture.height <= limit:
             picture.load()
     except FileNotFoundError:

@@ -35,6 +35,7 @@ class FakeComfy:
     Attributes:
         made: items in the order they were computed.
         crowd: the most prompts that were in the queue at once.
+        credentials: what requests said of who asks.
         uploads: names in the input folder, in the order they came, again each time one comes.
     """
 
@@ -56,6 +57,7 @@ class FakeComfy:
         self.uploads: list[str] = []
         self.inputs: dict[str, bytes] = {}
         self.crowd = 0
+        self.credentials: set[str | None] = set()
         self.history: dict[str, dict] = {}
         self.files: dict[str, bytes] = {}
         self.pending: list[tuple] = []
@@ -135,7 +137,10 @@ def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
             if fake.gone.is_set():  # a process that ended answers nothing on open connections either
                 self.close_connection = True
                 return False
-            return super().parse_request()
+            understood = super().parse_request()
+            if understood:
+                fake.credentials.add(self.headers["Authorization"])
+            return understood
 
         def do_GET(self):
             path = urlsplit(self.path)

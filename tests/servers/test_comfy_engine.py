@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections import Counter
 from dataclasses import replace
@@ -122,6 +123,25 @@ def test_servers_are_looked_at_first(start, caplog):
     assert f"{NOBODY} cannot be used now" in caplog.text
     with pytest.raises(NoServer, match="nobody answers there"):
         ComfyEngine(NOBODY).prepare(Settings())
+
+
+def test_passwords_are_sent_and_never_shown(start, picture, caplog):
+    server = start(picture=picture)
+    with_password = server.url.replace("//", "//shop:s3cret@")
+    away = NOBODY.replace("//", "//shop:s3cret@")
+    engine = ComfyEngine([with_password, away])
+    engine.prepare(Settings())
+    outcomes = list(engine.run(shop()))
+    assert {outcome.worker for outcome in outcomes} == {server.url}
+    expected = "Basic " + base64.b64encode(b"shop:s3cret").decode()
+    assert server.credentials == {expected}
+    assert NOBODY in caplog.text and "s3cret" not in caplog.text
+    with pytest.raises(NoServer) as told:
+        ComfyEngine(away).prepare(Settings())
+    assert "s3cret" not in str(told.value)
+    with pytest.raises(ValueError) as told:
+        ComfyEngine("ftp://shop:s3cret@a")
+    assert "s3cret" not in str(told.value)
 
 
 def test_a_whole_run_and_the_same_again(start, picture, tmp_path):

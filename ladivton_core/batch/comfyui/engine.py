@@ -19,7 +19,7 @@ from ..items import Item, Outcome, Settings
 from .choice import Choice
 from .jobs import Made, ServerGone
 from .pool import GIVE_UP, NoServer, Pool
-from .server import MOST, PATIENCE, Server, address_of
+from .server import MOST, PATIENCE, Server, address_of, without_password
 from .workflow import WorkflowError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ class ComfyEngine:
         addresses = [address_of(host) for host in listed if host.strip()]
         if not addresses:
             raise ValueError("--engine comfyui needs --hosts: addresses of ComfyUI servers, joined by commas")
-        if twice := sorted({address for address in addresses if addresses.count(address) > 1}):
+        shown = [without_password(address) for address in addresses]
+        if twice := sorted({address for address in shown if shown.count(address) > 1}):
             raise ValueError(f"--hosts names {', '.join(twice)} twice; a server has one worker, --queue is its prompts")
         if queue < 1:
             raise ValueError(f"--queue must be at least 1, got {queue}")
@@ -129,10 +130,10 @@ def _delivered(work: Work, item: Item, made: Made) -> Outcome:
         return Outcome(item.id, error=made.error, error_file=blamed.address if blamed else None, worker=made.server)
     import numpy as np
 
-    from ...disk.pictures import open_picture
+    from ...disk.pictures import decoded
 
     try:
-        picture = open_picture(io.BytesIO(made.picture), called=f"the result from {made.server}")
+        picture = decoded(io.BytesIO(made.picture), f"the result from {made.server}")
     except ValueError as error:
         return Outcome(item.id, error=str(error), worker=made.server)
     pixels = np.asarray(picture.convert("RGB"))

@@ -70,20 +70,30 @@ def address_of(host: str) -> str:
         port = parts.port
     except ValueError as error:
         raise ValueError(
-            f"--hosts: {host!r} is no address ({error}); say host, host:port or http://host:port"
+            f"--hosts: {_shown(host)} is no address ({error}); say host, host:port or http://host:port"
         ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"--hosts: {host!r} is no address; say host, host:port or http://host:port")
+        raise ValueError(f"--hosts: {_shown(host)} is no address; say host, host:port or http://host:port")
     if "://" not in host and port is None:
         whole = f"http://{parts.netloc}:{PORT}{parts.path}"
     return whole.rstrip("/")
+
+
+def _shown(host: str) -> str:
+    return repr(host.rpartition("@")[2])
+
+
+def without_password(address: str) -> str:
+    """An address for messages and the index: without the user and password that stand in it."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class Server:
     """A ComfyUI at an address, used by one thread.
 
     Args:
-        address: see `address_of`.
+        address: see `address_of`; a user and password in it are sent and never shown.
         workflows: what it may have to run.
         most: prompts at the server at once, anyone's: none is queued where so many run and wait.
         patience: seconds that one picture may take.
@@ -104,7 +114,7 @@ class Server:
         patience: float = PATIENCE,
         seconds: float = ANSWER_SECONDS,
     ):
-        self.address = address
+        self.address = without_password(address)
         self.workflows = tuple(workflows)
         self.most, self.patience = most, patience
         self.held: frozenset[str] = frozenset()
