@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,7 +51,8 @@ def test_what_the_widgets_allow_passes(module, nodes):
         boxes = {box.id: box for box in node.define_schema().inputs}
         for name, box in boxes.items():
             if hasattr(box, "min"):
-                for value in (box.min, box.max, box.default):
+                # other packs put NumPy's numbers on their wires
+                for value in (box.min, box.max, box.default, np.float64(box.default), np.uint64(abs(box.max))):
                     assert limits.fault(boxes, False, {name: value}) is None
                     assert limits.fault(boxes, True, {name: [value, value]}) is None
             assert not box.optional or limits.fault(boxes, False, {name: None}) is None
