@@ -17,7 +17,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import stage_pictures
 from hosting import installation, pose
 from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer
@@ -150,6 +149,7 @@ def main() -> None:
     exit_on_terminate()
     host = installation.find_or_install(tests=True, photo=True)
     installation.run_inside(host)
+    import stage_pictures
     from hosting.client import ComfyClient
 
     sys.path.insert(0, str(REPOSITORY))

@@ -153,3 +153,16 @@ def test_the_workflows_of_github_call_scripts_that_are_there(repository):
     matrix = jobs["tests"]["strategy"]["matrix"]["python"]
     project = (repository / "pyproject.toml").read_text(encoding="utf-8")
     assert matrix == re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+
+
+SCRIPTS = sorted(
+    path.name for path in (REPOSITORY / "scripts").glob("*.py") if "argparse" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_starts_on_a_machine_that_has_nothing_but_python(script):
+    """Scripts install what they need, and go on in ComfyUI's interpreter."""
+    command = [sys.executable, "-S", str(REPOSITORY / "scripts" / script), "--help"]  # -S: no packages
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "usage" in run.stdout, run.stderr
