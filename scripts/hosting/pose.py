@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from .alone import alone
 from .installation import Host, InstallationError
 from .places import HOST, REPOSITORY
 
@@ -37,6 +38,11 @@ def graphs(host: Host) -> Path:
         InstallationError: they could not be had, or are other files than known.
     """
     wanted = expected()
+    with alone():
+        return _graphs(host, wanted)
+
+
+def _graphs(host: Host, wanted: dict[str, str]) -> Path:
     if all(_sha256(FOLDER / name) == digest for name, digest in wanted.items()):
         return FOLDER
     print(f"[host] fetching BlazePose's graphs (36 MB, out of {WHEEL})", flush=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hosting.alone import alone
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 CHROMIUM_FLAGS = [
@@ -109,8 +110,9 @@ def chromium() -> str:
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
         pytest.skip("no Chromium on this machine: install chromium, or name one in CHROMIUM")
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]  # another apt may be running
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"]):
-        subprocess.run([*apt, *command], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    with alone():
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"]):
+            subprocess.run([*apt, *command], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     return shutil.which("chromium")
 
 
