@@ -20,6 +20,20 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve
 sys.path += [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Names that are no text, which some tests print, would end pytest-xdist, whose processes send each other UTF-8."""
+    return _in_utf8((yield))
+
+
+def _in_utf8(value):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {key: _in_utf8(entry) for key, entry in value.items()}
+    return type(value)(map(_in_utf8, value)) if isinstance(value, list | tuple) else value
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout."""

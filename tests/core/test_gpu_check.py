@@ -26,13 +26,13 @@ def setting(tmp_path) -> Setting:
 def sections(setting, monkeypatch):
     """`sections(well="...", ...)`: sections of that code, each in a process of its own, and the report they give."""
 
-    def run(seconds: float = 20.0, **code: str) -> tuple[int, str]:
+    def run(seconds: float = 60.0, **code: str) -> tuple[int, str]:
         for name, body in code.items():
             # What stands in for the section's process writes its page as `run_section` does.
             script = f"import pathlib, sys, time\npage = pathlib.Path({str(setting.work / name)!r} + '.md')\n{body}"
             (setting.work / f"{name}.py").write_text(script, encoding="utf-8")
         monkeypatch.setattr(gpu_check, "SECTIONS", [gpu_check.Section(name, name, 1) for name in code])
-        monkeypatch.setattr(gpu_check, "REHEARSAL", 4)
+        monkeypatch.setattr(gpu_check, "REHEARSAL", 8)
         popen = subprocess.Popen
 
         def own(command, **options):
@@ -60,7 +60,7 @@ def test_a_section_that_hangs_or_fails_does_not_end_the_run(sections):
         well="page.write_text('figures\\n')",
     )
     assert code == 1
-    said = ("1 of 3 sections ended well.", "cut off after 4 s", "a first row", "**Problem:** something", "figures")
+    said = ("1 of 3 sections ended well.", "cut off after 8 s", "a first row", "**Problem:** something", "figures")
     for line in said:
         assert line in report
 
