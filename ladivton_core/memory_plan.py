@@ -71,9 +71,13 @@ class FakeRun(TorchDispatchMode):
     def __enter__(self) -> FakeRun:
         super().__enter__()
         self._attention.__enter__()
+        # ComfyUI lets half precision add up in half precision, where torch by itself takes float32 scores
+        self._reduced = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(False)
         return self
 
     def __exit__(self, *error) -> None:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(self._reduced)
         self._attention.__exit__(*error)
         super().__exit__(*error)
 

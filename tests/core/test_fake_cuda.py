@@ -114,6 +114,18 @@ def test_the_memory_plan_in_the_documentation_is_the_computed_one(plan):
     assert told == pytest.approx(numbers, rel=0.1)
 
 
+def test_the_plan_does_not_depend_on_what_comfyui_has_set_in_this_process(plan):
+    allowed = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed
+    before = allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(not before)
+    try:
+        again = {stage.name: stage.peak for stage in memory_plan(SD2, CUDA, HALF)}
+        assert allowed() is not before, "left as it was found"
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
+    assert again == {name: stage.peak for name, stage in plan.items()}
+
+
 def test_the_fast_mode_stays_on_the_device_and_keeps_latents_in_float32(monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, **layout: module)  # fake weights cannot be laid out anew
     with FakeTensorMode(), FakeRun(CUDA):
