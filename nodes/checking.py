@@ -12,7 +12,7 @@ from ..ladivton_core.preprocessing.fitting import labels_at
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.modes import BODY
 from .notes import Notes
-from .person import first_joints, people_of, person_index_input
+from .people import first_joints, people_of, person_index_input
 from .photo import person_finder
 from .tensors import common_batch, photo_pixels
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
@@ -48,8 +48,9 @@ class LadiVTON_CheckInputs(io.ComfyNode):
             ],
             is_output_node=True,  # its words are the result: it looks also with nothing connected behind it
             outputs=[
-                io.Float.Output("score", display_name="score", tooltip="1: nothing speaks against it; the lowest of a "
-                    "batch."),
+                io.Float.Output(
+                    "score", display_name="score", tooltip="1: nothing speaks against it; the lowest of a batch."
+                ),
                 io.String.Output("report", display_name="report", tooltip="What was found, a line each."),
             ],
         )  # fmt: skip

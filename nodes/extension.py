@@ -19,6 +19,7 @@ from . import (
     person,
     photo,
     pseudo_words,
+    results,
     sampling,
     saved_models,
     speed,
@@ -32,6 +33,7 @@ _NODES = [
     *models.NODES, *saved_models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES,
     *checking.NODES, *garment.NODES, *inversion.NODES, *pseudo_words.NODES, *sampling.NODES, *custom_sampling.NODES,
     *speed.NODES, *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
+    *results.NODES,
 ]  # fmt: skip
 NODES: list[type[io.ComfyNode]] = [held_to_its_limits(node) for node in _NODES]
 """Every node, loaders first, then in the order of the paper's stages."""

@@ -18,7 +18,7 @@ from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.modes import MODES
 from ..ladivton_core.preprocessing.stitching import stitch
 from .notes import Notes
-from .person import (
+from .people import (
     first_joints,
     mode_input,
     nobody_input,

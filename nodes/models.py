@@ -28,6 +28,12 @@ def precision_input(more: str = "") -> io.Combo.Input:
     )  # fmt: skip
 
 
+SEARCHED = (
+    "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe",
+)  # fmt: skip
+"""What people look for who do not know the pack: all of it is found by its first node."""
+
+
 class LadiVTON_LoadEmbedded(io.ComfyNode):
     """All models of the shipped tiny default."""
 
@@ -36,17 +42,7 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
         return io.Schema(
             node_id="LadiVTON_LoadEmbedded",
             display_name="Load Embedded Try-On Models",
-            **search_aliases(
-                "virtual try-on",
-                "vton",
-                "clothes",
-                "clothing",
-                "garment",
-                "dress",
-                "outfit",
-                "fashion",
-                "wardrobe",
-            ),
+            **search_aliases(*SEARCHED),
             category=f"{CATEGORY}/loaders",
             description="Loads every model of the small virtual try-on that ships with this pack: no download, "
             "a few seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; "

@@ -16,7 +16,7 @@ from ..ladivton_core.preprocessing.people import SMALLEST_SCORE, Person, PersonF
 from ..ladivton_core.preprocessing.pose_graphs import FOLDER, GRAPHS
 from .model_files import FOLDER as MODELS
 from .notes import Notes
-from .person import NOBODY, nobody_input
+from .people import NOBODY, nobody_input
 from .tensors import photo_pixels
 from .types import CATEGORY, BoundingBox, PoseKeypoint, check_choices, io, search_aliases
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from hosting import installation
@@ -29,12 +30,18 @@ def freeze(nodes: dict, target: Path) -> None:
     """
     from hosting.promises import promised
 
-    (target / "api").mkdir(parents=True)
-    for name in TITLES:  # by their short names: the titles of a later release may be others
-        shutil.copyfile(page_file(name), target / f"{name}.json")
-        shutil.copyfile(queue_file(name), target / "api" / f"{name}.json")
-    promises = {name: promised(node.define_schema()) for name, node in nodes.items()}
-    (target / "nodes.json").write_text(json.dumps(promises, indent=1) + "\n", encoding="utf-8")
+    if target.exists():
+        raise FileExistsError(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+        unfinished = Path(folder, target.name)
+        (unfinished / "api").mkdir(parents=True)
+        for name in TITLES:  # by their short names: the titles of a later release may be others
+            shutil.copyfile(page_file(name), unfinished / f"{name}.json")
+            shutil.copyfile(queue_file(name), unfinished / "api" / f"{name}.json")
+        promises = {name: promised(node.define_schema()) for name, node in nodes.items()}
+        (unfinished / "nodes.json").write_text(json.dumps(promises, indent=1) + "\n", encoding="utf-8")
+        unfinished.rename(target)  # all of it or nothing
 
 
 def main() -> None:

@@ -28,6 +28,8 @@ from hosting import installation
 from hosting.places import HOST, OUTPUT, REPOSITORY
 from hosting.signals import exit_on_terminate
 
+from ladivton_core.disk.writing import write_text
+
 STAND_INS_GIB = 10
 
 
@@ -186,15 +188,16 @@ def write_stand_ins(setting: Setting, wanted: list[Section]) -> subprocess.Popen
     free = shutil.disk_usage(setting.models).free / 2**30
     if free < STAND_INS_GIB and not any(setting.models.rglob("*.pth")):
         why = f"{free:.0f} GiB are free in {setting.models}, the stand-ins take {STAND_INS_GIB}"
-        setting.not_written.write_text(why, encoding="utf-8")
+        write_text(setting.not_written, why)
         return None
     setting.not_written.unlink(missing_ok=True)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY / 'benchmarks'), str(REPOSITORY)]!r}\n"
         f"import stand_ins, pathlib\n"
+        f"from ladivton_core.disk.writing import write_text\n"
         f"try: stand_ins.write(pathlib.Path({str(setting.models)!r}))\n"
         f"except BaseException as error:\n"
-        f"    pathlib.Path({str(setting.not_written)!r}).write_text(repr(error)); raise"
+        f"    write_text(pathlib.Path({str(setting.not_written)!r}), repr(error)); raise"
     )
     with (setting.work / "stand_ins.log").open("w", encoding="utf-8") as log:
         return subprocess.Popen([str(setting.host.python), "-c", code], stdout=log, stderr=subprocess.STDOUT)
@@ -249,9 +252,7 @@ class Report:
         rows = [f"| {section.title} | {ending} | {seconds:.0f} |" for section, ending, seconds in self._endings]
         head = [f"# {kind}, {now}", self.summary(), "| section | ended | seconds |\n|---|---|---|"]
         text = "\n\n".join(head) + "\n" + "\n".join(rows) + "\n\n" + "\n".join(self._parts)
-        unfinished = self._file.with_name(self._file.name + ".part")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(self._file)
+        write_text(self._file, text)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ from ..evaluation.commands import unwinding_on_terminate
 from ..evaluation.model_choice import DTYPES
 from ..preprocessing.labels import CATEGORIES
 from ..presets import PRESETS
+from .catalogue import PAGE, plan_in_words, planned, run, summary
 from .cost import cost_in_words, cost_of, room_in_words
 from .engine import make_engine
 from .items import Options, Settings
 from .manifest import Request, read_manifest
 from .naming import FIELDS, TEMPLATE
 from .rules import RULES
-from .run import PAGE, plan_in_words, planned, run, summary
 from .store import open_store
 
 log = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .catalogue import Job, measured
 from .engine import Batch, Engine, Spent, Work
 from .items import Item, Outcome
 from .plan import counts, encoding_bytes
 from .progress import in_words
-from .run import Job, measured
 
 STAGES = {
     "prepare person": "encodings of people", "encode person": "encodings of people",

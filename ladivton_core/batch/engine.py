@@ -1,7 +1,7 @@
 """What makes the pictures: the interface that the plain loop, Ray and ComfyUI servers have in common.
 
-`run.py` reads and checks the manifest, looks at what is there, plans, and then asks one engine for outcomes. An engine
-knows nothing of the index, of resuming or of names: it gets items, and hands every picture to a `Delivery`.
+`catalogue.py` reads and checks the manifest, looks at what is there, plans, and then asks one engine for outcomes. An
+engine knows nothing of the index, of resuming or of names: it gets items, and hands every picture to a `Delivery`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A run that has been read and planned and not begun: what is there already, and what is missing.
 
-`run.py` carries it out.
+`catalogue.py` carries it out.
 """
 
 from __future__ import annotations

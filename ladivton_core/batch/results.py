@@ -1,7 +1,7 @@
 """Finished pictures: each tells what it is, so that a killed run loses nothing that is written.
 
 A picture carries its item's id, seed and the mark of what it was made of. `index.py` keeps the rows; where it lacks one
-because the run was killed a moment earlier, the picture is asked. `run.py` uses both.
+because the run was killed a moment earlier, the picture is asked. `catalogue.py` uses both.
 """
 
 from __future__ import annotations

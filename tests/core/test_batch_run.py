@@ -18,11 +18,11 @@ from PIL import Image
 
 from ladivton_core.batch import Garment, Item, Manifest, Options, Person, Settings, run
 from ladivton_core.batch.__main__ import main
+from ladivton_core.batch.catalogue import summary
 from ladivton_core.batch.index import read_rows
 from ladivton_core.batch.local import LocalEngine
 from ladivton_core.batch.page import html_page
 from ladivton_core.batch.ray_actors import DressRows
-from ladivton_core.batch.run import summary
 from ladivton_core.batch.store import open_store
 from ladivton_core.evaluation.run_note import OtherSettingsError
 from ladivton_core.pipeline import TryOnPipeline

@@ -19,17 +19,9 @@ def pipeline():
     return TryOnPipeline.from_embedded()
 
 
-@pytest.fixture(scope="module")
-def inputs():
-    generator = torch.Generator().manual_seed(0)
-    mask = torch.zeros(2, 1, H, W)
-    mask[..., 16:48, 8:40] = 1
-    return {
-        "person": torch.rand(2, 3, H, W, generator=generator) * 2 - 1,
-        "garment": torch.rand(2, 3, H, W, generator=generator) * 2 - 1,
-        "mask": mask,
-        "pose_map": torch.rand(2, 18, H, W, generator=generator),
-    }
+@pytest.fixture
+def inputs(scene):
+    return dict(scene)
 
 
 def test_the_golden_chain_from_raw_files_is_reproduced():
