@@ -25,8 +25,9 @@ CHROMIUM_FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WINDOW = {"width": 1920, "height": 1080}
-PAGE_SECONDS, RUN_SECONDS = 180, 600
+PAGE_SECONDS, COVERED_SECONDS, RUN_SECONDS = 180, 30, 600
 PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
+UNCOVERED = "() => !document.querySelector('.p-blockui-mask')"
 SET = "([name, value]) => window.app.extensionManager.setting.set(name, value)"
 FIT_VIEW = "() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')"
 NODE_TYPES = "() => window.app.graph.nodes.map(node => node.type)"
@@ -49,6 +50,24 @@ class Page:
     tab: Any
     url: str
     problems: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Open ComfyUI and wait until it can be worked with.
+
+        The page is covered while it loads. On a busy machine the cover may be taken away while it still comes, and then
+        ComfyUI's own page keeps it for ever: it is opened again, as anybody would.
+        """
+        from playwright.sync_api import TimeoutError as NotInTime
+
+        for attempt in range(3):
+            self.tab.goto(self.url, timeout=PAGE_SECONDS * 1000)
+            self.tab.wait_for_function(PAGE_READY, timeout=PAGE_SECONDS * 1000)
+            try:
+                self.tab.wait_for_function(UNCOVERED, timeout=COVERED_SECONDS * 1000)
+                return
+            except NotInTime:
+                if attempt == 2:
+                    raise
 
     def watch(self) -> None:
         """Collect problems from now on."""
@@ -146,8 +165,7 @@ def open_page(browser):
         context = browser.new_context(viewport=WINDOW)
         contexts.append(context)
         page = Page(context.new_page(), server.url)
-        page.tab.goto(server.url, timeout=PAGE_SECONDS * 1000)
-        page.tab.wait_for_function(PAGE_READY, timeout=PAGE_SECONDS * 1000)
+        page.start()
         for name, value in {"Comfy.VueNodes.Enabled": nodes2, **settings}.items():
             page.tab.evaluate(SET, [name, value])
         page.watch()
