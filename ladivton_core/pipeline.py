@@ -28,7 +28,7 @@ from .embedded import PARTS
 from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded
 from .items_alone import run_alone
 from .presets import TINY, Preset
-from .speed import SPEEDS, chosen_dtype, on_fitting_threads
+from .speed import SPEEDS, chosen_dtype, on_the_processor
 from .stages import Stages
 
 __all__ = ["SPEEDS", "GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryOnResult"]
@@ -92,7 +92,7 @@ class TryOnPipeline(Stages):
             speed=speed,
         )
 
-    @on_fitting_threads
+    @on_the_processor
     @torch.no_grad()
     def __call__(
         self,

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .freed_memory import freed_memory_kept
 from .processor import fastest_dtype, fitting_threads, layout
 from .warping.warper import GarmentWarper, WarpResult
 
@@ -57,14 +59,14 @@ def fast_warp(
     return WarpResult(refined.float().clamp(-1, 1), coarse, grid, control_points)
 
 
-def on_fitting_threads(method: Any) -> Any:
-    """Of a pipeline: in fast mode on a CPU, run a method on no more threads than there are cores."""
+def on_the_processor(method: Any) -> Any:
+    """Of a pipeline: on a CPU, run a method with freed memory kept, and in fast mode on no more threads than cores."""
 
     @functools.wraps(method)
     def run(self, *args, **kwargs):
-        if self.speed == "exact" or self.device.type != "cpu":
+        if self.device.type != "cpu":
             return method(self, *args, **kwargs)
-        with fitting_threads():
+        with freed_memory_kept(), nullcontext() if self.speed == "exact" else fitting_threads():
             return method(self, *args, **kwargs)
 
     return run

@@ -35,7 +35,7 @@ from .inversion.prompts import prompts_for, tokenize
 from .preprocessing.agnostic import nothing_to_repaint
 from .presets import Preset
 from .processor import layout
-from .speed import checked_speed, fast_warp, lay_out, on_fitting_threads
+from .speed import checked_speed, fast_warp, lay_out, on_the_processor
 from .warping.warper import GarmentWarper, WarpResult
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Stages:
         self.vision = self.adapter = self.text_encoder = None
         return self
 
-    @on_fitting_threads
+    @on_the_processor
     @torch.no_grad()
     def encode_garment(
         self, garment: Tensor, category: str | Sequence[str], prompt: str | None = None
@@ -142,7 +142,7 @@ class Stages:
         prompt = self._numbers(self.text_encoder(tokenize(prompts).to(self.device), words), "The text encoder")
         return GarmentEncoding(garment, words, prompt)
 
-    @on_fitting_threads
+    @on_the_processor
     @torch.no_grad()
     def encode_person(
         self,
@@ -193,7 +193,7 @@ class Stages:
                 self._numbers(skip, "EMASC")
         return PersonEncoding(person, mask, pose_map, posterior.parameters, skips)
 
-    @on_fitting_threads
+    @on_the_processor
     @torch.no_grad()
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
@@ -217,7 +217,7 @@ class Stages:
         self._fast_unet.begin()
         return self._fast_unet
 
-    @on_fitting_threads
+    @on_the_processor
     @torch.no_grad()
     def conditioning(
         self,
@@ -256,7 +256,7 @@ class Stages:
             self._empty_prompt = self.text_encoder(tokenize([""]).to(self.device))
         return self._empty_prompt
 
-    @on_fitting_threads
+    @on_the_processor
     @torch.no_grad()
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""

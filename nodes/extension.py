@@ -26,6 +26,7 @@ from . import (
     wardrobe,
 )
 from .limits import held_to_its_limits
+from .processor import on_the_processor
 from .served_pictures import serve_pictures
 from .types import ComfyExtension, io
 
@@ -35,7 +36,7 @@ _NODES = [
     *speed.NODES, *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
     *results.NODES,
 ]  # fmt: skip
-NODES: list[type[io.ComfyNode]] = [held_to_its_limits(node) for node in _NODES]
+NODES: list[type[io.ComfyNode]] = [on_the_processor(held_to_its_limits(node)) for node in _NODES]
 """Every node, loaders first, then in the order of the paper's stages."""
 
 

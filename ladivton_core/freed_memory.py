@@ -1,0 +1,78 @@
+"""On a processor, freed memory is kept for the next tensor while a picture is made.
+
+The C library of most Linux systems hands a large block back to the system as soon as it is freed. The next layer's
+result then lies on new pages, which the system clears one after the other: of the exact mode's time at 512x384 that was
+more than a third (docs/performance.md). No number changes. `speed.on_the_processor` and the nodes use it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+MIB = 2**20
+MOST_FREE = 512 * MIB
+"""Freed bytes at the end of the heap that are kept; what is beyond goes back at once."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_... of malloc.h
+_KEPT = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: MOST_FREE}
+_USUAL = {_MMAP_THRESHOLD: 32 * MIB, _TRIM_THRESHOLD: 64 * MIB}  # where glibc's own adjustment ends
+_WORTH = 64 * MIB
+"""Growth of the process from which on it is tidied up afterwards, which takes some hundredths of a second."""
+_OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES", "LD_PRELOAD")
+
+_lock = Lock()
+_inside = 0
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Inside, freed blocks stay with the process; at the end of the outermost use they go back to the system.
+
+    For the whole process, whatever thread asks. Nothing is done outside glibc, or where the environment has settings of
+    its own for it.
+    """
+    global _inside
+    library = _glibc()
+    if library is None:
+        yield
+        return
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _set(library, _KEPT)
+    before = _resident()
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _set(library, _USUAL)
+                if _resident() - before > _WORTH:
+                    library.malloc_trim(0)
+
+
+@lru_cache(maxsize=1)
+def _glibc() -> Any:
+    """The C library, where it is glibc and left to its own settings."""
+    if sys.platform != "linux" or any(os.environ.get(name) for name in _OWN):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+def _set(library: Any, values: dict[int, int]) -> None:
+    for what, value in values.items():
+        library.mallopt(what, value)
+
+
+def _resident() -> int:
+    """Bytes this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,126 @@
+"""Freed memory kept on a processor: fewer new pages while a picture is made, and all of it given back afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from ladivton_core import freed_memory
+from ladivton_core.freed_memory import freed_memory_kept
+from ladivton_core.pipeline import TryOnPipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+EFFECT = """
+import resource, torch
+from ladivton_core.freed_memory import MIB, _resident, freed_memory_kept
+
+block = 96 * MIB  # beyond where glibc's own adjustment ends
+
+def new_pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.empty(block, dtype=torch.uint8).fill_(1)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() / block
+
+new_pages()
+at_first, before = new_pages(), _resident()
+with freed_memory_kept():
+    new_pages()
+    inside, held = new_pages(), _resident()
+print(at_first, inside, (held - before) / MIB, (_resident() - before) / MIB)
+"""
+
+
+class Library:
+    """Stands in for the C library."""
+
+    def __init__(self) -> None:
+        self.set: dict[int, int] = {}
+        self.trims = 0
+
+    def mallopt(self, what: int, value: int) -> int:
+        self.set[what] = value
+        return 1
+
+    def malloc_trim(self, pad: int) -> int:
+        self.trims += 1
+        return 1
+
+
+@pytest.fixture
+def library(monkeypatch):
+    made = Library()
+    monkeypatch.setattr(freed_memory, "_glibc", lambda: made)
+    monkeypatch.setattr(freed_memory, "_resident", iter(range(0, 10**12, 2**30)).__next__)  # growing with every look
+    return made
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not freed_memory._glibc(), reason="no glibc with its own settings")
+def test_the_next_tensor_takes_a_freed_block_and_afterwards_the_system_has_it():
+    """In a process of its own, where nothing else lies between the blocks."""
+    done = subprocess.run([sys.executable, "-c", EFFECT], cwd=ROOT, capture_output=True, text=True, check=True)
+    at_first, inside, held, left = map(float, done.stdout.split())
+    if at_first < 5:
+        pytest.skip("memory comes in large pages here")
+    assert at_first > 9  # every one of ten tensors lay on new pages
+    assert inside < 1
+    assert held > 90
+    assert left < 10
+
+
+def test_the_outermost_use_sets_and_gives_back(library):
+    with freed_memory_kept():
+        assert library.set == freed_memory._KEPT
+        with pytest.raises(KeyError), freed_memory_kept():
+            raise KeyError
+        assert library.set == freed_memory._KEPT
+        assert library.trims == 0
+    assert library.set == freed_memory._USUAL
+    assert library.trims == 1
+
+
+def test_another_threads_use_is_inside_too(library):
+    def use() -> None:
+        with freed_memory_kept():
+            pass
+
+    with freed_memory_kept():
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(use).result()
+        assert library.set == freed_memory._KEPT
+    assert library.set == freed_memory._USUAL
+
+
+def test_a_use_that_kept_little_tidies_nothing(library, monkeypatch):
+    monkeypatch.setattr(freed_memory, "_resident", lambda: 2**30)
+    with freed_memory_kept():
+        pass
+    assert library.set == freed_memory._USUAL
+    assert library.trims == 0
+
+
+@pytest.mark.parametrize("name", freed_memory._OWN)
+def test_the_environments_own_settings_are_left_alone(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert freed_memory._glibc.__wrapped__() is None
+
+
+def test_elsewhere_nothing_is_done(monkeypatch):
+    monkeypatch.setattr(freed_memory.sys, "platform", "win32")
+    monkeypatch.setattr(freed_memory, "_glibc", freed_memory._glibc.__wrapped__)
+    with freed_memory_kept():
+        assert freed_memory._inside == 0
+
+
+@pytest.mark.parametrize("speed", ["exact", "fast"])
+def test_a_pipeline_keeps_it_while_it_works(library, monkeypatch, speed):
+    pipeline, seen = TryOnPipeline.from_embedded(speed=speed), []
+    monkeypatch.setattr(pipeline, "_numbers", lambda tensor, stage: seen.append(dict(library.set)) or tensor)
+    pipeline.decode(torch.zeros(1, pipeline.vae.config.latent_channels, 8, 6))
+    assert seen == [freed_memory._KEPT]
+    assert library.set == freed_memory._USUAL
