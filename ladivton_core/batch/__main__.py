@@ -17,6 +17,7 @@ from ..disk.terminal import to_terminal
 from ..embedded import PARTS
 from ..evaluation.commands import unwinding_on_terminate
 from ..evaluation.model_choice import DTYPES
+from ..freed_memory import ask_for_large_pages
 from ..preprocessing.labels import CATEGORIES
 from ..presets import PRESETS
 from .catalogue import PAGE, plan_in_words, planned, run, summary
@@ -109,6 +110,7 @@ def main(given: list[str] | None = None) -> int:
 
     parser = arguments()
     options = parser.parse_args(given)
+    ask_for_large_pages()
     to_terminal()
     if (options.height is None) != (options.width is None):
         parser.error("give --height and --width together")

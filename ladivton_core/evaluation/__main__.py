@@ -21,6 +21,7 @@ from ..denoising.guidance import EVERYWHERE
 from ..denoising.schedule import SAMPLERS
 from ..disk.terminal import to_terminal
 from ..disk.writing import write_text
+from ..freed_memory import ask_for_large_pages
 from ..preprocessing.labels import CATEGORIES
 from . import commands
 from .drawn import ablations, classifier_training, figures
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     learn.add_argument("--out", type=Path, default=PATH)
 
     chosen = parser.parse_args(arguments)
+    ask_for_large_pages()
     to_terminal()
     if chosen.command in commands.NAMES:
         return commands.run(chosen)

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..checkpoints.reading import CheckpointError
 from ..disk.terminal import to_terminal
 from ..embedded import PARTS
+from ..freed_memory import ask_for_large_pages
 from .config import EMBEDDED, PRESETS, ConfigError, StageFailure, change
 
 
@@ -65,6 +66,7 @@ def main(given: list[str] | None = None) -> None:
     chosen = arguments(given)
     if chosen.command in SUPERSEDED:
         raise ConfigError(f"the stage {chosen.command} is no more. In its place there is {SUPERSEDED[chosen.command]}.")
+    ask_for_large_pages()
     to_terminal(form="%(asctime)s %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # names every file of every checkpoint
     if chosen.command == "export":
