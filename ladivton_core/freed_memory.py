@@ -21,7 +21,7 @@ MIB = 2**20
 MOST_FREE = 512 * MIB
 """Freed bytes at the end of the heap that are kept; what is beyond goes back at once."""
 LARGEST = 64 * MIB
-"""Of the blocks that are kept. Larger ones leave holes in the heap: with 128 MiB the published models took .7 GB more."""
+"""Of the blocks that are kept. Larger ones leave holes: with 128 MiB the published models took .7 GB more."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_... of malloc.h
 _KEPT = {_MMAP_THRESHOLD: LARGEST, _TRIM_THRESHOLD: MOST_FREE}
 _USUAL = {_MMAP_THRESHOLD: 32 * MIB, _TRIM_THRESHOLD: 64 * MIB}  # where glibc's own adjustment ends
@@ -77,7 +77,8 @@ def _glibc() -> Any:
 
 def _set(library: Any, values: dict[int, int]) -> None:
     for what, value in values.items():
-        library.mallopt(what, value)
+        if not library.mallopt(what, value):  # glibc before 2.35 takes nothing larger
+            library.mallopt(what, _USUAL[what])
 
 
 def _resident() -> int:

@@ -43,8 +43,11 @@ class Library:
     def __init__(self) -> None:
         self.set: dict[int, int] = {}
         self.trims = 0
+        self.largest = 2**40
 
     def mallopt(self, what: int, value: int) -> int:
+        if what == freed_memory._MMAP_THRESHOLD and value > self.largest:
+            return 0
         self.set[what] = value
         return 1
 
@@ -85,6 +88,13 @@ def test_the_outermost_use_sets_and_gives_back(library):
         assert library.trims == 0
     assert library.set == freed_memory._USUAL
     assert library.trims == 1
+
+
+def test_an_older_library_is_set_to_the_largest_it_takes(library):
+    library.largest = freed_memory._USUAL[freed_memory._MMAP_THRESHOLD]
+    with freed_memory_kept():
+        assert library.set == freed_memory._KEPT | {freed_memory._MMAP_THRESHOLD: library.largest}
+    assert library.set == freed_memory._USUAL
 
 
 def test_another_threads_use_is_inside_too(library):
