@@ -28,9 +28,11 @@ _USUAL = {_MMAP_THRESHOLD: 32 * MIB, _TRIM_THRESHOLD: 64 * MIB}  # where glibc's
 _WORTH = 64 * MIB
 """Growth of the process from which on it is tidied up afterwards, which takes some hundredths of a second."""
 _OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES", "LD_PRELOAD")
+_SIZE = Path("/proc/self/statm")
 
 _lock = Lock()
 _inside = 0
+_before = 0  # bytes of the process when the outermost use began
 
 
 def ask_for_large_pages() -> None:
@@ -45,7 +47,7 @@ def freed_memory_kept() -> Iterator[None]:
     For the whole process, whatever thread asks. Nothing is done outside glibc, or where the environment has settings of
     its own for it.
     """
-    global _inside
+    global _inside, _before
     library = _glibc()
     if library is None:
         yield
@@ -53,8 +55,8 @@ def freed_memory_kept() -> Iterator[None]:
     with _lock:
         _inside += 1
         if _inside == 1:
+            _before = _resident()
             _set(library, _KEPT)
-    before = _resident()
     try:
         yield
     finally:
@@ -62,14 +64,14 @@ def freed_memory_kept() -> Iterator[None]:
             _inside -= 1
             if not _inside:
                 _set(library, _USUAL)
-                if _resident() - before > _WORTH:
+                if _resident() - _before > _WORTH:
                     library.malloc_trim(0)
 
 
 @lru_cache(maxsize=1)
 def _glibc() -> Any:
-    """The C library, where it is glibc and left to its own settings."""
-    if sys.platform != "linux" or any(os.environ.get(name) for name in _OWN):
+    """The C library, where it is glibc, left to its own settings, and the process's size can be read."""
+    if sys.platform != "linux" or any(os.environ.get(name) for name in _OWN) or not _SIZE.is_file():
         return None
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") else None
@@ -83,4 +85,4 @@ def _set(library: Any, values: dict[int, int]) -> None:
 
 def _resident() -> int:
     """Bytes this process has in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(_SIZE.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -49,17 +49,14 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
             "for photographs load the published files instead.",
             inputs=[
                 io.Combo.Input(
-                    "precision",
-                    options=list(PRECISIONS),
-                    default="float32",
+                    "precision", options=list(PRECISIONS), default="float32",
                     tooltip="Number format of the weights. The models are so small that float32 costs nothing; "
-                    "'default' is whatever ComfyUI picks for this machine.",
+                        "'default' is whatever ComfyUI picks for this machine.",
                 )
             ],
             outputs=[
                 io.Model.Output(
-                    "MODEL",
-                    display_name="MODEL",
+                    "MODEL", display_name="MODEL",
                     tooltip="Try-on UNet with its noise schedule; for Try-On Sampler or KSampler.",
                 ),
                 io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words."),
@@ -69,13 +66,12 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
                 ),
                 Warper.Output("warper", display_name="warper", tooltip="Garment warper."),
                 InversionAdapter.Output(
-                    "adapter",
-                    display_name="adapter",
+                    "adapter", display_name="adapter",
                     tooltip="Inversion adapter: from vision features to pseudo-words.",
                 ),
                 Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections for the decoder."),
             ],
-        )
+        )  # fmt: skip
 
     @classmethod
     def validate_inputs(cls, precision: str | None = None) -> bool | str:
@@ -196,13 +192,12 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
             "The published weights are CC BY-NC 4.0: non-commercial use only.",
             inputs=[
                 io.Combo.Input(
-                    "adapter_name",
-                    options=fitting("inversion_adapter", FOLDER),
+                    "adapter_name", options=fitting("inversion_adapter", FOLDER),
                     tooltip="Adapter file in models/ladi_vton.",
                 )
             ],
             outputs=[InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter.")],
-        )
+        )  # fmt: skip
 
     @classmethod
     def validate_inputs(cls, adapter_name: str | None = None) -> bool | str:

@@ -141,9 +141,9 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, clien
     page.evaluate(CLEAR)
     canvas = page.locator("#graph-canvas").bounding_box()
     page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
-    page.wait_for_timeout(1000)
+    page.locator("input[role=combobox]:focus").wait_for()
     page.keyboard.type(one.name.lower())
-    page.wait_for_timeout(1500)
+    page.locator(f"[role=option][data-p-focus=true][aria-label='{one.name}']").wait_for()  # what Enter takes
     page.keyboard.press("Enter")
     page.wait_for_function("() => window.app.graph.nodes.length === 1")
     assert page.evaluate("() => window.app.graph.nodes[0].title") == one.name

@@ -32,7 +32,8 @@ new_pages()
 at_first, before = new_pages(), _resident()
 with freed_memory_kept():
     new_pages()
-    inside, held = new_pages(), _resident()
+    # a small block may have taken a part of a large one in one pass or another
+    inside, held = min(new_pages() for _ in range(5)), _resident()
 print(at_first, inside, (held - before) / MIB, (_resident() - before) / MIB)
 """
 
@@ -74,7 +75,7 @@ def test_the_next_tensor_takes_a_freed_block_and_afterwards_the_system_has_it():
     if at_first < 5:
         pytest.skip("memory comes in large pages here")
     assert at_first > 9  # every one of ten tensors lay on new pages
-    assert inside < 5  # one or two of ten, where something small took a part of the block
+    assert inside < 1
     assert held > 40
     assert left < 10
 
@@ -120,6 +121,11 @@ def test_a_use_that_kept_little_tidies_nothing(library, monkeypatch):
 @pytest.mark.parametrize("name", freed_memory._OWN)
 def test_the_environments_own_settings_are_left_alone(monkeypatch, name):
     monkeypatch.setenv(name, "1")
+    assert freed_memory._glibc.__wrapped__() is None
+
+
+def test_where_a_process_cannot_tell_its_size_nothing_is_done(monkeypatch, tmp_path):
+    monkeypatch.setattr(freed_memory, "_SIZE", tmp_path / "statm")
     assert freed_memory._glibc.__wrapped__() is None
 
 
