@@ -95,7 +95,7 @@ def child(options: argparse.Namespace, comfyui: Path) -> None:
         from operations import operations
 
         from ladivton_core.presets import PRESETS
-        from ladivton_core.speed import chosen_dtype
+        from ladivton_core.runtime.speed import chosen_dtype
 
         device = torch.device(options.device)
         on_cpu = device.type == "cpu"

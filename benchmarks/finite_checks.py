@@ -1,6 +1,6 @@
 """What looking for NaN and infinity costs: `python benchmarks/finite_checks.py`, with the shipped models on the CPU.
 
-Time inside `ladivton_core.finite.all_finite` beside the time of a whole run (5 steps, 512 x 384), and beside the time
+Time inside `runtime.finite.all_finite` beside the time of a whole run (5 steps, 512 x 384), and beside the time
 of loading. Both engines check the same tensors; `--device cuda` takes a GPU.
 """
 
@@ -15,10 +15,10 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from ladivton_core import finite  # noqa: E402
-from ladivton_core.drawn_world.scene import DrawnWorld  # noqa: E402
-from ladivton_core.evaluation.drawn import truth  # noqa: E402
+from drawn_world.figures import truth  # noqa: E402
+from drawn_world.world.scene import DrawnWorld  # noqa: E402
 from ladivton_core.pipeline import TryOnPipeline  # noqa: E402
+from ladivton_core.runtime import finite  # noqa: E402
 
 
 class Counted:

@@ -103,7 +103,7 @@ def inputs() -> dict:
     import torch
 
     from ladivton_core.parity.rule import rule_input
-    from ladivton_core.preprocessing.pose_map import pose_map
+    from ladivton_core.preprocessing.pose.pose_map import pose_map
 
     pictures = {name: rule_input(5, name, (1, 3, *SIZE), -1.0, 1.0, block=16) for name in ("person", "garment")}
     # whole 8-bit levels: what an IMAGE wire carries of a loaded picture

@@ -53,9 +53,9 @@ def main() -> int:
 
 def people(options: argparse.Namespace) -> str:
     """The shipped models: the default and what is nearest to it in cost; of the exact mode, the fast one beside."""
-    from ladivton_core.drawn_world.scene import DrawnWorld
-    from ladivton_core.evaluation.drawn.ablations import MEASURES, label, measure
-    from ladivton_core.evaluation.drawn.variants import Variant
+    from drawn_world.figures.ablations import MEASURES, label, measure
+    from drawn_world.figures.variants import Variant
+    from drawn_world.world.scene import DrawnWorld
     from ladivton_core.pipeline import TryOnPipeline
 
     pipeline = TryOnPipeline.from_embedded(options.device, speed=options.speed)

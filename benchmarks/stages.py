@@ -18,7 +18,6 @@ from measuring import Measured, anonymous, mapped
 from paired import in_turn, ratio, seconds_of
 from torch import Tensor
 
-from ladivton_core import freed_memory
 from ladivton_core.checkpoints.build import load
 from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.decoding.taps import encode_with_taps
@@ -27,9 +26,10 @@ from ladivton_core.denoising.sampling import denoise
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.parity.rule import rule_input
 from ladivton_core.pipeline import TryOnPipeline
-from ladivton_core.preprocessing.pose_map import pose_map
+from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import PRESETS
-from ladivton_core.speed import chosen_dtype
+from ladivton_core.runtime import freed_memory
+from ladivton_core.runtime.speed import chosen_dtype
 
 log = logging.getLogger(__name__)
 STAGES = ("warp", "invert", "person", "garment latents", "step", "single", "decode")

@@ -28,7 +28,7 @@ from .embedded import PARTS
 from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded
 from .items_alone import run_alone
 from .presets import TINY, Preset
-from .speed import SPEEDS, chosen_dtype, on_the_processor
+from .runtime.speed import SPEEDS, chosen_dtype, on_the_processor
 from .stages import Stages
 
 __all__ = ["SPEEDS", "GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryOnResult"]

@@ -27,15 +27,15 @@ from .denoising.conditioning import (
 from .denoising.fast_unet import FastUNet
 from .denoising.noise import TryOnNoise
 from .encodings import GarmentEncoding, PersonEncoding
-from .finite import require_finite
 from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
 from .inversion.prompts import prompts_for, tokenize
-from .preprocessing.agnostic import nothing_to_repaint
+from .preprocessing.masks.agnostic import nothing_to_repaint
 from .presets import Preset
-from .processor import layout
-from .speed import checked_speed, fast_warp, lay_out, on_the_processor
+from .runtime.finite import require_finite
+from .runtime.processor import layout
+from .runtime.speed import checked_speed, fast_warp, lay_out, on_the_processor
 from .warping.warper import GarmentWarper, WarpResult
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ladivton_core.preprocessing.checks import check_garment, check_person, score_of
-from ..ladivton_core.preprocessing.fitting import labels_at
+from ..ladivton_core.preprocessing.framing.fitting import labels_at
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.modes import BODY
 from .notes import Notes

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
-from ..ladivton_core.finite import require_finite
+from ..ladivton_core.runtime.finite import require_finite
 from .host_versions import is_out_of_memory, on_device
 from .native_taps import VAE_ADVICE, load_vae, skips_added
 from .notes import Notes

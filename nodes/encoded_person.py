@@ -20,8 +20,8 @@ from ..ladivton_core.denoising.conditioning import (
 )
 from ..ladivton_core.denoising.conditioning import sample_posterior as sampled
 from ..ladivton_core.denoising.noise import item_noise
-from ..ladivton_core.finite import require_finite
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
+from ..ladivton_core.runtime.finite import require_finite
 from .native_taps import encode_moments
 from .noise import LARGEST_SEED, item_seeds
 from .notes import Notes, of_empty_masks

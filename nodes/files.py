@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from ..ladivton_core.disk.documents import read_json
-from ..ladivton_core.preprocessing.keypoint_files import pose_frames
-from ..ladivton_core.preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from ..ladivton_core.preprocessing.label_pictures import read_labels
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.pictures import over_white, read_picture
+from ..ladivton_core.preprocessing.pose.keypoint_files import pose_frames
+from ..ladivton_core.preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from .input_folder import label_pictures, names
 from .listing import never_raises
 from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases

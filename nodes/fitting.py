@@ -1,6 +1,6 @@
 """Nodes that bring any photo to the models' size, with its joints, parse map and mask, and put the result back.
 
-The paper's data sets have one size; real photos do not. Thin layers over `ladivton_core/preprocessing/fitting.py`;
+The paper's data sets have one size; real photos do not. Thin layers over `preprocessing/framing/fitting.py`;
 `person.py` takes what comes out.
 """
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ..ladivton_core.decoding.emasc import soften_mask
-from ..ladivton_core.preprocessing.agnostic import nothing_to_repaint
-from ..ladivton_core.preprocessing.fitting import Border, Fit, labels_at
-from ..ladivton_core.preprocessing.framing import STEADY, framed_together
-from ..ladivton_core.preprocessing.keypoints import pose_document
+from ..ladivton_core.finishing.stitching import stitch
+from ..ladivton_core.preprocessing.framing.fitting import Border, Fit, labels_at
+from ..ladivton_core.preprocessing.framing.framing import STEADY, framed_together
 from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
 from ..ladivton_core.preprocessing.modes import MODES
-from ..ladivton_core.preprocessing.stitching import stitch
+from ..ladivton_core.preprocessing.pose.keypoints import pose_document
 from .notes import Notes
 from .people import (
     first_joints,

@@ -8,15 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.finite import require_finite
-from ..ladivton_core.preprocessing.backdrop import (
+from ..ladivton_core.preprocessing.framing.fitting import fit_image
+from ..ladivton_core.preprocessing.garment.backdrop import (
     backdrop_of,
     centred_on_white,
     ground_to_white,
     looks_inverted,
 )
-from ..ladivton_core.preprocessing.fitting import fit_image
-from ..ladivton_core.preprocessing.garment import garment_on_white
+from ..ladivton_core.preprocessing.garment.garment import garment_on_white
+from ..ladivton_core.runtime.finite import require_finite
 from ..ladivton_core.warping.warper import sample_garment
 from .notes import Notes
 from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image

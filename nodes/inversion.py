@@ -12,10 +12,10 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from ..ladivton_core.finite import require_finite
 from ..ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD, clip_pixels
 from ..ladivton_core.inversion.prompts import PLACEHOLDER, PLACEHOLDER_ID, prompt_for
 from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.runtime.finite import require_finite
 from .tensors import from_image
 from .types import CATEGORY, InversionAdapter, PseudoWords, TorchPart, check_choices, io, search_aliases
 

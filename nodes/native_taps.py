@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..ladivton_core.finite import require_finite
+from ..ladivton_core.runtime.finite import require_finite
 from .host_versions import on_device
 
 LEVELS = 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ..ladivton_core.preprocessing.agnostic import nothing_to_repaint
+from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Nodes that make a parse map: a SegFormer from a local folder, or another parser's colour picture.
 
-Thin layers over `ladivton_core/preprocessing/parser.py` and `label_pictures.py`; `person.py` uses the result.
+Thin layers over `ladivton_core/preprocessing/people/parser.py` and `label_pictures.py`; `person.py` uses the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
-from ..ladivton_core.preprocessing.parser import WEIGHTS, load_parser, parse_photo
+from ..ladivton_core.preprocessing.people.parser import WEIGHTS, load_parser, parse_photo
 from .listing import can_be_chosen, never_raises
 from .tensors import photo_pixels
 from .types import CATEGORY, ParseMap, ParseMapType, TorchPart, check_choices, io, search_aliases

@@ -1,6 +1,6 @@
 """Who is meant: POSE_KEYPOINT as joints of one person a picture, and the widgets in which nodes ask for it.
 
-`person.py`, `fitting.py`, `photo.py` and `checking.py` share it; `ladivton_core/preprocessing/keypoints.py` reads.
+`person.py`, `fitting.py`, `photo.py` and `checking.py` share it; `ladivton_core/preprocessing/pose/keypoints.py` reads.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.preprocessing.agreement import outside_picture
-from ..ladivton_core.preprocessing.keypoints import JOINTS, people_in_frames
 from ..ladivton_core.preprocessing.modes import MODES, PUBLISHED, Mode
-from ..ladivton_core.preprocessing.territory import own_territory
+from ..ladivton_core.preprocessing.people.territory import own_territory
+from ..ladivton_core.preprocessing.pose.agreement import outside_picture
+from ..ladivton_core.preprocessing.pose.keypoints import JOINTS, people_in_frames
 from .notes import Notes
 from .types import io
 

@@ -12,15 +12,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..ladivton_core.preprocessing.agnostic import GROW, agnostic_image, agnostic_mask, nothing_to_repaint
-from ..ladivton_core.preprocessing.agreement import labels_in_doubt
-from ..ladivton_core.preprocessing.body_region import body_region
-from ..ladivton_core.preprocessing.fitting import labels_at
-from ..ladivton_core.preprocessing.keypoints import JOINTS
+from ..ladivton_core.preprocessing.framing.fitting import labels_at
 from ..ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LIP20
+from ..ladivton_core.preprocessing.masks.agnostic import GROW, agnostic_image, agnostic_mask, nothing_to_repaint
+from ..ladivton_core.preprocessing.masks.body_region import body_region
+from ..ladivton_core.preprocessing.masks.regions import empty_masks, region_mask
 from ..ladivton_core.preprocessing.modes import MODES
-from ..ladivton_core.preprocessing.pose_map import SIGMA, pose_map
-from ..ladivton_core.preprocessing.regions import empty_masks, region_mask
+from ..ladivton_core.preprocessing.pose.agreement import labels_in_doubt
+from ..ladivton_core.preprocessing.pose.keypoints import JOINTS
+from ..ladivton_core.preprocessing.pose.pose_map import SIGMA, pose_map
 from .notes import Notes
 from .people import (
     first_joints,

@@ -1,6 +1,6 @@
 """Nodes for people's own photos: who is in it and where, and whether a photo will do.
 
-Thin layers over `ladivton_core/preprocessing/people.py` and `checks.py`; `fitting.py` frames the person found here.
+Thin layers over `preprocessing/people/finder.py` and `checks.py`; `fitting.py` frames the person found here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..ladivton_core.preprocessing.keypoints import pose_document
-from ..ladivton_core.preprocessing.people import SMALLEST_SCORE, Person, PersonFinder, largest
-from ..ladivton_core.preprocessing.pose_graphs import FOLDER, GRAPHS
+from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, largest
+from ..ladivton_core.preprocessing.people.pose_graphs import FOLDER, GRAPHS
+from ..ladivton_core.preprocessing.pose.keypoints import pose_document
 from .model_files import FOLDER as MODELS
 from .notes import Notes
 from .people import NOBODY, nobody_input

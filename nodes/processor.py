@@ -1,6 +1,6 @@
 """Where ComfyUI computes on the processor, a node keeps freed memory for its next tensor.
 
-`ladivton_core/freed_memory.py` says why. `extension.py` puts this around every node's `execute`.
+`ladivton_core/runtime/freed_memory.py` says why. `extension.py` puts this around every node's `execute`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def on_the_processor(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     def run(cls, *args: Any, **given: Any) -> io.NodeOutput:
         from comfy.model_management import get_torch_device
 
-        from ..ladivton_core.freed_memory import freed_memory_kept
+        from ..ladivton_core.runtime.freed_memory import freed_memory_kept
 
         if get_torch_device().type != "cpu":
             return execute(cls, *args, **given)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..ladivton_core.finite import require_finite
+from ..ladivton_core.runtime.finite import require_finite
 from .encoded_person import (
     conditioning_outputs,
     dressed,

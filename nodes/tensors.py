@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..ladivton_core.finite import all_finite
 from ..ladivton_core.preprocessing.pictures import over_white
+from ..ladivton_core.runtime.finite import all_finite
 
 LARGEST_AREA = 4096 * 4096
 """Pixels of a picture the models work on; what the nodes allocate grows with it, Pose Map 72 bytes a pixel."""

@@ -38,7 +38,7 @@ EncodedPersonType = io.Custom("LADI_ENCODED_PERSON")
 Choice = io.Custom("COMBO,STRING")
 """A text that other nodes' combo boxes take by wire as well as their text fields."""
 FitRecord = io.Custom("LADI_FIT")
-"""A tuple of `ladivton_core.preprocessing.fitting.Fit`: one for every picture, or one a picture."""
+"""A tuple of `ladivton_core.preprocessing.framing.fitting.Fit`: one for every picture, or one a picture."""
 BoundingBox = io.Custom("BOUNDING_BOX")
 """A list with one {"x", "y", "width", "height"} in pixels a picture."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")

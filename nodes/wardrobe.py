@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.preprocessing.agnostic import agnostic_image
 from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.masks.agnostic import agnostic_image
 from .comparison import labelled_table
 from .encoded_person import EncodedPerson
 from .tensors import as_image, photo_pixels, to_image, to_mask

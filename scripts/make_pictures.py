@@ -110,7 +110,7 @@ def in_a_room():
     """A drawn person of no training's world, who stands small and aside in a room with a window."""
     from PIL import Image, ImageDraw
 
-    from ladivton_core.drawn_world.scene import DrawnWorld
+    from drawn_world.world.scene import DrawnWorld
 
     scene = DrawnWorld(seed=UNSEEN_SEED).scene([IN_A_ROOM], [IN_A_ROOM + 4])
     person = Image.fromarray((scene.person[0].movedim(0, -1) * 255).round().byte().numpy())
@@ -132,7 +132,7 @@ def unseen(count: int = 20):
     """The evaluation's sheet of people in other people's garments."""
     from PIL import Image
 
-    from ladivton_core.evaluation.drawn.figures import evaluate
+    from drawn_world.figures.figures import evaluate
 
     with tempfile.TemporaryDirectory() as folder:
         evaluate(UNSEEN_SEED, count, "unpaired", sheet=(sheet := Path(folder) / "sheet.png"))

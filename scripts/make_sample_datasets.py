@@ -29,9 +29,9 @@ def garment_mask(garment: dict, size: tuple[int, int]):
     import torch
     from PIL import Image
 
-    from ladivton_core.drawn_world.body import Body
-    from ladivton_core.drawn_world.garments import draw_flat
-    from ladivton_core.drawn_world.people import mannequin
+    from drawn_world.world.body import Body
+    from drawn_world.world.garments import draw_flat
+    from drawn_world.world.people import mannequin
 
     covered = torch.zeros(1, *size)
     for _, alpha in draw_flat(garment, Body(mannequin(garment), size)):
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "samples" / "datasets")
     out: Path = parser.parse_args().out
 
-    from ladivton_core.drawn_world.scene import DrawnWorld
+    from drawn_world.world.scene import DrawnWorld
 
     world = DrawnWorld(SEED)
     write_vitonhd(out / "vitonhd", world)

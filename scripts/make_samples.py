@@ -22,7 +22,7 @@ SAMPLES = {"": (6, 0), "lower_body_": (21, 1), "dresses_": (11, 15)}
 
 def openpose_document(points) -> dict:
     """COCO-18 joints (18, 2) as OpenPose's BODY_25 JSON, the form VITON-HD ships; hips give the middle one."""
-    from ladivton_core.preprocessing.keypoints import BODY25_TO_COCO18
+    from ladivton_core.preprocessing.pose.keypoints import BODY25_TO_COCO18
 
     body = [[0.0, 0.0, 0.0] for _ in range(25)]
     for coco, index in enumerate(BODY25_TO_COCO18):
@@ -75,7 +75,7 @@ def main() -> None:
 
     from PIL import Image
 
-    from ladivton_core.drawn_world.scene import DrawnWorld
+    from drawn_world.world.scene import DrawnWorld
     from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
 
     out.mkdir(exist_ok=True)

@@ -17,9 +17,9 @@ from ..disk.terminal import to_terminal
 from ..embedded import PARTS
 from ..evaluation.commands import unwinding_on_terminate
 from ..evaluation.model_choice import DTYPES
-from ..freed_memory import ask_for_large_pages
 from ..preprocessing.labels import CATEGORIES
 from ..presets import PRESETS
+from ..runtime.freed_memory import ask_for_large_pages
 from .catalogue import PAGE, plan_in_words, planned, run, summary
 from .cost import cost_in_words, cost_of, room_in_words
 from .engine import make_engine

@@ -176,7 +176,7 @@ class Clock:
 
 def graphs_missing(persons: Sequence[Person], settings: Settings) -> str | None:
     """What keeps BlazePose from running, where somebody's joints must be found; None when all is well."""
-    from ..preprocessing.pose_graphs import find_graphs, require_interpreter
+    from ..preprocessing.people.pose_graphs import find_graphs, require_interpreter
 
     wanted = [person for person in persons if person.keypoints is None]
     if not wanted:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..disk.tensors import write_tensors
 from ..encodings import GarmentEncoding, PersonEncoding
-from ..preprocessing.fitting import Fit
+from ..preprocessing.framing.fitting import Fit
 from .items import Garment, Person
 
 

@@ -17,24 +17,24 @@ from torch import Tensor
 
 from ..decoding.emasc import soften_mask
 from ..disk.documents import read_json
-from ..preprocessing.agnostic import GROW, agnostic_mask
-from ..preprocessing.backdrop import ground_to_white
-from ..preprocessing.body_region import body_region
+from ..finishing.stitching import stitch
 from ..preprocessing.checks import Finding, check_garment, check_person
-from ..preprocessing.fitting import Fit, fit_image, labels_at
-from ..preprocessing.framing import framed
-from ..preprocessing.garment import garment_on_white
-from ..preprocessing.keypoint_files import pose_frames
-from ..preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, people_in_frames, pose_document
+from ..preprocessing.framing.fitting import Fit, fit_image, labels_at
+from ..preprocessing.framing.framing import framed
+from ..preprocessing.garment.backdrop import ground_to_white
+from ..preprocessing.garment.garment import garment_on_white
 from ..preprocessing.label_pictures import read_labels
 from ..preprocessing.labels import LABEL_SETS
+from ..preprocessing.masks.agnostic import GROW, agnostic_mask
+from ..preprocessing.masks.body_region import body_region
+from ..preprocessing.masks.regions import region_mask
 from ..preprocessing.modes import BODY, PUBLISHED, Mode
-from ..preprocessing.people import PersonFinder, largest
+from ..preprocessing.people.finder import PersonFinder, largest
+from ..preprocessing.people.territory import own_territory
 from ..preprocessing.pictures import over_white, read_picture
-from ..preprocessing.pose_map import pose_map
-from ..preprocessing.regions import region_mask
-from ..preprocessing.stitching import stitch
-from ..preprocessing.territory import own_territory
+from ..preprocessing.pose.keypoint_files import pose_frames
+from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, people_in_frames, pose_document
+from ..preprocessing.pose.pose_map import pose_map
 from .addresses import local_file
 from .items import Garment, Person
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..embedded import PARTS
-from ..finite import first_not_finite
+from ..runtime.finite import first_not_finite
 from .errors import CheckpointError
 
 KINDS = {

@@ -1,7 +1,7 @@
 """Data sets: VITON-HD, Dress Code, and what a sample of them is. Start at `sample.py`.
 
 `python -m ladivton_core.datasets verify` checks one on disk. The drawn world that the embedded weights learn from has a
-place of its own, `ladivton_core/drawn_world/`.
+place of its own, `drawn_world/`.
 """
 
 from .dresscode import DressCode

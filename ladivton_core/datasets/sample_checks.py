@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..preprocessing import LabelSet, keypoints_from_dresscode, keypoints_from_openpose
-from ..preprocessing.arms import LEFT_SHOULDER, RIGHT_SHOULDER
-from ..preprocessing.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
+from ..preprocessing.masks.arms import LEFT_SHOULDER, RIGHT_SHOULDER
+from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from .files import SampleFiles
 from .findings import Finding
 from .reading import open_labels, open_picture, read_json

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..processor import layout
+from ..runtime.processor import layout
 from .prompt_attention import Kept, attending, install, keys_and_values
 from .recording import Function, Recorder, recorder
 

@@ -17,17 +17,18 @@ import logging
 import sys
 from pathlib import Path
 
+from drawn_world.figures import ablations, classifier_training, figures
+from drawn_world.figures.classifier import PATH
+from drawn_world.figures.truth import ORDERS
+from drawn_world.figures.variants import PARTS, Variant
+
 from ..denoising.guidance import EVERYWHERE
 from ..denoising.schedule import SAMPLERS
 from ..disk.terminal import to_terminal
 from ..disk.writing import write_text
-from ..freed_memory import ask_for_large_pages
 from ..preprocessing.labels import CATEGORIES
+from ..runtime.freed_memory import ask_for_large_pages
 from . import commands
-from .drawn import ablations, classifier_training, figures
-from .drawn.classifier import PATH
-from .drawn.truth import ORDERS
-from .drawn.variants import PARTS, Variant
 
 log = logging.getLogger(__name__)
 

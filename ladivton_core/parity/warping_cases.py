@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..preprocessing.pose_map import heat_maps
+from ..preprocessing.pose.pose_map import heat_maps
 from ..warping import (
     ConvNetTPS,
     GarmentWarper,

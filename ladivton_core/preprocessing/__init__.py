@@ -1,9 +1,11 @@
 """Preprocessing stage (paper section 3.1): labels, joints, pose map, agnostic person. Start at `agnostic.py`."""
 
-from .agnostic import agnostic_image, agnostic_mask
-from .fitting import Fit, fit_image
-from .garment import garment_on_white, garment_picture_on_white, worn_garment
-from .keypoints import (
+from .framing.fitting import Fit, fit_image
+from .garment.garment import garment_on_white, garment_picture_on_white, worn_garment
+from .labels import ATR18, CATEGORIES, LABEL_SETS, LIP20, Category, LabelSet, Regions
+from .masks.agnostic import agnostic_image, agnostic_mask
+from .masks.regions import region_mask
+from .pose.keypoints import (
     BODY25_TO_COCO18,
     COCO18,
     coco18_from_body25,
@@ -11,9 +13,7 @@ from .keypoints import (
     keypoints_from_openpose,
     keypoints_from_people,
 )
-from .labels import ATR18, CATEGORIES, LABEL_SETS, LIP20, Category, LabelSet, Regions
-from .pose_map import heat_maps, pose_map
-from .regions import region_mask
+from .pose.pose_map import heat_maps, pose_map
 
 __all__ = [
     "ATR18",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .agreement import labels_in_doubt
-from .backdrop import backdrop_of
-from .body import body_size, known, middle
+from .garment.backdrop import backdrop_of
 from .labels import LabelSet
+from .pose.agreement import labels_in_doubt
+from .pose.body_size import body_size, known, middle
 
 SMALL, TINY = 0.07, 0.03
 """A body smaller than this share of the photo's height will be soft, or cannot be dressed."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..checkpoints.reading import CheckpointError
 from ..disk.terminal import to_terminal
 from ..embedded import PARTS
-from ..freed_memory import ask_for_large_pages
+from ..runtime.freed_memory import ask_for_large_pages
 from .config import EMBEDDED, PRESETS, ConfigError, StageFailure, change
 
 
@@ -79,7 +79,8 @@ def main(given: list[str] | None = None) -> None:
         raise ConfigError(f"preset {chosen.preset!r} is unknown; choose one of {', '.join(PRESETS)}.{renamed}")
     if chosen.device:
         os.environ["ACCELERATE_TORCH_DEVICE"] = chosen.device  # for the second process of a recipe too
-    from .embedded.sitting import log_to
+    from drawn_world.training.sitting import log_to
+
     from .recipe import Recipe
 
     weights = {}

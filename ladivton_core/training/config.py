@@ -23,7 +23,10 @@ from ..presets import PRESETS as MODELS
 EMBEDDED = "embedded"
 PRESETS = ("vitonhd", "dresscode", EMBEDDED)
 """Recipes: two data sets of the paper, and the embedded default's."""
-CONFIGS = {name: Path(__file__).parent / (EMBEDDED if name == EMBEDDED else "") / "configs" for name in PRESETS}
+CONFIGS = {
+    **dict.fromkeys(PRESETS, Path(__file__).parent / "configs"),
+    EMBEDDED: Path(__file__).parents[2] / "drawn_world" / "training" / "configs",
+}
 """Folder of each preset's config files."""
 DATA = ("vitonhd", "dresscode", "drawn")
 TABLES = {"vitonhd": ("vitonhd", "dresscode"), "dresscode": ("vitonhd", "dresscode"), EMBEDDED: ("cpu",)}

@@ -26,7 +26,7 @@ from torch import Tensor
 from ..decoding.taps import encode_with_taps
 from ..denoising.conditioning import latent_mask, latent_pose
 from ..inversion.pixels import clip_pixels
-from ..preprocessing.pose_map import pose_map
+from ..preprocessing.pose.pose_map import pose_map
 from .chunks import CHUNK, has_chunk, trim, write_chunk
 from .config import ConfigError, Settings
 from .scenes import Scenes, open_scenes, stacked

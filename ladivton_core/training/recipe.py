@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from drawn_world.training import stages as embedded
+
 from ..disk.documents import read_json
 from ..disk.writing import write_json
 from ..embedded import embedded_path
@@ -23,7 +25,6 @@ from .config import EMBEDDED, ConfigError, Settings, TrainingSettings, read
 from .denoiser import Denoising
 from .draws import number
 from .emasc import Emasc
-from .embedded import stages as embedded
 from .extraction import Extraction
 from .loop import fit
 from .stage import Run, TrainingStage, WorkStage
@@ -143,7 +144,7 @@ class Recipe:
         """
         plan = self.plan()  # all of them are read before the first one runs
         if self.preset == EMBEDDED:
-            from .embedded.sitting import Sitting
+            from drawn_world.training.sitting import Sitting
 
             Sitting(self, plan).run()
             return

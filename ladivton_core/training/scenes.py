@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..datasets import DressCode, VitonHD
-from ..preprocessing.garment import worn_garment
+from ..preprocessing.garment.garment import worn_garment
 from ..preprocessing.labels import CATEGORIES
 from .config import ConfigError, Settings
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints.build import build_warper, load
 from ..checkpoints.layouts import load_strict
 from ..checkpoints.reading import read_state_dict
-from ..preprocessing.pose_map import heat_maps, pose_map
+from ..preprocessing.pose.pose_map import heat_maps, pose_map
 from ..warping.thin_plate_spline import bending_penalty
 from ..warping.warper import GarmentWarper, sample_garment
 from .config import TrainingSettings

@@ -39,8 +39,8 @@ def inputs(count: int, small: bool) -> dict:
     import torch
     import torch.nn.functional as F
 
-    from ladivton_core.drawn_world.scene import DrawnWorld
-    from ladivton_core.preprocessing.pose_map import pose_map
+    from drawn_world.world.scene import DrawnWorld
+    from ladivton_core.preprocessing.pose.pose_map import pose_map
 
     size = (128, 96) if small else (512, 384)
     world, rows = DrawnWorld(seed=9), list(range(0, 2 * count, 2))

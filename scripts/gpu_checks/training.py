@@ -19,7 +19,7 @@ SMALL = {"size": (128, 96), "held_out": 2, "steps": 3, "batch": 2, "workers": 0}
 def run(setting: Setting, page: Page) -> None:
     """A row a stage; a stage that fails is a problem and ends its recipe."""
     os.environ["ACCELERATE_TORCH_DEVICE"] = setting.device
-    from ladivton_core.training.embedded.stages import STAGES
+    from drawn_world.training.stages import STAGES
 
     half = "no" if setting.rehearse else "fp16"
     folder = setting.work / "training"

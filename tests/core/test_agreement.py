@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from drawn_world.world.scene import DrawnWorld
 from ladivton_core.datasets.layouts import find, open_dataset, recognise
-from ladivton_core.drawn_world.scene import DrawnWorld
-from ladivton_core.preprocessing.agreement import labels_in_doubt, outside_picture
-from ladivton_core.preprocessing.keypoints import COCO18, keypoints_from_openpose
 from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
+from ladivton_core.preprocessing.pose.agreement import labels_in_doubt, outside_picture
+from ladivton_core.preprocessing.pose.keypoints import COCO18, keypoints_from_openpose
 
 SIZE = (512, 384)
 

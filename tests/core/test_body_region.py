@@ -7,18 +7,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ladivton_core.drawn_world.scene import DrawnWorld
-from ladivton_core.evaluation.drawn.photos import HEAD, mask_figures, published_mask
-from ladivton_core.preprocessing.agnostic import agnostic_mask
-from ladivton_core.preprocessing.body import REFERENCE, body_size, framing_of, relative_stroke
-from ladivton_core.preprocessing.body_region import body_region
-from ladivton_core.preprocessing.framing import framed, framed_together
-from ladivton_core.preprocessing.keypoints import people_in_frames
+from drawn_world.figures.photos import HEAD, mask_figures, published_mask
+from drawn_world.world.scene import DrawnWorld
+from ladivton_core.preprocessing.framing.framing import framed, framed_together
 from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LABEL_SETS, LIP20, atr18_from_lip20
+from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
+from ladivton_core.preprocessing.masks.body_region import body_region
+from ladivton_core.preprocessing.masks.regions import region_mask
 from ladivton_core.preprocessing.modes import BODY
-from ladivton_core.preprocessing.pose_map import heat_maps, pose_map
-from ladivton_core.preprocessing.regions import region_mask
-from ladivton_core.preprocessing.territory import own_territory
+from ladivton_core.preprocessing.people.territory import own_territory
+from ladivton_core.preprocessing.pose.body_size import REFERENCE, body_size, framing_of, relative_stroke
+from ladivton_core.preprocessing.pose.keypoints import people_in_frames
+from ladivton_core.preprocessing.pose.pose_map import heat_maps, pose_map
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ladivton_core.drawn_world.garments import PATTERNS
-from ladivton_core.drawn_world.scene import CYCLE, UNPAIRED_SHIFT, DrawnWorld
-from ladivton_core.preprocessing.agnostic import agnostic_mask
+from drawn_world.world.garments import PATTERNS
+from drawn_world.world.scene import CYCLE, UNPAIRED_SHIFT, DrawnWorld
 from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
+from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 
 WORLD = DrawnWorld(77)
 PICTURES = ("person", "garment", "worn")

@@ -6,11 +6,11 @@ import json
 import pytest
 import torch
 
-from ladivton_core.drawn_world.scene import DrawnWorld
+from drawn_world.figures import metrics, truth
+from drawn_world.figures.figures import evaluate
+from drawn_world.figures.variants import Variant, encode, run
+from drawn_world.world.scene import DrawnWorld
 from ladivton_core.evaluation.__main__ import main
-from ladivton_core.evaluation.drawn import metrics, truth
-from ladivton_core.evaluation.drawn.figures import evaluate
-from ladivton_core.evaluation.drawn.variants import Variant, encode, run
 from ladivton_core.evaluation.sheet import write_sheet
 from ladivton_core.pipeline import TryOnPipeline
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from drawn_world.figures import ablations
+from drawn_world.figures.variants import Variant
 from ladivton_core.evaluation.__main__ import main
-from ladivton_core.evaluation.drawn import ablations
-from ladivton_core.evaluation.drawn.variants import Variant
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import TINY
 

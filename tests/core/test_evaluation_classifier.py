@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ladivton_core.drawn_world.patterns import PATTERNS
-from ladivton_core.drawn_world.scene import UNPAIRED_SHIFT, DrawnWorld
-from ladivton_core.evaluation.drawn import classifier as c
-from ladivton_core.evaluation.drawn.classifier_training import loss, render, worsened
-from ladivton_core.evaluation.drawn.truth import draw
+from drawn_world.figures import classifier as c
+from drawn_world.figures.classifier_training import loss, render, worsened
+from drawn_world.figures.truth import draw
+from drawn_world.world.patterns import PATTERNS
+from drawn_world.world.scene import UNPAIRED_SHIFT, DrawnWorld
 
 PEOPLE = list(range(16))
 

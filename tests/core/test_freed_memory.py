@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladivton_core import freed_memory
-from ladivton_core.freed_memory import freed_memory_kept
 from ladivton_core.pipeline import TryOnPipeline
+from ladivton_core.runtime import freed_memory
+from ladivton_core.runtime.freed_memory import freed_memory_kept
 
 ROOT = Path(__file__).resolve().parents[2]
 EFFECT = """
 import resource, torch
-from ladivton_core.freed_memory import MIB, _resident, freed_memory_kept
+from ladivton_core.runtime.freed_memory import MIB, _resident, freed_memory_kept
 
 block = 48 * MIB  # beyond where glibc's own adjustment ends, and none too large to be kept
 

@@ -8,12 +8,12 @@ import torch
 
 from ladivton_core.datasets.sample_checks import _check_joints
 from ladivton_core.preprocessing import keypoints_from_people, pose_map
-from ladivton_core.preprocessing.agnostic import agnostic_mask
-from ladivton_core.preprocessing.keypoint_files import pose_frames
-from ladivton_core.preprocessing.keypoints import keypoints_from_dresscode, people_in_frame, people_in_frames
 from ladivton_core.preprocessing.labels import LIP20
+from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.modes import BODY, PUBLISHED
-from ladivton_core.preprocessing.pose_dialects import BLAZEPOSE33_TO_COCO18, COCO17_TO_COCO18, coco18
+from ladivton_core.preprocessing.pose.dialects import BLAZEPOSE33_TO_COCO18, COCO17_TO_COCO18, coco18
+from ladivton_core.preprocessing.pose.keypoint_files import pose_frames
+from ladivton_core.preprocessing.pose.keypoints import keypoints_from_dresscode, people_in_frame, people_in_frames
 
 JOINTS = torch.stack([10.0 + torch.arange(18), 20 + 2.0 * torch.arange(18), torch.full((18,), 0.9)], 1).double()
 JOINTS[1] = torch.tensor([(12 + 15) / 2, (24 + 30) / 2, 0.9])  # the neck between the shoulders

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ladivton_core.preprocessing.blazepose import Region, anchors, cut_out, paste
-from ladivton_core.preprocessing.people import PersonFinder, largest
-from ladivton_core.preprocessing.pose_graphs import GRAPHS, find_graphs
+from ladivton_core.preprocessing.people.blazepose import Region, anchors, cut_out, paste
+from ladivton_core.preprocessing.people.finder import PersonFinder, largest
+from ladivton_core.preprocessing.people.pose_graphs import GRAPHS, find_graphs
 
 
 @pytest.fixture(scope="module")

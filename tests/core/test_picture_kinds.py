@@ -7,7 +7,12 @@ from PIL import Image
 
 from ladivton_core.datasets.reading import open_labels, open_picture, picture_tensor
 from ladivton_core.evaluation import picture_metrics
-from ladivton_core.preprocessing.backdrop import backdrop_of, centred_on_white, ground_to_white, looks_inverted
+from ladivton_core.preprocessing.garment.backdrop import (
+    backdrop_of,
+    centred_on_white,
+    ground_to_white,
+    looks_inverted,
+)
 from ladivton_core.preprocessing.label_pictures import labels_from_colours, read_labels, voc_colours
 from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20
 from ladivton_core.preprocessing.pictures import over_white, read_picture

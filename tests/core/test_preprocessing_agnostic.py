@@ -6,8 +6,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from ladivton_core.preprocessing import ATR18, LABEL_SETS, LIP20, agnostic_image, agnostic_mask, region_mask
-from ladivton_core.preprocessing.agnostic import grown
 from ladivton_core.preprocessing.labels import atr18_from_lip20
+from ladivton_core.preprocessing.masks.agnostic import grown
 
 SIZE = (128, 96)
 # right shoulder, elbow, wrist, then left ones, of a person who fills a 128 x 96 picture

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from ladivton_core import processor
 from ladivton_core.checkpoints.build import build_unet
 from ladivton_core.denoising import fast_unet, guidance
 from ladivton_core.denoising.fast_unet import FastUNet
@@ -16,6 +15,7 @@ from ladivton_core.denoising.sampling import denoise
 from ladivton_core.denoising.schedule import SAMPLERS, ddim_scheduler, sampling_scheduler
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import SD2, TINY
+from ladivton_core.runtime import processor
 
 H, W = 64, 48
 BFLOAT16 = {"most": 0.35, "mean": 0.015}

@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from ladivton_core.preprocessing.fitting import Fit, labels_at
-from ladivton_core.preprocessing.stitching import colours_matched, stitch
+from ladivton_core.finishing.stitching import colours_matched, stitch
+from ladivton_core.preprocessing.framing.fitting import Fit, labels_at
 
 
 @pytest.fixture

@@ -13,27 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from drawn_world.training import attributes, linear_code, painting, pictures, sitting, vae, warping, world
+from drawn_world.training.finish import Finish
+from drawn_world.training.pool import Pool, small, unpacked, whole
+from drawn_world.training.sitting import Budget, Machine, Sitting
+from drawn_world.training.stages import BESIDE, SHARES, STAGES
+from drawn_world.training.tryon import TryOn
+from drawn_world.world.patterns import PATTERNS
+from drawn_world.world.scene import DrawnWorld
 from ladivton_core.checkpoints.build import build_vae, load
 from ladivton_core.checkpoints.reading import read_state_dict
 from ladivton_core.denoising.conditioning import latent_pose
 from ladivton_core.denoising.schedule import ddim_scheduler
-from ladivton_core.drawn_world.patterns import PATTERNS
-from ladivton_core.drawn_world.scene import DrawnWorld
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.pipeline import TryOnPipeline
-from ladivton_core.preprocessing.agnostic import agnostic_mask
 from ladivton_core.preprocessing.labels import LIP20
-from ladivton_core.preprocessing.pose_map import pose_map
+from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
+from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import TINY
 from ladivton_core.training.__main__ import main
 from ladivton_core.training.config import ConfigError, StageFailure
 from ladivton_core.training.draws import BlockDraws
-from ladivton_core.training.embedded import attributes, linear_code, painting, pictures, sitting, vae, warping, world
-from ladivton_core.training.embedded.finish import Finish
-from ladivton_core.training.embedded.pool import Pool, small, unpacked, whole
-from ladivton_core.training.embedded.sitting import Budget, Machine, Sitting
-from ladivton_core.training.embedded.stages import BESIDE, SHARES, STAGES
-from ladivton_core.training.embedded.tryon import TryOn
 from ladivton_core.training.export import END, START, export
 from ladivton_core.training.recipe import Recipe, read_recipe
 from ladivton_core.training.stage import Run, TrainingStage
@@ -299,7 +299,7 @@ def test_who_renders_changes_nothing_and_more_pairs_are_added(runs, tmp_path):
 
 
 def test_a_pool_takes_files_in_as_they_come(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("ladivton_core.training.embedded.pool._LOOK", 0.0)
+    monkeypatch.setattr("drawn_world.training.pool._LOOK", 0.0)
     file = runs / "world" / "train" / "00000.safetensors"
     with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
         Pool(tmp_path, "cpu", count=20)

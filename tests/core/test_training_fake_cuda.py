@@ -13,20 +13,20 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from drawn_world.training.finish import Finish, Painter
+from drawn_world.training.latents import Latents
+from drawn_world.training.pool import Pool
+from drawn_world.training.stages import STAGES
+from drawn_world.training.tryon import TryOn
+from drawn_world.training.vae import Codec, Vae
+from drawn_world.training.vision import AttributeReader, Vision
+from drawn_world.training.warping import Refinement, Tps
+from drawn_world.training.words import PromptReader, Words
 from ladivton_core.checkpoints.build import BUILDERS
 from ladivton_core.denoising.schedule import alphas_cumprod, timesteps
 from ladivton_core.inversion import encoders
 from ladivton_core.presets import TINY
 from ladivton_core.training.denoiser import PARTS, TryOnDenoiser
-from ladivton_core.training.embedded.finish import Finish, Painter
-from ladivton_core.training.embedded.latents import Latents
-from ladivton_core.training.embedded.pool import Pool
-from ladivton_core.training.embedded.stages import STAGES
-from ladivton_core.training.embedded.tryon import TryOn
-from ladivton_core.training.embedded.vae import Codec, Vae
-from ladivton_core.training.embedded.vision import AttributeReader, Vision
-from ladivton_core.training.embedded.warping import Refinement, Tps
-from ladivton_core.training.embedded.words import PromptReader, Words
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.recipe import Recipe
 

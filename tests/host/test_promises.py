@@ -60,10 +60,10 @@ def test_the_start_workflow_of_0_1_0_gives_the_cores_picture_for_the_numbers_in_
     import torch
 
     from ladivton_core.pipeline import TryOnPipeline
-    from ladivton_core.preprocessing.agnostic import agnostic_mask
-    from ladivton_core.preprocessing.keypoints import keypoints_from_openpose
     from ladivton_core.preprocessing.labels import LIP20
-    from ladivton_core.preprocessing.pose_map import pose_map
+    from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
+    from ladivton_core.preprocessing.pose.keypoints import keypoints_from_openpose
+    from ladivton_core.preprocessing.pose.pose_map import pose_map
 
     _, workflow = files("0.1.0/tryon_embedded")
     (saved,) = client.run(workflow).or_raise().outputs[the(workflow, "SaveImage")]["images"]

@@ -68,7 +68,7 @@ def across(comfyui):
 @pytest.fixture(scope="session")
 def scene(module):
     """Two people, two garments: IMAGEs, POSE_KEYPOINT and parse map, as wires carry them."""
-    from ladivton_core.drawn_world.scene import DrawnWorld
+    from drawn_world.world.scene import DrawnWorld
 
     world = DrawnWorld(seed=9)
     drawn = world.scene([0, 2], [4, 6])  # all upper-body (see `scene.CYCLE`)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ladivton_core.batch.items import Garment, Person
 from ladivton_core.batch.preparation import FileError, into_photo, prepare_garment, prepare_person
-from ladivton_core.preprocessing.people import PersonFinder
+from ladivton_core.preprocessing.people.finder import PersonFinder
 
 SIZE = (512, 384)
 
@@ -39,7 +39,7 @@ def wires(files, module, run) -> dict:
     reading = module("ladivton_core.preprocessing.pictures")
     labels = module("ladivton_core.preprocessing.labels").LIP20
     parse = module("ladivton_core.preprocessing.label_pictures").read_labels(files / "parse.png", labels)
-    frames = module("ladivton_core.preprocessing.keypoint_files").pose_frames
+    frames = module("ladivton_core.preprocessing.pose.keypoint_files").pose_frames
     document = module("ladivton_core.disk.documents").read_json(files / "keypoints.json")
     pictures = {name: reading.read_picture(files / f"{name}.png")[0] for name in ("person", "garment")}
     return {

@@ -12,7 +12,7 @@ import torch
 @pytest.fixture
 def memory(pack):
     """The module under the name ComfyUI gave it."""
-    return importlib.import_module(f"{pack.__name__}.ladivton_core.freed_memory")
+    return importlib.import_module(f"{pack.__name__}.ladivton_core.runtime.freed_memory")
 
 
 @pytest.fixture

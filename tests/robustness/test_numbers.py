@@ -16,8 +16,8 @@ from ladivton_core.checkpoints.inventory import verify as verify_weights
 from ladivton_core.checkpoints.reading import CheckpointError, read_state_dict
 from ladivton_core.datasets.verification import verify
 from ladivton_core.embedded import PARTS, embedded_path
-from ladivton_core.finite import all_finite, require_finite
 from ladivton_core.pipeline import TryOnPipeline
+from ladivton_core.runtime.finite import all_finite, require_finite
 
 TREES = Path(__file__).parents[1] / "golden" / "datasets"
 

@@ -23,10 +23,10 @@ from ladivton_core.disk.pictures import open_picture
 from ladivton_core.embedded import embedded_path
 from ladivton_core.evaluation.report import combine, html_page, read_measurements, text_table
 from ladivton_core.evaluation.run_note import NOTE, OtherSettingsError, read_note
-from ladivton_core.preprocessing import keypoints
-from ladivton_core.preprocessing.keypoints import keypoints_from_dresscode, keypoints_from_openpose
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.pictures import read_picture
+from ladivton_core.preprocessing.pose import keypoints
+from ladivton_core.preprocessing.pose.keypoints import keypoints_from_dresscode, keypoints_from_openpose
 from ladivton_core.training.recipe import read_recipe
 
 JOINT_READERS = [keypoints_from_openpose, keypoints_from_dresscode]

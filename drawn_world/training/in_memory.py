@@ -1,0 +1,121 @@
+"""What the embedded default's training stages share: pairs in memory, batches by index, one process, a held-out score.
+
+The loop is `loop.fit`, as for the paper's stages. Read `pool.py` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ladivton_core.checkpoints.build import BUILDERS
+from ladivton_core.disk.documents import read_json
+from ladivton_core.training.config import ConfigError, TrainingSettings
+from ladivton_core.training.draws import BlockDraws
+from ladivton_core.training.stage import SCRATCH, Run, TrainingStage
+
+from .pool import Pool, device_memory, small, whole
+
+
+@dataclass(frozen=True)
+class MemorySettings(TrainingSettings):
+    """Settings of every such stage.
+
+    Attributes:
+        memory: largest share of the device's memory that the pairs may take.
+        unpaired: share of samples whose masked person wears another garment than the one to be worn: where every mask
+            is that of the garment to be painted, its outline gives away skirt or trousers.
+    """
+
+    memory: float = 0.35
+    unpaired: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.memory < 1 or not 0 <= self.unpaired <= 1:
+            raise ConfigError(f"memory = {self.memory:g} and unpaired = {self.unpaired:g} are shares between 0 and 1.")
+
+
+class MemoryStage(TrainingStage):
+    """A training stage on the rendered world.
+
+    Attributes:
+        full_size: whether it needs the pictures at full size (`pool.whole`) or shrunk ones do (`pool.small`).
+        pool, held_out: pairs to learn from and to look at, opened when they are asked for.
+    """
+
+    full_size = True
+    settings: MemorySettings
+
+    def __init__(self, settings: MemorySettings, run: Run, device: torch.device | str) -> None:
+        if run.processes > 1:
+            raise ConfigError(f"the embedded default is trained in one process and there are {run.processes}.")
+        self.settings, self.run, self.device, self.preset = settings, run, torch.device(device), settings.preset
+        size = tuple(world_settings(run.folder)["size"])
+        if size != settings.size:
+            raise ConfigError(f"{run.folder / 'world'} holds pictures of {size} and size is {settings.size}.")
+
+    @cached_property
+    def pool(self) -> Pool:
+        count = world_settings(self.run.folder)["count"]
+        return self._open("train", count, self.settings.memory * device_memory(self.device))
+
+    @cached_property
+    def held_out(self) -> Pool:
+        return self._open("held_out", self.settings.held_out, None)
+
+    def _open(self, split: str, count: int, memory: float | None) -> Pool:
+        """A pool, opened once in a call for all the stages that want as many rows."""
+        key = f"{split} {count} {self.full_size}"
+        kept = whole if self.full_size else partial(small, preset=self.preset)
+        if key not in self.run.memory:
+            folder = self.run.folder / "world" / split
+            self.run.memory[key] = Pool(folder, self.device, kept, count, memory)
+        return self.run.memory[key]
+
+    @property
+    def rows(self) -> Pool:
+        return self.pool
+
+    def batches(self, steps: range, micro_batch: int, run: Run) -> Iterator[tuple[dict[str, Tensor], Sequence[int]]]:
+        """Nothing but positions: `loss` draws its rows from the pool."""
+        for _ in steps:
+            self.rows.refresh()
+            for start in range(0, self.settings.batch, micro_batch):
+                yield {}, range(start, start + micro_batch)
+
+    def draws(self, step: int, positions: Sequence[int], device: torch.device | str) -> BlockDraws:
+        return BlockDraws(self.settings.seed, step, positions, device)
+
+    def pairs(self, draws: BlockDraws) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of the pool (B,), which of their garments is to be worn (B,), and which the masked person wears (B,)."""
+        pair, target = draws.integers(len(self.pool)), draws.integers(2)
+        other = draws.uniform() < self.settings.unpaired
+        return pair, target, torch.where(other, 1 - target, target)
+
+    def starts_from(self, name: str) -> nn.Module:
+        """A part as `Run.part` finds it, or random where the recipe starts from nothing and no stage has made it."""
+        if self.run.init == SCRATCH and self.run.made(name) is None:
+            return BUILDERS[name](self.preset)
+        return self.run.part(name, self.preset)
+
+    def is_new(self, *names: str) -> bool:
+        """Whether some of the parts start at random: then there is nothing to compare with."""
+        return self.run.init == SCRATCH and any(self.run.made(name) is None for name in names)
+
+
+def world_settings(folder: Path) -> dict:
+    """Settings that `RUNS/world` was rendered with.
+
+    Raises:
+        FileNotFoundError: the stage has not begun.
+    """
+    file = folder / "world" / "settings.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no {file}: run the stage `world` first.")
+    return read_json(file, shape=dict, expected="the settings of the drawn world; run the stage `world` again")

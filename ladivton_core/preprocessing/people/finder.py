@@ -1,0 +1,148 @@
+"""Finding people in a photo: joints with scores, silhouette and box of everyone, with BlazePose.
+
+The graphs (`pose_graphs.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
+looks for a head with a body below it: a photo that shows no head is said to be one by `Finding.headless`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..modes import BODY
+from ..pose.dialects import coco18
+from ..pose.keypoints import largest_person
+from .blazepose import Region, cut_out, landmarks, paste, regions
+from .pose_graphs import DETECTOR, FOLDER, LANDMARKS, SILHOUETTE, Graph, find_graphs
+
+SMALLEST_SCORE = 0.35
+"""Of the detector; the landmarks have the last word, at 0.5."""
+_CERTAIN = 0.5
+_HEAD = (0, 14, 15, 16, 17)
+# The same person seen twice: their joints lie within this share of their size of each other.
+_SAME_PERSON = 0.15
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person of a photo.
+
+    Attributes:
+        joints: COCO-18 (18, 3) float64, x, y in pixels and score in [0, 1] (BlazePose's visibility).
+        silhouette: (H, W) float32 in [0, 1].
+        score: how sure the detector is that there is somebody.
+    """
+
+    joints: Tensor
+    silhouette: Tensor
+    score: float
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom in pixels (right and bottom excluded): the silhouette's, else the joints'."""
+        height, width = self.silhouette.shape
+        inside = self.silhouette >= 0.5
+        rows, columns = inside.any(1).nonzero().flatten(), inside.any(0).nonzero().flatten()
+        if len(rows):
+            return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        points = self.joints[self.joints[:, 2] > 0, :2]
+        left, top = points.amin(0).floor().int().tolist()
+        right, bottom = points.amax(0).ceil().int().tolist()
+        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+    @property
+    def headless(self) -> bool:
+        """Whether no part of the head lies in the photo: joints of such a photo are guesses."""
+        height, width = self.silhouette.shape
+        head = self.joints[list(_HEAD)]
+        inside = (head[:, :2] >= 0).all(1) & (head[:, 0] < width) & (head[:, 1] < height) & (head[:, 2] > 0.3)
+        return not bool(inside.any())
+
+
+class PersonFinder:
+    """BlazePose, loaded.
+
+    Args:
+        folders: where its graphs may lie, e.g. `models/ladi_vton/pose`.
+        threads: how many the graphs may use.
+
+    Raises:
+        FileNotFoundError: a graph is missing.
+        ImportError: `ai-edge-litert` is missing.
+    """
+
+    def __init__(self, folders: Sequence[Path] = (Path("models/ladi_vton") / FOLDER,), threads: int = 2) -> None:
+        graphs = {name: Graph(path, threads) for name, path in find_graphs(folders).items()}
+        self._detector, self._landmarks, self._silhouette = (graphs[n] for n in (DETECTOR, LANDMARKS, SILHOUETTE))
+
+    def __call__(self, photo: Tensor, smallest_score: float = SMALLEST_SCORE) -> list[Person]:
+        """Everyone in a photo, the surest first.
+
+        Args:
+            photo: (3, H, W) in [0, 1], any size.
+            smallest_score: of the detector; what the landmarks then find unlikely is dropped.
+
+        Returns:
+            A list, empty when nobody is found.
+
+        Raises:
+            ValueError: not such a picture.
+        """
+        if photo.ndim != 3 or photo.shape[0] != 3 or min(photo.shape[-2:]) < 1:
+            raise ValueError(f"the photo has the shape {tuple(photo.shape)}; expected (3, height, width) in [0, 1]")
+        photo = photo.detach().float().cpu()
+        size = (photo.shape[-2], photo.shape[-1])
+        whole = Region((size[1] / 2, size[0] / 2), float(max(size)), 0.0)
+        boxes, scores = self._detector(cut_out(photo, whole, self._detector.side) * 2 - 1)
+        found: list[tuple[np.ndarray, Region]] = []
+        for region in regions(boxes, scores, whole, smallest_score):
+            points, sure = self._points(photo, region)
+            if sure < _CERTAIN or any(_same(points, other) for other, _ in found):
+                continue
+            found.append((points, region))
+        people = [
+            Person(coco18(torch.from_numpy(points[:33])), self._outline(photo, region, size), region.score)
+            for points, region in found
+        ]
+        return _apart(people)
+
+    def _points(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:
+        """Landmarks (39, 3), and how sure the graph is that they are a person's."""
+        values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
+        return landmarks(values, region), float(sure[0])
+
+    def _outline(self, photo: Tensor, region: Region, size: tuple[int, int]) -> Tensor:
+        upright = replace(region, angle=0.0, side=region.side * 1.1)
+        drawn = self._silhouette(cut_out(photo, upright, self._silhouette.side))[0]
+        return paste(drawn[..., 0], upright, size).clamp(0, 1)
+
+
+def largest(people: Sequence[Person]) -> int:
+    """Index of the person whose joints span the largest box: the sure ones, the same that `body` mode looks at."""
+    joints = torch.stack([person.joints for person in people])
+    return largest_person(torch.where(joints[..., 2:] > BODY.smallest_score, joints, 0.0))
+
+
+def _same(points: np.ndarray, other: np.ndarray) -> bool:
+    body = max(float(np.ptp(other[:33, :2], axis=0).max()), 1.0)
+    return float(np.median(np.linalg.norm(points[:33, :2] - other[:33, :2], axis=1))) < _SAME_PERSON * body
+
+
+def _apart(people: list[Person]) -> list[Person]:
+    """The same people, each silhouette without the pixels that are nearer to somebody else's joints."""
+    from .territory import own_territory
+
+    if len(people) < 2:
+        return people
+    joints = torch.stack([torch.where(p.joints[:, 2:] > 0.3, p.joints[:, :2], 0.0) for p in people])
+    result = []
+    for index, person in enumerate(people):
+        others = torch.cat([joints[:index], joints[index + 1 :]])
+        own = own_territory(joints[index], others, tuple(person.silhouette.shape))
+        result.append(replace(person, silhouette=person.silhouette * own))
+    return result

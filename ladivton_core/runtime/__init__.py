@@ -1,0 +1,1 @@
+"""How models run: exact or fast (`speed.py`), number formats and cores (`processor.py`), `finite.py`."""
