@@ -16,7 +16,7 @@ from hosting.places import REPOSITORY
 from PIL import Image
 
 NEEDS_THE_REPOSITORY = {
-    ".ci", ".github", "benchmarks", "scripts", "tests", "Makefile", "CONTRIBUTING.md",
+    ".ci", ".github", "benchmarks", "drawn_world", "scripts", "tests", "Makefile", "CONTRIBUTING.md",
 }  # fmt: skip
 
 
