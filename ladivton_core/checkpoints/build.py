@@ -34,7 +34,7 @@ WARP_GRID = "tps.gridGen."
 
 
 def build_unet(preset: Preset) -> UNet2DConditionModel:
-    """The try-on UNet (31 input channels, SPEC section 5), randomly initialised."""
+    """The try-on UNet (31 input channels, published §5), randomly initialised."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(**preset.unet)
@@ -166,7 +166,7 @@ def build_from(
         state: flat state dict as `read_state_dict` gives it.
         preset: sizes; told from the shapes when None.
         path: file it came from, for messages.
-        dtype: of the weights; the warper is float32 whatever this says (SPEC section 0).
+        dtype: of the weights; the warper is float32 whatever this says (published §0).
         device: where to; None leaves it on the CPU.
 
     Raises:

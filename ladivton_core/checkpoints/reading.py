@@ -66,7 +66,7 @@ def read_state_dict(path: Path | str, inside: str | None = None) -> dict[str, Te
         CheckpointError: truncated, not a weight file, holds something other than tensors, or a network twice; or
             torch is too old to read an archive safely.
 
-    Source: SPEC section 7.
+    Source: published §7.
     """
     path = Path(path)
     if not file_there(path):

@@ -112,7 +112,7 @@ def extend_conv_in(state: Mapping[str, Tensor], channels: int = 31) -> dict[str,
     Raises:
         CheckpointError: it takes neither 9 channels nor `channels`.
 
-    Source: SPEC section 5.
+    Source: published §5.
     """
     weight = state["conv_in.weight"]
     found = weight.shape[1]

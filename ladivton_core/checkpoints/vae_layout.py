@@ -2,7 +2,7 @@
 
 Diffusers up to 0.16 named the ten tensors of each of the two mid-block attentions otherwise and may hold them as 1x1
 convolutions. The original (ldm) numbers the decoder's levels from the finest, diffusers from the coarsest; everything
-else is a change of names. Source: SPEC section 11, `manifests/sd2_inpainting_vae_modern.json`. `unet_layout.py` does
+else is a change of names. Source: published §11, `manifests/sd2_inpainting_vae_modern.json`. `unet_layout.py` does
 the same for the UNet.
 """
 

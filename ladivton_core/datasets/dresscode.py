@@ -1,6 +1,6 @@
 """Dress Code on disk (upper bodies, lower bodies, dresses at 1024 x 768).
 
-SPEC 1.3. `vitonhd.py` is the other data set, `sample.py` what both return.
+Published §1.3. `vitonhd.py` is the other data set, `sample.py` what both return.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .files import PairList, SampleFiles
 from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs, require_lists
 from .sample import SIZE, Order, Split, TryOnSample, build_sample
 
-# Order of the published code when all categories are taken (SPEC 1.3).
+# Order of the published code when all categories are taken (published §1.3).
 ALL_CATEGORIES = ("dresses", "upper_body", "lower_body")
 
 PERSON_ENDING = "_0.jpg"

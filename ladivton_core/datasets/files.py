@@ -1,6 +1,6 @@
 """Which files a sample and a split are made of, whatever the data set's layout.
 
-SPEC 1.2, 1.3. `vitonhd.py` and `dresscode.py` say where they lie, `reading.py` reads them, `verification.py` checks
+Published §1.2, 1.3. `vitonhd.py` and `dresscode.py` say where they lie, `reading.py` reads, `verification.py` checks
 them all.
 """
 

@@ -1,6 +1,6 @@
 """Reading a data set's files: pictures, label pictures, joints and pair lists.
 
-SPEC 1.1. `files.py` says which files there are, `sample.py` builds samples out of what is read here.
+Published §1.1. `files.py` says which files there are, `sample.py` builds samples out of what is read here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LABEL_MODES = ("P", "L", "1", "I", "I;16")
 
 
 def picture_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
-    """Stretch a picture to (height, width) with Pillow's bicubic; (3, H, W) float32 in [-1, 1]. Source: SPEC 1.1.
+    """Stretch a picture to (height, width) with Pillow's bicubic; (3, H, W) float32 in [-1, 1]; published §1.1.
 
     Transparency, which the data sets as released have none of, is laid over white first.
     """
@@ -55,7 +55,7 @@ def mask_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
 
 
 def label_tensor(picture: Image, size: tuple[int, int]) -> Tensor:
-    """Stretch a label picture to (height, width) by nearest neighbour; (H, W) int64. Source: SPEC 1.1.
+    """Stretch a label picture to (height, width) by nearest neighbour; (H, W) int64. Source: published §1.1.
 
     Raises:
         ValueError: the picture is coloured, so its values are not labels.

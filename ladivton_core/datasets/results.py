@@ -1,6 +1,6 @@
 """Where results go and how they are written: `<folder>/<order>/<category>/<person's file name>`, as the paper's are.
 
-SPEC 0.5. Evaluation compares the pictures in such a folder with the data set's, file by file.
+Published §0.5. Evaluation compares the pictures in such a folder with the data set's, file by file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUFFIXES = {"jpg": ".jpg", "png": ".png"}
 """File endings by format."""
 
 JPEG_QUALITY = 95
-"""The published code's (SPEC 0.5)."""
+"""The published code's (§0.5)."""
 
 
 def result_path(folder: Path, order: str, category: str, name: str, kind: str = "jpg") -> Path:

@@ -1,6 +1,6 @@
 """One person, one garment and everything the stages need to know about them.
 
-SPEC 1.1. `vitonhd.py` and `dresscode.py` read samples from disk with `reading.py`; `collate` makes a batch.
+Published §1.1. `vitonhd.py` and `dresscode.py` read samples from disk with `reading.py`; `collate` makes a batch.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def build_sample(
         person, garment: pictures of any size; stretched to `size`.
         parse: palette or grey picture whose values are ids of `labels`.
         keypoints: COCO-18 joints (18, 2) in pixels of `size`, for the pose map.
-        arm_keypoints: the same for the arms' stroke and the neck; Dress Code scales them otherwise (SPEC 1.3).
+        arm_keypoints: the same for the arms' stroke and the neck; Dress Code scales them otherwise (published §1.3).
         category, labels: see `agnostic_mask`.
         size: (height, width).
         person_name, garment_name: file names.

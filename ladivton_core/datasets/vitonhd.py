@@ -1,6 +1,6 @@
 """VITON-HD on disk (upper bodies at 1024 x 768), as the published models were trained and tested with it.
 
-SPEC 1.2. `dresscode.py` is the other data set, `sample.py` what both return.
+Published §1.2. `dresscode.py` is the other data set, `sample.py` what both return.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class VitonHD:
 
     @staticmethod
     def pair(order: str, person_name: str, garment_name: str) -> tuple[str, str]:
-        """Person and garment of a line: paired, everyone wears the garment called like them (SPEC 1.2)."""
+        """Person and garment of a line: paired, everyone wears the garment called like them (published §1.2)."""
         return (person_name, person_name if order == "paired" else garment_name)
 
     @staticmethod

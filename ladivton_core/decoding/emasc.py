@@ -29,7 +29,7 @@ class EMASC(nn.Module):
     Raises:
         ValueError: the two lists differ in length, or the kind is unknown.
 
-    Source: SPEC 3.2.
+    Source: published §3.2.
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int], kind: str = "nonlinear") -> None:
@@ -124,7 +124,7 @@ def mask_features(features: Sequence[Tensor], mask: Tensor, *, grow: int = 0, fe
     Raises:
         ValueError: the mask is not (B, 1, H, W) or its batch does not fit.
 
-    Source: SPEC 3.3; Q13.
+    Source: published §3.3; Q13.
     """
     if mask.ndim != 4 or mask.shape[1] != 1:
         raise ValueError(f"mask must be (B, 1, H, W), got {tuple(mask.shape)}.")

@@ -1,7 +1,7 @@
 """A diffusers `AutoencoderKL` whose encoder is tapped and whose decoder takes skip features.
 
 Walks the VAE's own submodules in their own order, so nothing is patched or hooked and gradients flow.
-Paper section 3.4; SPEC 3.1 and 3.4. `emasc.py` stands between the two functions.
+Paper section 3.4; published §3.1 and 3.4. `emasc.py` stands between the two functions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def encode_with_taps(vae: AutoencoderKL, image: Tensor) -> tuple[DiagonalGaussia
     Raises:
         ValueError: the image is not (B, 3, H, W) or its size is not divisible.
 
-    Source: SPEC 3.1.
+    Source: published §3.1.
     """
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
@@ -78,7 +78,7 @@ def decode_with_skips(vae: AutoencoderKL, latents: Tensor, skips: Sequence[Tenso
     Raises:
         ValueError: the number of skips, a width, a size or the batch does not fit the decoder.
 
-    Source: SPEC 3.4.
+    Source: published §3.4.
     """
     decoder = vae.decoder
     pending = list(skips) if skips is not None else []

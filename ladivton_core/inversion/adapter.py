@@ -22,7 +22,7 @@ class InversionAdapter(nn.Module):
         num_heads, mlp_dim: of the encoder layers, as in the vision tower.
         layer_norm_eps: as in the vision tower.
 
-    Source: SPEC 4.3.
+    Source: published §4.3.
     """
 
     def __init__(

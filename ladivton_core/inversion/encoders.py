@@ -25,7 +25,7 @@ class VisionTower(nn.Module):
     Args:
         config: shape of the tower. Without a projection the OpenCLIP class still holds one, of its own width.
 
-    Source: SPEC 4.2.
+    Source: published §4.2.
     """
 
     def __init__(self, config: ClipTower) -> None:
@@ -76,7 +76,7 @@ class TextTower(nn.Module):
     Args:
         config: shape of the tower; for Stable Diffusion 2 already without ViT-H's last layer.
 
-    Source: SPEC 4.5; Q5 (padding id 0, no padding mask).
+    Source: published §4.5; Q5 (padding id 0, no padding mask).
     """
 
     def __init__(self, config: ClipTower) -> None:
@@ -109,7 +109,7 @@ class TextTower(nn.Module):
         Raises:
             ValueError: batches, widths or the room for N words do not fit.
 
-        Source: SPEC 4.5.
+        Source: published §4.5.
         """
         x = self.token_embedding(ids)
         if pseudo_words is not None:

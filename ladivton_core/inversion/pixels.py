@@ -27,7 +27,7 @@ def clip_pixels(garment: Tensor, size: int = 224) -> Tensor:
     Raises:
         ValueError: not (B, 3, H, W).
 
-    Source: SPEC 4.1; Q4, the all-white edge case included.
+    Source: published §4.1; Q4, the all-white edge case included.
     """
     return normalise(resize(garment, size))
 

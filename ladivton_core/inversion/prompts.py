@@ -22,7 +22,7 @@ GARMENT_PHRASES = {
     "lower_body": "a lower body garment",
     "dresses": "a dress",
 }
-"""How the paper's prompt names a category (SPEC 4.4)."""
+"""How the paper's prompt names a category (published §4.4)."""
 
 
 def prompt_for(category: str, num_words: int = 16) -> str:
@@ -31,7 +31,7 @@ def prompt_for(category: str, num_words: int = 16) -> str:
     Raises:
         ValueError: unknown category.
 
-    Source: SPEC 4.4.
+    Source: published §4.4.
     """
     if category not in GARMENT_PHRASES:
         raise ValueError(f"garment category {category!r} is unknown; choose one of {', '.join(GARMENT_PHRASES)}.")
@@ -69,7 +69,7 @@ def tokenize(prompts: Sequence[str] | str, context_length: int = CONTEXT_LENGTH)
     Returns:
         (B, 77) int64; too long prompts are cut and still end in the end-of-text token.
 
-    Source: SPEC 4.4.
+    Source: published §4.4.
     """
     tokenizer = _tokenizer()
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)

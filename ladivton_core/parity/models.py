@@ -54,7 +54,7 @@ def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
 
 
 def emasc_widths(vae_config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """EMASC's widths that follow from a VAE's levels (SPEC 3.1, 3.4)."""
+    """EMASC's widths that follow from a VAE's levels (published §3.1, 3.4)."""
     widths = tuple(vae_config["block_out_channels"])
     return dict(in_channels=(widths[0], widths[0], *widths[:-1]), out_channels=(*widths, widths[-1]))
 
@@ -98,7 +98,7 @@ def rule_emasc(widths: Mapping[str, Any], seed: int, kind: str = "nonlinear", ga
 
 
 def adapter_arguments(config: Mapping[str, Any], vision: Mapping[str, Any]) -> dict[str, Any]:
-    """`InversionAdapter`'s arguments from a case's adapter entries and the vision configuration (SPEC 4.3)."""
+    """`InversionAdapter`'s arguments from a case's adapter entries and the vision configuration (published §4.3)."""
     return dict(
         input_dim=config.get("input_dim", vision["hidden_size"]),
         hidden_dim=config["hidden_dim"],

@@ -1,7 +1,7 @@
 """Parity families of the warping stage: tps_grid, convnet_tps, refinement and heatmap.
 
 Each recomputes a golden case from its JSON alone. What the tensors mean is in the cases' `description`;
-SPEC 1.4, 2 and 8.1. `dataset_cases.py` does the data sets.
+Published §1.4, 2 and 8.1. `dataset_cases.py` does the data sets.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ConvNetTPS: compares garment and agnostic person and predicts the 25 control points of the warp.
 
-Paper section 3.2, SPEC 2.1. Attribute names follow the published checkpoint (`warping_*.pth`, key `tps`).
+Paper section 3.2, published §2.1. Attribute names follow the published checkpoint (`warping_*.pth`, key `tps`).
 `thin_plate_spline.py` turns the points into a grid; `warper.py` runs this on full-size pictures.
 """
 
@@ -15,7 +15,7 @@ from .thin_plate_spline import CONTROL_POINTS, TPSGridGenerator, base_control_po
 
 
 class _FeatureExtractor(nn.Module):
-    """Strided convolutions down to 1/16 (for `n_layer` 3), then two more; ReLU comes before BatchNorm (SPEC 2.1)."""
+    """Strided convolutions to 1/16 (for `n_layer` 3), then two more; ReLU comes before BatchNorm (published §2.1)."""
 
     def __init__(self, channels: int, n_layer: int, base_width: int, max_width: int) -> None:
         super().__init__()

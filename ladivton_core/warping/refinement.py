@@ -1,6 +1,6 @@
 """Refinement U-Net: repairs what the thin-plate spline tore or blurred, knowing the person's pose.
 
-Paper section 3.2, SPEC 2.4. Attribute names follow the published checkpoint (`warping_*.pth`, key
+Paper section 3.2, published §2.4. Attribute names follow the published checkpoint (`warping_*.pth`, key
 `refinement`). `warper.py` puts it behind the matcher.
 """
 

@@ -1,6 +1,6 @@
 """Thin-plate spline: 25 control points in, a dense sampling grid out, and what keeps it smooth.
 
-Paper section 3.2 (the geometric matching module of CP-VTON with second-order constraints); SPEC 2.2
+Paper section 3.2 (the geometric matching module of CP-VTON with second-order constraints); published §2.2
 and 8.1. `matcher.py` predicts the control points.
 
 Convention: coordinates are (x, y) in [-1, 1], x to the right and y down; -1 and 1 are the *centres* of
@@ -19,13 +19,13 @@ CONTROL_POINTS = POINTS_PER_SIDE**2
 # The outermost control points sit a little inside the picture, so that tanh can still move them outwards.
 OUTERMOST = 0.9
 
-# Second-order constraints of SPEC 8.1: spacing changes below the first and bends below the second cost nothing.
+# Second-order constraints of published §8.1: spacing changes below the first and bends below the second cost nothing.
 SPACING_SLACK = 0.08
 BENDING_SLACK = 0.02
 
 
 def base_control_points() -> Tensor:
-    """The undeformed 5 x 5 lattice, (25, 2) float32 as (x, y); point 5 * row + column. Source: SPEC 2.1."""
+    """The undeformed 5 x 5 lattice, (25, 2) float32 as (x, y); point 5 * row + column. Source: published §2.1."""
     steps = torch.arange(POINTS_PER_SIDE, dtype=torch.float64) * (2 * OUTERMOST / (POINTS_PER_SIDE - 1)) - OUTERMOST
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([x.flatten(), y.flatten()], dim=1).float()
@@ -101,7 +101,7 @@ class TPSGridGenerator(nn.Module):
 
 
 class SecondOrderTerms(NamedTuple):
-    """The six regularisers of SPEC 8.1, each (B,): spacing along rows and columns, bending along both."""
+    """The six regularisers of published §8.1, each (B,): spacing along rows and columns, bending along both."""
 
     rx: Tensor
     ry: Tensor
@@ -117,7 +117,7 @@ def second_order_terms(control_points: Tensor) -> SecondOrderTerms:
     Args:
         control_points: (B, 25, 2) as (x, y).
 
-    Source: SPEC 8.1. `rx` = mean over the 15 neighbours of max(0.08, change of squared x spacing along a row);
+    Source: published §8.1. `rx` = mean over the 15 neighbours of max(0.08, change of squared x spacing along a row);
     `rg` = max(0.02, sum over rows of twice the area of consecutive point triples); `c*` the same along columns.
     """
     lattice = control_points.reshape(-1, POINTS_PER_SIDE, POINTS_PER_SIDE, 2)

@@ -1,6 +1,6 @@
 """GarmentWarper: the whole warping stage, from a shop garment to that garment in the person's pose.
 
-Paper section 3.2, SPEC 2.3 and 2.4: a spline predicted on small pictures, applied to the large ones, then
+Paper section 3.2, published §2.3 and 2.4: a spline predicted on small pictures, applied to the large ones, then
 refined. Read `matcher.py` and `refinement.py` for its two networks.
 """
 
@@ -38,7 +38,7 @@ class WarpResult:
 
 
 def resize_grid(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resample a grid (B, h, w, 2) bilinearly to (B, *size, 2). Source: SPEC 2.3."""
+    """Resample a grid (B, h, w, 2) bilinearly to (B, *size, 2). Source: published §2.3."""
     return _resize(grid.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
 
 
@@ -60,7 +60,7 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 class GarmentWarper(nn.Module):
     """Matcher and refinement U-Net in a row. State-dict keys: `tps.*` and `refinement.*`.
 
-    Runs in float32 whatever the precision around it (SPEC 0): half precision bends the spline visibly.
+    Runs in float32 whatever the precision around it (published §0): half precision bends the spline visibly.
     """
 
     def __init__(self, tps: ConvNetTPS, refinement: RefinementUNet) -> None:
@@ -89,7 +89,7 @@ class GarmentWarper(nn.Module):
             return sample_garment(garment, grid), grid, control_points
 
     def refine(self, coarse: Tensor, agnostic: Tensor, pose_map: Tensor) -> Tensor:
-        """The U-Net alone: (B, 3, H, W), *not* clamped, which is what its training loss wants (SPEC 8.1)."""
+        """The U-Net alone: (B, 3, H, W), *not* clamped, which is what its training loss wants (published §8.1)."""
         with torch.autocast(coarse.device.type, enabled=False):
             return self.refinement(torch.cat([agnostic.float(), pose_map.float(), coarse.float()], dim=1))
 
@@ -107,7 +107,7 @@ class GarmentWarper(nn.Module):
         Raises:
             ValueError: shapes disagree, a side is no multiple of 8, or the weights are not float32.
 
-        Source: paper section 3.2, SPEC 2.3, 2.4; Q1, Q2, Q3.
+        Source: paper section 3.2, published §2.3, 2.4; Q1, Q2, Q3.
         """
         coarse, grid, control_points = self.coarse_warp(garment, agnostic, pose_map)
         warped = self.refine(coarse, agnostic, pose_map).clamp(-1, 1)
