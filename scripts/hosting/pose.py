@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 import tempfile
 import zipfile
 from pathlib import Path
 
 from .alone import alone
-from .installation import Host, InstallationError
-from .places import HOST, REPOSITORY
+from .installation import Host, InstallationError, download
+from .places import HOST, LOGS, REPOSITORY
+from .progress import Step
 
 WHEEL = "mediapipe==0.10.21"
 # Any platform's wheel holds the same graphs; there is none for every Python.
@@ -45,18 +45,11 @@ def graphs(host: Host) -> Path:
 def _graphs(host: Host, wanted: dict[str, str]) -> Path:
     if all(_sha256(FOLDER / name) == digest for name, digest in wanted.items()):
         return FOLDER
-    print(f"[host] fetching BlazePose's graphs (36 MB, out of {WHEEL})", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [str(host.python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += ["--only-binary=:all:", *_WHEEL_OF, "--dest", folder, WHEEL]
-        result = subprocess.run(command, capture_output=True, text=True)
-        wheel = next(Path(folder).glob("mediapipe-*.whl"), None)
-        if result.returncode or wheel is None:
-            raise InstallationError(
-                f"pip could not download {WHEEL}, which carries BlazePose's graphs:\n{result.stderr[-600:]}\n"
-                f"Check the network, or put {', '.join(wanted)} into {FOLDER} yourself."
-            )
-        with zipfile.ZipFile(wheel) as archive:
+    title = f"[host] fetching BlazePose's graphs (36 MB, out of {WHEEL})"
+    with tempfile.TemporaryDirectory() as folder, Step(title, LOGS / "pose.log") as step:
+        advice = f", or put {', '.join(wanted)} into {FOLDER} yourself"
+        download(step, host.python, Path(folder), "--only-binary=:all:", *_WHEEL_OF, WHEEL, advice=advice)
+        with zipfile.ZipFile(next(Path(folder).glob("mediapipe-*.whl"))) as archive:
             inside = {Path(name).name: name for name in archive.namelist() if Path(name).name in wanted}
             FOLDER.mkdir(parents=True, exist_ok=True)
             for name in inside:

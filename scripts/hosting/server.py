@@ -48,6 +48,7 @@ class ComfyServer:
             COMFYUI_ARGS are appended.
         pack: folder to link into custom_nodes, or .zip to unpack there; None starts a ComfyUI without the pack.
         environment: environment variables to set for the server.
+        log: file for what the server prints, which stays; without it one in the base folder.
 
     Attributes:
         url: such as `http://127.0.0.1:40123`.
@@ -60,6 +61,7 @@ class ComfyServer:
         arguments: tuple[str, ...] = (),
         pack: Path | None = PACK,
         environment: dict[str, str] | None = None,
+        log: Path | None = None,
     ):
         self.host = host
         self.arguments = (*arguments, *shlex.split(os.environ.get("COMFYUI_ARGS", "")))
@@ -67,6 +69,7 @@ class ComfyServer:
         # large pages for large tensors, which a CPU is faster with (docs/performance.md)
         self.environment = {"THP_MEM_ALLOC_ENABLE": "1", **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
         self.environment |= environment or {}
+        self._log = log
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> ComfyServer:
@@ -111,7 +114,7 @@ class ComfyServer:
             _place(self.pack, self.base / "custom_nodes" / PACK_NAME)
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._log_file = self.base / "server.log"
+        self._log_file = self._log or self.base / "server.log"
         command = [
             str(self.host.python), str(self.host.comfyui / "main.py"),
             "--listen", "127.0.0.1", "--port", str(port),
