@@ -74,8 +74,8 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
 
     with contextlib.ExitStack() as stack:
         with Step("[demo] starting ComfyUI", LOG):
+            workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
             server = stack.enter_context(ComfyServer(host, log=LOG))
-        workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
         if server.failed_imports():
             raise ServerError("ComfyUI could not import the pack:\n" + server.log())
         client = ComfyClient(server.url)

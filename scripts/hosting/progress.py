@@ -68,8 +68,9 @@ class Step:
     def _count(self) -> None:
         line, width = f"{self.title} ... ", shutil.get_terminal_size().columns - 1
         while not self._over.wait(1):
-            said = self.log.read_bytes()[-1000:].decode("utf-8", "replace").rstrip().rpartition("\n")[2]
-            now = f"{line}{self._seconds()}  {''.join(filter(str.isprintable, said))}"[:width]
+            said = self.log.read_bytes()[-4000:].decode("utf-8", "replace").splitlines()
+            last = next((text for text in reversed(said) if text.strip() and not text.startswith("WARNING")), "")
+            now = f"{line}{self._seconds()}  {''.join(filter(str.isprintable, last))}"[:width]
             print(f"\r{now.ljust(width)}", end="", file=sys.stderr, flush=True)
         print(f"\r{' ' * width}\r{line}", end="", file=sys.stderr, flush=True)
 

@@ -132,7 +132,7 @@ def test_on_a_terminal_a_step_counts_in_place_with_its_logs_last_line(monkeypatc
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "60")
     with Step("fetching", tmp_path / "log") as step:
-        step.log.write_text(f"{NOISE}\nDownloading\ttorch {'x' * 99}\n", encoding="utf-8")
+        step.log.write_text(f"Downloading\ttorch {'x' * 99}\nWARNING: {NOISE}\n", encoding="utf-8")
         assert terminal.counted.wait(60), "the line stands still"
     first, *counting, blank, ended = terminal.getvalue().split("\r")
     assert first == "fetching ... " and not blank.strip()
