@@ -7,8 +7,11 @@ interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,22 @@ def golden() -> Path:
     if not any(folder.glob("*.safetensors")):
         pytest.skip(f"no golden data: {folder} is not in this copy of the repository")
     return folder
+
+
+@pytest.fixture
+def nobodies() -> Iterator[list[str]]:
+    """Two addresses where nobody listens: ports of this machine that are taken here, so that nobody else gets them."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        yield [f"http://127.0.0.1:{one.getsockname()[1]}" for one in taken]
+
+
+@pytest.fixture
+def nobody(nobodies) -> str:
+    """The first of them."""
+    return nobodies[0]
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,6 @@ from hosting.places import SAMPLES, WORKFLOWS
 from PIL import Image
 
 CLIENTS = SAMPLES / "clients"
-NOBODY = "http://127.0.0.1:9"
-"""The discard port, where no server listens."""
 
 
 @pytest.fixture
@@ -116,10 +114,10 @@ def test_what_goes_wrong_is_said_and_what_to_do(try_on, start, tmp_path, argumen
     assert "Traceback" not in run.stderr
 
 
-def test_a_server_that_is_not_there_is_named(try_on):
-    run = try_on(SAMPLES / "garment.png", server=NOBODY)
+def test_a_server_that_is_not_there_is_named(try_on, nobody):
+    run = try_on(SAMPLES / "garment.png", server=nobody)
     assert run.returncode != 0 and "Traceback" not in run.stderr
-    assert f"no ComfyUI answers at {NOBODY}" in run.stderr and "--server" in run.stderr
+    assert f"no ComfyUI answers at {nobody}" in run.stderr and "--server" in run.stderr
 
 
 def test_a_server_that_is_no_comfyui_is_named(try_on):

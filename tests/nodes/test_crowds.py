@@ -30,7 +30,7 @@ SMALL, LARGE = st.integers(64, 400), st.sampled_from((4096, 1500, 64))
 
 @st.composite
 def photos(draw, sides):
-    """(height, width), people as Find Person finds them in each of one or two frames, silhouettes."""
+    """A batch of one or two pictures, people as Find Person finds them in each, silhouettes; every number is drawn."""
     size = (draw(sides), draw(sides))
     rng = draw(st.randoms(use_true_random=False))
     frames, silhouettes = [], []
@@ -50,7 +50,10 @@ def photos(draw, sides):
         if rng.random() < 0.8:
             outline[rng.randrange(size[0]) :, rng.randrange(size[1]) :] = rng.choice((0.4, 1.0))
         silhouettes.append(outline)
-    return size, frames, torch.stack(silhouettes)
+    colours = draw(st.binary(min_size=len(frames) * 8 * 8 * 3, max_size=len(frames) * 8 * 8 * 3))
+    blocks = torch.tensor(list(colours)).view(len(frames), 8, 8, 3) / 255
+    rows, columns = (torch.arange(side) * 8 // side for side in size)
+    return blocks[:, rows][:, :, columns], frames, torch.stack(silhouettes)
 
 
 SETTINGS = st.fixed_dictionaries(
@@ -69,9 +72,7 @@ SETTINGS = st.fixed_dictionaries(
 def dressed(run):
     """The photo with its repainted region turned to its negative, through every node of the photo workflows."""
 
-    def through(size, frames, silhouettes, category, framing, steady, nobody, person, silhouette):
-        blocks = torch.rand(len(frames), 8, 8, 3).repeat_interleave(size[0] // 8 + 1, 1)
-        photo = blocks.repeat_interleave(size[1] // 8 + 1, 2)[:, : size[0], : size[1]].contiguous()
+    def through(photo, frames, silhouettes, category, framing, steady, nobody, person, silhouette):
         common = {"mode": "body", "nobody": nobody, "person_index": person}
         fitted, joints, _, outline, fit = run(
             "FitPerson", photo=photo, keypoints=frames, mask=silhouettes, width=96, height=128, border="blur",

@@ -100,23 +100,22 @@ def test_check_inputs_scores_a_photo_and_says_why(run, photo, found):
     for joint in (9, 10, 12, 13):
         flat[3 * joint : 3 * joint + 3] = [0.0, 0.0, 0.0]
     cut = [found[0][0] | {"people": [{"pose_keypoints_2d": flat}]}]
-    poor, report = run(
-        "CheckInputs", photo=photo, keypoints=cut, category="dresses", garment=torch.rand(1, 100, 100, 3)
-    )
+    striped = torch.arange(100).remainder(3).view(1, 1, 100, 1).expand(1, 100, 100, 3) / 2  # black, grey, white
+    poor, report = run("CheckInputs", photo=photo, keypoints=cut, category="dresses", garment=striped)
     assert poor < score and "busy ground" in report and "ankles" in report
     with pytest.raises(ValueError, match="below 'stop_below'"):
         run("CheckInputs", photo=photo, keypoints=cut, category="dresses", stop_below=1.0)
 
 
-def test_a_parsers_colour_picture_becomes_labels(run, module, scene):
+def test_a_parsers_colour_picture_becomes_labels(run, module, scene, photo):
     colours = torch.from_numpy(module("ladivton_core.preprocessing.label_pictures").voc_colours(20)).float() / 255
     (read,) = run("LabelsFromPicture", picture=colours[scene.parse], label_set="CIHP20")
     assert torch.equal(read.labels, scene.parse)
     with pytest.raises(ValueError, match="'picture' is a colour picture"):
-        run("LabelsFromPicture", picture=torch.rand(1, 32, 32, 3))
+        run("LabelsFromPicture", picture=photo)
 
 
-def test_a_segformer_from_a_local_folder_parses_a_photo(run, nodes, module, tmp_path, monkeypatch):
+def test_a_segformer_from_a_local_folder_parses_a_photo(run, nodes, module, scene, tmp_path, monkeypatch):
     transformers = pytest.importorskip("transformers")
     labels = module("ladivton_core.preprocessing.labels").ATR18.labels
     config = transformers.SegformerConfig(
@@ -125,12 +124,12 @@ def test_a_segformer_from_a_local_folder_parses_a_photo(run, nodes, module, tmp_
     )  # fmt: skip
     transformers.SegformerForSemanticSegmentation(config).save_pretrained(tmp_path / "clothes")
     monkeypatch.setattr(module("nodes.parsing"), "parser_folders", lambda: {"mine": tmp_path / "clothes"})
-    (parse,) = run("ParsePerson", photo=torch.rand(2, 90, 60, 3), parser_name="mine")
-    assert parse.labels.shape == (2, 90, 60) and parse.label_set.name == "ATR18" and parse.labels.max() < 18
+    (parse,) = run("ParsePerson", photo=scene.person, parser_name="mine")
+    assert parse.labels.shape == scene.person.shape[:3] and parse.label_set.name == "ATR18" and parse.labels.max() < 18
     assert "no parser 'other'" in nodes["LadiVTON_ParsePerson"].validate_inputs(parser_name="other")
     (tmp_path / "clothes" / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(ValueError, match="model.safetensors does not fit"):
-        run("ParsePerson", photo=torch.rand(1, 64, 64, 3), parser_name="mine")
+        run("ParsePerson", photo=scene.person, parser_name="mine")
 
 
 def test_a_transparent_garment_and_a_grey_ground_end_on_white(run):

@@ -1,4 +1,4 @@
-"""What a person sees of the nodes before running one: names, help, texts, workflows; and what importing them costs."""
+"""What a person sees of the nodes before running one: names, help, texts, workflows; and what importing them pulls in."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hosting.shipped import TITLES, page_file, queue_file
 from ladivton_core.presets import PRESETS
 
 IMPORT = """
-import sys, time, asyncio, importlib.util
+import sys, asyncio, importlib.util
 sys.path.insert(0, {comfyui!r})
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
 import torch, comfy_api.latest, folder_paths
-spec = importlib.util.spec_from_file_location("pack_timed", {init!r})
+before = set(sys.modules)
+spec = importlib.util.spec_from_file_location("pack_alone", {init!r})
 pack = importlib.util.module_from_spec(spec)
-sys.modules["pack_timed"] = pack
-start = time.process_time()
+sys.modules["pack_alone"] = pack
 spec.loader.exec_module(pack)
 nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
-print(time.process_time() - start, [m for m in ("diffusers", "open_clip", "transformers") if m in sys.modules])
+print(sorted({{name.split(".")[0] for name in sys.modules.keys() - before}}))
 """
 
 

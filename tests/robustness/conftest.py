@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -21,10 +22,11 @@ settings.register_profile("fuzz", max_examples=10_000, **_common)
 settings.load_profile("fuzz" if FUZZ else "quick")
 
 
-@pytest.fixture(scope="session")
-def kills() -> int:
-    """How often each writer is killed."""
-    return 20 if FUZZ else 3
+@pytest.fixture
+def steps(request) -> list[int]:
+    """Before which touch of the disk a writer is killed, time after time: some of its first passes, each in another."""
+    draw = random.Random(None if FUZZ else request.node.name)
+    return [draw.randrange(1, 150) for _ in range(20 if FUZZ else 3)]
 
 
 @pytest.fixture(scope="module")

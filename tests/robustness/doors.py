@@ -1,25 +1,57 @@
 """The writers, run over and over in a process that is killed in the middle of it; and what must hold afterwards.
 
-Each door has `work(folder, *given)`, which writes the same files with changing content until it is killed, and
+Each door has `work(folder, *given)`, which writes the same files with changing content, a pass at every `next`, and
 `whole(folder)`, which fails where a file has its final name and is not complete.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
+TOUCHING = {"open", "write", "flush", "fsync", "close", "chmod", "replace", "unlink", "mkdir"}
+"""What a writer does to the disk; a process can be killed before and after each."""
 
-def convert(folder: Path) -> None:
+
+def until_killed(work: Callable, step: int, *given) -> None:
+    """Work, and end without a word before the `step`-th touch of the disk."""
+    left = step
+
+    def touched(frame, event: str, called) -> None:
+        nonlocal left
+        if event == "c_call" and called.__name__ in TOUCHING and not isinstance(called.__self__, str | bytes):
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(touched)
+    for _ in work(*given):
+        pass
+
+
+def telling(work: Callable, each: Connection, *given) -> None:
+    """Work until the parent ends it, and tell it of every pass."""
+    for _ in work(*given):
+        each.send(True)
+
+
+def convert(folder: Path) -> Iterator[None]:
     from ladivton_core.checkpoints.conversion import DTYPES
     from ladivton_core.checkpoints.conversion import convert as run
     from ladivton_core.embedded import embedded_path
 
     for dtype in itertools.cycle(DTYPES.values()):
         run(embedded_path("emasc"), folder / "emasc.safetensors", dtype=dtype, overwrite=True)
+        yield
 
 
 def convert_whole(folder: Path) -> None:
@@ -29,7 +61,7 @@ def convert_whole(folder: Path) -> None:
         assert "emasc of tiny" in verify(path)
 
 
-def report(folder: Path) -> None:
+def report(folder: Path) -> Iterator[None]:
     from ladivton_core.evaluation.report import write_report
 
     for count in itertools.count():
@@ -37,6 +69,7 @@ def report(folder: Path) -> None:
         run = {"dataset": "vitonhd", "order": "paired", "root": "", "results": "", "figures": figures, "failed": {},
                "skipped": [], "meaningless": [], "protocol": {}, "versions": {}, "run": None}  # fmt: skip
         write_report([run], folder / "report.html", folder / "report.json", rows=0)
+        yield
 
 
 def report_whole(folder: Path) -> None:
@@ -46,7 +79,7 @@ def report_whole(folder: Path) -> None:
         assert json.loads(path.read_text(encoding="utf-8"))["runs"]
 
 
-def results(folder: Path) -> None:
+def results(folder: Path) -> Iterator[None]:
     """As `generate` and Save Result write: batches of pictures."""
     from PIL import Image
 
@@ -55,6 +88,7 @@ def results(folder: Path) -> None:
     paths = [result_path(folder, "paired", "dresses", f"{number}_0.jpg", "png") for number in range(3)]
     for shade in itertools.cycle(range(256)):
         write_pictures([Image.effect_noise((96, 128), shade + 1).convert("RGB")] * 3, paths, overwrite=True)
+        yield
 
 
 def results_whole(folder: Path) -> None:
@@ -63,7 +97,7 @@ def results_whole(folder: Path) -> None:
     assert all(is_whole(path, (128, 96)) for path in folder.rglob("*.png"))
 
 
-def training(folder: Path) -> None:
+def training(folder: Path) -> Iterator[None]:
     """What a stage leaves: weights, a chunk of rows, a sheet, the recipe and the model card."""
     from ladivton_core.checkpoints.build import build_emasc, save
     from ladivton_core.disk.writing import write_json
@@ -82,6 +116,7 @@ def training(folder: Path) -> None:
         recipe = {"preset": "vitonhd", "stages": {"emasc": stage}}
         write_json(recipe, folder / "recipe.json")
         note(folder / "CARD.md", recipe)
+        yield
 
 
 def training_whole(folder: Path) -> None:
@@ -100,11 +135,13 @@ def training_whole(folder: Path) -> None:
         assert text.startswith("# Model card") and text.rstrip().endswith("<!-- /recipe -->")
 
 
-def download(folder: Path, url: str, sha256: str) -> None:
-    from ladivton_core.checkpoints.download import download as fetch
+def download(folder: Path, url: str, content: bytes) -> Iterator[None]:
+    from ladivton_core.checkpoints import download as module
 
+    module.CHUNK = len(content) // 50  # killed in the middle of it as well
     while True:
-        fetch([url], folder / "model.bin", sha256=sha256, progress=False)
+        module.download([url], folder / "model.bin", sha256=hashlib.sha256(content).hexdigest(), progress=False)
+        yield
         (folder / "model.bin").unlink()
 
 

@@ -7,8 +7,8 @@ import http.server
 import multiprocessing
 import os
 import random
+import signal
 import threading
-import time
 
 import doors
 import pytest
@@ -26,24 +26,19 @@ def processes():
     return context
 
 
-def killed(context, work, *given) -> None:
-    """Run until something has been written, then a random moment longer, then kill outright."""
-    folder = given[0]
-    process = context.Process(target=work, args=given, daemon=True)
+def killed(context, work, step: int, *given) -> None:
+    """Run it until it is about to touch the disk for the `step`-th time, and no further."""
+    process = context.Process(target=doors.until_killed, args=(work, step, *given))
     process.start()
-    while not any(folder.rglob("*")) and process.is_alive():
-        time.sleep(0.002)
-    time.sleep(random.random() * 0.1)
-    assert process.is_alive(), "it ended by itself"
-    process.kill()
     process.join()
+    assert process.exitcode == -signal.SIGKILL, f"it ended by itself, before step {step}"
 
 
 @pytest.mark.parametrize("name", doors.DOORS)
-def test_a_killed_writer_leaves_whole_files(processes, kills, tmp_path, name):
+def test_a_killed_writer_leaves_whole_files(processes, steps, tmp_path, name):
     work, whole = doors.DOORS[name]
-    for _ in range(kills):
-        killed(processes, work, tmp_path)
+    for step in steps:
+        killed(processes, work, step, tmp_path)
         whole(tmp_path)
     for folder in {path.parent for path in tmp_path.rglob("*")}:
         writing.clean(folder)  # as the next run's first file does
@@ -54,11 +49,15 @@ def test_a_killed_writer_leaves_whole_files(processes, kills, tmp_path, name):
 def test_two_processes_in_one_folder_leave_each_others_files_alone(processes, tmp_path):
     """Two servers with one output folder: the same names again and again, and both clean up."""
     work, whole = doors.DOORS["results"]
-    both = [processes.Process(target=work, args=(tmp_path,), daemon=True) for _ in range(2)]
-    for process in both:
-        process.start()
+    both, told = [], []
+    for _ in range(2):
+        here, there = processes.Pipe(duplex=False)
+        both.append(processes.Process(target=doors.telling, args=(work, there, tmp_path), daemon=True))
+        both[-1].start()
+        there.close()  # so that its end is heard of
+        told.append(here)
     for _ in range(5):
-        time.sleep(0.1)
+        assert all(one.recv() for one in told)  # each has written all of them once more
         for folder in {path.parent for path in tmp_path.rglob("*")}:
             assert writing.clean(folder) == 0  # a third one comes: nothing here is left behind
     assert all(process.is_alive() for process in both)
@@ -68,38 +67,33 @@ def test_two_processes_in_one_folder_leave_each_others_files_alone(processes, tm
     whole(tmp_path)
 
 
-def test_a_killed_download_leaves_nothing_under_the_models_name_but_the_model(processes, kills, tmp_path):
-    content = os.urandom(1 << 20)
-    sha256 = hashlib.sha256(content).hexdigest()
+def test_a_killed_download_leaves_nothing_under_the_models_name_but_the_model(processes, steps, tmp_path):
+    content = random.Random(0).randbytes(1 << 20)
 
-    class Slow(http.server.BaseHTTPRequestHandler):
+    class Server(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            for start in range(0, len(content), 1 << 16):
-                try:
-                    self.wfile.write(content[start : start + (1 << 16)])
-                except ConnectionError:
-                    return
-                time.sleep(0.001)
+            try:
+                self.wfile.write(content)
+            except ConnectionError:  # the one who asked was killed
+                pass
 
         def log_message(self, *_):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/model.bin"
-    try:
-        for _ in range(kills):
-            killed(processes, doors.download, tmp_path, url, sha256)
-            model = tmp_path / "model.bin"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/model.bin"
+        model = tmp_path / "model.bin"
+        for step in steps:
+            killed(processes, doors.download, step, tmp_path, url, content)
             assert not model.exists() or model.read_bytes() == content
         from ladivton_core.checkpoints.download import download
 
-        download([url], tmp_path / "model.bin", sha256=sha256, progress=False)
-        assert (tmp_path / "model.bin").read_bytes() == content
+        download([url], model, sha256=hashlib.sha256(content).hexdigest(), progress=False)
+        assert model.read_bytes() == content
         writing.clean(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["model.bin"]
-    finally:
         server.shutdown()

@@ -64,8 +64,8 @@ def jobs(form) -> Callable:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
-    """Queues are asked more often than people would mind."""
-    monkeypatch.setattr("ladivton_core.batch.comfyui.server.LOOK_SECONDS", 0.1)
+    """Queues are asked at every look, more often than people would mind."""
+    monkeypatch.setattr("ladivton_core.batch.comfyui.server.LOOK_SECONDS", 0)
 
 
 @pytest.fixture

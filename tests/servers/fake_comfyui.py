@@ -16,15 +16,15 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-NOBODY = "http://127.0.0.1:9"
-"""The discard port, where no server listens."""
+SOON = 60.0
+"""Seconds that a test waits for what is bound to come; one that does not come is a failure."""
 
 
 class FakeComfy:
     """A server on a free port.
 
     Args:
-        seconds: what a picture takes.
+        during: (server, item), called while a picture is being made: it takes as long as that does.
         fails: (server, item) -> ComfyUI's report (`exception_type`, `exception_message`, `node_id`), "interrupted",
             or None.
         rejects: (server, prompt) -> `node_errors`, or None.
@@ -34,6 +34,8 @@ class FakeComfy:
 
     Attributes:
         made: items in the order they were computed.
+        fetched: how many pictures have been handed out.
+        asked: how many requests have come.
         crowd: the most prompts that were in the queue at once.
         credentials: what requests said of who asks.
         uploads: names in the input folder, in the order they came, again each time one comes.
@@ -42,7 +44,7 @@ class FakeComfy:
     def __init__(
         self,
         *,
-        seconds: float = 0.01,
+        during: Callable | None = None,
         fails: Callable | None = None,
         rejects: Callable | None = None,
         nodes: set[str] | None = None,
@@ -50,21 +52,22 @@ class FakeComfy:
         picture: bytes | None = None,
         port: int = 0,
     ):
-        self.seconds, self.fails, self.rejects, self.nodes, self.pictures = seconds, fails, rejects, nodes, pictures
+        self.during, self.fails, self.rejects, self.nodes, self.pictures = during, fails, rejects, nodes, pictures
         self.picture = picture
         self.made: list[str] = []
         self.posted: list[str] = []
         self.uploads: list[str] = []
         self.inputs: dict[str, bytes] = {}
-        self.crowd = 0
+        self.fetched = self.asked = self.crowd = 0
         self.credentials: set[str | None] = set()
         self.history: dict[str, dict] = {}
         self.files: dict[str, bytes] = {}
         self.pending: list[tuple] = []
         self.running: tuple | None = None
-        self.lock = threading.RLock()
+        self.lock = threading.Condition()  # reentrant; told of everything that changes
         self.gone = threading.Event()
-        self.held = threading.Event()  # set: pictures wait
+        self.closing = threading.Lock()
+        self.held = False
         self.http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -72,23 +75,41 @@ class FakeComfy:
         threading.Thread(target=self._work, daemon=True).start()
 
     def close(self) -> None:
-        """Be gone in the middle of whatever it does."""
-        if not self.gone.is_set():
-            self.gone.set()
-            self.http.shutdown()
-            self.http.server_close()
+        """Be gone in the middle of whatever it does; its port is free afterwards, whoever closed it."""
+        with self.closing:
+            if not self.gone.is_set():
+                self.gone.set()
+                with self.lock:
+                    self.lock.notify_all()
+                self.http.shutdown()
+                self.http.server_close()
+
+    def hold(self) -> None:
+        """Begin no picture until `release`."""
+        with self.lock:
+            self.held = True
+
+    def release(self) -> None:
+        with self.lock:
+            self.held = False
+            self.lock.notify_all()
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Wait until something is so, which a change of this server makes so."""
+        with self.lock:
+            assert self.lock.wait_for(happened, SOON), "what was waited for did not come"
 
     def _work(self) -> None:
-        while not self.gone.is_set():
+        while True:
             with self.lock:
-                if self.pending and not self.held.is_set():
-                    self.running = self.pending.pop(0)
-            if self.running is None:
-                time.sleep(0.002)
-                continue
+                self.lock.wait_for(lambda: self.gone.is_set() or (self.pending and not self.held))
+                if self.gone.is_set():
+                    return
+                self.running = self.pending.pop(0)
             _, key, prompt, extra = self.running
             item = extra.get("ladi_vton", {}).get("item", "somebody's")
-            self.gone.wait(self.seconds)
+            if self.during:
+                self.during(self, item)
             if self.gone.is_set():
                 return
             self._end(key, prompt, extra, item, self.fails(self, item) if self.fails else None)
@@ -116,12 +137,14 @@ class FakeComfy:
             if self.running is not None and self.running[1] == key:
                 self.history[key] = {"prompt": [0, key, prompt, extra, []], "outputs": outputs, "status": told}
             self.running = None
+            self.lock.notify_all()
 
     def queue(self, prompt: dict, key: str, extra: dict) -> None:
         with self.lock:
             self.pending.append((0, key, prompt, extra))
             self.posted.append(extra.get("ladi_vton", {}).get("item", "somebody's"))
             self.crowd = max(self.crowd, self.remaining())
+            self.lock.notify_all()
 
     def remaining(self) -> int:
         with self.lock:
@@ -139,7 +162,10 @@ def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
                 return False
             understood = super().parse_request()
             if understood:
-                fake.credentials.add(self.headers["Authorization"])
+                with fake.lock:
+                    fake.credentials.add(self.headers["Authorization"])
+                    fake.asked += 1
+                    fake.lock.notify_all()
             return understood
 
         def do_GET(self):
@@ -162,6 +188,8 @@ def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
                 elif path.path == "/view":
                     name = parse_qs(path.query)["filename"][0]
                     self._send(200 if name in fake.files else 404, fake.files.get(name, b""))
+                    fake.fetched += 1
+                    fake.lock.notify_all()
                 else:
                     self._send(404, b"")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_comfyui import NOBODY
+from fake_comfyui import SOON
 from hosting.places import SAMPLES
 from PIL import Image
 
@@ -31,10 +32,10 @@ def picture() -> bytes:
 
 
 class Full:
-    """A delivery whose disk has room for `room` pictures."""
+    """A delivery whose disk has room for `room` pictures; `ready` says that one more may come."""
 
     def __init__(self, room: int):
-        self.room, self.pixels = room, []
+        self.room, self.pixels, self.ready = room, [], threading.Semaphore()
 
     def there(self, item) -> None:
         return None
@@ -43,6 +44,7 @@ class Full:
         if len(self.pixels) == self.room:
             return Outcome(item.id, error="no room is left", stop=True)
         self.pixels.append(pixels)
+        self.ready.release()
         return Outcome(item.id, item.file, seconds=seconds, worker=worker)
 
 
@@ -68,10 +70,11 @@ def test_pixels_arrive_as_the_server_has_them(start, picture):
 
 
 def test_a_full_disk_ends_the_run(start, picture):
-    server = start(picture=picture)
-    outcomes = list(ComfyEngine(server.url).run(shop(room=3)))
+    todo = shop(room=3)
+    server = start(picture=picture, during=lambda *_: todo.delivery.ready.acquire(timeout=SOON))
+    outcomes = list(ComfyEngine(server.url).run(todo))
     assert [outcome.stop for outcome in outcomes] == [False, False, False, True]
-    assert len(server.posted) <= 6  # what it had been given by then
+    assert len(server.posted) <= 4 + 2  # what it had been given by then
 
 
 def test_what_is_no_picture_is_the_items_error(start):
@@ -118,24 +121,24 @@ def test_what_the_servers_decide_cannot_be_said_here(start, setting):
         ComfyEngine(start().url).prepare(Settings(**setting))
 
 
-def test_servers_are_looked_at_first(start, caplog):
-    ComfyEngine([NOBODY, start().url]).prepare(Settings())
-    assert f"{NOBODY} cannot be used now" in caplog.text
+def test_servers_are_looked_at_first(start, caplog, nobody):
+    ComfyEngine([nobody, start().url]).prepare(Settings())
+    assert f"{nobody} cannot be used now" in caplog.text
     with pytest.raises(NoServer, match="nobody answers there"):
-        ComfyEngine(NOBODY).prepare(Settings())
+        ComfyEngine(nobody).prepare(Settings())
 
 
-def test_passwords_are_sent_and_never_shown(start, picture, caplog):
+def test_passwords_are_sent_and_never_shown(start, picture, caplog, nobody):
     server = start(picture=picture)
     with_password = server.url.replace("//", "//shop:s3cret@")
-    away = NOBODY.replace("//", "//shop:s3cret@")
+    away = nobody.replace("//", "//shop:s3cret@")
     engine = ComfyEngine([with_password, away])
     engine.prepare(Settings())
     outcomes = list(engine.run(shop()))
     assert {outcome.worker for outcome in outcomes} == {server.url}
     expected = "Basic " + base64.b64encode(b"shop:s3cret").decode()
     assert server.credentials == {expected}
-    assert NOBODY in caplog.text and "s3cret" not in caplog.text
+    assert nobody in caplog.text and "s3cret" not in caplog.text
     with pytest.raises(NoServer) as told:
         ComfyEngine(away).prepare(Settings())
     assert "s3cret" not in str(told.value)

@@ -1,14 +1,16 @@
-"""Several servers, one catalogue: every item once, whatever happens to the servers."""
+"""Several servers, one catalogue: every item once, whatever happens to the servers.
+
+What happens when is said by events (`FakeComfy.until`, `during`), never by how long something takes.
+"""
 
 from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections import Counter
 
 import pytest
-from fake_comfyui import NOBODY
+from fake_comfyui import SOON
 
 from ladivton_core.batch.comfyui.jobs import File, Job
 from ladivton_core.batch.comfyui.pool import NoServer
@@ -23,8 +25,23 @@ def once(made, count: int) -> None:
     assert Counter(one.job.item for one in made) == Counter({f"item {i}": 1 for i in range(count)})
 
 
+def killed(run, pool) -> None:
+    """Leave a run as a driver does that is killed: nothing of it goes on."""
+    run.close()
+    for thread in threading.enumerate():
+        if thread.name in pool.made:
+            thread.join(SOON)
+            assert not thread.is_alive()
+
+
 def test_every_item_is_made_once_and_no_queue_is_longer_than_allowed(start, pool, jobs):
-    servers = [start(), start(), start(seconds=0.03)]
+    all_at_work = threading.Barrier(3)
+
+    def during(server, item):
+        if not server.made:  # no server is so quick that another gets nothing
+            all_at_work.wait(SOON)
+
+    servers = [start(during=during) for _ in range(3)]
     run = pool(servers)
     made = list(run.run(jobs(30)))
     once(made, 30)
@@ -49,32 +66,35 @@ def test_a_file_that_is_there_already_is_kept(start, pool, jobs):
     assert all(name in server.inputs.values() for name in first.values())  # under names of their own
 
 
-def test_a_server_that_nobody_answers_at_is_put_aside(start, pool, jobs):
+def test_a_server_that_nobody_answers_at_is_put_aside(start, pool, jobs, nobody):
     server = start()
-    run = pool([NOBODY, server])
+    run = pool([nobody, server])
     made = list(run.run(jobs(6)))
     once(made, 6)
     assert {one.server for one in made} == {server.url}
-    assert "nobody answers there" in run.aside[NOBODY]
+    assert "nobody answers there" in run.aside[nobody]
 
 
 def test_what_a_dying_server_had_goes_to_the_others(start, pool, jobs):
-    dying, other = start(seconds=0.05), start(seconds=0.05)
+    def dies(server, item):
+        if len(server.made) == 3:
+            server.until(lambda: server.fetched == 3)
+            server.close()
+
+    dying = start(during=dies)
+    other = start(during=lambda *_: dying.gone.wait(SOON))  # or it might have made everything by then
     run = pool([dying, other])
-    made = []
-    for one in run.run(jobs(20)):
-        made.append(one)
-        if len(made) == 6:
-            dying.close()
+    made = list(run.run(jobs(20)))
     once(made, 20)
     assert not any(one.error for one in made)
     assert set(run.aside) == {dying.url}
-    assert 0 < run.made[dying.url] < 20
+    assert run.made == {dying.url: 3, other.url: 17}
+    assert len(dying.posted) > 3  # it had more than it made
 
 
 def test_a_server_that_comes_back_is_used_again(start, pool, jobs):
-    first = start(seconds=0.02)
-    run, seen = pool([first], give_up=30.0), []
+    first = start(during=lambda server, item: len(server.made) < 4 or server.gone.wait(SOON))
+    run, seen = pool([first], give_up=SOON), []
     for one in run.run(jobs(10)):
         seen.append(one)
         if len(seen) == 4:
@@ -83,30 +103,36 @@ def test_a_server_that_comes_back_is_used_again(start, pool, jobs):
             again = start(port=port)
     once(seen, 10)
     assert not any(one.error for one in seen)
-    assert len(again.made) >= 6 and run.aside == {}
+    assert len(again.made) == 6 and run.aside == {}
 
 
 def test_a_driver_that_was_killed_takes_what_servers_made_meanwhile(start, pool, jobs):
-    server = start(seconds=0.05)
-    run = pool([server], most=3).run(jobs(8))
+    meanwhile = threading.Event()
+    server = start(during=lambda server, item: len(server.made) < 2 or meanwhile.wait(SOON))
+    first = pool([server], most=3)
+    run = first.run(jobs(8))
     got = {next(run).job.item for _ in range(2)}
-    run.close()  # the server still has three
-    queued = list(server.posted)
-    server.held.set()
+    server.until(lambda: len(server.posted) == 5)
+    killed(run, first)
+    meanwhile.set()
     left = [job for job in jobs(8) if job.item not in got]
-    again = pool([server], most=3).run(left)
-    server.held.clear()
-    made = list(again)
+    made = list(pool([server], most=3).run(left))
     assert {one.job.item for one in made} | got == {f"item {i}" for i in range(8)}
     assert Counter(server.posted) == Counter(server.made) == Counter(f"item {i}" for i in range(8))
-    assert {one.job.item for one in made if one.taken} == set(queued) - got != set()
+    assert {one.job.item for one in made if one.taken} == set(server.posted[:5]) - got
 
 
 def test_what_a_server_made_for_a_killed_driver_is_not_made_by_another(start, pool, jobs):
-    servers = [start(seconds=0.05) for _ in range(3)]
-    run = pool(servers, most=3).run(jobs(20))
+    meanwhile = threading.Event()
+    during = lambda server, item: len(server.made) < 2 or meanwhile.wait(SOON)  # noqa: E731
+    servers = [start(during=during) for _ in range(3)]
+    first = pool(servers, most=3)
+    run = first.run(jobs(20))
     got = {next(run).job.item for _ in range(4)}
-    run.close()
+    for server in servers:
+        server.until(lambda server=server: len(server.posted) == 5)
+    killed(run, first)
+    meanwhile.set()
     left = [job for job in jobs(20) if job.item not in got]
     again = pool(servers, most=3)
     for server in again.servers:
@@ -114,6 +140,7 @@ def test_what_a_server_made_for_a_killed_driver_is_not_made_by_another(start, po
     made = list(again.run(left))
     assert {one.job.item for one in made} == {job.item for job in left}
     assert Counter(item for server in servers for item in server.posted) == Counter(job.item for job in jobs(20))
+    assert sum(one.taken for one in made) == 3 * 5 - 4
 
 
 def test_another_workflow_value_or_file_takes_nothing_over(start, pool, jobs):
@@ -145,13 +172,14 @@ def test_an_error_is_not_taken_from_the_history(start, pool, jobs):
 
 
 def test_out_of_memory_here_is_tried_elsewhere(start, pool, jobs):
-    small, large = start(fails=lambda *_: OUT_OF_MEMORY), start(seconds=0.05)
+    small = start(fails=lambda *_: OUT_OF_MEMORY)
+    large = start(during=lambda *_: small.until(lambda: len(small.posted) >= 3))
     run = pool([small, large], longest_wait=60.0, first_wait=60.0)
     made = list(run.run(jobs(12)))
     once(made, 12)
     assert not any(one.error for one in made) and {one.server for one in made} == {large.url}
     assert "3 runs in a row failed there" in run.aside[small.url]
-    assert len(small.posted) <= 5  # it did not get through the whole catalogue
+    assert len(small.posted) <= 2 + 2  # two that failed and what it then had: not the whole catalogue
 
 
 def test_out_of_memory_everywhere_is_the_items_error(start, pool, jobs):
@@ -191,7 +219,13 @@ def test_files_are_called_what_the_manifest_calls_them(start, pool, jobs):
 
 def test_a_server_without_the_workflows_model_gets_nothing(start, pool, jobs):
     error = {"message": "Value not in list", "details": "model: 'm'", "extra_info": {"input_name": "model"}}
-    poor, good = start(rejects=lambda *_: {"3": {"class_type": "Dress", "errors": [error]}}), start(seconds=0.03)
+    asked = threading.Event()
+
+    def rejects(server, prompt):
+        asked.set()
+        return {"3": {"class_type": "Dress", "errors": [error]}}
+
+    poor, good = start(rejects=rejects), start(during=lambda *_: asked.wait(SOON))
     run = pool([poor, good], first_wait=60.0)
     made = list(run.run(jobs(8)))
     once(made, 8)
@@ -201,26 +235,23 @@ def test_a_server_without_the_workflows_model_gets_nothing(start, pool, jobs):
         list(pool([poor]).run(jobs(2)))
 
 
-def test_a_server_without_the_pack_gets_nothing(start, pool, jobs):
+def test_a_server_without_the_pack_gets_nothing(start, pool, jobs, nobody):
     server = start(nodes={"LoadImage", "PreviewImage"})
     with pytest.raises(NoServer, match="it has no node Dress, which form.json needs"):
-        list(pool([server, NOBODY]).run(jobs(2)))
+        list(pool([server, nobody]).run(jobs(2)))
     assert server.uploads == [] and server.posted == []
 
 
 def test_a_queue_that_somebody_empties_loses_nothing(start, pool, jobs):
     server = start()
-    server.held.set()
+    server.hold()
     run = pool([server], most=3).run(jobs(5))
-    made = []
 
     def empty() -> None:
-        deadline = time.monotonic() + 10
-        while len(server.pending) < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
         with server.lock:
+            server.until(lambda: len(server.pending) == 3)
             server.pending.clear()
-        server.held.clear()
+            server.release()
 
     thread = threading.Thread(target=empty)
     thread.start()
@@ -233,12 +264,17 @@ def test_a_queue_that_somebody_empties_loses_nothing(start, pool, jobs):
 
 def test_other_peoples_prompts_are_waited_for(start, pool, jobs):
     server = start()
-    server.held.set()
+    server.hold()
     shown = {"9": {"class_type": "PreviewImage", "inputs": {}}}
     for place in range(3):
         server.queue(shown, f"somebody-{place}", {})
     run = pool([server]).run(jobs(2))
-    threading.Timer(0.3, server.held.clear).start()
+
+    def go_on() -> None:
+        server.until(lambda: server.asked >= 20)  # it has been looked at, and looked at again
+        server.release()
+
+    threading.Thread(target=go_on).start()
     assert len(list(run)) == 2
     assert server.made[:2] == ["somebody's"] * 2 and server.crowd == 3
 
@@ -248,11 +284,9 @@ def test_an_item_that_takes_servers_down_is_an_error_in_the_end(start, pool, job
 
     def dies(server, item):
         if item == "item 0":
-            threading.Thread(target=server.close).start()
-            server.gone.wait(5)
-        return None
+            server.close()
 
-    servers = [start(fails=dies, seconds=0.05) for _ in range(4)]
+    servers = [start(during=dies) for _ in range(4)]
     run = pool(servers, first_wait=60.0)
     made = list(run.run(jobs(10)))
     once(made, 10)
@@ -261,14 +295,14 @@ def test_an_item_that_takes_servers_down_is_an_error_in_the_end(start, pool, job
     assert len(run.aside) == 3
 
 
-def test_a_run_without_any_server_ends_and_names_each(pool, jobs):
+def test_a_run_without_any_server_ends_and_names_each(pool, jobs, nobodies):
     with pytest.raises(NoServer) as told:
-        list(pool([NOBODY, "http://127.0.0.1:11"]).run(jobs(2)))
-    assert NOBODY in str(told.value) and "127.0.0.1:11" in str(told.value)
+        list(pool(nobodies).run(jobs(2)))
+    assert all(nobody in str(told.value) for nobody in nobodies)
 
 
 def test_servers_that_stay_away_end_the_run_after_a_while(start, pool, jobs):
-    server = start(seconds=0.05)
+    server = start(during=lambda server, item: not server.made or server.gone.wait(SOON))
     run = pool([server], give_up=0.3).run(jobs(10))
     next(run)
     server.close()
@@ -277,8 +311,10 @@ def test_servers_that_stay_away_end_the_run_after_a_while(start, pool, jobs):
 
 
 def test_a_picture_that_never_comes_puts_the_server_aside(start, pool, jobs):
-    stuck, good = start(seconds=60), start(seconds=0.05)
-    run = pool([stuck, good], patience=0.2, first_wait=60.0)
+    stuck = start(during=lambda server, item: server.gone.wait())
+    good = start(during=lambda *_: stuck.until(lambda: stuck.running))
+    run = pool([stuck, good], first_wait=60.0)
+    run.servers[0].patience = 0.0  # the second look at what runs there is too late
     made = list(run.run(jobs(6)))
     once(made, 6)
     assert not any(one.error for one in made) and "took longer than" in run.aside[stuck.url]
@@ -310,18 +346,17 @@ def test_a_fault_of_whoever_gives_the_jobs_ends_the_run(start, pool, jobs):
 
 def test_jobs_are_taken_as_servers_have_room(start, pool, jobs):
     server, taken = start(), itertools.count()
-    server.held.set()
+    server.hold()
     given = (job for job in jobs(10) if next(taken) >= 0)
     run = pool([server]).run(given)
     thread = threading.Thread(target=lambda: list(run))
     thread.start()
-    deadline = time.monotonic() + 10
-    while len(server.posted) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    server.until(lambda: len(server.posted) == 2)
+    by_then = server.asked
+    server.until(lambda: server.asked >= by_then + 10)  # it is looked at again and again, and nothing more is taken
     assert next(taken) == 2
-    server.held.clear()
-    thread.join(10)
+    server.release()
+    thread.join(SOON)
     assert len(server.made) == 10
 
 
