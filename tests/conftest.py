@@ -102,9 +102,7 @@ def comfy_server(comfy_host):
 
     from hosting.server import ComfyServer
 
-    # glibc otherwise keeps freed blocks of up to 32 MiB for later: resident memory would tell little about leaks.
-    allocator = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
-    with ComfyServer(comfy_host, ("--preview-method", "auto"), environment=allocator) as server:
+    with ComfyServer(comfy_host, ("--preview-method", "auto")) as server:
         samples = REPOSITORY / "samples"
         if samples.is_dir():
             shutil.copytree(samples, server.base / "input", dirs_exist_ok=True)

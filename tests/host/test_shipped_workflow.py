@@ -1,13 +1,11 @@
-"""The shipped workflow gives the picture, reuses what it can, stops when told, and leaves memory as it was."""
+"""The shipped workflow gives the picture, reuses what it can, and stops when told."""
 
 from __future__ import annotations
 
 import io
 import json
-import logging
 
 import numpy as np
-import psutil
 import pytest
 from hosting.conversion import ui_to_api
 from hosting.graph import downstream, the, with_value
@@ -15,7 +13,6 @@ from hosting.shipped import TITLES, page_file, queue_file
 from PIL import Image
 
 SAMPLER = "LadiVTON_TryOnSampler"
-MIB = 2**20
 
 
 def picture(client, run) -> np.ndarray:
@@ -71,30 +68,13 @@ def test_the_same_workflow_again_runs_nothing(client, quick):
     assert client.run(workflow).or_raise().executed == []
 
 
-def test_interrupt_takes_effect_within_one_step(client, shipped):
-    sampler = the(shipped, SAMPLER)
-    workflow = with_value(with_value(shipped, "seed", 4), "steps", 30)
-    seen = []
+def test_an_interrupt_ends_a_run_and_not_the_next(client, shipped):
+    """Between which steps: `tests/nodes/test_sampling.py`. Here the steps are too many to be done before it comes."""
+    workflow, sampler = with_value(with_value(shipped, "seed", 4), "steps", 500), the(shipped, SAMPLER)
 
-    def stop_at_the_second_step(event):
-        if event["type"] == "progress" and event["data"]["node"] == sampler:
-            seen.append(event["data"]["value"])
-            if event["data"]["value"] == 2:
-                client.interrupt()
+    def stop_at_the_first_step(event):
+        if event["type"] == "progress" and event["data"]["node"] == sampler and event["data"]["value"] == 1:
+            client.interrupt()
 
-    run = client.run(workflow, stop_at_the_second_step)
-
-    assert run.status == "interrupted"
-    assert max(seen) <= 3
+    assert client.run(workflow, stop_at_the_first_step).status == "interrupted"
     assert client.run(with_value(workflow, "steps", 2)).status == "success", "the next run is not disturbed"
-
-
-@pytest.mark.long
-def test_ten_runs_leave_memory_flat(client, comfy_server, quick):
-    server = psutil.Process(comfy_server.pid)
-    resident = []
-    for seed in range(100, 110):
-        client.run(with_value(quick, "seed", seed)).or_raise()
-        resident.append(server.memory_info().rss)
-    logging.info("resident memory: %s", [f"{size / MIB:.0f} MiB" for size in resident])
-    assert max(resident[2:]) <= 1.05 * resident[1], [f"{size / MIB:.0f} MiB" for size in resident]

@@ -24,7 +24,7 @@ pack = importlib.util.module_from_spec(spec)
 sys.modules["pack_alone"] = pack
 spec.loader.exec_module(pack)
 nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
-print(sorted({{name.split(".")[0] for name in sys.modules.keys() - before}}))
+print(*{{name.split(".")[0] for name in sys.modules.keys() - before}})
 """
 
 
@@ -102,13 +102,11 @@ def test_unknown_choices_are_named(nodes):
     assert nodes["LadiVTON_AgnosticPerson"].validate_inputs(category="dresses", neck="cut") is True
 
 
-def test_importing_the_pack_is_quick_and_pulls_in_no_model_library(comfyui, repository):
+def test_importing_the_pack_pulls_in_no_library_that_comfyui_has_not(comfyui, repository):
+    """What it costs in seconds is `benchmarks/graph_engine.py`'s."""
     code = IMPORT.format(comfyui=str(comfyui), init=str(repository / "__init__.py"))
-    # Best of three: another process on the machine must not decide this.
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
-    seconds, libraries = min(run.stdout.strip().split(maxsplit=1) for run in runs)
-    assert libraries == "[]"
-    assert float(seconds) < 0.3
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) - sys.stdlib_module_names == {"pack_alone"}
 
 
 def test_every_workflow_has_a_title_that_every_system_takes_as_a_file_name():
