@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 import re
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -220,8 +221,12 @@ class _InertArray(_Inert):
 
 @contextmanager
 def _inert_objects() -> Iterator[None]:
-    """Inside, nothing beside tensors is built: what ComfyUI or other packs allowed for their files does not count."""
-    with _loading:
+    """Inside, nothing beside tensors is built: what ComfyUI or other packs allowed for their files does not count.
+
+    Nor does torch say which pickle protocols it would rather have: a file is read, or refused in our words.
+    """
+    with _loading, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
         before = torch.serialization.get_safe_globals()
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals([(_InertArray if name in _ARRAYS else _Inert, name) for name in _INERT])

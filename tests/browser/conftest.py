@@ -28,8 +28,41 @@ WINDOW = {"width": 1920, "height": 1080}
 PAGE_SECONDS, COVERED_SECONDS, RUN_SECONDS = 180, 30, 600
 PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
 UNCOVERED = "() => !document.querySelector('.p-blockui-mask')"
-SET = "([name, value]) => window.app.extensionManager.setting.set(name, value)"
+SET = """
+async ([name, value]) => {
+    const settings = window.app.extensionManager.setting;
+    const before = settings.get(name);
+    await settings.set(name, value);
+    return before;
+}
+"""
+# No dialog, no message, no panel, no node: a page as it is handed on.
+EMPTY = """
+() => {
+    const page = window.app.extensionManager;
+    const dialogs = page._p._s.get("dialog");
+    for (const { key } of [...dialogs.dialogStack]) dialogs.closeDialog({ key });
+    page.toast.removeAll?.();
+    const panel = page.sidebarTab.activeSidebarTabId;
+    if (panel) page.sidebarTab.toggleSidebarTab(panel);
+    window.app.graph.clear();
+}
+"""
 FIT_VIEW = "() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')"
+# Until what is read stays the same for twenty frames: a view has glided to its place.
+STILL = """
+read => new Promise(done => {
+    const [value, frames] = [new Function(`return ${read}`), { same: 0 }];
+    const look = () => {
+        const now = JSON.stringify(value());
+        frames.same = now === frames.last ? frames.same + 1 : 0;
+        frames.last = now;
+        if (frames.same === 20) done();
+        else requestAnimationFrame(look);
+    };
+    look();
+})
+"""
 NODE_TYPES = "() => window.app.graph.nodes.map(node => node.type)"
 ALERT_BOXES = ".p-toast-message-error, .p-toast-message-warn, .p-dialog, [data-toast-dock] [role=alert]"
 ALERTS = f"() => [...document.querySelectorAll('{ALERT_BOXES}')].map(box => box.innerText.trim())"
@@ -45,11 +78,13 @@ class Page:
         tab: Playwright's page.
         problems: errors that have to do with the pack, and every picture that could not be had. The rest is the host's
             (look-ups that are blocked here, routes a newer page expects of a newer server).
+        before: settings that were changed, as they were.
     """
 
     tab: Any
     url: str
     problems: list[str] = field(default_factory=list)
+    before: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
         """Open ComfyUI and wait until it can be worked with.
@@ -68,6 +103,26 @@ class Page:
             except NotInTime:
                 if attempt == 2:
                     raise
+
+    def set(self, **settings: Any) -> None:
+        """Change settings of the page; `empty` takes it back."""
+        for name, value in settings.items():
+            self.before.setdefault(name, self.tab.evaluate(SET, [name, value]))
+
+    def empty(self) -> None:
+        """As it was when it had been opened, for the next test."""
+        for name, value in self.before.items():
+            self.tab.evaluate(SET, [name, value])
+        self.before.clear()
+        self.tab.evaluate(EMPTY)
+        self.tab.wait_for_function(f"() => !({ALERTS})().length")  # they fade
+        self.problems.clear()
+
+    def forget(self) -> None:
+        """Leave nothing of this page in the browser's stores; a page without ComfyUI's scripts is shown."""
+        self.tab.goto(f"{self.url}/system_stats")
+        self.tab.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        self.tab.context.clear_cookies()
 
     def watch(self) -> None:
         """Collect problems from now on."""
@@ -92,26 +147,33 @@ class Page:
     def fit_view(self) -> None:
         """Show the whole graph."""
         self.tab.evaluate(FIT_VIEW)
-        self.tab.wait_for_timeout(1000)  # the view glides
+        self.still("[window.app.canvas.ds.scale, window.app.canvas.ds.offset]")
+
+    def still(self, what: str) -> None:
+        """Wait until what an expression gives does not change any more."""
+        self.tab.evaluate(STILL, what)
 
     def missing_nodes(self) -> list[str]:
         """Types in the graph that the page does not know."""
         return self.tab.evaluate(f"() => ({NODE_TYPES})().filter(type => !LiteGraph.registered_node_types[type])")
 
-    def press_run(self, client) -> dict:
-        """Press Run; the saved picture of that run. Polled here because the page's own promises lie about it."""
+    def press_run(self, client) -> dict[str, Any]:
+        """Press Run; what the nodes of that run showed. Polled here because the page's own promises lie about it."""
         deadline = time.monotonic() + RUN_SECONDS
         before = set(client.history())
         self.tab.get_by_test_id("queue-button").click()
         while time.monotonic() < deadline:
             for prompt_id, entry in client.history().items():
-                if prompt_id in before:
-                    continue
-                assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
-                shown = [image for outputs in entry["outputs"].values() for image in outputs.get("images", ())]
-                return next(image for image in shown if image["type"] == "output")
-            self.tab.wait_for_timeout(500)
+                if prompt_id not in before:
+                    assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
+                    return entry["outputs"]
+            self.tab.wait_for_timeout(200)
         raise AssertionError(f"no picture within {RUN_SECONDS} s")
+
+    def saved(self, client) -> dict[str, str]:
+        """Press Run; the picture that run saved."""
+        shown = [image for outputs in self.press_run(client).values() for image in outputs.get("images", ())]
+        return next(image for image in shown if image["type"] == "output")
 
     def screenshot(self, name: str) -> None:
         """Write what is seen to `output/browser`."""
@@ -135,9 +197,9 @@ def chromium() -> str:
     return shutil.which("chromium")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium):
-    """One Chromium for the tests of a file: while Playwright runs, nothing else in this process can `asyncio.run`."""
+    """One Chromium for this folder's tests: while Playwright runs, nothing else in this process can `asyncio.run`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -156,21 +218,34 @@ def newest_server(comfy_host):
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def open_page(browser):
-    """`open_page(server, nodes2=False)`: a fresh session on its page, ready for work, that is being watched."""
-    contexts = []
+    """`open_page(server, nodes2=False)`: a server's page, ready for work and empty, that is being watched.
 
-    def opened(server, nodes2: bool = False, **settings) -> Page:
-        context = browser.new_context(viewport=WINDOW)
-        contexts.append(context)
-        page = Page(context.new_page(), server.url)
-        page.start()
-        for name, value in {"Comfy.VueNodes.Enabled": nodes2, **settings}.items():
-            page.tab.evaluate(SET, [name, value])
-        page.watch()
-        return page
+    Tests hand one on, for to load it takes longer than most of them. With `fresh` it is loaded, and looks as to
+    somebody who was never there: nothing is in the browser's stores, and the first graph is shown.
+    """
+    last: Page | None = None
+
+    def opened(server, nodes2: bool = False, *, fresh: bool = False, **settings) -> Page:
+        nonlocal last
+        if last is None or last.url != server.url:
+            if last:
+                last.tab.context.close()  # an open page goes on drawing
+            last = Page(browser.new_context(viewport=WINDOW).new_page(), server.url)
+            last.start()
+            last.watch()
+        elif fresh:
+            last.empty()
+            last.forget()
+            last.start()
+            last.problems.clear()
+        if not fresh:
+            last.empty()
+        last.set(**{"Comfy.VueNodes.Enabled": nodes2, **settings})
+        return last
 
     yield opened
-    for context in contexts:
-        context.close()
+    if last:
+        last.empty()
+        last.tab.context.close()

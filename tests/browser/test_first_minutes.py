@@ -35,7 +35,7 @@ PICTURES = ["[example] garment.png", "[example] parse.png", "[example] person.pn
 @pytest.mark.parametrize("server, nodes2", COMBINATIONS, ids=["classic", "nodes2", "newest-classic", "newest-nodes2"])
 def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, server, nodes2):
     server = request.getfixturevalue(server)
-    page, client = open_page(server, nodes2), ComfyClient(server.url)
+    page, client = open_page(server, nodes2, fresh=True), ComfyClient(server.url)
 
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()
@@ -46,7 +46,7 @@ def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, 
     assert page.tab.evaluate(SAMPLES_SHOWN) == {"shown": PICTURES, "broken": []}
     assert page.missing_nodes() == []
 
-    picture = page.press_run(client)
+    picture = page.saved(client)
 
     result = Image.open(io.BytesIO(client.view(picture))).convert("RGB")
     thumbnail = Image.open(page_file("tryon_embedded").with_suffix(".jpg"))

@@ -8,11 +8,9 @@ import make_subgraph
 import pytest
 from hosting.graph import with_defaults, without_ids
 
-PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
 SHEET = "LadiVTON_ComparisonSheet"
 WORDS = ("try-on", "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe")
 
-CLEAR = "() => window.app.graph.clear()"
 # Nodes by their types, in a row, wired as [from, output, to, input]; a node's values by widget.
 BUILD = """
 ({ types, wires, values }) => {
@@ -37,48 +35,34 @@ COLOURS = """
     getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim(),
 ])
 """
+GROUND = "() => getComputedStyle(document.body).getPropertyValue('--bg-color')"
 SLIDER = ".ladi-vton-before-after"
 
 
 @pytest.fixture
-def page(open_page, comfy_server):
-    return open_page(comfy_server).tab
+def whole_page(open_page, comfy_server):
+    return open_page(comfy_server)
+
+
+@pytest.fixture
+def page(whole_page):
+    return whole_page.tab
 
 
 @pytest.fixture
 def faults(page) -> list[str]:
-    """What our scripts complained of since the page was loaded anew."""
+    """What scripts complain of from here on."""
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(f"{error}\n{error.stack}"))
     page.on("console", lambda message: said.append(f"{message.text} {message.location['url']}"))
-    failed = "() => performance.getEntriesByType('resource').filter(e => e.responseStatus >= 400).map(e => e.name)"
-    page.reload()
-    page.wait_for_function(PAGE_READY, timeout=120_000)
-    page.wait_for_timeout(2000)
-    said += page.evaluate(failed)
     return said
 
 
-def looked_at(page, repository, name: str) -> None:
-    """Leave a screenshot for a person."""
-    target = repository / "output" / "browser" / f"{name}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(target))
-
-
-def run(client, page, timeout: int = 300) -> dict:
-    """Press Run and wait for the end of that run; its outputs."""
-    before = set(client.history())
-    page.get_by_test_id("queue-button").click()
-    for _ in range(timeout * 2):
-        for prompt_id, entry in client.history().items():
-            if prompt_id not in before and entry["status"].get("completed"):
-                return entry["outputs"]
-        page.wait_for_timeout(500)
-    raise AssertionError(f"the run did not end within {timeout} s")
-
-
-def test_scripts_load_without_a_word_and_colour_the_wires(page, faults):
+def test_scripts_load_without_a_word_and_colour_the_wires(whole_page, page, faults):
+    failed = "() => performance.getEntriesByType('resource').filter(e => e.responseStatus >= 400).map(e => e.name)"
+    whole_page.start()
+    page.wait_for_load_state("networkidle")
+    faults += page.evaluate(failed)
     assert not [fault for fault in faults if "LaDI-VTON/" in fault], "one of our files, or a fault in one"
     types = ["LADI_WARPER", "LADI_POSE_MAP", "LADI_PARSE_MAP", "LADI_SKIP_FEATURES"]
     colours = page.evaluate(COLOURS, types)
@@ -86,17 +70,17 @@ def test_scripts_load_without_a_word_and_colour_the_wires(page, faults):
     assert len({of_type[0] for of_type in colours}) == len(types)
 
     # Another palette writes its own colours and empties all others: ours stay.
-    page.evaluate("() => window.app.extensionManager.setting.set('Comfy.ColorPalette', 'light')")
-    page.wait_for_timeout(1000)
+    ground = page.evaluate(GROUND)
+    whole_page.set(**{"Comfy.ColorPalette": "light"})
+    page.wait_for_function(f"dark => ({GROUND})() !== dark", arg=ground)
     assert page.evaluate(COLOURS, types) == colours
-    page.evaluate("() => window.app.extensionManager.setting.set('Comfy.ColorPalette', 'dark')")
 
 
-def test_the_slider_shows_first_and_last_picture_and_moves(page, client, faults, repository):
+def test_the_slider_shows_first_and_last_picture_and_moves(whole_page, page, client, faults):
     types = ["LadiVTON_LoadPicture", "LadiVTON_LoadPicture", SHEET]
     values = [{"image": "[example] person.png"}, {"image": "[example] garment.png"}, {"captions": "person, garment"}]
     *_, sheet = page.evaluate(BUILD, {"types": types, "wires": [[0, 0, 2, 0], [1, 0, 2, 1]], "values": values})
-    outputs = run(client, page)[str(sheet)]
+    outputs = whole_page.press_run(client)[str(sheet)]
     assert len(outputs["before"]) == len(outputs["after"]) == 1
 
     slider = page.locator(SLIDER)
@@ -120,7 +104,7 @@ def test_the_slider_shows_first_and_last_picture_and_moves(page, client, faults,
     page.mouse.move(box["x"] + box["width"] / 4, middle, steps=4)
     page.mouse.up()
     assert 15 < cut() < 35
-    looked_at(page, repository, "before_after")
+    whole_page.screenshot("before_after")
 
     saved = page.evaluate("() => window.app.graph.serialize().nodes.map(node => node.widgets_values)")
     assert saved[-1] == [512, 8, "person, garment"], "the slider is no setting"
@@ -137,8 +121,7 @@ def test_the_page_finds_the_pack_by_the_words_people_search(page):
 
 
 @pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
-def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, client, repository, one):
-    page.evaluate(CLEAR)
+def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page, page, client, repository, one):
     canvas = page.locator("#graph-canvas").bounding_box()
     page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
     page.locator("input[role=combobox]:focus").wait_for()
@@ -147,7 +130,7 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, clien
     page.keyboard.press("Enter")
     page.wait_for_function("() => window.app.graph.nodes.length === 1")
     assert page.evaluate("() => window.app.graph.nodes[0].title") == one.name
-    looked_at(page, repository, one.workflow + "_blueprint")
+    whole_page.screenshot(one.workflow + "_blueprint")
 
     page.evaluate("() => { const graph = window.app.graph; graph.unpackSubgraph(graph.nodes[0]); }")
     unpacked = page.evaluate("async () => (await window.app.graphToPrompt()).output")
@@ -161,7 +144,7 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(page, clien
     assert without_ids(unpacked) == without_ids(stages)
 
 
-def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(page, repository):
+def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(whole_page, page):
     page.evaluate(BUILD, {"types": ["LadiVTON_AgnosticPerson"], "wires": [], "values": []})
     page.evaluate("() => window.app.canvas.selectNode(window.app.graph.nodes[0])")
     page.evaluate(
@@ -172,7 +155,7 @@ def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(page, reposit
     panel = page.locator(".node-help-content")
     panel.locator("img").wait_for()
     page.wait_for_function("() => document.querySelector('.node-help-content img').naturalWidth > 0")
-    looked_at(page, repository, "help")
+    whole_page.screenshot("help")
     too_wide = """(panel) => [...panel.querySelectorAll("*")].filter((element) =>
         element.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1)
         .map((element) => element.outerHTML)"""
@@ -183,20 +166,21 @@ def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(page, reposit
     assert len(page.context.pages) == 1, "the link left the page"
 
 
-@pytest.mark.parametrize("language", ["it", "zh"])
-def test_nodes_speak_the_languages_of_the_pack(page, repository, language):
-    path = repository / "locales" / language / "nodeDefs.json"
-    texts = json.loads(path.read_text(encoding="utf-8"))["LadiVTON_GarmentWarper"]
-    choose = "(language) => window.app.extensionManager.setting.set('Comfy.Locale', language)"
-    page.evaluate(choose, language)
-    try:
-        page.wait_for_timeout(1000)
-        page.reload()
-        page.wait_for_function(PAGE_READY, timeout=120_000)
+@pytest.fixture
+def abroad(whole_page):
+    """The page to be loaded in other languages; afterwards in English again."""
+    yield whole_page
+    whole_page.empty()
+    whole_page.start()
+
+
+def test_nodes_speak_the_languages_of_the_pack(abroad, page, repository):
+    for language in ("it", "zh"):
+        path = repository / "locales" / language / "nodeDefs.json"
+        texts = json.loads(path.read_text(encoding="utf-8"))["LadiVTON_GarmentWarper"]
+        abroad.set(**{"Comfy.Locale": language})
+        abroad.start()
         page.evaluate(BUILD, {"types": ["LadiVTON_GarmentWarper"], "wires": [], "values": []})
         node = "window.app.graph.nodes[0]"
         shown = page.evaluate(f"() => [{node}.title, ...{node}.inputs.map((socket) => socket.localized_name)]")
         assert shown == [texts["display_name"], *(text["name"] for text in texts["inputs"].values())]
-    finally:
-        page.evaluate(choose, "en")
-        page.wait_for_timeout(1000)

@@ -26,7 +26,6 @@ def test_dropped_workflow_has_every_node_and_gives_a_picture(open_page, comfy_se
     page = open_page(comfy_server)
     text = page_file("tryon_embedded").read_text(encoding="utf-8")
     expected = sorted(node["type"] for node in json.loads(text)["nodes"])
-    page.tab.evaluate("() => window.app.graph.clear()")
 
     page.tab.evaluate(DROP, ["tryon.json", text])
     page.tab.wait_for_function(f"() => window.app.graph.nodes.length === {len(expected)}", timeout=60_000)
@@ -34,7 +33,7 @@ def test_dropped_workflow_has_every_node_and_gives_a_picture(open_page, comfy_se
     assert sorted(page.tab.evaluate(NODE_TYPES)) == expected
     assert page.missing_nodes() == []
 
-    picture = page.press_run(client)
+    picture = page.saved(client)
 
     assert len(client.view(picture)) > 10_000
     page.tab.wait_for_function(PICTURE_SHOWN, timeout=60_000)

@@ -132,6 +132,9 @@ def encoded(mode: str, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.filterwarnings(  # Pillow's, of tags in broken TIFF that it passes over
+    "ignore:Corrupt EXIF data:UserWarning", "ignore:Tag data larger than file:UserWarning"
+)
 @pytest.mark.parametrize(
     ("mode", "kind"), [("RGB", "PNG"), ("P", "PNG"), ("RGB", "JPEG"), ("RGB", "WEBP"), ("L", "TIFF")]
 )
