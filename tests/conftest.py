@@ -1,4 +1,4 @@
-"""Fixtures for every test: the core by its name, ComfyUI in this process, ComfyUI as a server.
+"""Fixtures for every test: its random numbers, the core by its name, ComfyUI in this process, ComfyUI as a server.
 
 The repository's root goes to the end of `sys.path`: `import ladivton_core` works, while `import nodes`
 stays ComfyUI's own module. Nothing here installs anything; `make test` does, and runs pytest in ComfyUI's
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -21,6 +23,53 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # `python -m pytest` puts the working folder first; the repository must come last (see above).
 sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve() != REPOSITORY]
 sys.path += [str(REPOSITORY / "scripts"), str(REPOSITORY)]
+
+
+def pytest_configure(config):
+    """pytest-randomly (`-p randomly`) draws the order and nothing else: the numbers are `seeded`'s."""
+    if hasattr(config.option, "randomly_reset_seed"):
+        config.option.randomly_reset_seed = False
+
+
+def _seed(name: str) -> None:
+    """Seed every generator that belongs to the whole process: the same on any machine, whatever was drawn before."""
+    number = crc32(name.encode("utf-8", "surrogatepass"))
+    random.seed(number)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(number)
+    if torch := sys.modules.get("torch"):  # where nobody has imported it, nobody has drawn from it
+        torch.manual_seed(number)
+
+
+@contextlib.contextmanager
+def _drawn_apart(name: str) -> Iterator[None]:
+    """Inside, numbers that depend on `name` alone; afterwards those of before go on."""
+    before, numpy, torch = random.getstate(), sys.modules.get("numpy"), sys.modules.get("torch")
+    numpy_before, torch_before = numpy and numpy.random.get_state(), torch and torch.get_rng_state()
+    _seed(name)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        if numpy:
+            numpy.random.set_state(numpy_before)
+        if torch:
+            torch.set_rng_state(torch_before)
+
+
+@pytest.fixture(autouse=True)
+def seeded(request):
+    """Every test draws its own numbers, from its id: neither order nor selection changes them."""
+    _seed(request.node.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef, request):
+    """What several tests share draws its own numbers too, and takes none from the test that happened to come first."""
+    if fixturedef.scope == "function":
+        return (yield)
+    with _drawn_apart(f"{fixturedef.baseid}::{fixturedef.argname}[{getattr(request, 'param_index', 0)}]"):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
