@@ -1,0 +1,75 @@
+"""A camera and what happens to its pictures: from light to the bytes of a file.
+
+Lens blur, exposure, white balance, noise, tone curve, sharpening, resampling and JPEG, each now and then.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .noise import blurred
+
+
+def sample_camera(rng: np.random.Generator, shop: bool = False) -> dict:
+    """Numbers of a camera.
+
+    Args:
+        shop: a shop's own picture of a garment: well exposed, neutral, clean.
+    """
+    calm = 0.4 if shop else 1.0
+    return {
+        "blur": rng.choice([rng.uniform(0.25, 0.5), rng.uniform(0.5, 0.9), rng.uniform(0.9, 1.5)], p=[0.6, 0.3, 0.1]),
+        "exposure": 2 ** (rng.normal(0, 0.22) * calm),
+        "balance": np.exp(rng.normal(0, 0.03, 3) * calm),
+        "noise": rng.choice([0.003, 0.008, 0.02], p=[0.6, 0.3, 0.1]) * rng.uniform(0.5, 1.3) * calm,
+        "grain": rng.uniform(0.0, 0.9),
+        "contrast": rng.normal(0.0, 0.12) * calm,
+        "lift": max(0.0, rng.normal(0, 0.02)) * calm,
+        "colour": 1 + rng.normal(0, 0.1) * calm,
+        "sharpen": float(rng.random() < 0.5) * rng.uniform(0.1, 0.7),
+        "shrink": rng.uniform(0.5, 0.9) if rng.random() < 0.12 else 1.0,
+        "quality": int(rng.integers(60, 97)) if rng.random() < 0.75 else 0,
+        "seed": int(rng.integers(2**62)),
+    }
+
+
+def photograph(camera: dict, light: np.ndarray, white: float | None = None) -> np.ndarray:
+    """Take a picture.
+
+    Args:
+        camera: from `sample_camera`.
+        light: (H, W, 3) float32, linear; 1 is white cloth in the main light.
+        white: where given, the least of this sRGB value counts as pure white, as shops cut their pictures.
+
+    Returns:
+        (H, W, 3) uint8 sRGB.
+    """
+    height, width = light.shape[:2]
+    scale = height / 512
+    rng = np.random.default_rng(camera["seed"])
+    light = blurred(light, camera["blur"] * scale)
+    light = light * (camera["exposure"] * camera["balance"]).astype(np.float32)
+    # shoulder: highlights are compressed, not cut
+    light = np.where(light > 0.8, 0.8 + 0.25 * np.tanh((light - 0.8) / 0.25), light)
+    grain = rng.standard_normal((height, width, 3), dtype=np.float32)
+    grain = grain + camera["grain"] * (grain.mean(-1, keepdims=True) * 1.7 - grain)
+    light = light + grain * np.sqrt(np.maximum(light, 0) + 0.01) * np.float32(camera["noise"])
+    picture = np.power(np.clip(light, 0, 1), np.float32(1 / 2.2))
+    s_curve = picture * picture * (3 - 2 * picture)
+    picture = picture + np.float32(camera["contrast"]) * (s_curve - picture)
+    grey = picture @ np.float32([0.299, 0.587, 0.114])
+    picture = grey[..., None] + np.float32(camera["colour"]) * (picture - grey[..., None])
+    picture = camera["lift"] + (1 - camera["lift"]) * picture
+    if camera["sharpen"]:
+        picture = picture + np.float32(camera["sharpen"]) * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0 * scale))
+    if white is not None:
+        picture = picture + (1 - picture) * np.clip((picture.min(-1, keepdims=True) - white) / 0.015, 0, 1)
+    if camera["shrink"] < 1:
+        small = round(width * camera["shrink"]), round(height * camera["shrink"])
+        picture = cv2.resize(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_CUBIC)
+    picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    if camera["quality"]:
+        coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera["quality"]])[1]
+        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+    return np.ascontiguousarray(picture)
