@@ -34,13 +34,12 @@ def sample_camera(rng: np.random.Generator, shop: bool = False) -> dict:
     }
 
 
-def photograph(camera: dict, light: np.ndarray, white: float | None = None) -> np.ndarray:
+def photograph(camera: dict, light: np.ndarray) -> np.ndarray:
     """Take a picture.
 
     Args:
         camera: from `sample_camera`.
         light: (H, W, 3) float32, linear; 1 is white cloth in the main light.
-        white: where given, the least of this sRGB value counts as pure white, as shops cut their pictures.
 
     Returns:
         (H, W, 3) uint8 sRGB.
@@ -63,8 +62,6 @@ def photograph(camera: dict, light: np.ndarray, white: float | None = None) -> n
     picture = camera["lift"] + (1 - camera["lift"]) * picture
     if camera["sharpen"]:
         picture = picture + np.float32(camera["sharpen"]) * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0 * scale))
-    if white is not None:
-        picture = picture + (1 - picture) * np.clip((picture.min(-1, keepdims=True) - white) / 0.015, 0, 1)
     if camera["shrink"] < 1:
         small = round(width * camera["shrink"]), round(height * camera["shrink"])
         picture = cv2.resize(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_CUBIC)

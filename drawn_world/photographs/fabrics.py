@@ -212,7 +212,7 @@ def _floral(fabric, x, y, density):
     picture = np.empty((*size, 3), np.uint8)
     picture[:] = (palette[0] * 255).astype(np.uint8)
     radius = fabric["period"] * density * 0.9
-    count = int(min(500, size[0] * size[1] / radius**2 * rng.uniform(0.12, 0.5)))
+    count = int(min(260, size[0] * size[1] / radius**2 * rng.uniform(0.12, 0.5)))
     green = np.array((0.2, 0.4, 0.2)) + rng.normal(0, 0.1, 3)
     for _ in range(count):
         centre, r = rng.uniform(0, 1, 2) * (size[1], size[0]), radius * rng.uniform(0.35, 1.1)
@@ -268,9 +268,9 @@ def _structure(fabric: dict, x: np.ndarray, y: np.ndarray, size: tuple[int, int]
         wash = fractal(seed + 2, size, 1.2, length * 1.2, (1.6, 1))
         twill = np.sin((x * 1.0 + y * 0.8) * np.float32(2 * math.pi / 0.03))
         slub = fractal(seed + 3, size, 0.6, length * 16, (5, 0.7), octaves=4)
-        return rough * (0.06 * wash + 0.04 * twill + 0.05 * slub + 0.03 * grain)
+        return rough * (0.035 * wash + 0.03 * twill + 0.05 * slub + 0.03 * grain)
     if kind == "melange":
-        return rough * 0.09 * fractal(seed + 2, size, 0.5, length * 22, (0.7, 3), octaves=4) + 0.02 * grain
+        return rough * 0.06 * fractal(seed + 2, size, 0.5, length * 22, (0.7, 3), octaves=4) + 0.02 * grain
     if kind in ("rib", "knit", "cable", "crochet"):
         rng = _rng(fabric, 3)
         period = np.float32(rng.uniform(0.04, 0.11) if kind == "rib" else rng.uniform(0.045, 0.13))
@@ -286,7 +286,7 @@ def _structure(fabric: dict, x: np.ndarray, y: np.ndarray, size: tuple[int, int]
         depth = 0.22 if kind == "crochet" else 0.09
         return rough * (depth * np.minimum(stitch, wale + 0.4) + 0.03 * grain)
     if kind == "velvet":
-        return rough * (0.10 * fractal(seed + 2, size, 1.3, length * 2) + 0.03 * grain)
+        return rough * (0.035 * fractal(seed + 2, size, 1.1, length * 3) + 0.03 * grain)
     if kind == "leather":
         crack = np.abs(fractal(seed + 2, size, 1.0, length * 12, octaves=3))
         return rough * (0.05 * np.minimum(crack * 3, 1) - 0.05 + 0.02 * grain)
@@ -295,7 +295,7 @@ def _structure(fabric: dict, x: np.ndarray, y: np.ndarray, size: tuple[int, int]
     if kind == "weave":
         threads = fractal(seed + 2, size, 0.3, length * 30, (0.3, 8), octaves=2)
         threads += fractal(seed + 3, size, 0.3, length * 30, (8, 0.3), octaves=2)
-        return rough * (0.022 * threads + 0.012 * grain)
+        return rough * (0.012 * threads + 0.010 * grain)
     wales = np.sin(x * np.float32(2 * math.pi / 0.025)) if density > 170 else 0
     return rough * (0.022 * grain + 0.02 * wales)
 

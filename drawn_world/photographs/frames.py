@@ -99,8 +99,9 @@ class Tube:
         scale = np.array([size[1] / SIZE[1], size[0] / SIZE[0]])
         low = np.floor((self.points.min(0) - reach) * scale).astype(int)
         high = np.ceil((self.points.max(0) + reach) * scale).astype(int)
-        low, high = np.maximum(low, 0), np.minimum(high, (size[1], size[0]))
-        return slice(low[1], max(high[1], low[1])), slice(low[0], max(high[0], low[0]))
+        low = np.clip(low, 0, (size[1] - 2, size[0] - 2))  # two pixels where nothing is in the picture
+        high = np.clip(high, low + 2, (size[1], size[0]))
+        return slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def arc(q: np.ndarray, depth: float = 0.62) -> np.ndarray:

@@ -142,7 +142,7 @@ def _bodice(rng: np.random.Generator) -> dict:
     straps = "wide"
     if not sleeves["sleeve"] and neck["neck"] in ("scoop", "v", "square", "sweetheart", "boat"):
         straps = pick(rng, {"wide": 0.5, "thin": 0.32, "none": 0.1, "halter": 0.08})
-    chest = 0.98 + 0.55 * loose
+    chest = 0.92 + 0.45 * loose
     return neck | sleeves | {
         "straps": straps,
         "strap_width": rng.uniform(0.02, 0.05) if rng.random() < 0.6 else rng.uniform(0.05, 0.12),
@@ -159,16 +159,16 @@ def _bodice(rng: np.random.Generator) -> dict:
 def _top(rng: np.random.Generator) -> dict:
     top = _bodice(rng)
     length = str(rng.choice(["crop", "regular", "long"], p=[0.16, 0.68, 0.16]))
-    hem = {"crop": rng.uniform(1.15, 1.75), "regular": rng.uniform(2.15, 2.85), "long": rng.uniform(2.85, 3.5)}[length]
+    hem = {"crop": rng.uniform(1.35, 2.0), "regular": rng.uniform(2.4, 3.05), "long": rng.uniform(3.05, 3.7)}[length]
     open_front = top["sleeve"] > 1.0 and top["neck"] in ("v", "crew", "shirt") and rng.random() < 0.2
     closure = "none"
     if top["neck"] in ("shirt", "polo") or open_front or rng.random() < 0.1:
         closure = "half" if top["neck"] == "polo" else "buttons" if rng.random() < 0.7 else "zip"
     if top["straps"] in ("none", "halter"):
-        hem = min(hem, 2.6)
+        hem = min(hem, 2.8)
     return top | {
         "hem": hem,
-        "flare": rng.uniform(-0.03, 0.12) if rng.random() < 0.8 else rng.uniform(0.15, 0.4),
+        "flare": rng.uniform(-0.05, 0.08) if rng.random() < 0.85 else rng.uniform(0.1, 0.35),
         "hem_curve": float(rng.choice([0.0, rng.uniform(-0.05, 0.1), rng.uniform(0.1, 0.35)], p=[0.45, 0.35, 0.2])),
         "hem_band": rng.uniform(0.12, 0.3) if top["sleeve"] > 1.5 and rng.random() < 0.45 else 0.0,
         "closure": closure,
@@ -251,7 +251,7 @@ def sleeve_width(garment: dict, along) -> np.ndarray:
     start = armhole(garment)[2]
     upper = start + (garment["sleeve_width"] - start) * smoothstep(0.1, 0.7, along)
     width = upper + (garment["cuff"] - garment["sleeve_width"]) * np.clip(np.asarray(along) / length, 0, 1)
-    bulge = garment["puff"] * np.sin(np.pi * np.clip(np.asarray(along) / length, 0, 1)) ** 0.7
+    bulge = garment["puff"] * np.maximum(np.sin(np.pi * np.clip(np.asarray(along) / length, 0, 1)), 0) ** 0.7
     tight = 0.07 * smoothstep(length - garment["cuff_band"] - 0.1, length - garment["cuff_band"], along) * (garment["cuff_band"] > 0)
     return width + bulge - tight * (garment["cuff"] > 0.22)
 
@@ -318,7 +318,7 @@ def _side(garment: dict, back: bool) -> np.ndarray:
             rim = max(shoulder, neck[-1, 0] + 0.1)
             xs = np.linspace(neck[-1, 0], rim, 6)[1:]
             top = np.stack([xs, shoulder_line(xs)], 1)
-            inset = 0.0 if garment["sleeve"] else 0.1 * (1.0 - min(shoulder, 1.0)) + 0.07
+            inset = -0.1 if garment["sleeve"] else 0.1 * (1.0 - min(shoulder, 1.0)) + 0.07
             t = np.linspace(0, 1, 14)[1:, None]
             a, b, c = top[-1], np.array([rim - inset, pit * 0.72]), np.array([chest, pit])
             points = [neck, top, (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c]
@@ -418,6 +418,8 @@ def _cut_trunk(garment: dict, density: float, rng: np.random.Generator) -> dict[
     upper[limit:] = 255
     away = cv2.distanceTransform((upper > 127).astype(np.uint8), cv2.DIST_L2, 5) / np.float32(density)
     neck_only = np.abs(u) < (garment.get("neck_width", 0) + trim["width"] + 0.02 if garment["sleeve"] else 9)
+    if lower:
+        away = v - (garment["top"] + 0.06 * (1 - (u / garment["waist"]) ** 2))
     width = garment["band"] if lower else trim["width"]
     band = (away < width) & neck_only & (v < (garment["top"] + 0.6 if lower else garment["pit"] + 0.1))
     if trim["colour"] is not None:
@@ -606,7 +608,8 @@ def _cut_legs(garment: dict, density: float, rng: np.random.Generator) -> dict[s
         if fabric["structure"] == "denim":  # worn pale on the thighs and knees, dark along the seams
             worn = np.exp(-((u / (width * 0.55)) ** 2)) * (0.3 + 0.7 * np.exp(-(((a - 1.7) / 1.0) ** 2)))
             colour = colour + (np.clip(colour * 1.35 + 0.06, 0, 1) - colour) * worn[..., None] * (fabric["rough"] * 0.6)
-        alpha = np.clip((width - np.abs(u)) * density + 0.5, 0, 1) * np.clip((a - start) * density + 0.5, 0, 1)
+        over = np.where((u * sign < 0) & (a < TORSO - WAIST), np.float32(0.04), np.float32(0))  # under the other leg
+        alpha = np.clip((width + over - np.abs(u)) * density + 0.5, 0, 1) * np.clip((a - start) * density + 0.5, 0, 1)
         alpha = alpha * np.clip((length - a) * density + 0.5, 0, 1)
         band = (a - start) < garment["band"]
         _lines(shade, [[-half, start + garment["band"]], [half, start + garment["band"]]], -half, top, density, 0.5)

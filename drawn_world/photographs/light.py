@@ -49,6 +49,7 @@ def highlight(light: dict, nx: np.ndarray, ny: np.ndarray, nz: np.ndarray, sharp
 
 def slopes(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of a height map (H, W) in its own pixels: to the right and down."""
+    height = np.ascontiguousarray(height, np.float32)
     right = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
     return right, cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
 

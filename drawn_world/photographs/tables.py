@@ -11,10 +11,7 @@ from .frames import SIZE
 from .garments import Piece
 from .light import cast, highlight, sample_light, shading
 from .noise import blurred
-from .wearing import Flat, enlarged, look_up, sample_layout
-
-TIMES = 2
-"""Pictures are drawn this many times as large and reduced."""
+from .wearing import Flat, look_up, sample_layout
 
 
 def sample_table(rng: np.random.Generator, garment: dict) -> dict:
@@ -36,28 +33,27 @@ def draw_flat(garment: dict, pieces: dict[str, Piece], table: dict, size: tuple[
         Where everything lies, the picture (H, W, 3) uint8, and the garment's cover (H, W) uint8.
     """
     flat = Flat(garment, table["layout"], size)
-    big = size[0] * TIMES, size[1] * TIMES
-    pixels = flat.unit * big[0] / SIZE[0]
+    pixels = flat.unit * size[0] / SIZE[0]
     light = table["light"]
     ground = colours.linear(table["ground"].astype(np.float32))
-    picture = np.empty((*big, 3), np.float32)
+    picture = np.empty((*size, 3), np.float32)
     picture[:] = ground
-    cover = np.zeros(big, np.float32)
+    cover = np.zeros(size, np.float32)
     for layer in flat.layers:
-        area = layer.big(TIMES)
-        colour, alpha = look_up(pieces[layer.piece], layer, TIMES)
+        area = layer.rows, layer.columns
+        colour, alpha = look_up(pieces[layer.piece], layer, pixels)
         if layer.piece != "back":
             # edges fall away: the cloth is some millimetres thick and lies on itself
             soft = blurred(alpha, 0.035 * pixels)
             fall = np.clip(soft * 2 - 1, 0, 1)
             shadow = np.clip(cast(light, alpha, pixels, 0.05) - alpha, 0, 1) * np.float32(light["shadow"])
             picture[area] *= 1 - (shadow * cover[area])[..., None]
-            bright = enlarged(shading(light, *layer.normal), TIMES) * (0.86 + 0.14 * fall)
+            bright = shading(light, *layer.normal) * (0.86 + 0.14 * fall)
         else:
             bright = np.float32(0.9)
         colour = colours.linear(colour) * bright[..., None] if np.ndim(bright) else colours.linear(colour) * bright
         if garment["fabric"]["shine"]:
-            colour = colour + (enlarged(highlight(light, *layer.normal), TIMES) * np.float32(0.3 * garment["fabric"]["shine"]))[..., None]
+            colour = colour + (highlight(light, *layer.normal) * np.float32(0.3 * garment["fabric"]["shine"]))[..., None]
         if layer.piece == "front" and "back" in pieces:  # the front's neckline shades the inside of the back
             inner = np.clip(cast(light, alpha, pixels, 0.10) - alpha, 0, 1)
             picture[area] *= 1 - 0.45 * (inner * cover[area])[..., None]
@@ -66,12 +62,8 @@ def draw_flat(garment: dict, pieces: dict[str, Piece], table: dict, size: tuple[
     if table["shadow"]:
         shadow = np.maximum(cast(light, cover, pixels, 0.12), blurred(cover, 0.05 * pixels)) * np.float32(table["shadow"])
         picture *= 1 - (shadow * (1 - cover))[..., None]
-    small = (size[1], size[0])
-    picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-    cover = cv2.resize(cover, small, interpolation=cv2.INTER_AREA)
-    white = 0.975 if table["ground"].min() > 0.99 and not table["shadow"] else None
-    shown = photograph(table["camera"], picture, None)
-    if white is not None:  # cut out, as most shops do
+    shown = photograph(table["camera"], picture)
+    if table["ground"].min() > 0.99 and not table["shadow"]:  # cut out, as most shops do
         far = (cv2.dilate(cover, np.ones((5, 5))) < 0.02)[..., None]
         shown = np.where(far, 255, shown).astype(np.uint8)
     return flat, shown, (cover * 255 + 0.5).astype(np.uint8)

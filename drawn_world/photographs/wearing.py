@@ -1,7 +1,7 @@
 """Pieces of garments in pictures: laid flat, and on a body; where every point of the cloth comes to lie.
 
 A `Layer` says for the pixels of a rectangle which point of which piece they show, and how the surface there is turned.
-Layers are made at the size of the picture and drawn at twice its size. The same pieces make both pictures, so the
+The same pieces make both pictures, so the
 picture of the worn garment is a warp of the flat one, times light.
 """
 
@@ -44,26 +44,23 @@ class Layer:
     normal: tuple[np.ndarray, np.ndarray, np.ndarray]
     true: np.ndarray | None = None
 
-    def big(self, times: int) -> tuple[slice, slice]:
-        """The rectangle in a picture `times` as large."""
-        return tuple(slice(s.start * times, s.stop * times) for s in (self.rows, self.columns))
 
+def look_up(piece: Piece, layer: Layer, pixels: float) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (h, w, 3) in sRGB and cover (h, w) of a layer.
 
-def enlarged(field: np.ndarray, times: int) -> np.ndarray:
-    """A field (h, w) at `times` its size."""
-    if times == 1:
-        return field
-    size = field.shape[1] * times, field.shape[0] * times
-    return cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)
-
-
-def look_up(piece: Piece, layer: Layer, times: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (h, w, 3) in sRGB and cover (h, w) of a layer at `times` its size."""
-    x = enlarged((layer.u - np.float32(piece.left)) * np.float32(piece.density) - np.float32(0.5), times)
-    y = enlarged((layer.v - np.float32(piece.top)) * np.float32(piece.density) - np.float32(0.5), times)
-    found = cv2.remap(piece.picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    edge = np.clip(enlarged(layer.edge, times) * times + 0.5, 0, 1)
-    return found[..., :3], found[..., 3] * edge
+    Args:
+        pixels: of the picture, a unit: the piece is reduced so far that nothing flickers.
+    """
+    source, density = piece.picture, piece.density
+    if density > 1.25 * pixels:
+        density = 1.1 * pixels
+        size = (max(1, round(source.shape[1] * density / piece.density)), max(1, round(source.shape[0] * density / piece.density)))
+        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+    x = (layer.u - np.float32(piece.left)) * np.float32(density) - np.float32(0.5)
+    y = (layer.v - np.float32(piece.top)) * np.float32(density) - np.float32(0.5)
+    found = np.clip(cv2.remap(source, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT), 0, 1)
+    alpha = found[..., 3] * np.clip(layer.edge + 0.5, 0, 1)
+    return found[..., :3], alpha
 
 
 # --- folds ---------------------------------------------------------------------------------------------------------
@@ -122,8 +119,8 @@ def sample_layout(rng: np.random.Generator, garment: dict) -> dict:
         "x": rng.normal(0, 0.012) if rng.random() < 0.85 else rng.normal(0, 0.05),
         "y": rng.normal(0, 0.012) if rng.random() < 0.85 else rng.normal(0, 0.05),
         "turn": rng.normal(0, 0.012),
-        "sleeve_turn": rng.uniform(-0.1, 0.35),
-        "sleeve_end": rng.uniform(0.06, 0.5),
+        "sleeve_turn": rng.uniform(0.0, 0.45),
+        "sleeve_end": rng.uniform(0.03, 0.33),
         "legs": rng.uniform(0.0, 0.1),
         "round": rng.uniform(0.15, 0.9),
         "wobble": rng.uniform(0, 0.02),
@@ -158,13 +155,14 @@ class Flat:
         shift = np.array([layout["x"] * SIZE[1], layout["y"] * SIZE[0]]) * (1.6 - fill)
         self._origin = np.array([SIZE[1], SIZE[0]]) / 2 + shift - self._matrix @ middle
         x, y = grid(size)
-        noise = fractal(layout["seed"], (48, 36), 1.8, 2.5, channels=2, octaves=3) * layout["wobble"]
-        self._noise = cv2.GaussianBlur(noise, (0, 0), 2.0)
-        wobble = cv2.resize(self._noise, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+        rng = np.random.default_rng(layout["seed"])
+        self._waves = rng.uniform(0, 2 * math.pi, 4), rng.normal(0, 0.014, (4, 2)), rng.normal(0, layout["wobble"], (4, 2))
         inverse = np.linalg.inv(self._matrix)
         px, py = x - self._origin[0], y - self._origin[1]
-        self._x = (inverse[0, 0] * px + inverse[0, 1] * py).astype(np.float32) + wobble[..., 0]
-        self._y = (inverse[1, 0] * px + inverse[1, 1] * py).astype(np.float32) + wobble[..., 1]
+        self._x = (inverse[0, 0] * px + inverse[0, 1] * py).astype(np.float32)
+        self._y = (inverse[1, 0] * px + inverse[1, 1] * py).astype(np.float32)
+        dx, dy = self._wobble(x, y)
+        self._x, self._y = self._x + dx, self._y + dy
         for name, (corners, along) in lines.items():
             self._tubes[name] = Tube(corners, along)
         self.layers = self._leg_layers() if trousers else self._trunk_layers()
@@ -183,11 +181,11 @@ class Flat:
             n = np.array([d[1], -d[0]])
             start = tip - width * n - CAP * d
             if g["sleeve"] < 1.2:
-                last = first - lay["sleeve_turn"]
+                last = first - 0.1 - lay["sleeve_turn"]
             else:
                 last = lay["sleeve_end"] * (1.6 if g["loose"] > 0.5 else 1.0)
             e = np.array([math.sin(last), math.cos(last)])
-            near = min(0.4, 0.5 * g["sleeve"])
+            near = min(0.3, 0.4 * g["sleeve"])
             corners = np.array([start, start + near * d, start + near * d + (g["sleeve"] - near) * e])
             lines[f"sleeve_{side}"] = (corners * (OUT[side], 1), [0, near, g["sleeve"]])
         return lines
@@ -233,14 +231,18 @@ class Flat:
         else:
             table = np.stack([u, v], -1).astype(float)
         places = table @ self._matrix.T + self._origin
-        height, width = self._noise.shape[:2]
         for _ in range(3):  # against the wobble, which is a function of the place in the picture
-            x = np.clip(places[..., 0] * (width / SIZE[1]) - 0.5, 0, width - 1).astype(np.float32)
-            y = np.clip(places[..., 1] * (height / SIZE[0]) - 0.5, 0, height - 1).astype(np.float32)
-            shape = x.shape
-            moved = cv2.remap(self._noise, x.reshape(-1, 1), y.reshape(-1, 1), cv2.INTER_LINEAR).reshape(*shape, 2)
+            moved = np.stack(self._wobble(places[..., 0], places[..., 1]), -1)
             places = (table - moved) @ self._matrix.T + self._origin
         return places
+
+    def _wobble(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far the cloth at points of the picture is pushed out of its shape, in units: nobody lays cloth exactly."""
+        dx = dy = np.float32(0)
+        for phase, (fx, fy), (ax, ay) in zip(*self._waves, strict=True):
+            wave = np.sin(x * np.float32(fx) + y * np.float32(fy) + np.float32(phase))
+            dx, dy = dx + np.float32(ax) * wave, dy + np.float32(ay) * wave
+        return dx, dy
 
     def _rectangle(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
         corners = np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])]) @ self._matrix.T + self._origin
@@ -350,8 +352,10 @@ class Worn:
         sx, sy = body.size[1] / SIZE[1], body.size[0] / SIZE[0]
         ys = np.clip(np.array([first, last]) * body.unit + p["y"] + (-0.12 * body.unit, 0.12 * body.unit), 0, SIZE[0])
         xs = body.centre(np.linspace(*ys, 9))
-        rows = slice(int(ys[0] * sy), int(math.ceil(ys[1] * sy)))
-        columns = slice(max(int((xs.min() - reach * body.unit) * sx) - 2, 0), min(int((xs.max() + reach * body.unit) * sx) + 3, body.size[1]))
+        first_row = min(int(ys[0] * sy), body.size[0] - 2)
+        rows = slice(first_row, max(int(math.ceil(ys[1] * sy)), first_row + 2))
+        left = int(np.clip((xs.min() - reach * body.unit) * sx - 2, 0, body.size[1] - 2))
+        columns = slice(left, int(np.clip((xs.max() + reach * body.unit) * sx + 3, left + 2, body.size[1])))
         x, v = body.across[rows, columns], body.garment_down()[rows, columns]
         worn = np.interp(v, down, widths).astype(np.float32)
         height = trunk_folds(g, x, v)
