@@ -38,7 +38,7 @@ def sample_body(rng: np.random.Generator, category: str) -> dict:
         "hip_tilt": rng.normal(0, 0.03),
         "slope": about(0.34 + 0.05 * (1 - build), 0.15),
         "torso": about(TORSO),
-        "neck": about(0.25 + 0.06 * build + 0.06 * weight),
+        "neck": about(0.25 + 0.045 * build + 0.05 * weight),
         "chest": about(0.77 + 0.06 * build + 0.30 * weight),
         "waist": about(0.60 + 0.13 * build + 0.52 * weight**1.2),
         "hip": about(0.88 - 0.09 * build + 0.40 * weight),
@@ -54,7 +54,7 @@ def sample_body(rng: np.random.Generator, category: str) -> dict:
         "head_turn": float(np.clip(rng.normal(0, 0.35), -0.9, 0.9)),
         "head_roll": rng.normal(0, 0.09),
         "head_nod": rng.normal(0, 0.04),
-        "neck_length": about(0.42, 0.15),
+        "neck_length": about(0.37, 0.15),
         "seated": category != "lower_body" and rng.random() < 0.06 or category == "lower_body" and rng.random() < 0.04,
     }
     poses = [_arm_pose(rng, body) for _ in SIDES]
@@ -193,13 +193,16 @@ class Body:
     def _arm(self, side: str) -> None:
         p, pose, sign = self.numbers, self.numbers[f"arm_{side}"], OUT[side]
         turned = math.sin(p["yaw"]) * 0.12
-        reach = 1 - p["arm"] * 0.75
-        shoulder = self.at(sign * reach * self.cos + turned, 0.16 + 0.3 * (p["slope"] - 0.36))
-        lengths = p["upper_arm"] * self.unit, p["forearm"] * self.unit
-        if pose["kind"] in ("hip", "front", "pocket", "behind", "thigh", "raised"):
-            lengths = lengths[0] * pose["short"], lengths[1] * pose["short"]
+        reach = 1 - p["arm"] * 1.05
+        top = float(shoulder_line(reach, p["slope"]))
+        shoulder = self.at(sign * reach * self.cos + turned, top + p["arm"] * 1.05)
+        lengths = np.array([p["upper_arm"], p["forearm"]]) * self.unit
         target = self.at(sign * pose["x"], pose["y"])
-        elbow, wrist = bent(shoulder, target, *lengths, outward=sign)
+        if pose["kind"] in ("relaxed", "open"):  # nearly stretched, whatever the arm's length
+            lengths *= np.linalg.norm(target - shoulder) / lengths.sum() * (1.002 + 0.1 * (1 - pose["short"]))
+        else:
+            lengths *= pose["short"]
+        elbow, wrist = bent(shoulder, target, *lengths, outward=-sign if pose["kind"] == "raised" else sign)
         self.joints |= {f"shoulder_{side}": shoulder, f"elbow_{side}": elbow, f"wrist_{side}": wrist}
         self.limbs[f"arm_{side}"] = Tube([shoulder, elbow, wrist], [0, UPPER_ARM, UPPER_ARM + FOREARM], 0.3)
 
@@ -239,7 +242,7 @@ class Body:
         v = self.garment_down()
         sides = np.abs(self.across) - self.half_width(v)
         top = self.shoulder_line(self.across) - self.down
-        bottom = v - (TORSO + 0.42 - 0.9 * np.minimum(np.abs(self.across), 0.6))
+        bottom = v - (TORSO + 0.2 - 0.3 * np.abs(self.across))
         return np.maximum(np.maximum(sides, top * 0.92), bottom * 0.8).astype(np.float32)
 
     def around(self) -> tuple[np.ndarray, np.ndarray]:

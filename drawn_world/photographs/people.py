@@ -100,13 +100,13 @@ def neck(body: Body, looks: dict) -> Shape:
     """From the jaw to the shoulders."""
     p = body.numbers
     width = p["neck"] * (1 + 0.9 * smoothstep(-0.22, 0.08, body.down) ** 2 + 0.05)
-    edge = np.minimum(width - np.abs(body.across), np.minimum(0.12 - body.down, body.down + p["neck_length"] + 0.6 * p["head"]))
+    edge = np.minimum(width - np.abs(body.across), np.minimum((0.15 - body.down) * 0.06, body.down + p["neck_length"] + 0.6 * p["head"]))
     q = np.clip(body.across / width, -1, 1)
     nz = np.sqrt(np.maximum(1 - q * q, 0.02))
     strand = np.exp(-(((np.abs(body.across) - 0.16 + 0.25 * (body.down + 0.1)) / 0.05) ** 2)) * 0.1
     everything = slice(0, body.size[0]), slice(0, body.size[1])
     return Shape(*everything, edge * np.float32(_pixels(body)), (q * 0.9 - np.sign(q) * strand, 0.15 + 0 * q, nz),
-                 looks["skin"] * 0.985, "neck")  # fmt: skip
+                 looks["skin"], "neck")  # fmt: skip
 
 
 def limb(body: Body, looks: dict, name: str) -> tuple[Shape, np.ndarray]:
@@ -325,7 +325,7 @@ class Head:
         curl = self.looks["curl"]
         noise = fractal(self.looks["seed"] + seed, p.shape, 0.7, 9, (6 - 4.5 * curl, 1), octaves=6)
         slow = fractal(self.looks["seed"] + seed + 1, p.shape, 1.2, 5, (3 - 1.5 * curl, 1), octaves=5)
-        return 1 + 0.16 * noise + 0.16 * slow, 0.025 * slow + 0.012 * noise
+        return 1 + 0.16 * noise + 0.16 * slow, 0.014 * slow + 0.006 * noise
 
     def _hair(self, box, edge: np.ndarray, p: np.ndarray, q: np.ndarray, seed: int, width: float) -> Shape:
         bright, ragged = self._strands(p, q, seed)

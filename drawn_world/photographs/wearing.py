@@ -380,7 +380,7 @@ class Worn:
         fade = 1 - smoothstep(0.15, 1.1, v)
         rounded = np.sqrt(np.maximum(1 - q * q, 0))
         v2 = v - slope * fade + np.float32(0.035) * fade - np.float32(0.045) * np.maximum(v - 0.6, 0) * (rounded - 0.5)
-        u, v2 = u - np.float32(0.05) * hx, v2 - np.float32(0.05) * hy
+        u, v2 = u - np.float32(0.015) * hx, v2 - np.float32(0.015) * hy
         # the trunk's round form with chest and belly
         nx, nz = 0.62 * q, np.maximum(rounded, 0.06)
         bx, by = _chest(body, x, v)
@@ -408,8 +408,7 @@ class Worn:
         flat = np.asarray(sleeve_width(g, v), np.float32)
         u = arc(q, 0.9) * flat * np.float32(0.985)
         # beyond the shoulder the sleeve's upper end is round
-        start = np.minimum(v - np.float32(CAP - 0.12), 0.0)
-        edge = worn - np.hypot(across, start * 1.2)
+        edge = worn - np.hypot(across, np.minimum(v - np.float32(0.06), 0.0))
         return self._finish(f"sleeve_{side}", box, u, v, q * sign, edge, height, shape, tube)
 
     def _leg(self, side: str) -> Layer:
@@ -447,7 +446,7 @@ class Worn:
         nz = np.sqrt(np.maximum(1 - q * q, 0.01))
         dx, dy = (tube.points[-1] - tube.points[0]) / np.linalg.norm(tube.points[-1] - tube.points[0])
         normal = (q * np.float32(dy) - hx * nz, -q * np.float32(dx) - hy * nz + 0.05, nz)
-        u, v = u - np.float32(0.04) * hx, v - np.float32(0.04) * hy
+        u, v = u - np.float32(0.015) * hx, v - np.float32(0.015) * hy
         edge = np.broadcast_to(edge, shape) * scale
         return Layer(name, *box, u.astype(np.float32), v.astype(np.float32), edge.astype(np.float32), normal, np.abs(q) < 0.995)
 
