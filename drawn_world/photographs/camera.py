@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from . import colours
 from .noise import blurred
 
 
@@ -50,13 +51,14 @@ def photograph(camera: dict, light: np.ndarray) -> np.ndarray:
     light = blurred(light, camera["blur"] * scale)
     light = light * (camera["exposure"] * camera["balance"]).astype(np.float32)
     # shoulder: highlights are compressed, not cut
-    light = np.where(light > 0.8, 0.8 + 0.25 * np.tanh((light - 0.8) / 0.25), light)
+    over = np.maximum(light - 0.8, 0)
+    light = light - over + over / (1 + over * 4)
     grain = rng.standard_normal((height, width, 3), dtype=np.float32)
     grain = grain + camera["grain"] * (grain.mean(-1, keepdims=True) * 1.7 - grain)
     light = light + grain * np.sqrt(np.maximum(light, 0) + 0.01) * np.float32(camera["noise"])
-    picture = np.power(np.clip(light, 0, 1), np.float32(1 / 2.2))
+    picture = colours.encoded(np.minimum(light, 1))
     s_curve = picture * picture * (3 - 2 * picture)
-    picture = picture + np.float32(camera["contrast"]) * (s_curve - picture)
+    picture += np.float32(camera["contrast"]) * (s_curve - picture)
     grey = picture @ np.float32([0.299, 0.587, 0.114])
     picture = grey[..., None] + np.float32(camera["colour"]) * (picture - grey[..., None])
     picture = camera["lift"] + (1 - camera["lift"]) * picture

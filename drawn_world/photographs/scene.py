@@ -128,6 +128,7 @@ def draw_pair(numbers: dict, size: tuple[int, int] = SIZE) -> Pair:
     scale = size[0] / SIZE[0]
     body = Body(numbers["body"], size)
     head = Head(body, numbers["looks"])
+    bare = _Bare(numbers, body, head)
     rng = np.random.default_rng(numbers["inputs"])
     floor = max(body.joints[f"ankle_{side}"][1] for side in SIDES) + 0.5 * body.unit
     place = draw_backdrop(numbers["backdrop"], size, floor)
@@ -137,7 +138,7 @@ def draw_pair(numbers: dict, size: tuple[int, int] = SIZE) -> Pair:
     for garment, table in zip(numbers["garments"], numbers["tables"], strict=True):
         pieces = cut(garment, scale)
         flat, shown, mask = draw_flat(garment, pieces, table, size)
-        painter = _Painter(numbers, body, head, size)
+        painter = _Painter(numbers, body, bare, size)
         painter.draw((garment, pieces), other)
         photo = photograph(numbers["camera"], painter.finished(place))
         field_ = painter.warp(flat)
@@ -200,6 +201,37 @@ def _garment_label(garment: dict) -> str:
     return "upper_clothes" if garment["category"] == "upper_body" else "dress"
 
 
+class _Bare:
+    """The person without clothes, lit: the same under both garments.
+
+    Attributes:
+        shapes: name to a list of (shape, cover, light): what is painted under that name.
+        along: side to the place along the arm (h, w).
+    """
+
+    def __init__(self, numbers: dict, body: Body, head: Head):
+        looks = numbers["looks"]
+        self._light = numbers["light"]
+        arms = {side: limb(body, looks, f"arm_{side}") for side in SIDES}
+        self.along = {side: arm[1] for side, arm in arms.items()}
+        made: dict[str, list] = {"behind": [head.hair_behind()], "head": [head.face()], "hair": head.hair_front()}
+        made["trunk"] = [bare_trunk(body, looks), neck(body, looks)]
+        for side in SIDES:
+            made[f"arm_{side}"], made[f"hand_{side}"] = [arms[side][0]], [hand(body, looks, side)]
+            made[f"leg_{side}"] = [limb(body, looks, f"leg_{side}")[0], *feet(body, looks, side)]
+        self.shapes = {name: [self._lit(one) for one in some if one is not None] for name, some in made.items()}
+
+    def _lit(self, shape: Shape) -> tuple[Shape, np.ndarray, np.ndarray]:
+        normal = [np.asarray(n, np.float32) for n in shape.normal]
+        bright = shading(self._light, *normal)
+        lit = colours.linear(shape.colour) * bright[..., None]
+        if shape.label != "hair" and "shoe" not in shape.label:  # light that comes back out of skin is redder in the dark
+            lit *= 1 + np.float32([0.20, -0.04, -0.08]) * np.clip(1 - bright, 0, 0.6)[..., None]
+        if shape.shine:
+            lit += (highlight(self._light, *normal, 24.0) * np.float32(shape.shine))[..., None]
+        return shape, np.clip(shape.edge + np.float32(0.5), 0, 1), lit * self._light["colour"].astype(np.float32)
+
+
 class _Painter:
     """Paints one person from back to front; the place behind comes last.
 
@@ -211,8 +243,8 @@ class _Painter:
         pieces: which piece of it is seen (H, W) int8, 0 none; `places` (H, W, 2) where on it, in units.
     """
 
-    def __init__(self, numbers: dict, body: Body, head: Head, size: tuple[int, int]):
-        self.numbers, self.body, self.head, self.size = numbers, body, head, size
+    def __init__(self, numbers: dict, body: Body, bare: _Bare, size: tuple[int, int]):
+        self.numbers, self.body, self.bare, self.size = numbers, body, bare, size
         self.pixels = body.unit * size[0] / SIZE[0]
         self.light = np.zeros((*size, 3), np.float32)
         self.cover = np.zeros(size, np.float32)
@@ -224,9 +256,7 @@ class _Painter:
 
     def draw(self, garment: tuple, other: tuple | None) -> None:
         """Paint a person in the exchanged garment and its companion, each with its pieces."""
-        body, looks, head = self.body, self.numbers["looks"], self.head
-        self.exchanged = garment
-        tucked = self.numbers["tucked"]
+        self.exchanged, body, tucked = garment, self.body, self.numbers["tucked"]
         layers = [garment] if other is None else [other, garment]
         if other is not None:
             lower = next(one for one in layers if one[0]["category"] == "lower_body")
@@ -234,44 +264,38 @@ class _Painter:
             tucked = tucked and upper[0]["hem"] > 2.1 and not upper[0]["open"]
             layers = [upper, lower] if tucked else [lower, upper]
         worn = [(Worn(one[0], body, tucked and one[0]["category"] == "upper_body"), one) for one in layers]
-        behind = head.hair_behind()
-        if behind is not None:
-            self._shape(behind)
-        arms = {side: limb(body, looks, f"arm_{side}") for side in SIDES}
+        self._shapes("behind")
         hidden = [side for side in SIDES if body.numbers[f"arm_{side}"]["kind"] == "behind"]
         for side in hidden:
-            self._arm(side, arms[side], worn, None)
+            self._arm(side, worn, None)
         for side in SIDES:
-            self._shape(limb(body, looks, f"leg_{side}")[0], 0.05)
-            for shape in feet(body, looks, side):
-                self._shape(shape, 0.03)
-        self._shape(bare_trunk(body, looks))
-        self._shape(neck(body, looks))
-        chin = head.face()
-        self._shadow(chin.rows, chin.columns, np.clip(chin.edge + 0.5, 0, 1), 0.28, 1.0)
+            self._shapes(f"leg_{side}", 0.04)
+        self._shapes("trunk")
+        chin, cover, _ = self.bare.shapes["head"][0]
+        self._shadow(chin.rows, chin.columns, cover, 0.28, 1.0)
         over = np.zeros(self.size, np.float32)
         for dressed, one in worn:
             for layer in dressed.trunk:
                 alpha = self._layer(layer, one, one is garment, 0.06)
                 over[layer.rows, layer.columns] = np.maximum(over[layer.rows, layer.columns], alpha)
+        # the cloth of the shoulders lies over the arms, further down they lie over it
+        rim = np.interp(body.garment_down(), [0.15, 0.8], [1.0, body.half_width(0.8)]).astype(np.float32) - np.float32(0.03)
+        over *= np.abs(body.across) < rim
         for side in SIDES:
             if side not in hidden:
-                self._arm(side, arms[side], worn, over)
-        self._shape(chin, 0.0)
-        for shape in head.hair_front():
-            self._shape(shape, 0.08)
+                self._arm(side, worn, over)
+        self._shapes("head")
+        self._shapes("hair", 0.08)
 
-    def _arm(self, side: str, arm: tuple, worn: list, over: np.ndarray | None) -> None:
-        shape, along = arm
-        cut_off = np.ones_like(along)
+    def _arm(self, side: str, worn: list, over: np.ndarray | None) -> None:
+        along, (shape, *_) = self.bare.along[side], self.bare.shapes[f"arm_{side}"][0]
+        share = np.ones_like(along)
         if self.body.numbers[f"arm_{side}"]["kind"] == "pocket":
-            cut_off = np.clip((2.62 - along) * 12, 0, 1)
-        if over is not None:  # the cloth of the shoulders lies over the arm
-            cut_off = cut_off * (1 - over[shape.rows, shape.columns] * (along < _ARMPIT))
-        self._shape(shape, 0.18 if over is not None else 0.0, cut_off)
-        palm = hand(self.body, self.numbers["looks"], side)
-        if palm is not None:
-            self._shape(palm, 0.06)
+            share = np.clip((2.62 - along) * 12, 0, 1)
+        if over is not None:
+            share = share * (1 - over[shape.rows, shape.columns] * (along < _ARMPIT))
+        self._shapes(f"arm_{side}", 0.18 if over is not None else 0.0, share)
+        self._shapes(f"hand_{side}", 0.06)
         for dressed, one in worn:
             if side in dressed.sleeves:
                 self._layer(dressed.sleeves[side], one, one is self.exchanged, 0.12)
@@ -298,21 +322,11 @@ class _Painter:
         if not exchanged:
             self.pieces[area][alpha > 0.5] = 0
 
-    def _shape(self, shape: Shape, distance: float = 0.0, share: np.ndarray | float = 1.0) -> None:
-        if shape.edge.size == 0:
-            return
-        light = self.numbers["light"]
-        alpha = np.clip(shape.edge + 0.5, 0, 1) * share
-        self._shadow(shape.rows, shape.columns, alpha, distance, 0.8)
-        normal = [np.asarray(n, np.float32) for n in shape.normal]
-        bright = shading(light, *normal)
-        colour = colours.linear(np.asarray(shape.colour, np.float32))
-        lit = colour * bright[..., None]
-        if shape.label not in ("hair",) and "shoe" not in shape.label:  # light that comes back out of skin is redder where it is dark
-            lit = lit * (1 + np.float32([0.10, -0.02, -0.04]) * np.clip(1 - bright, 0, 0.6)[..., None] * 2)
-        if shape.shine:
-            lit = lit + (highlight(light, *normal, 24.0) * np.float32(shape.shine))[..., None]
-        self._put(shape.rows, shape.columns, alpha.astype(np.float32), lit * light["colour"].astype(np.float32), shape.label, False)
+    def _shapes(self, name: str, distance: float = 0.0, share: np.ndarray | float = 1.0) -> None:
+        for shape, cover, light in self.bare.shapes[name]:
+            alpha = cover * share
+            self._shadow(shape.rows, shape.columns, alpha, distance, 0.8)
+            self._put(shape.rows, shape.columns, alpha.astype(np.float32), light, shape.label, False)
 
     def _layer(self, layer: Layer, one: tuple, exchanged: bool, distance: float) -> np.ndarray:
         garment, pieces = one
@@ -390,13 +404,13 @@ def _landmarks(garment: dict, flat: Flat, painter: _Painter, warp: np.ndarray) -
         points["hem_middle"] = ("front", 0.03 + garment.get("open", 0.0), garment["hem"] - 0.05)
     result = np.full((2, len(LANDMARKS), 2), np.nan, np.float32)
     scale = painter.size[0] / SIZE[0]
+    rows, columns = np.nonzero(np.isfinite(warp[..., 0]))
+    known = warp[rows, columns]
     for name, (piece, u, v) in points.items():
-        number = LANDMARKS.index(name)
-        result[0, number] = flat.place(piece, np.array(u), np.array(v)) * scale - 0.5
-        away = np.abs(warp - result[0, number]).sum(-1)
-        if not np.isfinite(away).any():
-            continue
-        row, column = np.unravel_index(np.nanargmin(away), away.shape)
-        if away[row, column] < 3 * scale:
-            result[1, number] = column, row
+        place = flat.place(piece, np.array(u), np.array(v)) * scale - 0.5
+        result[0, LANDMARKS.index(name)] = place
+        away = np.abs(known - place.astype(np.float32)).sum(-1)
+        if len(away) and away.min() < 3 * scale:
+            nearest = away.argmin()
+            result[1, LANDMARKS.index(name)] = columns[nearest], rows[nearest]
     return result
