@@ -95,7 +95,7 @@ def dead_leaves(
     # half of the leaves large, or the ground would show through for want of thousands of small ones
     radii[rng.random(count) < 0.25] = 0
     wide = radii == 0
-    radii[wide] = rng.uniform(0.02, largest * 0.7, wide.sum()) * side
+    radii[wide] = rng.uniform(0.05, 0.7, wide.sum()) * largest * side
     centres = rng.uniform(-0.08, 1.08, (count, 2)) * (size[1], size[0])
     turns, ratios, kinds = rng.uniform(0, math.pi, count), rng.uniform(0.3, 1, count), rng.random(count)
     colours = palette[rng.integers(len(palette), size=count)]

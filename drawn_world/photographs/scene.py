@@ -185,7 +185,7 @@ def pair(seed: int, index: int, size: tuple[int, int] = SIZE, category: str | No
 def _filled(photo: np.ndarray, part: tuple[int, int, int, int]) -> np.ndarray:
     """A photo that fills only a part of the picture, its borders as Fit Person fills them."""
     import torch
-    from ladivton_core.preprocessing.fitting import Fit
+    from ladivton_core.preprocessing.framing.fitting import Fit
 
     top, left, height, width = part
     inner = torch.from_numpy(photo[top : top + height, left : left + width].copy()).permute(2, 0, 1)[None].float() / 255
