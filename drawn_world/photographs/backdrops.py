@@ -30,7 +30,7 @@ def sample_backdrop(rng: np.random.Generator) -> dict:
         "colour": colour,
         "vignette": rng.uniform(0, 0.25),
         "side": rng.normal(0, 0.08),
-        "rough": rng.uniform(0.002, 0.02) if kind == "studio" else rng.uniform(0.005, 0.05),
+        "rough": rng.uniform(0.0, 0.006) if kind == "studio" else rng.uniform(0.005, 0.05),
         "floor": rng.uniform(0.0, 0.16),
         "floor_soft": rng.uniform(0.01, 0.12) if rng.random() < 0.7 else 0.002,
         "shadow": rng.uniform(0.0, 0.5),

@@ -54,7 +54,7 @@ def sample_body(rng: np.random.Generator, category: str) -> dict:
         "head_turn": float(np.clip(rng.normal(0, 0.35), -0.9, 0.9)),
         "head_roll": rng.normal(0, 0.09),
         "head_nod": rng.normal(0, 0.04),
-        "neck_length": about(0.37, 0.15),
+        "neck_length": about(0.34, 0.15),
         "seated": category != "lower_body" and rng.random() < 0.06 or category == "lower_body" and rng.random() < 0.04,
     }
     poses = [_arm_pose(rng, body) for _ in SIDES]
@@ -275,8 +275,14 @@ class Body:
         for side in SIDES:
             order += [f"{part}_{side}" for part in ("hip", "knee", "ankle")]
         order += ["eye_right", "eye_left", "ear_right", "ear_left"]
-        neck = (self.joints["shoulder_right"] + self.joints["shoulder_left"]) / 2
-        places = np.array([(self.joints | head | {"neck": neck})[name] for name in order])
+        # annotators and detectors point at the surface, not at the centres that limbs turn about
+        moved = {"shoulder": (0.10, -0.09), "hip": (0.0, 0.10), "ankle": (0.03, -0.10)}
+        named = {
+            name: place + self.unit * np.array(moved.get(name.split("_")[0], (0, 0))) * (OUT[name.split("_")[1]], 1)
+            for name, place in self.joints.items()
+        } | head
+        named["neck"] = (named["shoulder_right"] + named["shoulder_left"]) / 2
+        places = np.array([named[name] for name in order])
         seen = ((places >= 0) & (places < (SIZE[1], SIZE[0]))).all(1)
         return np.concatenate([places, seen[:, None]], 1)
 
@@ -284,4 +290,4 @@ class Body:
 def shoulder_line(across, slope: float = 0.36) -> np.ndarray:
     """Upper edge of shoulders, in units below the joints' line, from the neck's root outward."""
     x = np.clip(np.abs(across), 0, 1.6)
-    return (slope * smoothstep(-0.35, 1.25, x) * 1.12 - 0.22 - 0.12 * smoothstep(0.42, 0.18, x)).astype(np.float32)
+    return (slope * smoothstep(-0.35, 1.25, x) * 1.12 - 0.22 - 0.2 * smoothstep(0.5, 0.15, x)).astype(np.float32)

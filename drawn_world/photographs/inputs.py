@@ -27,11 +27,11 @@ def detected(rng: np.random.Generator, joints: np.ndarray, unit: float, size: tu
     """
     found = joints.copy()
     hips, shoulders = [8, 11], [2, 5]
-    # its own idea of where joints are: hips nearer to each other and higher, shoulders lower and further in
+    # its own idea of where joints are, which differs by person and cloth more than by chance
     middle = found[hips, :2].mean(0)
-    found[hips, :2] = middle + (found[hips, :2] - middle) * rng.uniform(0.7, 1.05) - (0, unit * rng.uniform(-0.05, 0.25))
+    found[hips, :2] = middle + (found[hips, :2] - middle) * rng.uniform(0.8, 1.12) + (0, unit * rng.normal(0.06, 0.12))
     middle = found[shoulders, :2].mean(0)
-    found[shoulders, :2] = middle + (found[shoulders, :2] - middle) * rng.uniform(0.9, 1.04) + (0, unit * rng.uniform(-0.06, 0.1))
+    found[shoulders, :2] = middle + (found[shoulders, :2] - middle) * rng.uniform(0.95, 1.06) + (0, unit * rng.normal(-0.02, 0.05))
     jitter = rng.normal(0, 0.045, (18, 2)) * unit * _SHARE[:, None]
     found[:, :2] += jitter * rng.uniform(0.3, 1.4)
     found[1, :2] = found[shoulders, :2].mean(0)

@@ -272,14 +272,15 @@ class _Painter:
             self._shapes(f"leg_{side}", 0.04)
         self._shapes("trunk")
         chin, cover, _ = self.bare.shapes["head"][0]
-        self._shadow(chin.rows, chin.columns, cover, 0.28, 1.0)
+        self._shadow(chin.rows, chin.columns, cover, 0.28, 0.35 / self.numbers["light"]["shadow"] + 0.6)
         over = np.zeros(self.size, np.float32)
         for dressed, one in worn:
             for layer in dressed.trunk:
                 alpha = self._layer(layer, one, one is garment, 0.06)
                 over[layer.rows, layer.columns] = np.maximum(over[layer.rows, layer.columns], alpha)
         # the cloth of the shoulders lies over the arms, further down they lie over it
-        rim = np.interp(body.garment_down(), [0.15, 0.8], [1.0, body.half_width(0.8)]).astype(np.float32) - np.float32(0.03)
+        inner = 1 - 2 * body.numbers["arm"]
+        rim = np.interp(body.garment_down(), [0.15, 0.5, 0.9], [1.0, 0.80, inner]).astype(np.float32)
         over *= np.abs(body.across) < rim
         for side in SIDES:
             if side not in hidden:

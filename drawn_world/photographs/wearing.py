@@ -17,7 +17,7 @@ from .bodies import OUT, SIDES, TORSO, WAIST, Body, shoulder_line
 from .frames import SIZE, Tube, arc, grid, smoothstep
 from .garments import ANKLE, CAP, SLEEVE_TOP, Piece, armhole, leg_width, sleeve_width, trunk_width
 from .light import slopes
-from .noise import fractal, ridges
+from .noise import blurred, fractal, ridges
 
 TILE, TILE_UNITS = 160, 4.0
 
@@ -380,7 +380,7 @@ class Worn:
         fade = 1 - smoothstep(0.15, 1.1, v)
         rounded = np.sqrt(np.maximum(1 - q * q, 0))
         v2 = v - slope * fade + np.float32(0.035) * fade - np.float32(0.045) * np.maximum(v - 0.6, 0) * (rounded - 0.5)
-        u, v2 = u - np.float32(0.015) * hx, v2 - np.float32(0.015) * hy
+        u, v2 = u - _pushed(hx, scale), v2 - _pushed(hy, scale)
         # the trunk's round form with chest and belly
         nx, nz = 0.62 * q, np.maximum(rounded, 0.06)
         bx, by = _chest(body, x, v)
@@ -395,7 +395,8 @@ class Worn:
         knots = np.linspace(-0.6, 3.2, 60)
         bare = body.limb_radius(name, knots)
         own = sleeve_width(g, np.clip(knots, 0, g["sleeve"])) * 0.68
-        radius = np.maximum(bare * 1.05 + 0.02, own)
+        close = bare * 1.05 + 0.02
+        radius = close + np.maximum(own - close, 0) * smoothstep(-0.1, 0.55, knots)  # the shoulder fits
         box = tube.box((radius.max() + 0.3) * body.unit, body.size)
         x, y = body.x[:, box[1]], body.y[box[0]]
         v, across = tube.locate(x, y)
@@ -446,9 +447,14 @@ class Worn:
         nz = np.sqrt(np.maximum(1 - q * q, 0.01))
         dx, dy = (tube.points[-1] - tube.points[0]) / np.linalg.norm(tube.points[-1] - tube.points[0])
         normal = (q * np.float32(dy) - hx * nz, -q * np.float32(dx) - hy * nz + 0.05, nz)
-        u, v = u - np.float32(0.015) * hx, v - np.float32(0.015) * hy
+        u, v = u - _pushed(hx, scale), v - _pushed(hy, scale)
         edge = np.broadcast_to(edge, shape) * scale
         return Layer(name, *box, u.astype(np.float32), v.astype(np.float32), edge.astype(np.float32), normal, np.abs(q) < 0.995)
+
+
+def _pushed(slope: np.ndarray, pixels: float) -> np.ndarray:
+    """How far folds of a slope shift the cloth that is seen, in units."""
+    return np.clip(blurred(slope, 0.06 * float(pixels)), -0.6, 0.6) * np.float32(0.025)
 
 
 def _bend(tube: Tube) -> float:
