@@ -163,6 +163,7 @@ class Body:
         self.x, self.y = grid(size)
         self.cos = math.cos(p["yaw"])
         self.joints, self.limbs = {}, {}
+        self._on_limbs: dict = {}
         down = (self.y - p["y"]) / self.unit
         self._centre_table = np.array([[-2.5, -0.4, 0.0, p["torso"] * 0.6, p["torso"], p["torso"] + 4.4],
                                        [0.0, 0.0, 0.0, 0.55 * p["sway"], p["sway"], p["sway"] * 0.3]])  # fmt: skip
@@ -249,6 +250,16 @@ class Body:
         """Place across the bare trunk (H, W) from -1 to 1 of its half width, and that along its surface."""
         q = np.clip(self.across / self.half_width(self.garment_down()), -1, 1)
         return q, arc(q)
+
+    def on_limb(self, name: str) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+        """The rectangle about a limb with room for wide cloth, and there the place along it, in the lengths garments are
+        made for, and across it in units, to the right on screen of a line that runs down (h, w) each."""
+        if name not in self._on_limbs:
+            tube = self.limbs[name]
+            box = tube.box((0.75 if name.startswith("arm") else 1.0) * self.unit, self.size)
+            along, across = tube.locate(self.x[:, box[1]], self.y[box[0]])
+            self._on_limbs[name] = box, along.astype(np.float32), (across / self.unit).astype(np.float32)
+        return self._on_limbs[name]
 
     def limb_radius(self, name: str, along) -> np.ndarray:
         """Radius of a bare limb in units at garment lengths along it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import colours
 from .noise import blurred
 
 
@@ -52,13 +51,14 @@ def photograph(camera: dict, light: np.ndarray) -> np.ndarray:
     light = light * (camera["exposure"] * camera["balance"]).astype(np.float32)
     # shoulder: highlights are compressed, not cut
     over = np.maximum(light - 0.8, 0)
-    light = light - over + over / (1 + over * 4)
+    light -= over - over / (1 + over * 4)
     grain = rng.standard_normal((height, width, 3), dtype=np.float32)
-    grain = grain + camera["grain"] * (grain.mean(-1, keepdims=True) * 1.7 - grain)
-    light = light + grain * np.sqrt(np.maximum(light, 0) + 0.01) * np.float32(camera["noise"])
-    picture = colours.encoded(np.minimum(light, 1))
-    s_curve = picture * picture * (3 - 2 * picture)
-    picture += np.float32(camera["contrast"]) * (s_curve - picture)
+    grain += np.float32(camera["grain"]) * (grain[..., :1] - grain)
+    light += grain * cv2.sqrt(np.maximum(light, 0) + np.float32(0.01)) * np.float32(camera["noise"])
+    levels = np.linspace(0, 1, 4096, dtype=np.float32) ** np.float32(1 / 2.2)
+    curve = levels * levels * (3 - 2 * levels)
+    table = levels + np.float32(camera["contrast"]) * (curve - levels)
+    picture = table[(np.clip(light, 0, 1) * 4095 + 0.5).astype(np.uint16)]
     grey = picture @ np.float32([0.299, 0.587, 0.114])
     picture = grey[..., None] + np.float32(camera["colour"]) * (picture - grey[..., None])
     picture = camera["lift"] + (1 - camera["lift"]) * picture

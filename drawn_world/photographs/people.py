@@ -115,9 +115,7 @@ def limb(body: Body, looks: dict, name: str) -> tuple[Shape, np.ndarray]:
     knots = np.linspace(-0.5, 6, 80)
     radius = body.limb_radius(name, knots)
     end = UPPER_ARM + FOREARM if name.startswith("arm") else TORSO + THIGH + SHIN - WAIST
-    box = tube.box((radius.max() + 0.1) * body.unit, body.size)
-    along, across = tube.locate(body.x[:, box[1]], body.y[box[0]])
-    across = across / np.float32(body.unit)
+    box, along, across = body.on_limb(name)
     r = np.interp(along, knots, radius).astype(np.float32)
     start = 0.0 if name.startswith("arm") else 0.75
     beyond = np.maximum(start - along, 0) + np.maximum(along - end - 0.05, 0)

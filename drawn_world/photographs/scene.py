@@ -132,14 +132,14 @@ def draw_pair(numbers: dict, size: tuple[int, int] = SIZE) -> Pair:
     rng = np.random.default_rng(numbers["inputs"])
     floor = max(body.joints[f"ankle_{side}"][1] for side in SIDES) + 0.5 * body.unit
     place = draw_backdrop(numbers["backdrop"], size, floor)
-    other = numbers["other"] and (numbers["other"], cut(numbers["other"], scale))
+    other = numbers["other"] and (numbers["other"], cut(numbers["other"], scale), {})
     part = bordered(rng, size) if numbers["border"] else None
     rows = []
     for garment, table in zip(numbers["garments"], numbers["tables"], strict=True):
         pieces = cut(garment, scale)
         flat, shown, mask = draw_flat(garment, pieces, table, size)
         painter = _Painter(numbers, body, bare, size)
-        painter.draw((garment, pieces), other)
+        painter.draw((garment, pieces, {}), other)
         photo = photograph(numbers["camera"], painter.finished(place))
         field_ = painter.warp(flat)
         worn = (painter.worn * 255 + 0.5).astype(np.uint8)
@@ -263,7 +263,7 @@ class _Painter:
             upper = next(one for one in layers if one[0]["category"] != "lower_body")
             tucked = tucked and upper[0]["hem"] > 2.1 and not upper[0]["open"]
             layers = [upper, lower] if tucked else [lower, upper]
-        worn = [(Worn(one[0], body, tucked and one[0]["category"] == "upper_body"), one) for one in layers]
+        worn = [(self._dressed(one, tucked and one[0]["category"] == "upper_body"), one) for one in layers]
         self._shapes("behind")
         hidden = [side for side in SIDES if body.numbers[f"arm_{side}"]["kind"] == "behind"]
         for side in hidden:
@@ -287,6 +287,13 @@ class _Painter:
                 self._arm(side, worn, over)
         self._shapes("head")
         self._shapes("hair", 0.08)
+
+    def _dressed(self, one: tuple, tucked: bool) -> Worn:
+        """A garment on the body; its companion is the same in both pictures."""
+        kept = one[2]
+        if ("worn", tucked) not in kept:
+            kept["worn", tucked] = Worn(one[0], self.body, tucked)
+        return kept["worn", tucked]
 
     def _arm(self, side: str, worn: list, over: np.ndarray | None) -> None:
         along, (shape, *_) = self.bare.along[side], self.bare.shapes[f"arm_{side}"][0]
@@ -330,17 +337,17 @@ class _Painter:
             self._put(shape.rows, shape.columns, alpha.astype(np.float32), light, shape.label, False)
 
     def _layer(self, layer: Layer, one: tuple, exchanged: bool, distance: float) -> np.ndarray:
-        garment, pieces = one
-        if layer.edge.size == 0:
-            return np.zeros_like(layer.edge)
-        light = self.numbers["light"]
-        colour, alpha = look_up(pieces[layer.piece], layer, self.pixels)
+        garment, pieces, kept = one
+        if id(layer) not in kept:
+            light = self.numbers["light"]
+            colour, alpha = look_up(pieces[layer.piece], layer, self.pixels)
+            lit = colours.linear(colour) * shading(light, *layer.normal)[..., None]
+            if garment["fabric"]["shine"]:
+                lit += (highlight(light, *layer.normal) * np.float32(0.35 * garment["fabric"]["shine"]))[..., None]
+            kept[id(layer)] = alpha, lit * light["colour"].astype(np.float32)
+        alpha, lit = kept[id(layer)]
         self._shadow(layer.rows, layer.columns, alpha, distance, 1.0)
-        bright = shading(light, *layer.normal)
-        lit = colours.linear(colour) * bright[..., None]
-        if garment["fabric"]["shine"]:
-            lit = lit + (highlight(light, *layer.normal) * np.float32(0.35 * garment["fabric"]["shine"]))[..., None]
-        self._put(layer.rows, layer.columns, alpha, lit * light["colour"].astype(np.float32), _garment_label(garment), exchanged)
+        self._put(layer.rows, layer.columns, alpha, lit, _garment_label(garment), exchanged)
         if exchanged:
             if layer.piece not in self.names:
                 self.names.append(layer.piece)

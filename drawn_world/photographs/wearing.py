@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -66,6 +67,7 @@ def look_up(piece: Piece, layer: Layer, pixels: float) -> tuple[np.ndarray, np.n
 # --- folds ---------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)  # both pictures of a garment ask for the same
 def _tile(seed: int, stretch: tuple[float, float], cells: float, exponent: float = 1.35, crest: bool = True) -> np.ndarray:
     make = ridges if crest else fractal
     return make(seed, (TILE, TILE), exponent=exponent, cells=cells, stretch=stretch, octaves=4)
@@ -397,10 +399,8 @@ class Worn:
         own = sleeve_width(g, np.clip(knots, 0, g["sleeve"])) * 0.68
         close = bare * 1.05 + 0.02
         radius = close + np.maximum(own - close, 0) * smoothstep(-0.1, 0.55, knots)  # the shoulder fits
-        box = tube.box((radius.max() + 0.3) * body.unit, body.size)
-        x, y = body.x[:, box[1]], body.y[box[0]]
-        v, across = tube.locate(x, y)
-        across = across * np.float32(sign / body.unit)
+        box, v, across = body.on_limb(name)
+        across = across * np.float32(sign)
         worn = np.interp(v, knots, radius).astype(np.float32)
         q = np.clip(across / worn, -1, 1)
         shape = np.broadcast_shapes(v.shape, across.shape)
@@ -422,10 +422,8 @@ class Worn:
         radius = np.maximum(bare * 1.03 + 0.015, own)
         # above the crotch both legs meet in the middle: what is wider goes outward
         shift = (radius - bare) * (1 - smoothstep(0.85, 1.6, knots)) * sign
-        box = tube.box((radius.max() + 0.3) * body.unit, body.size)
-        x, y = body.x[:, box[1]], body.y[box[0]]
-        v, across = tube.locate(x, y)
-        across = across * np.float32(1 / body.unit) - np.interp(v, knots, shift).astype(np.float32)
+        box, v, across = body.on_limb(name)
+        across = across - np.interp(v, knots, shift).astype(np.float32)
         worn = np.interp(v, knots, radius).astype(np.float32)
         q = np.clip(across / worn, -1, 1)
         height = tube_folds(g, name, v, across, _bend(tube) + 0.2, 0.9 + 2.1, g["length"])
