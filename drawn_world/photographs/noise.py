@@ -72,6 +72,11 @@ def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / step), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def spread(field: np.ndarray) -> np.ndarray:
+    """A field (h, w) for three channels (h, w, 3): much faster to multiply with than a broadcast one."""
+    return cv2.merge([field, field, field])
+
+
 def dead_leaves(
     seed: int, size: tuple[int, int], palette: np.ndarray, smallest: float = 0.006, largest: float = 0.5, count: int = 700
 ) -> np.ndarray:

@@ -6,7 +6,7 @@ A shape has a silhouette, a surface for the light and a colour; what it is made 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,20 @@ class Shape:
     colour: np.ndarray
     label: str
     shine: float = 0.0
+
+    def trimmed(self) -> Shape:
+        """Without the empty margins of its rectangle; at least two pixels wide and high."""
+        inside = self.edge > -0.6
+        rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            rows = columns = np.array([0])
+        top, left = min(rows[0], inside.shape[0] - 2), min(columns[0], inside.shape[1] - 2)
+        part = slice(top, max(rows[-1] + 1, top + 2)), slice(left, max(columns[-1] + 1, left + 2))
+        full = (*inside.shape,)
+        colour = self.colour[part] if np.shape(self.colour)[:2] == full else self.colour
+        normal = tuple(np.broadcast_to(n, full)[part] for n in self.normal)
+        moved = tuple(slice(s.start + p.start, s.start + p.stop) for s, p in zip((self.rows, self.columns), part, strict=True))
+        return replace(self, rows=moved[0], columns=moved[1], edge=self.edge[part], normal=normal, colour=colour)
 
 
 def sample_looks(rng: np.random.Generator, body: dict) -> dict:
@@ -109,8 +123,8 @@ def neck(body: Body, looks: dict) -> Shape:
                  looks["skin"], "neck")  # fmt: skip
 
 
-def limb(body: Body, looks: dict, name: str) -> tuple[Shape, np.ndarray]:
-    """A bare arm or leg, and the place along it (h, w)."""
+def limb(body: Body, looks: dict, name: str) -> Shape:
+    """A bare arm or leg."""
     tube = body.limbs[name]
     knots = np.linspace(-0.5, 6, 80)
     radius = body.limb_radius(name, knots)
@@ -131,8 +145,8 @@ def limb(body: Body, looks: dict, name: str) -> tuple[Shape, np.ndarray]:
     if name.startswith("leg"):  # knees
         knee = np.exp(-(((along - (TORSO + THIGH - WAIST)) / 0.16) ** 2) - (q / 0.6) ** 2)
         colour = colour * (1 - 0.10 * knee)[..., None]
-    shape = Shape(*box, (r - np.hypot(across, beyond)) * np.float32(_pixels(body)), normal, colour, f"{side}_{'arm' if name.startswith('arm') else 'leg'}")
-    return shape, along
+    edge = (r - np.hypot(across, beyond)) * np.float32(_pixels(body))
+    return Shape(*box, edge, normal, colour, f"{side}_{name.split('_')[0]}")
 
 
 def _rounds(body: Body, capsules: list, label: str, colour: np.ndarray, seed: int = 0) -> Shape:

@@ -21,6 +21,7 @@ from .frames import SIZE
 from .garments import Piece, armhole, cut, hem_line, leg_width, sample_garment, sleeve_width, trunk_width
 from .inputs import bordered, detected
 from .light import cast, highlight, sample_light, shading
+from .noise import spread
 from .people import Head, Shape, bare_trunk, feet, hand, limb, neck, sample_looks
 from .tables import draw_flat, sample_table
 from .wearing import Flat, Layer, Worn, look_up
@@ -206,25 +207,23 @@ class _Bare:
 
     Attributes:
         shapes: name to a list of (shape, cover, light): what is painted under that name.
-        along: side to the place along the arm (h, w).
     """
 
     def __init__(self, numbers: dict, body: Body, head: Head):
         looks = numbers["looks"]
         self._light = numbers["light"]
-        arms = {side: limb(body, looks, f"arm_{side}") for side in SIDES}
-        self.along = {side: arm[1] for side, arm in arms.items()}
         made: dict[str, list] = {"behind": [head.hair_behind()], "head": [head.face()], "hair": head.hair_front()}
         made["trunk"] = [bare_trunk(body, looks), neck(body, looks)]
         for side in SIDES:
-            made[f"arm_{side}"], made[f"hand_{side}"] = [arms[side][0]], [hand(body, looks, side)]
-            made[f"leg_{side}"] = [limb(body, looks, f"leg_{side}")[0], *feet(body, looks, side)]
+            made[f"arm_{side}"], made[f"hand_{side}"] = [limb(body, looks, f"arm_{side}")], [hand(body, looks, side)]
+            made[f"leg_{side}"] = [limb(body, looks, f"leg_{side}"), *feet(body, looks, side)]
         self.shapes = {name: [self._lit(one) for one in some if one is not None] for name, some in made.items()}
 
     def _lit(self, shape: Shape) -> tuple[Shape, np.ndarray, np.ndarray]:
+        shape = shape.trimmed()
         normal = [np.asarray(n, np.float32) for n in shape.normal]
         bright = shading(self._light, *normal)
-        lit = colours.linear(shape.colour) * bright[..., None]
+        lit = colours.linear(shape.colour) * spread(bright)
         if shape.label != "hair" and "shoe" not in shape.label:  # light that comes back out of skin is redder in the dark
             lit *= 1 + np.float32([0.20, -0.04, -0.08]) * np.clip(1 - bright, 0, 0.6)[..., None]
         if shape.shine:
@@ -296,7 +295,10 @@ class _Painter:
         return kept["worn", tucked]
 
     def _arm(self, side: str, worn: list, over: np.ndarray | None) -> None:
-        along, (shape, *_) = self.bare.along[side], self.bare.shapes[f"arm_{side}"][0]
+        shape = self.bare.shapes[f"arm_{side}"][0][0]
+        (rows, columns), along, _ = self.body.on_limb(f"arm_{side}")
+        along = along[shape.rows.start - rows.start : shape.rows.stop - rows.start,
+                      shape.columns.start - columns.start : shape.columns.stop - columns.start]  # fmt: skip
         share = np.ones_like(along)
         if self.body.numbers[f"arm_{side}"]["kind"] == "pocket":
             share = np.clip((2.62 - along) * 12, 0, 1)
@@ -318,12 +320,12 @@ class _Painter:
         wide = np.zeros((bottom - top, right - left), np.float32)
         wide[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = alpha
         shade = cast(self.numbers["light"], wide, self.pixels, distance) * np.float32(self.numbers["light"]["shadow"] * strength)
-        self.light[top:bottom, left:right] *= 1 - (shade * (1 - wide))[..., None]
+        self.light[top:bottom, left:right] *= spread(1 - shade * (1 - wide))
 
     def _put(self, rows, columns, alpha, light, label: str, exchanged: bool) -> None:
         area = rows, columns
         keep = 1 - alpha
-        self.light[area] = self.light[area] * keep[..., None] + light * alpha[..., None]
+        self.light[area] = self.light[area] * spread(keep) + light * spread(alpha)
         self.cover[area] = self.cover[area] * keep + alpha
         self.labels[area][alpha > 0.5] = LIP20.id(label)
         self.worn[area] = self.worn[area] * keep + (alpha if exchanged else 0)
@@ -341,7 +343,7 @@ class _Painter:
         if id(layer) not in kept:
             light = self.numbers["light"]
             colour, alpha = look_up(pieces[layer.piece], layer, self.pixels)
-            lit = colours.linear(colour) * shading(light, *layer.normal)[..., None]
+            lit = colours.linear(colour) * spread(shading(light, *layer.normal))
             if garment["fabric"]["shine"]:
                 lit += (highlight(light, *layer.normal) * np.float32(0.35 * garment["fabric"]["shine"]))[..., None]
             kept[id(layer)] = alpha, lit * light["colour"].astype(np.float32)
@@ -365,7 +367,7 @@ class _Painter:
         if backdrop["wall_shadow"]:
             shade = cast(self.numbers["light"], self.cover, self.pixels, backdrop["wall_distance"])
             dark = 1 - (1 - dark) * (1 - shade * np.float32(backdrop["wall_shadow"]))
-        return self.light + place * ((1 - dark) * (1 - self.cover))[..., None]
+        return self.light + place * spread(((1 - dark) * (1 - self.cover)).astype(np.float32))
 
     def warp(self, flat: Flat) -> np.ndarray:
         """Where in the garment's picture each pixel's cloth lies (H, W, 2), in its pixels; not a number elsewhere."""
