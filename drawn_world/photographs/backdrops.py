@@ -21,14 +21,14 @@ def sample_backdrop(rng: np.random.Generator) -> dict:
     """Numbers of a backdrop."""
     kind = pick(rng, KINDS)
     if kind == "studio":
-        tone = rng.choice([rng.uniform(0.93, 1.0), rng.uniform(0.82, 0.93), rng.uniform(0.35, 0.82)], p=[0.5, 0.35, 0.15])
+        tone = rng.choice([rng.uniform(0.93, 1.0), rng.uniform(0.82, 0.93), rng.uniform(0.35, 0.82)], p=[0.55, 0.33, 0.12])
         colour = np.clip(tone + rng.normal(0, 0.008, 3), 0, 1)
     else:
         colour = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.4, 0.95)))
     return {
         "kind": kind,
         "colour": colour,
-        "vignette": rng.uniform(0, 0.25),
+        "vignette": rng.uniform(0, 0.2),
         "side": rng.normal(0, 0.08),
         "rough": rng.uniform(0.0, 0.006) if kind == "studio" else rng.uniform(0.005, 0.05),
         "floor": rng.uniform(0.0, 0.16),

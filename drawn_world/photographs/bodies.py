@@ -54,7 +54,7 @@ def sample_body(rng: np.random.Generator, category: str) -> dict:
         "head_turn": float(np.clip(rng.normal(0, 0.35), -0.9, 0.9)),
         "head_roll": rng.normal(0, 0.09),
         "head_nod": rng.normal(0, 0.04),
-        "neck_length": about(0.34, 0.15),
+        "neck_length": about(0.30, 0.15),
         "seated": category != "lower_body" and rng.random() < 0.06 or category == "lower_body" and rng.random() < 0.04,
     }
     poses = [_arm_pose(rng, body) for _ in SIDES]
@@ -241,7 +241,8 @@ class Body:
     def trunk(self) -> np.ndarray:
         """Distance to the bare trunk without neck (H, W), in units, negative inside."""
         v = self.garment_down()
-        sides = np.abs(self.across) - self.half_width(v)
+        broad = np.minimum(self.half_width(v), np.interp(v, [0.0, 0.5, 0.8], [0.84, 0.9, 9.0]) * self.cos)  # arms are round
+        sides = np.abs(self.across) - broad
         top = self.shoulder_line(self.across) - self.down
         bottom = v - (TORSO + 0.2 - 0.3 * np.abs(self.across))
         return np.maximum(np.maximum(sides, top * 0.92), bottom * 0.8).astype(np.float32)

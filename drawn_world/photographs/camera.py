@@ -19,15 +19,15 @@ def sample_camera(rng: np.random.Generator, shop: bool = False) -> dict:
     """
     calm = 0.4 if shop else 1.0
     return {
-        "blur": rng.choice([rng.uniform(0.25, 0.5), rng.uniform(0.5, 0.9), rng.uniform(0.9, 1.5)], p=[0.6, 0.3, 0.1]),
-        "exposure": 2 ** (rng.normal(0, 0.22) * calm),
+        "blur": rng.choice([rng.uniform(0.0, 0.35), rng.uniform(0.35, 0.7), rng.uniform(0.7, 1.3)], p=[0.62, 0.27, 0.11]),
+        "exposure": 2 ** (rng.normal(0.08, 0.22) * calm),
         "balance": np.exp(rng.normal(0, 0.03, 3) * calm),
         "noise": rng.choice([0.003, 0.008, 0.02], p=[0.6, 0.3, 0.1]) * rng.uniform(0.5, 1.3) * calm,
         "grain": rng.uniform(0.0, 0.9),
         "contrast": rng.normal(0.0, 0.12) * calm,
         "lift": max(0.0, rng.normal(0, 0.02)) * calm,
         "colour": 1 + rng.normal(0, 0.1) * calm,
-        "sharpen": float(rng.random() < 0.5) * rng.uniform(0.1, 0.7),
+        "sharpen": float(rng.random() < 0.65) * rng.uniform(0.15, 0.9),
         "shrink": rng.uniform(0.5, 0.9) if rng.random() < 0.12 else 1.0,
         "quality": int(rng.integers(60, 97)) if rng.random() < 0.75 else 0,
         "seed": int(rng.integers(2**62)),

@@ -122,18 +122,18 @@ def _neckline(rng: np.random.Generator) -> dict:
 def _sleeves(rng: np.random.Generator, none: float = 0.27) -> dict:
     kind = pick(rng, {"none": none, "cap": 0.05, "short": 0.33, "elbow": 0.07, "three": 0.06, "long": 0.24})
     length = {
-        "none": 0.0, "cap": rng.uniform(0.25, 0.45), "short": rng.uniform(0.55, 1.05), "elbow": rng.uniform(1.1, 1.5),
+        "none": 0.0, "cap": rng.uniform(0.25, 0.45), "short": rng.uniform(0.5, 0.95), "elbow": rng.uniform(1.1, 1.5),
         "three": rng.uniform(1.7, 2.2), "long": rng.uniform(2.5, 2.85),
     }[kind]  # fmt: skip
     loose = rng.beta(1.5, 2.5)
-    upper = 0.36 + 0.28 * loose
+    upper = 0.32 + 0.28 * loose
     cuff = upper * rng.uniform(0.8, 1.05) if length < 1.2 else upper + (0.2 + 0.3 * loose**2 - upper) * min(length / 2.7, 1)
     return {"sleeve": length, "sleeve_width": upper, "cuff": cuff, "puff": float(rng.random() < 0.12) * rng.uniform(0.05, 0.2),
             "cuff_band": rng.uniform(0.08, 0.22) if rng.random() < 0.5 else 0.0}  # fmt: skip
 
 
 def _bodice(rng: np.random.Generator) -> dict:
-    loose = rng.beta(1.4, 2.2)
+    loose = rng.beta(1.3, 2.6)
     sleeves = _sleeves(rng)
     drop = loose * rng.uniform(0, 0.28) if sleeves["sleeve"] else 0.0
     neck = _neckline(rng)
@@ -142,15 +142,15 @@ def _bodice(rng: np.random.Generator) -> dict:
     straps = "wide"
     if not sleeves["sleeve"] and neck["neck"] in ("scoop", "v", "square", "sweetheart", "boat"):
         straps = pick(rng, {"wide": 0.5, "thin": 0.32, "none": 0.1, "halter": 0.08})
-    chest = 0.92 + 0.45 * loose
+    chest = 0.86 + 0.5 * loose
     return neck | sleeves | {
         "straps": straps,
         "strap_width": rng.uniform(0.02, 0.05) if rng.random() < 0.6 else rng.uniform(0.05, 0.12),
-        "shoulder": 0.96 + drop if sleeves["sleeve"] else rng.uniform(0.72, 0.98),
+        "shoulder": 0.9 + drop if sleeves["sleeve"] else rng.uniform(0.68, 0.92),
         "pit": rng.uniform(0.78, 0.95) + 0.35 * loose,
         "chest": chest,
         "waist": chest - rng.uniform(0.02, 0.26) * (1 - loose),
-        "hip": chest + rng.uniform(-0.06, 0.14),
+        "hip": chest + rng.uniform(-0.04, 0.16),
         "loose": loose,
         "asymmetric": float(rng.random() < 0.05),
     }  # fmt: skip
@@ -159,7 +159,7 @@ def _bodice(rng: np.random.Generator) -> dict:
 def _top(rng: np.random.Generator) -> dict:
     top = _bodice(rng)
     length = str(rng.choice(["crop", "regular", "long"], p=[0.16, 0.68, 0.16]))
-    hem = {"crop": rng.uniform(1.35, 2.0), "regular": rng.uniform(2.4, 3.05), "long": rng.uniform(3.05, 3.7)}[length]
+    hem = {"crop": rng.uniform(1.35, 2.0), "regular": rng.uniform(2.55, 3.15), "long": rng.uniform(3.1, 3.8)}[length]
     open_front = top["sleeve"] > 1.0 and top["neck"] in ("v", "crew", "shirt") and rng.random() < 0.2
     closure = "none"
     if top["neck"] in ("shirt", "polo") or open_front or rng.random() < 0.1:

@@ -105,7 +105,7 @@ def bare_trunk(body: Body, looks: dict) -> Shape:
     v = body.garment_down()
     collar = np.exp(-(((v + 0.02 - 0.12 * np.abs(body.across)) / 0.05) ** 2)) * smoothstep(0.15, 0.3, np.abs(body.across)) * smoothstep(0.9, 0.6, np.abs(body.across))
     top = np.exp(-((v - body.shoulder_line(body.across)) / 0.14).clip(0) ** 2)  # shoulders turn up and away
-    normal = (0.7 * q - bx * nz, -0.55 * top - by * nz - 0.25 * collar, nz)
+    normal = (0.7 * q - bx * nz, -0.25 * top - by * nz - 0.25 * collar, nz)
     colour = _mottled(body, looks["skin"], (rows, columns), looks["seed"])
     return Shape(rows, columns, -body.trunk() * np.float32(_pixels(body)), normal, colour, "neck")
 
@@ -341,7 +341,7 @@ class Head:
 
     def _hair(self, box, edge: np.ndarray, p: np.ndarray, q: np.ndarray, seed: int, width: float) -> Shape:
         bright, ragged = self._strands(p, q, seed)
-        shine = 0.35 * np.exp(-(((q + 0.32 + 0.1 * p * p) / 0.13) ** 2)) * (self.looks["style"] != "afro")
+        shine = 0.2 * np.exp(-(((q + 0.32 + 0.1 * p * p) / 0.13) ** 2)) * (self.looks["style"] != "afro")
         colour = self.looks["hair"].astype(np.float32) * (bright + shine)[..., None] + np.float32(0.03) * shine[..., None]
         nx = np.clip(p / width, -1, 1)
         nz = np.sqrt(np.maximum(1 - nx * nx, 0.1))

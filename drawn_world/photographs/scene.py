@@ -96,6 +96,9 @@ def sample_pair(seed: int, index: int, category: str | None = None) -> dict:
         if other["category"] == "upper_body":
             other["hem"] = min(other["hem"], 2.9)
     extra = rng(4)
+    inner = sample_garment(rng(11), "upper_body", simple=True)  # what shows where a jacket is open
+    inner |= {"straps": "wide", "shoulder": 0.8, "neck": "scoop", "neck_width": 0.45, "neck_power": 2.2, "closure": "none",
+              "neck_depth": 0.3 + 0.3 * extra.random(), "sleeve": 0.0, "open": 0.0, "hem": 2.3, "pockets": "none"}  # fmt: skip
     return {
         "seed": seed,
         "index": index,
@@ -105,6 +108,7 @@ def sample_pair(seed: int, index: int, category: str | None = None) -> dict:
         "garments": garments,
         "tables": [sample_table(rng(stream), garment) for stream, garment in zip((6, 7), garments, strict=True)],
         "other": other,
+        "inner": inner if extra.random() < 0.75 else None,
         "tucked": bool(extra.random() < 0.35),
         "backdrop": sample_backdrop(rng(8)),
         "light": sample_light(rng(9)),
@@ -134,13 +138,15 @@ def draw_pair(numbers: dict, size: tuple[int, int] = SIZE) -> Pair:
     floor = max(body.joints[f"ankle_{side}"][1] for side in SIDES) + 0.5 * body.unit
     place = draw_backdrop(numbers["backdrop"], size, floor)
     other = numbers["other"] and (numbers["other"], cut(numbers["other"], scale), {})
+    inner = numbers["inner"] and any(one["open"] for one in numbers["garments"] if "open" in one) and (
+        numbers["inner"], cut(numbers["inner"], scale), {})  # fmt: skip
     part = bordered(rng, size) if numbers["border"] else None
     rows = []
     for garment, table in zip(numbers["garments"], numbers["tables"], strict=True):
         pieces = cut(garment, scale)
         flat, shown, mask = draw_flat(garment, pieces, table, size)
         painter = _Painter(numbers, body, bare, size)
-        painter.draw((garment, pieces, {}), other)
+        painter.draw((garment, pieces, {}), other, inner if garment.get("open") else None)
         photo = photograph(numbers["camera"], painter.finished(place))
         field_ = painter.warp(flat)
         worn = (painter.worn * 255 + 0.5).astype(np.uint8)
@@ -253,8 +259,8 @@ class _Painter:
         self.places = np.zeros((*size, 2), np.float32)
         self.names: list[str] = []
 
-    def draw(self, garment: tuple, other: tuple | None) -> None:
-        """Paint a person in the exchanged garment and its companion, each with its pieces."""
+    def draw(self, garment: tuple, other: tuple | None, inner: tuple | None = None) -> None:
+        """Paint a person in the exchanged garment, its companion and what is worn under it, each with its pieces."""
         self.exchanged, body, tucked = garment, self.body, self.numbers["tucked"]
         layers = [garment] if other is None else [other, garment]
         if other is not None:
@@ -262,6 +268,8 @@ class _Painter:
             upper = next(one for one in layers if one[0]["category"] != "lower_body")
             tucked = tucked and upper[0]["hem"] > 2.1 and not upper[0]["open"]
             layers = [upper, lower] if tucked else [lower, upper]
+        if inner:
+            layers.insert(0, inner)
         worn = [(self._dressed(one, tucked and one[0]["category"] == "upper_body"), one) for one in layers]
         self._shapes("behind")
         hidden = [side for side in SIDES if body.numbers[f"arm_{side}"]["kind"] == "behind"]

@@ -53,8 +53,8 @@ def look_up(piece: Piece, layer: Layer, pixels: float) -> tuple[np.ndarray, np.n
         pixels: of the picture, a unit: the piece is reduced so far that nothing flickers.
     """
     source, density = piece.picture, piece.density
-    if density > 1.25 * pixels:
-        density = 1.1 * pixels
+    if density > 1.7 * pixels:
+        density = 1.5 * pixels
         size = (max(1, round(source.shape[1] * density / piece.density)), max(1, round(source.shape[0] * density / piece.density)))
         source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
     x = (layer.u - np.float32(piece.left)) * np.float32(density) - np.float32(0.5)
@@ -70,7 +70,7 @@ def look_up(piece: Piece, layer: Layer, pixels: float) -> tuple[np.ndarray, np.n
 @lru_cache(maxsize=64)  # both pictures of a garment ask for the same
 def _tile(seed: int, stretch: tuple[float, float], cells: float, exponent: float = 1.35, crest: bool = True) -> np.ndarray:
     make = ridges if crest else fractal
-    return make(seed, (TILE, TILE), exponent=exponent, cells=cells, stretch=stretch, octaves=4)
+    return make(seed, (TILE, TILE), exponent=exponent, cells=cells, stretch=stretch, octaves=5)
 
 
 def _on_tile(tile: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def tube_folds(garment: dict, name: str, along: np.ndarray, across: np.ndarray, 
 def sample_layout(rng: np.random.Generator, garment: dict) -> dict:
     """Numbers of how a garment is laid for its picture: place, size, turn, sleeves."""
     return {
-        "fill": rng.uniform(0.80, 0.97) if rng.random() < 0.8 else rng.uniform(0.4, 0.8),
+        "fill": rng.uniform(0.82, 0.97) if rng.random() < 0.82 else rng.uniform(0.4, 0.82),
         "x": rng.normal(0, 0.012) if rng.random() < 0.85 else rng.normal(0, 0.05),
         "y": rng.normal(0, 0.012) if rng.random() < 0.85 else rng.normal(0, 0.05),
         "turn": rng.normal(0, 0.012),
@@ -183,7 +183,7 @@ class Flat:
             n = np.array([d[1], -d[0]])
             start = tip - width * n - CAP * d
             if g["sleeve"] < 1.2:
-                last = first - 0.1 - lay["sleeve_turn"]
+                last = first - 0.25 - lay["sleeve_turn"]
             else:
                 last = lay["sleeve_end"] * (1.6 if g["loose"] > 0.5 else 1.0)
             e = np.array([math.sin(last), math.cos(last)])
@@ -266,7 +266,7 @@ class Flat:
         box = self._rectangle(np.array([-half, -0.6]), np.array([half, g["hem"] + 0.3]))
         u, v = self._x[box], self._y[box]
         q = np.clip(u / trunk_width(g, v).astype(np.float32), -1, 1)
-        height = trunk_folds(g, u, v, 0.3) * np.float32(0.65)
+        height = trunk_folds(g, u, v, 0.3) * np.float32(0.9)
         front = self._layer("front", box, u, v, q, height)
         back = self._layer("back", box, u, v, q, height * 0)
         layers = [back, front]
@@ -288,7 +288,7 @@ class Flat:
         v, across = tube.locate(self._x[box], self._y[box])
         v, u = v.astype(np.float32), (across * sign).astype(np.float32)
         q = np.clip(across / np.asarray(width(g, v), np.float32), -1, 1)
-        height = tube_folds(g, name, v, u, 0.15, bend, length) * np.float32(0.6)
+        height = tube_folds(g, name, v, u, 0.15, bend, length) * np.float32(0.85)
         return self._layer(name, box, u, v, q, height)
 
 
@@ -372,7 +372,7 @@ class Worn:
         flat = trunk_width(g, v).astype(np.float32)
         low = flat * along * np.float32(0.985)
         shoulder = g.get("shoulder", 1.0) if g["sleeve"] else 1.0
-        high = x * np.float32(shoulder / (body.half_width(0.1))) - turned * np.float32(0.6)
+        high = x * np.float32(shoulder / (0.95 * body.half_width(0.1))) - turned * np.float32(0.6)
         if g["neck"] in ("turtle", "mock"):
             ratio = g["neck_width"] / (p["neck"] + 0.02)
             high = high * (1 + (ratio - 1) * smoothstep(0.12, -0.1, v))
@@ -382,7 +382,8 @@ class Worn:
         fade = 1 - smoothstep(0.15, 1.1, v)
         rounded = np.sqrt(np.maximum(1 - q * q, 0))
         v2 = v - slope * fade + np.float32(0.035) * fade - np.float32(0.045) * np.maximum(v - 0.6, 0) * (rounded - 0.5)
-        u, v2 = u - _pushed(hx, scale), v2 - _pushed(hy, scale)
+        away = smoothstep(0.2, 0.9, v).astype(np.float32)  # seams hold shoulders and neckline
+        u, v2 = u - _pushed(hx, scale) * away, v2 - _pushed(hy, scale) * away
         # the trunk's round form with chest and belly
         nx, nz = 0.62 * q, np.maximum(rounded, 0.06)
         bx, by = _chest(body, x, v)
