@@ -48,5 +48,6 @@ serve:
 	@$(PYTHON) scripts/host.py serve
 
 train-embedded:
-	@$(PYTHON) scripts/train_embedded.py $(call option,MINUTES,minutes) $(call option,RUNS,runs) $(call option,TO,to) \
+	@$(PYTHON) scripts/host.py run -m drawn_world.training all --out "$(or $(RUNS),runs/embedded)" \
+		--minutes "$(or $(MINUTES),30)" --to "$(or $(TO),ladivton_core/embedded)" \
 		$(call option,DEVICE,device) $(call option,INIT,init) $(TRAINING)

@@ -1,29 +1,37 @@
-"""Install ComfyUI, or run it with this pack until Ctrl-C: `python scripts/host.py install | serve | python`.
+"""Install ComfyUI, or run it with this pack until Ctrl-C: `python scripts/host.py install | serve | python | run`.
 
-`python` prints the path of the interpreter that has everything, for use in other commands. `serve` is for
-looking at the nodes in a browser: it prints the address, keeps models and results in a base folder of its own, and
-deletes that folder at the end.
+`python` prints the path of the interpreter that has everything, for use in other commands. `run` runs it in the
+repository, with what tests and training need as well: `python scripts/host.py run -m drawn_world.training --help`.
+`serve` is for looking at the nodes in a browser: it prints the address, keeps models and results in a base folder of
+its own, and deletes that folder at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 
 from hosting import installation
-from hosting.places import SAMPLES
+from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer, ServerError
 from hosting.signals import exit_on_terminate
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("install", "serve", "python"))
-    command = parser.parse_args().command
+    parser.add_argument("command", choices=("install", "serve", "python", "run"))
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of `run`, for the interpreter")
+    chosen = parser.parse_args()
+    command = chosen.command
+    if chosen.arguments and command != "run":
+        parser.error(f"{command} takes no arguments")
     exit_on_terminate()
     try:
-        host = installation.find_or_install()
+        host = installation.find_or_install(tests=command == "run")
+        if command == "run":
+            sys.exit(subprocess.call([str(host.python), *chosen.arguments], cwd=REPOSITORY))
         if command == "python":
             print(host.python)
             return

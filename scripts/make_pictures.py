@@ -5,7 +5,7 @@ python scripts/make_pictures.py [--only NAME ...]
 
 Every workflow runs on the embedded models with their settings: the published models' guidance of 7.5 would spoil them.
 Run it after new weights, examples or workflows, and look at what it made. `docs/images/workflow.jpg` is a screenshot of
-the browser test, `ablations.jpg` comes from `python -m ladivton_core.evaluation ablations`.
+the browser test, `ablations.jpg` comes from `python -m drawn_world.figures ablations`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def unseen(count: int = 20):
     """The evaluation's sheet of people in other people's garments."""
     from PIL import Image
 
-    from drawn_world.figures.figures import evaluate
+    from drawn_world.figures.evaluate import evaluate
 
     with tempfile.TemporaryDirectory() as folder:
         evaluate(UNSEEN_SEED, count, "unpaired", sheet=(sheet := Path(folder) / "sheet.png"))

@@ -1,7 +1,7 @@
 """The ablation table: one thing of the default changed at a time, on the same unseen samples.
 
 Writes a Markdown page, whose sentences are made from the numbers, and a contact sheet. `variants.py` says what can
-be changed, `figures.py` how a single variant is measured at length.
+be changed, `evaluate.py` how a single variant is measured at length.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import dataclasses
 import logging
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -25,8 +24,8 @@ from ladivton_core.presets import Preset
 
 from ..world.scene import DrawnWorld
 from .classifier import load_classifier, look
-from .figures import compare, judge
-from .truth import blocks, draw, first
+from .evaluate import compare
+from .truth import draw, people
 from .variants import Variant, encode, run
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,6 @@ _FIELDS = {"Guidance": "guidance_scale", "Steps": "steps", "Sampler": "sampler",
 _SHEET_ROWS, _SHEET_HEIGHT = 8, 192
 
 Figures = dict[str, float]
-T = TypeVar("T")
 
 
 def grid(preset: Preset) -> dict[str, list[Variant]]:
@@ -90,7 +88,7 @@ def write(
     """Run the grid on `count` samples of world `seed` and write `out/ablations.md` and `out/images/ablations.jpg`.
 
     Args:
-        order, batch, pipeline: see `figures.evaluate`.
+        order, batch, pipeline: see `evaluate.evaluate`.
 
     Returns:
         Figures of every variant: those of `MEASURES`, and `time`, the multiple of the default's time.
@@ -118,15 +116,16 @@ def measure(
     columns: dict[Variant, dict[str, list[Tensor]]] = {variant: {} for variant in variants}
     seconds: dict[Variant, list[float]] = {variant: [] for variant in variants}
     rows: list[Tensor] = []
-    for block in blocks(first(world, count), batch):
-        samples = draw(world, block, order)
-        encoded, encoding = _timed(lambda samples=samples: encode(pipeline, samples))
+    for block in people(world, count, batch=batch):
+        samples, started = draw(world, block, order), time.monotonic()
+        encoded = encode(pipeline, samples)
+        encoding = time.monotonic() - started
         pictures = [samples.person, samples.garment]
         for variant in variants:
-            images, sampling = _timed(lambda v=variant, encoded=encoded: run(pipeline, encoded, v).images.cpu())
-            seconds[variant].append((encoding + sampling) / len(block))
-            seen = look(classifier, images, samples.mask)
-            for name, values in (compare(images, samples) | judge(seen, samples)).items():
+            started = time.monotonic()
+            images = run(pipeline, encoded, variant).images.cpu()
+            seconds[variant].append((encoding + time.monotonic() - started) / len(block))
+            for name, values in compare(images, samples, look(classifier, images, samples.mask)).items():
                 columns[variant].setdefault(name, []).append(values)
             pictures.append(images)
         if len(rows) < _SHEET_ROWS:
@@ -141,11 +140,6 @@ def measure(
     return figures, rows[:_SHEET_ROWS]
 
 
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    started = time.monotonic()
-    return work(), time.monotonic() - started
-
-
 def _page(
     groups: dict[str, list[Variant]],
     default: Variant,
@@ -158,7 +152,7 @@ def _page(
     lines = [
         "# Ablations",
         "",
-        f"`python -m ladivton_core.evaluation ablations --seed {seed} --count {count} --order {order}` wrote this page "
+        f"`python -m drawn_world.figures ablations --seed {seed} --count {count} --order {order}` wrote this page "
         "and every sentence in it; edit `drawn_world/figures/ablations.py` instead.",
         "",
         f"The embedded default on {_plural(count, 'unseen sample')} of the drawn world (seed {seed}, {order} "

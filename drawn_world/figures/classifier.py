@@ -105,7 +105,7 @@ def load_classifier(path: Path = PATH) -> GarmentClassifier:
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing. It belongs to the repository (not to an installed package); to make it: "
-            "python -m ladivton_core.evaluation train-classifier"
+            "python -m drawn_world.figures train-classifier"
         )
     model = GarmentClassifier()
     model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
@@ -146,3 +146,11 @@ def colour_distances(seen: Cloth, garments: Cloth) -> Tensor:
         torch.maximum(pairs[..., 0, 0], pairs[..., 1, 1]), torch.maximum(pairs[..., 0, 1], pairs[..., 1, 0])
     )
     return torch.where(torch.isin(garments.patterns, torch.tensor(SHARING)), either, pairs[..., 0, 0])
+
+
+def right(seen: Cloth, asked: Cloth) -> dict[str, Tensor]:
+    """1 where the `pattern`, or the `colour`, is that of the garment asked for (B,), by name."""
+    return {
+        "pattern": (seen.patterns == asked.patterns).float(),
+        "colour": (colour_distances(seen, asked).diagonal() <= SAME_COLOUR).float(),
+    }

@@ -19,8 +19,7 @@ from ladivton_core.disk.tensors import write_tensors
 from ladivton_core.preprocessing.masks.agnostic import GROW
 
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld
-from .classifier import PATH, SAME_COLOUR, SHARING, Cloth, GarmentClassifier, colour_distances, look, shown, shrunk
-from .truth import inpaint_mask
+from .classifier import PATH, SHARING, Cloth, GarmentClassifier, look, right, shown, shrunk
 
 log = logging.getLogger(__name__)
 WORLD_SEED = 4242
@@ -39,7 +38,7 @@ def render(seed: int, people: range) -> tuple[Tensor, Tensor, Cloth]:
     pictures, masks, garments = [], [], []
     for start in range(people.start, people.stop, _BLOCK):
         block = list(range(start, min(start + _BLOCK, people.stop)))
-        mask = inpaint_mask(world.scene(block, block), grow=_GROW)
+        mask = world.scene(block, block).inpaint_mask(_GROW)
         for others in _OTHERS:
             worn = [index + UNPAIRED_SHIFT * others for index in block]
             picture, seen = shrunk(world.scene(block, worn).person, mask)
@@ -78,11 +77,8 @@ def loss(logits: Tensor, colours: Tensor, truth: Cloth) -> Tensor:
 
 def accuracy(model: GarmentClassifier, pictures: Tensor, masks: Tensor, truth: Cloth) -> dict[str, float]:
     """Shares of right patterns and right colours."""
-    seen = look(model, pictures.float() / 255, masks.float())
-    return {
-        "pattern": round(float((seen.patterns == truth.patterns).float().mean()), 4),
-        "colour": round(float((colour_distances(seen, truth).diagonal() <= SAME_COLOUR).float().mean()), 4),
-    }
+    found = right(look(model, pictures.float() / 255, masks.float()), truth)
+    return {name: round(float(values.mean()), 4) for name, values in found.items()}
 
 
 def train(
@@ -98,7 +94,6 @@ def train(
     Returns:
         shares of right `pattern` and `colour` on `HELD_OUT` more people; the file's metadata holds them too.
     """
-
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     pictures, masks, truth = render(seed, range(people))

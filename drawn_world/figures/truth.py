@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count as count_up
+from itertools import islice
 
-import torch
 from torch import Tensor
 
-from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
-from ladivton_core.preprocessing.masks.agnostic import GROW, agnostic_mask
+from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 
-from ..world.scene import UNPAIRED_SHIFT, DrawnWorld, Scene
+from ..world.scene import UNPAIRED_SHIFT, DrawnWorld
 
 SHIFTS = {"paired": 0, "unpaired": UNPAIRED_SHIFT}
 """By order: person i gets garment i + shift."""
@@ -46,16 +46,6 @@ class Samples:
     garments: tuple[dict, ...]
 
 
-def inpaint_mask(scene: Scene, grow: int = GROW) -> Tensor:
-    """Mask (B, 1, H, W) by the published rules, each item by its category, absent joints skipped."""
-    return torch.cat(
-        [
-            agnostic_mask(parse[None], joints[None], category, LIP20, missing_joints="skip", grow=grow)
-            for parse, joints, category in zip(scene.parse, scene.keypoints, scene.category, strict=True)
-        ]
-    )
-
-
 def draw(world: DrawnWorld, indices: Sequence[int], order: str) -> Samples:
     """Draw people of the world with their garments and the truth.
 
@@ -71,7 +61,7 @@ def draw(world: DrawnWorld, indices: Sequence[int], order: str) -> Samples:
         categories=tuple(after.category),
         person=before.person,
         garment=after.garment,
-        mask=inpaint_mask(before),
+        mask=before.inpaint_mask(),
         pose_map=pose_map(before.keypoints, world.size),
         truth=after.person,
         worn=after.worn,
@@ -79,31 +69,18 @@ def draw(world: DrawnWorld, indices: Sequence[int], order: str) -> Samples:
     )
 
 
-def blocks(indices: Sequence[int], batch: int) -> Iterator[Sequence[int]]:
-    """Cut numbers into batches.
+def people(world: DrawnWorld, count: int, category: str | None = None, batch: int = 1) -> Iterator[list[int]]:
+    """Numbers of the first `count` people, of one category if asked for, in batches.
 
     Raises:
-        ValueError: a batch below 1.
-    """
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, got {batch}")
-    for start in range(0, len(indices), batch):
-        yield indices[start : start + batch]
-
-
-def first(world: DrawnWorld, count: int, category: str | None = None) -> list[int]:
-    """Numbers of the first `count` people, of one category if asked for.
-
-    Raises:
-        ValueError: no samples, or an unknown category.
+        ValueError: no samples, an unknown category, or a batch below 1.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
     if category is not None and category not in CATEGORIES:
         raise ValueError(f"unknown category {category!r}; it is one of {', '.join(CATEGORIES)}")
-    found, index = [], 0
-    while len(found) < count:
-        if category in (None, world.category(index)):
-            found.append(index)
-        index += 1
-    return found
+    wanted = islice((index for index in count_up() if category in (None, world.category(index))), count)
+    while block := list(islice(wanted, batch)):
+        yield block

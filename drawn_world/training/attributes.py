@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD
 from ladivton_core.training.config import ConfigError
-from ladivton_core.training.draws import BlockDraws
 
 from ..world.patterns import PATTERNS
+from .draws import BlockDraws
 from .in_memory import MemorySettings, MemoryStage
 from .pool import Pool
 from .world import NUMBERS
@@ -113,6 +113,7 @@ class ReadingStage(MemoryStage):
 
     settings: ReadingSettings
     full_size = False
+    needed = ("patterns", "numbers")
     sheet_titles = ("garment",) * 8
 
     def look(self, module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

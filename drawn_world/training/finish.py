@@ -19,10 +19,10 @@ from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.decoding.taps import decode_with_skips, encode_with_taps
 from ladivton_core.training.config import ConfigError
 from ladivton_core.training.denoiser import TryOnDenoiser
-from ladivton_core.training.draws import BlockDraws
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.stage import Run, frozen
 
+from .draws import BlockDraws
 from .painting import Canvas, PaintingSettings, PaintingStage
 from .pictures import picture_loss
 

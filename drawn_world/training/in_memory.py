@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ladivton_core.checkpoints.build import BUILDERS
-from ladivton_core.disk.documents import read_json
 from ladivton_core.training.config import ConfigError, TrainingSettings
-from ladivton_core.training.draws import BlockDraws
 from ladivton_core.training.stage import SCRATCH, Run, TrainingStage
 
+from .draws import BlockDraws
 from .pool import Pool, device_memory, small, whole
+from .world import open_pairs, world_settings
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,13 @@ class MemorySettings(TrainingSettings):
     """Settings of every such stage.
 
     Attributes:
+        share: of the minutes of a whole training that the stage takes.
         memory: largest share of the device's memory that the pairs may take.
         unpaired: share of samples whose masked person wears another garment than the one to be worn: where every mask
             is that of the garment to be painted, its outline gives away skirt or trousers.
     """
 
+    share: float = 0.1
     memory: float = 0.35
     unpaired: float = 0.7
 
@@ -42,14 +43,16 @@ class MemorySettings(TrainingSettings):
 
 
 class MemoryStage(TrainingStage):
-    """A training stage on the rendered world.
+    """A training stage on rendered pairs.
 
     Attributes:
         full_size: whether it needs the pictures at full size (`pool.whole`) or shrunk ones do (`pool.small`).
+        needed: fields without which it cannot learn from a source.
         pool, held_out: pairs to learn from and to look at, opened when they are asked for.
     """
 
     full_size = True
+    needed: tuple[str, ...] = ()
     settings: MemorySettings
 
     def __init__(self, settings: MemorySettings, run: Run, device: torch.device | str) -> None:
@@ -70,12 +73,12 @@ class MemoryStage(TrainingStage):
         return self._open("held_out", self.settings.held_out, None)
 
     def _open(self, split: str, count: int, memory: float | None) -> Pool:
-        """A pool, opened once in a call for all the stages that want as many rows."""
-        key = f"{split} {count} {self.full_size}"
+        """A pool, opened once in a call for all the stages that want the same."""
+        key = f"{split} {count} {self.full_size} {self.needed}"
         kept = whole if self.full_size else partial(small, preset=self.preset)
         if key not in self.run.memory:
-            folder = self.run.folder / "world" / split
-            self.run.memory[key] = Pool(folder, self.device, kept, count, memory)
+            pairs = open_pairs(self.run.folder, split, self.needed)
+            self.run.memory[key] = Pool(pairs, self.device, kept, count, memory)
         return self.run.memory[key]
 
     @property
@@ -107,15 +110,3 @@ class MemoryStage(TrainingStage):
     def is_new(self, *names: str) -> bool:
         """Whether some of the parts start at random: then there is nothing to compare with."""
         return self.run.init == SCRATCH and any(self.run.made(name) is None for name in names)
-
-
-def world_settings(folder: Path) -> dict:
-    """Settings that `RUNS/world` was rendered with.
-
-    Raises:
-        FileNotFoundError: the stage has not begun.
-    """
-    file = folder / "world" / "settings.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no {file}: run the stage `world` first.")
-    return read_json(file, shape=dict, expected="the settings of the drawn world; run the stage `world` again")

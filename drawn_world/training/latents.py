@@ -1,6 +1,6 @@
 """Stage `extract` of the embedded default: every rendered pair encoded once, and those rows in a device's memory.
 
-Files `RUNS/extract/00000.safetensors`, ...: for each pair of the world's file of that number
+Files `RUNS/extract/00000.safetensors`, ... of `PAIRS` rows, in the order of `world.open_pairs`:
 
     truth      (2, 8, h, w) float16      posterior moments of the person in either garment, unscaled
     masked     (2, 8, h, w) float16      of the person masked in either
@@ -25,15 +25,15 @@ from ladivton_core.decoding.taps import encode_with_taps
 from ladivton_core.denoising.conditioning import latent_mask
 from ladivton_core.inversion.pixels import clip_pixels
 from ladivton_core.training.accelerator import precision_on
-from ladivton_core.training.chunks import chunk_path, trim, write_chunk
+from ladivton_core.training.chunks import has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, Settings
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.stage import Run, WorkStage, frozen
 
-from .in_memory import world_settings
+from .pairs import PAIRS, Fields, Files, Pairs
 from .pictures import pose_whole
-from .pool import Fields, Pool, whole
-from .world import PAIRS
+from .pool import Pool, whole
+from .world import open_pairs, world_settings
 
 log = logging.getLogger(__name__)
 PLANS = ((0, 1), (1, 0), (0, 0), (1, 1))
@@ -45,10 +45,12 @@ class LatentSettings(Settings):
     """Settings of the stage.
 
     Attributes:
+        share: as in `MemorySettings`.
         minutes: it ends after so many, though never before the first file; 0 is no limit.
         precision: of VAE, tower and refinement; `auto` is bf16 where the hardware multiplies it.
     """
 
+    share: float = 0.03
     minutes: float = 0.0
     precision: str = "auto"
 
@@ -72,27 +74,24 @@ class Latents(WorkStage):
         self.mixed = precision_on(device, settings.precision) == "bf16"
 
     def work(self) -> dict[str, float]:
-        from safetensors.torch import load_file
-
-        folder, world = self.run.folder / self.run.stage, self.run.folder / "world" / "train"
-        end, index, pairs, errors = time.monotonic() + 60 * self.settings.minutes, 0, 0, []
-        while chunk_path(world, index).is_file():
-            if self.settings.minutes and index and time.monotonic() > end:
+        folder, pairs = self.run.folder / self.run.stage, open_pairs(self.run.folder, "train")
+        count, end = world_settings(self.run.folder)["count"], time.monotonic() + 60 * self.settings.minutes
+        rows, errors = 0, []
+        while read := pairs.read(rows, min(rows + PAIRS, count)):
+            if self.settings.minutes and rows and time.monotonic() > end:
                 break
-            if not chunk_path(folder, index).is_file():
-                read = whole(
-                    {name: value.to(self.device) for name, value in load_file(chunk_path(world, index)).items()}
-                )
-                fields, error = self.encode(read)
-                write_chunk(folder, index, {name: value.cpu() for name, value in fields.items()})
+            size = len(read["category"])
+            if not has_chunk(folder, rows // PAIRS, size):
+                fields, error = self.encode(whole({name: value.to(self.device) for name, value in read.items()}))
+                write_chunk(folder, rows // PAIRS, {name: value.cpu() for name, value in fields.items()})
                 errors.append(error)
-            pairs += PAIRS
-            index += 1
-        if not index:
-            raise FileNotFoundError(f"{world} holds no pairs: run the stage `world` first.")
-        trim(folder, pairs, PAIRS)  # of a larger world that was there before
-        pairs = min(pairs, world_settings(self.run.folder)["count"])
-        figures = {"pairs": float(pairs), "rows": 3.0 * pairs}
+            rows += size
+            if size < PAIRS:  # further ones may just have been rendered: they are for the next call
+                break
+        if not rows:
+            raise FileNotFoundError("there are no pairs: run the stage `world` first.")
+        trim(folder, rows, PAIRS)  # of a larger world that was there before
+        figures = {"pairs": float(rows), "rows": 3.0 * rows}
         if errors:
             spline, refined = torch.stack(errors).mean(0).tolist()
             figures |= {"l1_spline": spline, "l1": refined}
@@ -150,5 +149,5 @@ def open_latents(run: Run, device: torch.device | str) -> Pool:
     if not files:
         raise FileNotFoundError(f"{folder} holds no latents: run the stage `extract` first.")
     if "latents" not in run.memory:
-        run.memory["latents"] = Pool(folder, device, dict, files * PAIRS)
+        run.memory["latents"] = Pool(Pairs([Files(folder)]), device, dict, files * PAIRS)
     return run.memory["latents"]

@@ -19,10 +19,10 @@ from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.training.config import ConfigError
-from ladivton_core.training.draws import BlockDraws
 from ladivton_core.training.noise import clean_from, drop, noised
 from ladivton_core.training.stage import Run, frozen
 
+from .draws import BlockDraws
 from .in_memory import MemorySettings, MemoryStage
 from .latents import open_latents
 from .pictures import decibels, pose_latent, pose_whole

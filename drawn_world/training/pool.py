@@ -1,4 +1,4 @@
-"""Pairs of the drawn world in a device's memory, as bytes; more are taken in while they are rendered.
+"""Pairs in a device's memory, as bytes; more are taken in while they are rendered.
 
 A training stage takes its batches from here by index: nothing is read, decoded or moved between two steps. `whole`
 keeps everything at full size, `small` what the matcher and the vision tower look at.
@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +17,11 @@ from torch import Tensor
 
 from ladivton_core.inversion.pixels import resize
 from ladivton_core.presets import Preset
-from ladivton_core.training.chunks import chunk_path
 
-from .world import PAIRS
+from .pairs import PAIRS, Fields, Pairs
 
 log = logging.getLogger(__name__)
-Fields = dict[str, Tensor]
-_LOOK = 0.25  # seconds between two looks for another file
+_LOOK = 0.25  # seconds between two looks for further rows
 
 
 def unpacked(masks: Tensor) -> Tensor:
@@ -53,7 +50,7 @@ def small(pairs: Fields, preset: Preset) -> Fields:
 
     mask = unpacked(pairs["masks"]).float()
     garments = pairs["garments"].float()
-    found = {name: pairs[name] for name in ("keypoints", "category", "patterns", "numbers")}
+    found = {name: pairs[name] for name in ("keypoints", "category", "patterns", "numbers") if name in pairs}
     # the hole is mid-grey, 0 in [-1, 1]
     found["agnostic"] = shrunk(pairs["persons"].float() * (1 - mask) + 127.5 * mask)
     found["garments"], found["worn"] = shrunk(garments), shrunk(pairs["worn"].float())
@@ -63,12 +60,12 @@ def small(pairs: Fields, preset: Preset) -> Fields:
 
 
 class Pool:
-    """Rows of a folder of rendered pairs, in order, on a device.
+    """Rows of pairs, in order, on a device.
 
     Args:
-        folder: `RUNS/world/<split>`.
+        pairs: where they are read.
         device: where they are kept.
-        kept: what is kept of each file: `whole`, or `small` for a preset.
+        kept: what is kept of them: `whole`, or `small` for a preset.
         count: rows at most.
         memory: bytes they may take; None is no limit.
 
@@ -78,18 +75,18 @@ class Pool:
 
     def __init__(
         self,
-        folder: Path,
+        pairs: Pairs,
         device: torch.device | str,
         kept: Callable[[Fields], Fields] = whole,
         count: int = PAIRS,
         memory: float | None = None,
     ):
-        self.folder, self.device, self.kept, self.memory = folder, torch.device(device), kept, memory
-        self.capacity, self.rows, self._files, self._looked = count, 0, 0, 0.0
+        self.pairs, self.device, self.kept, self.memory = pairs, torch.device(device), kept, memory
+        self.capacity, self.rows, self._looked = count, 0, 0.0
         self._fields: Fields = {}
         self.refresh()
         if not self.rows:
-            raise FileNotFoundError(f"{folder} holds no pairs: run the stage `world` first.")
+            raise FileNotFoundError("there are no pairs: run the stage `world` first.")
 
     def __len__(self) -> int:
         return self.rows
@@ -98,33 +95,30 @@ class Pool:
         """A field's buffer; only its first `len(self)` rows are filled."""
         return self._fields[name]
 
+    @torch.no_grad()
     def refresh(self) -> None:
-        """Take in the files that have come since the last look."""
+        """Take in the rows that have come since the last look."""
         if self.rows >= self.capacity or time.monotonic() - self._looked < _LOOK:
             return
-        while self.rows < self.capacity and chunk_path(self.folder, self._files).is_file():
-            self._take(chunk_path(self.folder, self._files))
-            self._files += 1
+        while read := self.pairs.read(self.rows, min(self.rows + PAIRS, self.capacity)):
+            fields = self.kept({name: value.to(self.device) for name, value in read.items()})
+            if not self._fields:
+                self._allocate(fields)
+            count = min(len(next(iter(fields.values()))), self.capacity - self.rows)
+            for name, value in fields.items():
+                self._fields[name][self.rows : self.rows + count].copy_(value[:count])
+            self.rows += count
         self._looked = time.monotonic()
 
-    @torch.no_grad()
-    def _take(self, path: Path) -> None:
-        from safetensors.torch import load_file
-
-        fields = self.kept({name: value.to(self.device) for name, value in load_file(path).items()})
-        if not self._fields:
-            row = sum(value[0].numel() * value.element_size() for value in fields.values())
-            if self.memory is not None and self.memory < self.capacity * row:
-                log.info("memory holds %d of %d pairs", int(self.memory // row), self.capacity)
-                self.capacity = max(1, int(self.memory // row))
-            self._fields = {
-                name: torch.empty((self.capacity, *value.shape[1:]), dtype=value.dtype, device=self.device)
-                for name, value in fields.items()
-            }
-        rows = min(len(next(iter(fields.values()))), self.capacity - self.rows)
-        for name, value in fields.items():
-            self._fields[name][self.rows : self.rows + rows].copy_(value[:rows])
-        self.rows += rows
+    def _allocate(self, fields: Fields) -> None:
+        row = sum(value[0].numel() * value.element_size() for value in fields.values())
+        if self.memory is not None and self.memory < self.capacity * row:
+            log.info("memory holds %d of %d pairs", int(self.memory // row), self.capacity)
+            self.capacity = max(1, int(self.memory // row))
+        self._fields = {
+            name: torch.empty((self.capacity, *value.shape[1:]), dtype=value.dtype, device=self.device)
+            for name, value in fields.items()
+        }
 
     def pictures(self, name: str, pair: Tensor, which: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] of some pairs (B,), each in one of its two garments (B,)."""

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ladivton_core.training.config import ConfigError
 from ladivton_core.training.denoiser import PARTS, TryOnDenoiser, starting_parts
-from ladivton_core.training.draws import BlockDraws
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.stage import Run
 
+from .draws import BlockDraws
 from .painting import Canvas, PaintingSettings, PaintingStage
 
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
-from ladivton_core.training.draws import BlockDraws
 from ladivton_core.training.emasc import silent_emasc
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.stage import Run
 
+from .draws import BlockDraws
 from .in_memory import MemorySettings, MemoryStage
 from .linear_code import principal_code, standardise, start_as_linear_code
 from .pictures import cut, decibels, picture_loss

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ladivton_core.training.draws import BlockDraws
 from ladivton_core.training.perceptual import gradient_l1
 from ladivton_core.training.stage import SCRATCH, Run, frozen
 from ladivton_core.training.warper import cloth_mask, load_spline
 from ladivton_core.warping.thin_plate_spline import bending_penalty
 from ladivton_core.warping.warper import GarmentWarper, sample_garment
 
+from .draws import BlockDraws
 from .in_memory import MemorySettings, MemoryStage
 from .pictures import pose_small, pose_whole
 

@@ -1,55 +1,41 @@
-"""Stage `world`: pairs of the drawn world, rendered once into `RUNS/world`; a pair is one person in two garments.
+"""Stage `world`: pairs rendered once into `RUNS/world`, for every stage after it (`pairs.py` has their fields).
 
-Rendering costs about a third of a second of one core for each of the two pictures, more than a training step may.
-Several processes share it, each every so-manieth file of `PAIRS` pairs, so that training can begin with the first
-files (`pool.py`, `sitting.py`). `RUNS/world/train` and `RUNS/world/held_out` hold, for a pair,
-
-    persons    (2, 3, H, W) uint8      the person in the first and in the second garment
-    garments   (2, 3, H, W) uint8      the garments laid flat
-    worn       (2, 3, H, W) uint8      the garments as worn, on white
-    masks      (2, H, W / 8) uint8     inpaint masks, a bit a pixel
-    keypoints  (18, 2) float32         of the person, in pixels
-    category   int64                   index of `CATEGORIES`
-    patterns   (2,) int64              pattern class of the garments
-    numbers    (2, NUMBERS) float32    their colours and cut, see `attributes`
-
-The held-out pairs are those of the evaluation's unpaired order: person i in garment i and in garment
-i + `UNPAIRED_SHIFT` of another world.
+Rendering costs about a third of a second of one core for each of the two pictures, more than a training step may. Any
+number of processes share it, and training can begin with the first files (`recipe.py`). Pairs come from `sources`:
+worlds of `WORLDS` by name, rendered here, and folders of pairs that were rendered before, read where they are.
 """
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import compress, islice
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
-from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
-from ladivton_core.training.chunks import chunk_path, has_chunk, trim, write_chunk
+from ladivton_core.disk.documents import read_json
+from ladivton_core.preprocessing.labels import CATEGORIES
+from ladivton_core.training.chunks import has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, Settings
 from ladivton_core.training.stage import WorkStage
 
 from ..world.garments import sample_garment
 from ..world.people import sample_person
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld, draw
+from .pairs import PAIRS, SPLITS, Fields, Files, Pairs, Source, weave
 
-log = logging.getLogger(__name__)
-SPLITS = ("train", "held_out")
-PAIRS = 8
-"""Pairs a file."""
 NUMBERS = 10
 """Numeric attributes of a garment: two colours (3 + 3), period, sleeve, neck depth, length."""
-EVALUATION = (3101, 3102, 3301)
-"""Seeds of the worlds that evaluation and model card look at: nothing may learn from them."""
+EVALUATION = (3101, 3102, 3301, 6007, 6009)
+"""Seeds of the worlds that evaluation, model card and ablations look at: nothing may learn from them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +43,8 @@ class WorldSettings(Settings):
     """Settings of the stage.
 
     Attributes:
+        sources: where pairs come from: names of `WORLDS`, folders of pairs, `name=folder` with a name of `READERS`.
+        shares: of each source in the pairs, and so in every batch; the same for all when empty.
         world: seed of the people and garments to learn from.
         held_out_world: seed of the world the held-out people are from.
         count: pairs to learn from, at most.
@@ -64,6 +52,8 @@ class WorldSettings(Settings):
         cycle: categories of the pairs in turn.
     """
 
+    sources: tuple[str, ...] = ("drawn",)
+    shares: tuple[float, ...] = ()
     world: int = 71
     held_out_world: int = 4301
     count: int = 6400
@@ -79,52 +69,61 @@ class WorldSettings(Settings):
             raise ConfigError(f"cycle = {list(self.cycle)} is some of {', '.join(CATEGORIES)}.")
         if min(self.count, self.held_out) < 1:
             raise ConfigError(f"count = {self.count} and held_out = {self.held_out} are at least 1.")
+        for name in self.sources:
+            reader, _, folder = name.rpartition("=")
+            if name not in WORLDS and not (reader in READERS and Path(folder).is_dir()):
+                raise ConfigError(
+                    f"sources: {name!r} is no world ({', '.join(WORLDS)}) and no folder of pairs that is there."
+                )
+        if self.shares and (len(self.shares) != len(self.sources) or min(self.shares) <= 0):
+            raise ConfigError(f"shares = {list(self.shares)} are a number above 0 for each of the sources.")
 
 
-def attributes(garment: dict) -> tuple[int, list[float]]:
-    """Pattern class of a garment and its numeric attributes, about unit range."""
-    numbers = [*(garment["colour"] * 2 - 1), *(garment["colour_2"] * 2 - 1), garment["period"] / 25 - 2]
-    numbers += [garment["sleeve"] - 1, garment["neck_depth"] * 20 - 2, float(garment["length"])]
-    return int(garment["pattern"]), numbers
+def drawn_pair(settings: WorldSettings, split: str, index: int) -> Fields:
+    """A pair of the drawn world; the same on every machine, whoever renders it.
 
-
-def render_pair(person: dict, garments: list[dict], size: tuple[int, int]) -> dict[str, Tensor]:
-    """One person in each of two garments: the fields of a row."""
-    scenes = [draw([person], [garment], size) for garment in garments]
-    told = [attributes(garment) for garment in garments]
-    masks = [
-        # Joints nobody can see are left out of the arms' stroke, not drawn through the corner (Q8).
-        agnostic_mask(scene.parse, scene.keypoints, person["category"], LIP20, missing_joints="skip")[0, 0]
-        for scene in scenes
+    The held-out pairs are those of the evaluation's unpaired order: person i in garment i and in garment
+    i + `UNPAIRED_SHIFT` of another world.
+    """
+    if split == "held_out":
+        world = DrawnWorld(settings.held_out_world)
+        person, garments = world.person(index), [world.garment(index), world.garment(index + UNPAIRED_SHIFT)]
+    else:
+        category = settings.cycle[index % len(settings.cycle)]
+        first, *others = (np.random.default_rng([settings.world, index, key]) for key in (11, 12, 13))
+        person, garments = sample_person(first, category), [sample_garment(rng, category) for rng in others]
+    scenes = draw([person, person], garments, settings.size)
+    numbers = [
+        [*(garment["colour"] * 2 - 1), *(garment["colour_2"] * 2 - 1), garment["period"] / 25 - 2]
+        + [garment["sleeve"] - 1, garment["neck_depth"] * 20 - 2, float(garment["length"])]
+        for garment in garments
     ]
-    pictures = {"persons": "person", "garments": "garment", "worn": "worn"}
-    fields = {
-        name: torch.stack([(getattr(scene, field)[0] * 255).round().byte() for scene in scenes])
-        for name, field in pictures.items()
-    }
-    return fields | {
-        "masks": torch.from_numpy(np.packbits(torch.stack(masks).byte().numpy(), axis=-1)),
-        "keypoints": scenes[0].keypoints[0].float(),
+    pictures = {"persons": scenes.person, "garments": scenes.garment, "worn": scenes.worn}
+    return {name: (picture * 255).round().byte() for name, picture in pictures.items()} | {
+        "masks": torch.from_numpy(np.packbits(scenes.inpaint_mask()[:, 0].byte().numpy(), axis=-1)),
+        "keypoints": scenes.keypoints[0].float(),
         "category": torch.tensor(CATEGORIES.index(person["category"])),
-        "patterns": torch.tensor([pattern for pattern, _ in told]),
-        "numbers": torch.tensor(np.array([numbers for _, numbers in told]), dtype=torch.float32),
+        "patterns": torch.tensor([int(garment["pattern"]) for garment in garments]),
+        "numbers": torch.tensor(np.array(numbers), dtype=torch.float32),
     }
 
 
-def training_pair(settings: WorldSettings, index: int) -> dict[str, Tensor]:
-    """A pair to learn from; the same on every machine, whoever renders it."""
-    category = settings.cycle[index % len(settings.cycle)]
-    person, *garments = (np.random.default_rng([settings.world, index, key]) for key in (11, 12, 13))
-    return render_pair(
-        sample_person(person, category), [sample_garment(rng, category) for rng in garments], settings.size
-    )
+WORLDS: Mapping[str, Callable[[WorldSettings, str, int], Fields]] = {"drawn": drawn_pair}
+"""Worlds by name: what makes the fields of a row of a split (`pairs.SPLITS`), of the settings' size and seeds."""
+READERS: Mapping[str, Callable[[Path, str, tuple[int, int]], Source]] = {
+    "": lambda folder, split, size: Files(folder / split)
+}
+"""What reads a split of a folder of pairs in pictures of a size, by the name before the folder's."""
 
 
-def held_out_pair(settings: WorldSettings, index: int) -> dict[str, Tensor]:
-    """A pair to look at."""
-    world = DrawnWorld(settings.held_out_world)
-    garments = [world.garment(index), world.garment(index + UNPAIRED_SHIFT)]
-    return render_pair(world.person(index), garments, settings.size)
+def files(settings: WorldSettings, split: str) -> Iterator[tuple[str, int, int]]:
+    """(source, file, rows) of everything that a split wants, in the order in which a training takes it."""
+    count = settings.count if split == "train" else settings.held_out
+    places = list(islice(weave(settings.shares or [1.0] * len(settings.sources)), count))
+    rows = Counter(world for world, _ in places)
+    for world, row in places:
+        if row % PAIRS == 0:
+            yield settings.sources[world], row // PAIRS, min(PAIRS, rows[world] - row)
 
 
 def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int = 1, stop=None) -> None:
@@ -136,22 +135,19 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
             settings' minutes end it after the file at hand, and never before the first of each split.
     """
     parent, end = multiprocessing.parent_process(), time.monotonic() + 60 * settings.minutes
-    for split, count, pair in (
-        ("held_out", settings.held_out, held_out_pair),
-        ("train", settings.count, training_pair),
-    ):
-        for chunk in range(worker, -(-count // PAIRS), workers):
-            indices = range(chunk * PAIRS, min((chunk + 1) * PAIRS, count))
-            if has_chunk(folder / split, chunk, len(indices)):
+    for split in SPLITS:
+        for place, (source, file, count) in enumerate(files(settings, split)):
+            target = folder / source / split
+            if place % workers != worker or source not in WORLDS or has_chunk(target, file, count):
                 continue
-            if settings.minutes and chunk >= workers and time.monotonic() > end:
+            if settings.minutes and place >= workers and time.monotonic() > end:
                 break
             rows = []
-            for index in indices:
+            for index in range(PAIRS * file, PAIRS * file + count):
                 if (stop is not None and stop.is_set()) or (parent is not None and not parent.is_alive()):
                     return
-                rows.append(pair(settings, index))
-            write_chunk(folder / split, chunk, {name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+                rows.append(WORLDS[source](settings, split, index))
+            write_chunk(target, file, {name: torch.stack([row[name] for row in rows]) for name in rows[0]})
 
 
 def _render_modestly(*arguments) -> None:
@@ -174,19 +170,6 @@ def start_renderers(folder: Path, settings: WorldSettings, workers: int, stop=No
     return processes
 
 
-def rendered(folder: Path) -> int:
-    """Training pairs that are there, up to the first file that is missing."""
-    files = 0
-    while chunk_path(folder / "train", files).is_file():
-        files += 1
-    if not files:
-        return 0
-    from safetensors import safe_open
-
-    last = safe_open(chunk_path(folder / "train", files - 1), framework="pt")
-    return PAIRS * (files - 1) + last.get_slice("keypoints").get_shape()[0]
-
-
 class World(WorkStage):
     """Renders what is not there yet."""
 
@@ -195,8 +178,12 @@ class World(WorkStage):
 
     def work(self) -> dict[str, float]:
         settings, folder = self.settings, self.run.folder / "world"
-        for split, count in zip(SPLITS, (settings.count, settings.held_out), strict=True):
-            trim(folder / split, count, PAIRS)
+        for split in SPLITS:
+            rows = Counter()
+            for source, _, count in files(settings, split):
+                rows[source] += count
+            for source in rows.keys() & WORLDS.keys():
+                trim(folder / source / split, rows[source], PAIRS)
         workers = min(settings.workers or cores(), -(-settings.count // PAIRS))
         if workers > 1:
             failed = 0
@@ -207,7 +194,51 @@ class World(WorkStage):
                 raise RuntimeError(f"{failed} of {workers} rendering processes ended with an error; see above.")
         else:
             render(folder, settings)
-        return {"pairs": float(rendered(folder))}
+        return {"pairs": float(open_pairs(self.run.folder, "train").there(settings.count))}
+
+
+def world_settings(folder: Path) -> dict:
+    """Settings that `RUNS/world` was rendered with.
+
+    Raises:
+        FileNotFoundError: the stage has not begun.
+        ValueError: the note is no settings of a world.
+    """
+    file = folder / "world" / "settings.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no {file}: run the stage `world` first.")
+    shape = {"size": [int], "count": int, "sources": [str], "shares": [float]}
+    return read_json(file, shape=shape, expected="the settings of a world; delete the folder and render it again")
+
+
+def open_pairs(folder: Path, split: str, needed: Sequence[str] = ()) -> Pairs:
+    """Pairs of a training to read.
+
+    Args:
+        folder: of the training, `RUNS`.
+        split: `train` or `held_out`.
+        needed: fields; sources whose pairs lack one of them are left out.
+
+    Raises:
+        FileNotFoundError: the stage `world` has not begun, or there are no pairs with those fields.
+        ConfigError: a source's pictures have another size.
+    """
+    settings = world_settings(folder)
+    size, names = tuple(settings["size"]), settings["sources"]
+    shares, sources = settings["shares"] or [1.0] * len(names), []
+    for name in names:
+        reader, _, place = name.rpartition("=")
+        place = folder / "world" / name if name in WORLDS else Path(place)
+        sources.append(READERS[reader](place, split, size))
+        found = sources[-1].read(0)["persons"].shape[-2:] if sources[-1].there(1) else size
+        if found != size:
+            raise ConfigError(f"{place} holds pictures of {tuple(found)}, not {size}.")
+    if needed:
+        kept = [s.there(1) > 0 and set(needed) <= set(s.read(0)) for s in sources]
+        if not any(kept):
+            raise FileNotFoundError(f"{folder / 'world'} holds no pairs with {', '.join(needed)}.")
+        sources, shares = (list(compress(values, kept)) for values in (sources, shares))
+    return Pairs(sources, shares)
 
 
 def cores() -> int:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ladivton_core.preprocessing.labels import LIP20
+from ladivton_core.preprocessing.masks.agnostic import GROW, agnostic_mask
 
 from .body import SIDES, SIZE, Body
 from .garments import draw_flat, draw_sleeve, draw_trunk, sample_garment
@@ -46,6 +47,16 @@ class Scene:
     keypoints: Tensor
     worn: Tensor
     category: tuple[str, ...]
+
+    def inpaint_mask(self, grow: int = GROW) -> Tensor:
+        """Masks (B, 1, H, W) in {0, 1} by VITON-HD's published rule, joints outside the picture left out."""
+        people = zip(self.parse, self.keypoints, self.category, strict=True)
+        return torch.cat(
+            [
+                agnostic_mask(parse[None], joints[None], category, LIP20, missing_joints="skip", grow=grow)
+                for parse, joints, category in people
+            ]
+        )
 
 
 class DrawnWorld:

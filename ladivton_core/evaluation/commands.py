@@ -1,6 +1,6 @@
 """The commands of the paper's evaluation: generate, metrics, report, and paper, which is all three for both orders.
 
-`__main__.py` joins them with those of the drawn world; docs/evaluation.md explains them.
+docs/evaluation.md explains them.
 """
 
 from __future__ import annotations
@@ -73,10 +73,6 @@ def run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             log.error("stopped; the same command goes on from here")
             return 130
-
-
-NAMES = ("generate", "metrics", "report", "paper")
-"""Of the commands."""
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -221,4 +217,4 @@ def unwinding_on_terminate():
         signal.signal(signal.SIGTERM, before)
 
 
-__all__ = ["NAMES", "add", "run", "unwinding_on_terminate"]
+__all__ = ["add", "run", "unwinding_on_terminate"]

@@ -28,12 +28,16 @@ def write_chunk(folder: Path, index: int, fields: dict[str, Tensor]) -> None:
     write_tensors(chunk_path(folder, index), fields)
 
 
-def has_chunk(folder: Path, index: int, rows: int) -> bool:
-    """Whether a chunk is there with that many rows; the last one of a smaller count has fewer."""
+def rows_in(path: Path) -> int:
+    """Rows of a chunk's file; 0 where it is not there."""
     from safetensors import safe_open
 
-    path = chunk_path(folder, index)
-    return path.is_file() and _rows(safe_open(path, framework="pt")) == rows
+    return _rows(safe_open(path, framework="pt")) if path.is_file() else 0
+
+
+def has_chunk(folder: Path, index: int, rows: int) -> bool:
+    """Whether a chunk is there with that many rows; the last one of a smaller count has fewer."""
+    return rows_in(chunk_path(folder, index)) == rows
 
 
 def trim(folder: Path, rows: int, chunk: int = CHUNK) -> None:

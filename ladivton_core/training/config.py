@@ -1,8 +1,7 @@
-"""Settings of a stage: its TOML file, the preset's table in that file, and changes from the command line.
+"""Settings of a stage: its TOML file, the tables in that file that apply, and changes from the command line.
 
-`configs/<stage>.toml` holds the paper's numbers (SPEC section 8) at its top level; the tables `[vitonhd]` and
-`[dresscode]` override them. `embedded/configs/<stage>.toml` holds those of the embedded default; its table `[cpu]`
-overrides them where the device is a CPU. Every key is a field of the stage's settings class; anything else is an
+`configs/<stage>.toml` holds the paper's numbers (docs/published_behaviour.md, section 8) at its top level; the tables
+`[vitonhd]` and `[dresscode]` override them. Every key is a field of the stage's settings class; anything else is an
 error. Read `stage.py` next.
 """
 
@@ -12,7 +11,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,17 +19,7 @@ from typing import Any, TypeVar
 from ..disk.documents import read_text
 from ..presets import PRESETS as MODELS
 
-EMBEDDED = "embedded"
-PRESETS = ("vitonhd", "dresscode", EMBEDDED)
-"""Recipes: two data sets of the paper, and the embedded default's."""
-CONFIGS = {
-    **dict.fromkeys(PRESETS, Path(__file__).parent / "configs"),
-    EMBEDDED: Path(__file__).parents[2] / "drawn_world" / "training" / "configs",
-}
-"""Folder of each preset's config files."""
-DATA = ("vitonhd", "dresscode", "drawn")
-TABLES = {"vitonhd": ("vitonhd", "dresscode"), "dresscode": ("vitonhd", "dresscode"), EMBEDDED: ("cpu",)}
-"""Tables a preset's files may hold."""
+DATA = ("vitonhd", "dresscode")
 
 
 class ConfigError(ValueError):
@@ -47,30 +36,42 @@ class Settings:
 
     Attributes:
         models: sizes of the models, a name in `presets.PRESETS`.
-        data: `vitonhd`, `dresscode` or `drawn` (the world that the stage `world` renders).
-        root: folder of the data set; unused for `drawn`.
         size: (height, width) of the pictures.
         seed: of every random number.
-        held_out: rows for validation, of the data sets' paired test lists or of a world of its own.
+        held_out: rows for validation, of the data set's paired test list, or a recipe's own.
         workers: processes that read data beside the training process; they never change a result.
     """
 
     models: str
-    data: str
     size: tuple[int, int] = (512, 384)
-    root: str = ""
     seed: int = 1234
     held_out: int = 50
     workers: int = 0
 
     def __post_init__(self) -> None:
         _choice("models", self.models, MODELS)
-        _choice("data", self.data, DATA)
 
     @property
     def preset(self):
         """`models` as a `presets.Preset`."""
         return MODELS[self.models]
+
+
+@dataclass(frozen=True)
+class DatasetSettings(Settings):
+    """What every stage on a data set knows.
+
+    Attributes:
+        data: `vitonhd` or `dresscode`.
+        root: folder of the data set.
+    """
+
+    data: str = ""
+    root: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _choice("data", self.data, DATA)
 
 
 @dataclass(frozen=True)
@@ -147,40 +148,37 @@ S = TypeVar("S", bound=Settings)
 
 def read(
     kind: type[S],
-    stage: str,
-    preset: str,
+    path: Path,
     *,
-    file: Path | None = None,
+    tables: Sequence[str] = (),
+    chosen: Iterable[str] = (),
     changes: Mapping[str, Any] | None = None,
-    device: str = "cpu",
 ) -> S:
     """Settings of a stage.
 
     Args:
         kind: settings class of the stage.
-        stage: name of its file in the preset's folder of `CONFIGS`.
-        preset: one of `PRESETS`; its table overrides the top level.
-        file: a file of your own in place of `<stage>.toml`.
+        path: TOML file.
+        tables: names of tables that the file may hold.
+        chosen: those whose values go before the top level's.
         changes: settings by name that go before the file's.
-        device: kind of device; `cpu` takes in the embedded default's table `[cpu]`.
 
     Raises:
-        ConfigError: unknown preset, table or key, a missing key, a value of the wrong kind.
+        ConfigError: unknown table or key, a missing key, a value of the wrong kind.
         FileNotFoundError: no such file.
     """
-    _choice("preset", preset, PRESETS)
-    path = file or CONFIGS[preset] / f"{stage}.toml"
     if not path.is_file():
         raise FileNotFoundError(f"there is no config file {path}.")
     try:
         document = _toml(read_text(path, expected="settings in TOML"))
     except ValueError as error:
         raise ConfigError(f"{path} is no valid TOML: {error}.") from error
-    tables = {name: value for name, value in document.items() if isinstance(value, dict)}
-    if strange := [name for name in tables if name not in TABLES[preset]]:
-        raise ConfigError(f"{path} has a table [{strange[0]}]; known are {', '.join(TABLES[preset])}.")
-    table = device if preset == EMBEDDED else preset
-    values = {name: value for name, value in document.items() if name not in tables} | tables.get(table, {})
+    found = {name: value for name, value in document.items() if isinstance(value, dict)}
+    if strange := [name for name in found if name not in tables]:
+        raise ConfigError(f"{path} has a table [{strange[0]}]; known are {', '.join(tables)}.")
+    values = {name: value for name, value in document.items() if name not in found}
+    for table in chosen:
+        values |= found.get(table, {})
     return _build(kind, values | dict(changes or {}), path)
 
 

@@ -28,7 +28,7 @@ from ..inversion.prompts import prompt_for, tokenize
 from ..preprocessing.labels import CATEGORIES
 from ..presets import Preset
 from .chunks import Chunks
-from .config import ConfigError, TrainingSettings
+from .config import ConfigError, DatasetSettings, TrainingSettings
 from .draws import Draws, Rows
 from .noise import clean_from, drop, noised, target
 from .norms import float_norms
@@ -41,7 +41,7 @@ OTHER = 4
 
 
 @dataclass(frozen=True)
-class DenoisingSettings(TrainingSettings):
+class DenoisingSettings(TrainingSettings, DatasetSettings):
     """Settings of both stages.
 
     Attributes:

@@ -17,7 +17,7 @@ from ..decoding.emasc import mask_features
 from ..decoding.taps import decode_with_skips, encode_with_taps
 from ..denoising.conditioning import sample_posterior
 from ..presets import Preset
-from .config import TrainingSettings
+from .config import DatasetSettings, TrainingSettings
 from .draws import Draws, Rows
 from .norms import float_norms
 from .perceptual import configured
@@ -39,7 +39,7 @@ class MaskedPeople(Rows):
 
 
 @dataclass(frozen=True)
-class EmascSettings(TrainingSettings):
+class EmascSettings(TrainingSettings, DatasetSettings):
     """Settings of the stage.
 
     Attributes:

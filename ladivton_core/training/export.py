@@ -1,4 +1,4 @@
-"""From a finished recipe to a folder of weights in the published layout, with the recipe in its model card.
+"""From a finished training to a folder of weights in the published layout, with the recipe in its model card.
 
 `python -m ladivton_core.training export RUNS --to FOLDER`. The nodes and `TryOnPipeline.from_files` load the
 files unchanged.
@@ -7,6 +7,7 @@ files unchanged.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,7 +17,8 @@ from ..disk.documents import read_text
 from ..disk.writing import write_text
 from ..embedded import PARTS
 from ..presets import PRESETS
-from .recipe import RECIPES, read_recipe
+from .config import ConfigError
+from .recipe import RECIPES, Recipe, read_recipe
 from .stage import SCRATCH
 
 log = logging.getLogger(__name__)
@@ -26,20 +28,30 @@ START, END = "<!-- recipe: written by `ladivton_core.training export` -->", "<!-
 _TOKEN_TABLE = "text_model.embeddings.token_embedding.weight"
 
 
-def export(runs: Path, folder: Path, dtype: torch.dtype = torch.float16) -> dict[str, Path]:
-    """Write the newest weights of every part the recipe made; returns the files by part.
+def export(
+    runs: Path, folder: Path, recipes: Mapping[str, Recipe] = RECIPES, dtype: torch.dtype = torch.float16
+) -> dict[str, Path]:
+    """Write the newest weights of every part the stages made; returns the files by part.
 
-    For the embedded default also the parts it started from that no stage has changed.
+    Where the recipe notes what all of it started from (`init`), also the parts that no stage has changed.
 
     A token table that 8 bits hold exactly (`denoiser.starting_parts` makes one) is stored so.
 
+    Args:
+        runs: folder of the training.
+        folder: where the weights go.
+        recipes: by name; one of them is the training's.
+
     Raises:
         FileNotFoundError: no stage has finished in `runs`.
+        ConfigError: it is the folder of another recipe.
     """
     recipe = read_recipe(runs)
     if not recipe["stages"]:
         raise FileNotFoundError(f"no stage has finished in {runs}.")
-    stages = list(RECIPES[recipe["preset"]])
+    if recipe["preset"] not in recipes:
+        raise ConfigError(f"{runs} is a folder of the preset {recipe['preset']!r}; known are {', '.join(recipes)}.")
+    stages = list(recipes[recipe["preset"]].stages)
     models = next(stage["settings"]["models"] for stage in recipe["stages"].values())
     folder.mkdir(parents=True, exist_ok=True)
     written = {}

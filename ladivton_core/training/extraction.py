@@ -28,7 +28,7 @@ from ..denoising.conditioning import latent_mask, latent_pose
 from ..inversion.pixels import clip_pixels
 from ..preprocessing.pose.pose_map import pose_map
 from .chunks import CHUNK, has_chunk, trim, write_chunk
-from .config import ConfigError, Settings
+from .config import ConfigError, DatasetSettings
 from .scenes import Scenes, open_scenes, stacked
 from .stage import Run, WorkStage, frozen
 
@@ -37,7 +37,7 @@ SPLITS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
-class ExtractionSettings(Settings):
+class ExtractionSettings(DatasetSettings):
     """Settings of the stage.
 
     Attributes:

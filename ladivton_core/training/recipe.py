@@ -1,6 +1,8 @@
-"""The stages and their order, running one of them, and `RUNS/recipe.json`: what was run, how long, what it reached.
+"""The paper's recipes, a recipe carried out in a folder, and the note it leaves: what was run, how long, how good.
 
-`__main__.py` is the command line on top, `export.py` turns a finished recipe into a folder of weights.
+A recipe is data: stages in order and where their settings are. Whoever has stages of their own passes a recipe of their
+own to `Training`, and to `commands.main`, which is the command line. `export.py` turns a finished one into a folder of
+weights.
 """
 
 from __future__ import annotations
@@ -15,13 +17,10 @@ from typing import Any
 
 import torch
 
-from drawn_world.training import stages as embedded
-
 from ..disk.documents import read_json
 from ..disk.writing import write_json
-from ..embedded import embedded_path
 from .accelerator import new_accelerator
-from .config import EMBEDDED, ConfigError, Settings, TrainingSettings, read
+from .config import ConfigError, Settings, TrainingSettings, read
 from .denoiser import Denoising
 from .draws import number
 from .emasc import Emasc
@@ -32,6 +31,29 @@ from .warper import Refinement, Tps
 
 log = logging.getLogger(__name__)
 
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Stages in order and where their settings are.
+
+    Attributes:
+        name: said in `recipe.json`.
+        stages: by name, in order.
+        configs: folder with a file `<stage>.toml` of each.
+        tables: that these files may hold. One that is called as the recipe or as the kind of device (`cpu`) goes before
+            the top level.
+        starts_from: weights to go on with where nobody gives others, as `stage.Run.init` has them; empty for none.
+        tracker: name of an accelerate tracker, or `none`, where nobody names another one.
+    """
+
+    name: str
+    stages: Mapping[str, type[TrainingStage] | type[WorkStage]]
+    configs: Path
+    tables: tuple[str, ...] = ()
+    starts_from: str = ""
+    tracker: str = "tensorboard"
+
+
 PAPER: Mapping[str, type[TrainingStage] | type[WorkStage]] = {
     "tps": Tps,
     "refinement": Refinement,
@@ -40,12 +62,10 @@ PAPER: Mapping[str, type[TrainingStage] | type[WorkStage]] = {
     "inversion": Denoising,
     "tryon": Denoising,
 }
-RECIPES = {"vitonhd": PAPER, "dresscode": PAPER, EMBEDDED: embedded.STAGES}
-"""Stages of a preset, in order. The paper takes VAE, CLIP and inpainting UNet as given; `embedded` trains its own."""
-STAGES = tuple(dict.fromkeys(stage for stages in RECIPES.values() for stage in stages))
-"""Every stage's name."""
-SUPERSEDED = {stage: told for stage, told in embedded.SUPERSEDED.items() if stage not in STAGES}
-"""Names of stages that are no more, and what does their work."""
+"""The paper's stages. They take VAE, CLIP and inpainting UNet as given."""
+_DATASETS = ("vitonhd", "dresscode")
+RECIPES = {name: Recipe(name, PAPER, Path(__file__).parent / "configs", _DATASETS) for name in _DATASETS}
+"""The paper's recipes, by the data set they are for."""
 
 _EXPECTED = "the note of a training in this folder; put back a copy, or choose another --out"
 _STAGE = {"seconds": float, "figures": {str: object}, "settings": {"models": str, "seed": int}}
@@ -53,65 +73,54 @@ _SHAPE = {"preset": str, "stages": {str: _STAGE}}
 
 _HARMLESS = ("count", "workers", "minutes", "batch", "root")
 """Settings of a work stage that may change without its files becoming wrong."""
-_NOTE = "note.json"
 _TIMES = ("minutes", "micro_batch")
 """Settings that say nothing about whether a finished stage is what is asked for."""
 
 
+class StageFailure(RuntimeError):
+    """Stages failed, and the weights before them stay; the message names them."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """One recipe in one folder.
+class Training:
+    """A recipe carried out in a folder.
 
     Attributes:
-        preset: key of `RECIPES`.
+        recipe: what is done.
         folder: where everything goes.
-        init, weights: see `stage.Run`; without `init` the embedded default goes on with the shipped weights.
+        init, weights: see `stage.Run`; without `init` the recipe's `starts_from`.
         config: a config file in place of a stage's own.
         changes: settings by name. With `run_all` a stage takes those it knows.
-        tracker: name of an accelerate tracker, or `none`.
-        minutes: budget of `run_all`; stages then end by the clock. For the embedded default.
-        beside: whether another process runs the recipe and this one only some of its stages.
+        tracker: name of an accelerate tracker, or `none`; the recipe's when empty.
         memory: see `stage.Run`.
     """
 
-    preset: str
+    recipe: Recipe
     folder: Path
     init: str = ""
     weights: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     config: Path | None = None
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    tracker: str = "tensorboard"
-    minutes: float = 0.0
-    beside: bool = False
+    tracker: str = ""
     memory: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def starts_from(self) -> str:
-        """`init`, or the folder of the shipped weights."""
-        return self.init or (str(embedded_path("unet").parent) if self.preset == EMBEDDED else "")
 
     def settings(self, stage: str) -> Settings:
         """Settings of a stage.
 
         Raises:
-            ConfigError: the preset has no such stage, or a setting is wrong.
+            ConfigError: the recipe has no such stage, or a setting is wrong.
         """
-        stages = RECIPES[self.preset]
-        if stage not in stages:
-            told = embedded.SUPERSEDED.get(stage) if self.preset == EMBEDDED else None
-            raise ConfigError(
-                f"preset {self.preset} has no stage {stage!r}; "
-                + (f"in its place there is {told}." if told else f"it has {', '.join(stages)}.")
-            )
+        recipe = self.recipe
+        if stage not in recipe.stages:
+            raise ConfigError(f"preset {recipe.name} has no stage {stage!r}; it has {', '.join(recipe.stages)}.")
         from accelerate import PartialState
 
         return read(
-            stages[stage].settings_type,
-            stage,
-            self.preset,
-            file=self.config,
+            recipe.stages[stage].settings_type,
+            self.config or recipe.configs / f"{stage}.toml",
+            tables=recipe.tables,
+            chosen=(recipe.name, PartialState().device.type),
             changes=self.changes,
-            device=PartialState().device.type,
         )
 
     def plan(self) -> dict[str, Settings]:
@@ -123,34 +132,24 @@ class Recipe:
             ConfigError: a change that no stage knows.
         """
         plan, used = {}, set()
-        for stage, kind in RECIPES[self.preset].items():
+        for stage, kind in self.recipe.stages.items():
             names = {field.name for field in dataclasses.fields(kind.settings_type)}
             keys = {name: f"{stage}.{name}" if f"{stage}.{name}" in self.changes else name for name in names}
             known = {name: key for name, key in keys.items() if key in self.changes}
             own = dataclasses.replace(self, changes={name: self.changes[key] for name, key in known.items()})
             plan[stage], used = own.settings(stage), used | set(known.values())
-        if strange := [key for key in self.changes if key not in used and not self._is_overruled(key)]:
-            raise ConfigError(f"no stage of preset {self.preset} has a setting {', '.join(sorted(strange))}.")
+        used |= {key.partition(".")[2] for key in used}  # overruled where every stage that knows it has its own
+        if strange := [key for key in self.changes if key not in used]:
+            raise ConfigError(f"no stage of preset {self.recipe.name} has a setting {', '.join(sorted(strange))}.")
         return plan
-
-    def _is_overruled(self, key: str) -> bool:
-        return any(f"{stage}.{key}" in self.changes for stage in RECIPES[self.preset])
 
     def run_all(self) -> None:
         """Every stage in order; finished ones are skipped, a started one goes on.
 
         Raises:
-            ConfigError: a change that no stage knows, or a budget for a recipe of the paper.
+            ConfigError: a change that no stage knows.
         """
-        plan = self.plan()  # all of them are read before the first one runs
-        if self.preset == EMBEDDED:
-            from drawn_world.training.sitting import Sitting
-
-            Sitting(self, plan).run()
-            return
-        if self.minutes:
-            raise ConfigError(f"minutes = {self.minutes:g} is for the preset {EMBEDDED}; set a stage's own minutes.")
-        for stage, settings in plan.items():
+        for stage, settings in self.plan().items():  # all of them are read before the first one runs
             if self.done(stage, settings):
                 log.info("%s is done", stage)
             else:
@@ -160,13 +159,13 @@ class Recipe:
         """Run one stage; returns `loop.Outcome`, or the figures of a stage without training."""
         settings = settings or self.settings(stage)
         (self.folder / stage).mkdir(parents=True, exist_ok=True)
-        accelerator = new_accelerator(settings, self.folder, self.tracker)
-        stages = list(RECIPES[self.preset])
+        accelerator = new_accelerator(settings, self.folder, self.tracker or self.recipe.tracker)
+        stages = list(self.recipe.stages)
         run = Run(
             self.folder,
             stage,
             stages[: stages.index(stage)],
-            self.starts_from,
+            self.init or self.recipe.starts_from,
             self.weights,
             accelerator.process_index,
             accelerator.num_processes,
@@ -174,7 +173,7 @@ class Recipe:
         )
         torch.manual_seed(number(settings.seed))  # random weights
         started = time.monotonic()
-        found = RECIPES[self.preset][stage](settings, run, accelerator.device)
+        found = self.recipe.stages[stage](settings, run, accelerator.device)
         if isinstance(found, TrainingStage):
             noted = dataclasses.asdict(settings).items()
             accelerator.init_trackers(stage, {k: v if isinstance(v, int | float) else str(v) for k, v in noted})
@@ -226,10 +225,15 @@ class Recipe:
         return before == now
 
     def noted(self) -> dict[str, Any]:
-        """`recipe.json` as it is, or as it begins."""
-        if self.file.is_file() or list(self.folder.glob(f"*/{_NOTE}")):
-            return read_recipe(self.folder)
-        return {"preset": self.preset, "stages": {}}
+        """`recipe.json` as it is, or as it begins.
+
+        Raises:
+            ConfigError: the folder is another recipe's.
+        """
+        noted = read_recipe(self.folder) if self.file.is_file() else {"preset": self.recipe.name, "stages": {}}
+        if noted["preset"] != self.recipe.name:
+            raise ConfigError(f"{self.folder} is a folder of the preset {noted['preset']!r}: choose another --out.")
+        return noted
 
     def write(self, noted: dict[str, Any]) -> None:
         """Write `recipe.json`, whole or not at all."""
@@ -243,42 +247,30 @@ class Recipe:
         seconds: float,
         further: Mapping[str, Any] | None = None,
     ) -> None:
-        """Note a finished stage: in `recipe.json`, or in the stage's folder beside another process."""
+        """Note a finished stage in `recipe.json`."""
         noted = self.noted()
         before = noted["stages"].get(stage, {})
         if not isinstance(settings, TrainingSettings):  # work that is already there is kept, and so is its time
             seconds += before.get("seconds", 0.0)
-        note = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)} | dict(further or {})
-        if self.beside:  # the main process alone writes `recipe.json`
-            write_json(note, self.folder / stage / _NOTE)
-            return
-        noted["stages"][stage] = note
+        note = {"seconds": round(seconds, 1), "figures": figures, "settings": _plain(settings)}
+        noted["stages"][stage] = note | dict(further or {})
         self.write(noted)
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """`recipe.json` of a folder: `preset`, and by stage `seconds`, `figures`, `settings` (seed, perceptual, ...).
 
-    Stages that a second process has finished are taken in from the notes it left.
-
     Raises:
         FileNotFoundError: no stage has finished there.
         ConfigError: it is something else; the message names the field.
     """
-    file, notes = folder / "recipe.json", sorted(folder.glob(f"*/{_NOTE}"))
-    if not file.is_file() and not notes:
+    file = folder / "recipe.json"
+    if not file.is_file():
         raise FileNotFoundError(f"there is no {file}: no stage has finished in this folder.")
-    recipe = {"preset": EMBEDDED, "stages": {}}
     try:
-        if file.is_file():
-            recipe = read_json(file, shape=_SHAPE, expected=_EXPECTED)
-        for note in notes:
-            recipe["stages"].setdefault(note.parent.name, read_json(note, shape=_STAGE, expected=_EXPECTED))
+        return read_json(file, shape=_SHAPE, expected=_EXPECTED)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if recipe["preset"] not in RECIPES:
-        raise ConfigError(f"{file}: 'preset' is {recipe['preset']!r}; known are {', '.join(RECIPES)}.")
-    return recipe
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..datasets import DressCode, VitonHD
 from ..preprocessing.garment.garment import worn_garment
 from ..preprocessing.labels import CATEGORIES
-from .config import ConfigError, Settings
+from .config import ConfigError, DatasetSettings
 
 
 class Scenes(Protocol):
@@ -59,7 +59,7 @@ class DatasetScenes:
         return found
 
 
-def open_scenes(settings: Settings) -> tuple[Scenes, Scenes]:
+def open_scenes(settings: DatasetSettings) -> tuple[Scenes, Scenes]:
     """Training rows and held-out rows of a stage.
 
     Raises:

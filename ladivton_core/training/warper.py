@@ -19,7 +19,7 @@ from ..checkpoints.reading import read_state_dict
 from ..preprocessing.pose.pose_map import heat_maps, pose_map
 from ..warping.thin_plate_spline import bending_penalty
 from ..warping.warper import GarmentWarper, sample_garment
-from .config import TrainingSettings
+from .config import DatasetSettings, TrainingSettings
 from .draws import Draws, Rows
 from .perceptual import configured
 from .scenes import Scenes, open_scenes, stacked
@@ -68,7 +68,7 @@ class SmallScenes(Rows):
 
 
 @dataclass(frozen=True)
-class TpsSettings(TrainingSettings):
+class TpsSettings(TrainingSettings, DatasetSettings):
     """Settings of the stage.
 
     Attributes:
@@ -132,7 +132,7 @@ class WholeScenes(Rows):
 
 
 @dataclass(frozen=True)
-class RefinementSettings(TrainingSettings):
+class RefinementSettings(TrainingSettings, DatasetSettings):
     """Settings of the stage.
 
     Attributes:

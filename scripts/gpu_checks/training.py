@@ -19,36 +19,37 @@ SMALL = {"size": (128, 96), "held_out": 2, "steps": 3, "batch": 2, "workers": 0}
 def run(setting: Setting, page: Page) -> None:
     """A row a stage; a stage that fails is a problem and ends its recipe."""
     os.environ["ACCELERATE_TORCH_DEVICE"] = setting.device
-    from drawn_world.training.stages import STAGES
+    from drawn_world.training.recipe import EMBEDDED
+    from ladivton_core.training.recipe import RECIPES
 
     half = "no" if setting.rehearse else "fp16"
     folder = setting.work / "training"
     shutil.rmtree(folder, ignore_errors=True)
     papers = {"models": "tiny", "epochs": 0, "sheet_steps": 1, "precision": half, "perceptual": "gradient"}
     # `extract` knows bfloat16 only; `world` computes nothing in half precision
-    own = {f"{stage}.precision": half for stage in STAGES if stage not in ("world", "extract")}
-    recipes = {
-        "vitonhd": (str(inpainting(folder)), SMALL | papers | {"root": str(viton_hd(folder))}),
-        "embedded": ("scratch", SMALL | own | {"count": 8, "workers": 1}),
-    }
+    own = {f"{stage}.precision": half for stage in EMBEDDED.stages if stage not in ("world", "extract")}
+    recipes = (
+        (RECIPES["vitonhd"], str(inpainting(folder)), SMALL | papers | {"root": str(viton_hd(folder))}),
+        (EMBEDDED, "scratch", SMALL | own | {"count": 8, "workers": 1}),
+    )
     page.head("recipe", "stage", "seconds", "precision")
-    for preset, (start, changes) in recipes.items():
-        train(page, preset, folder / f"runs_{preset}", start, changes)
+    for recipe, start, changes in recipes:
+        train(page, recipe, folder / f"runs_{recipe.name}", start, changes)
 
 
-def train(page: Page, preset: str, runs: Path, start: str, changes: dict) -> None:
+def train(page: Page, recipe, runs: Path, start: str, changes: dict) -> None:
     """Run a recipe's stages one after the other."""
-    from ladivton_core.training.recipe import Recipe
+    from ladivton_core.training.recipe import Training
 
-    recipe = Recipe(preset, runs, start, changes=changes, tracker="none")
-    for stage, settings in recipe.plan().items():
+    training = Training(recipe, runs, start, changes=changes, tracker="none")
+    for stage, settings in training.plan().items():
         started = time.perf_counter()
         try:
-            recipe.run(stage, settings)
+            training.run(stage, settings)
         except Exception as error:  # what it would have made is missing from here on; the other recipe has its turn
-            page.problem(f"{preset}, {stage}: {type(error).__name__}: {error}")
+            page.problem(f"{recipe.name}, {stage}: {type(error).__name__}: {error}")
             return
-        page.row((preset, stage, time.perf_counter() - started, getattr(settings, "precision", "")))
+        page.row((recipe.name, stage, time.perf_counter() - started, getattr(settings, "precision", "")))
 
 
 def inpainting(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from torch import nn
 
 from ladivton_core.evaluation import commands, contact, picture_metrics, published, report, run_note
 from ladivton_core.evaluation.__main__ import main
+from ladivton_core.evaluation.sheet import write_sheet
 from ladivton_core.presets import TINY
 
 TREES = Path(__file__).parents[1] / "golden" / "datasets"
@@ -201,3 +202,14 @@ def test_one_command_generates_measures_and_reports(tmp_path, monkeypatch):
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert main(command) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")} == made
+
+
+def test_a_sheet_needs_a_title_for_every_column(tmp_path):
+    with pytest.raises(ValueError, match="titles"):
+        write_sheet([torch.zeros(2, 3, 8, 8)], tmp_path / "sheet.png", titles=("one",))
+
+
+@pytest.mark.parametrize("command", ["synthetic", "ablations", "train-classifier"])
+def test_a_command_that_went_to_the_drawn_world_says_where(command):
+    with pytest.raises(SystemExit, match=f"{command} is now `python -m drawn_world.figures"):
+        main([command, "--seed", "999"])

@@ -21,17 +21,19 @@ from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.presets import TINY
 from ladivton_core.training import accelerator, config, denoiser, loop, noise, norms, pace, perceptual, starting_points
+from ladivton_core.training.__main__ import main
 from ladivton_core.training.accelerator import new_accelerator
 from ladivton_core.training.average import Average
 from ladivton_core.training.chunks import Chunks, has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.draws import Draws, Rows, StepSampler
 from ladivton_core.training.export import export
-from ladivton_core.training.recipe import PAPER, RECIPES, Recipe, read_recipe
+from ladivton_core.training.recipe import PAPER, RECIPES, Recipe, Training, read_recipe
 from ladivton_core.training.resuming import checkpoints
 from ladivton_core.training.scenes import open_scenes
 from ladivton_core.training.stage import Run, TrainingStage
 
+VITONHD = RECIPES["vitonhd"]
 SIZE = (128, 96)
 TREES = Path(__file__).parent.parent / "golden" / "datasets"
 SMALL = {
@@ -74,24 +76,23 @@ def data(tmp_path_factory) -> Path:
 def runs(tmp_path_factory, inpainting, data) -> Path:
     """The paper's stages on that data set, two steps each."""
     folder = tmp_path_factory.mktemp("runs")
-    Recipe("vitonhd", folder, str(inpainting), changes=SMALL | {"root": str(data)}, tracker="tensorboard").run_all()
+    Training(VITONHD, folder, str(inpainting), changes=SMALL | {"root": str(data)}, tracker="tensorboard").run_all()
     return folder
 
 
 # Settings
 
 
-@pytest.mark.parametrize("preset", config.PRESETS)
+@pytest.mark.parametrize("preset", RECIPES)
 def test_every_stage_of_a_preset_has_a_config_file(preset):
-    recipe = Recipe(preset, Path("runs"))
-    for stage in RECIPES[preset]:
-        settings = recipe.settings(stage)
-        own = preset == config.EMBEDDED
-        assert settings.data == ("drawn" if own else preset) and settings.models == ("tiny" if own else "sd2")
+    training = Training(RECIPES[preset], Path("runs"))
+    for stage in RECIPES[preset].stages:
+        settings = training.settings(stage)
+        assert settings.data == preset and settings.models == "sd2"
 
 
 def test_the_papers_numbers():
-    settings = {stage: Recipe("vitonhd", Path("runs")).settings(stage) for stage in RECIPES["vitonhd"]}
+    settings = {stage: Training(VITONHD, Path("runs")).settings(stage) for stage in VITONHD.stages}
     for stage, epochs in (("tps", 50), ("refinement", 50)):
         found = settings[stage]
         assert (found.epochs, found.learning_rate, found.betas, found.batch) == (epochs, 1e-4, (0.5, 0.99), 16)
@@ -119,37 +120,36 @@ def test_the_papers_numbers():
 )
 def test_a_wrong_setting_is_named(changes, message):
     with pytest.raises(ConfigError, match=message):
-        Recipe("embedded", Path("runs"), changes=changes).settings("tps")
+        Training(VITONHD, Path("runs"), changes={"epochs": 0, "steps": 5} | changes).settings("tps")
 
 
 def test_a_config_file_of_ones_own(tmp_path):
     file = tmp_path / "own.toml"
-    file.write_text('models = "tiny"\ndata = "vitonhd"\nsteps = 3\n[elsewhere]\nsteps = 4\n')
+    file.write_text('models = "tiny"\nsteps = 3\n[elsewhere]\nsteps = 4\n')
     with pytest.raises(ConfigError, match=r"\[elsewhere\]; known are vitonhd"):
-        config.read(TrainingSettings, "x", "vitonhd", file=file)
-    file.write_text('models = "tiny"\ndata = "vitonhd"\nsteps = 3\n[vitonhd]\nsteps = 4\n')
-    assert config.read(TrainingSettings, "x", "vitonhd", file=file).steps == 4
+        config.read(TrainingSettings, file, tables=VITONHD.tables)
+    file.write_text('models = "tiny"\nsteps = 3\n[vitonhd]\nsteps = 4\n')
+    assert config.read(TrainingSettings, file, tables=VITONHD.tables).steps == 3
+    assert config.read(TrainingSettings, file, tables=VITONHD.tables, chosen=("vitonhd", "cpu")).steps == 4
     assert config.change("betas = [0.5, 0.9]") == ("betas", [0.5, 0.9]) and config.change("init=x/y") == ("init", "x/y")
 
 
 def test_stages_and_settings_a_preset_does_not_have_are_named():
     with pytest.raises(ConfigError, match="vitonhd has no stage 'vae'"):
-        Recipe("vitonhd", Path("runs")).settings("vae")
+        Training(VITONHD, Path("runs")).settings("vae")
     with pytest.raises(ConfigError, match="no stage of preset vitonhd has a setting stepz"):
-        Recipe("vitonhd", Path("runs"), changes={"stepz": 1}).plan()
+        Training(VITONHD, Path("runs"), changes={"stepz": 1}).plan()
     with pytest.raises(ConfigError, match="no stage of preset vitonhd has a setting tps.crop"):
-        Recipe("vitonhd", Path("runs"), changes={"tps.crop": 1}).plan()
-    with pytest.raises(ConfigError, match="minutes = 3 is for the preset embedded"):
-        Recipe("vitonhd", Path("runs"), minutes=3).run_all()
+        Training(VITONHD, Path("runs"), changes={"tps.crop": 1}).plan()
 
 
 def test_a_change_may_be_for_one_stage_alone():
-    plan = Recipe("vitonhd", Path("runs"), changes={"batch": 8, "tps.batch": 4}).plan()
+    plan = Training(VITONHD, Path("runs"), changes={"batch": 8, "tps.batch": 4}).plan()
     assert plan["tps"].batch == 4 and {plan[stage].batch for stage in plan if stage != "tps"} == {8}
 
 
 def test_learning_rates_rise_and_fall():
-    plain = TrainingSettings("tiny", "drawn", steps=10)
+    plain = TrainingSettings("tiny", steps=10)
     rise = dataclasses.replace(plain, warm_up=4)
     assert [rise.rate_factor(step, 10) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
     cosine = dataclasses.replace(plain, warm_up=0.2, decay="cosine")
@@ -228,7 +228,7 @@ class Toy(TrainingStage):
 
 def toy(folder: Path, stop: int | None = None, dropout: float = 0.5, **changes):
     settings = dataclasses.replace(
-        TrainingSettings("tiny", "drawn", steps=4, batch=2, learning_rate=0.05, ema=0.9, save_every=2, clip=1.0),
+        TrainingSettings("tiny", steps=4, batch=2, learning_rate=0.05, ema=0.9, save_every=2, clip=1.0),
         **changes,
     )
     torch.manual_seed(settings.seed)
@@ -329,7 +329,7 @@ def test_a_clock_ends_a_stage(tmp_path, monkeypatch):
 def test_by_the_clock_rates_follow_the_share_of_the_time(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    settings = TrainingSettings("tiny", "drawn", minutes=1.0, warm_up=0.1, decay="cosine", floor=0.2)
+    settings = TrainingSettings("tiny", minutes=1.0, warm_up=0.1, decay="cosine", floor=0.2)
     way = pace.Pace(settings, rows=4)
     shares, factors = [], []
     for clock[0] in (0, 3, 6, 33, 60, 90):
@@ -396,9 +396,36 @@ def test_every_stage_ran_and_said_what_it_did(runs):
     assert list((runs / "logs").rglob("events.out.tfevents*"))
 
 
+class Own(Toy):
+    settings_type = TrainingSettings
+
+    def __init__(self, settings, run, device):
+        super().__init__(settings)
+
+
+def test_a_recipe_of_ones_own_is_carried_out(tmp_path, runs):
+    (tmp_path / "own.toml").write_text('models = "tiny"\nsteps = 1\nbatch = 2\n[cpu]\nsteps = 2\n')
+    own = Recipe("mine", {"own": Own}, tmp_path, tables=("cpu",), starts_from="weights", tracker="none")
+    training = Training(own, tmp_path / "runs", changes={"learning_rate": 0.5})
+    training.run_all()
+    noted = read_recipe(tmp_path / "runs")
+    assert noted["preset"] == "mine" and noted["stages"]["own"]["steps"] == 2
+    assert noted["stages"]["own"]["settings"]["learning_rate"] == 0.5 and training.done("own", training.settings("own"))
+    with pytest.raises(ConfigError, match="folder of the preset 'vitonhd'"):
+        Training(own, runs).run_all()
+    with pytest.raises(ConfigError, match="folder of the preset 'mine'; known are vitonhd, dresscode"):
+        export(tmp_path / "runs", tmp_path / "export")
+
+
+def test_the_command_that_trains_the_embedded_default_is_named():
+    for given in (["world", "--preset", "embedded"], ["all", "--preset=embedded", "--out", "runs"]):
+        with pytest.raises(SystemExit, match="trained by `python -m drawn_world.training`"):
+            main(given)
+
+
 def test_a_finished_recipe_is_not_run_again(runs, inpainting, data, monkeypatch):
-    monkeypatch.setattr(Recipe, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
-    Recipe("vitonhd", runs, str(inpainting), changes=SMALL | {"root": str(data)}).run_all()
+    monkeypatch.setattr(Training, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
+    Training(VITONHD, runs, str(inpainting), changes=SMALL | {"root": str(data)}).run_all()
 
 
 def test_the_papers_stages_on_viton_hd(runs, inpainting, tmp_path):
@@ -421,7 +448,7 @@ def test_tryon_goes_on_exactly_where_it_was_stopped(runs, inpainting, tmp_path, 
     changes = known("tryon", steps=3, save_every=2, held_out=1)
 
     def run(folder: str):
-        return Recipe("vitonhd", tmp_path / folder, str(inpainting), changes=changes, tracker="none").run("tryon")
+        return Training(VITONHD, tmp_path / folder, str(inpainting), changes=changes, tracker="none").run("tryon")
 
     straight, original = run("straight"), denoiser.Denoising.loss
     calls = []
@@ -445,12 +472,10 @@ def test_tryon_goes_on_exactly_where_it_was_stopped(runs, inpainting, tmp_path, 
 
 
 def test_a_stage_without_what_it_needs_says_what_to_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
-        Recipe("embedded", tmp_path, changes={"precision": "no"}).run("tps")
     with pytest.raises(ConfigError, match="--data FOLDER"):
-        Recipe("vitonhd", tmp_path).run("tps")
+        Training(VITONHD, tmp_path).run("tps")
     with pytest.raises(FileNotFoundError, match="needs the part vae.*--init"):
-        Recipe("vitonhd", tmp_path, changes={"models": "tiny", "precision": "no"}).run("emasc")
+        Training(VITONHD, tmp_path, changes={"models": "tiny", "precision": "no"}).run("emasc")
 
 
 def test_dress_code_has_its_categories(tmp_path):
@@ -459,7 +484,7 @@ def test_dress_code_has_its_categories(tmp_path):
         pairs = tmp_path / "data" / category / "test_pairs_paired.txt"
         shutil.copy(pairs, pairs.with_name("train_pairs.txt"))
     changes = {"root": str(tmp_path / "data"), "size": [64, 48]}
-    train, _ = open_scenes(Recipe("dresscode", tmp_path, changes=changes).settings("extract"))
+    train, _ = open_scenes(Training(RECIPES["dresscode"], tmp_path, changes=changes).settings("extract"))
     found = [train.read(row, "category", "worn") for row in range(len(train))]
     assert [CATEGORIES[one["category"]] for one in found] == ["dresses"] + ["upper_body"] * 2 + ["lower_body"] * 2
     assert all(one["worn"].shape == (3, 64, 48) for one in found)
@@ -511,7 +536,7 @@ def test_dropping_everything_leaves_mask_and_masked_person():
 
 
 def test_prompts_follow_the_category(runs, inpainting):
-    settings = Recipe("vitonhd", runs, changes=known("tryon")).settings("tryon")
+    settings = Training(VITONHD, runs, changes=known("tryon")).settings("tryon")
     stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(PAPER), str(inpainting)), "cpu")
     ids = stage.prompts(torch.arange(3), torch.tensor([False, False, True]))
     assert torch.equal(ids, tokenize([prompt_for(CATEGORIES[0]), prompt_for(CATEGORIES[1]), ""]))

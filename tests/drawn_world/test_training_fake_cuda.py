@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from drawn_world.training.finish import Finish, Painter
 from drawn_world.training.latents import Latents
 from drawn_world.training.pool import Pool
-from drawn_world.training.stages import STAGES
+from drawn_world.training.recipe import EMBEDDED
 from drawn_world.training.tryon import TryOn
 from drawn_world.training.vae import Codec, Vae
 from drawn_world.training.vision import AttributeReader, Vision
@@ -28,7 +28,7 @@ from ladivton_core.inversion import encoders
 from ladivton_core.presets import TINY
 from ladivton_core.training.denoiser import PARTS, TryOnDenoiser
 from ladivton_core.training.norms import light_norms
-from ladivton_core.training.recipe import Recipe
+from ladivton_core.training.recipe import Training
 
 CUDA = torch.device("cuda", 0)
 ROWS = 5
@@ -112,7 +112,7 @@ def unchecked(embeddings, ids, pseudo_words):
 
 def staged(name, settings):
     """A stage with its module, made without reading files; inside FakeTensorMode."""
-    stage = STAGES[name].__new__(STAGES[name])
+    stage = EMBEDDED.stages[name].__new__(EMBEDDED.stages[name])
     stage.settings, stage.preset, stage.device = settings, TINY, CUDA
     stage.compares = True
     if name in ("vae", "refinement"):
@@ -151,7 +151,7 @@ def staged(name, settings):
 )  # fmt: skip
 def test_a_step_stays_on_the_device(name, shared, tmp_path, monkeypatch):
     monkeypatch.setattr(encoders, "insert_pseudo_words", unchecked)
-    settings = Recipe("embedded", tmp_path).settings(name)
+    settings = Training(EMBEDDED, tmp_path).settings(name)
     alphas = alphas_cumprod(TINY.schedule)
     levels, visits = alphas.tolist(), timesteps(TINY.schedule, TINY.steps).tolist()
     with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from drawn_world.training import attributes, linear_code, painting, pictures, sitting, vae, warping, world
+from drawn_world.training import attributes, linear_code, painting, pictures, vae, warping, world
+from drawn_world.training.__main__ import main
+from drawn_world.training.draws import BlockDraws
 from drawn_world.training.finish import Finish
+from drawn_world.training.pairs import Files, Pairs, weave
 from drawn_world.training.pool import Pool, small, unpacked, whole
-from drawn_world.training.sitting import Budget, Machine, Sitting
-from drawn_world.training.stages import BESIDE, SHARES, STAGES
+from drawn_world.training.recipe import EMBEDDED, Sitting
 from drawn_world.training.tryon import TryOn
 from drawn_world.world.patterns import PATTERNS
 from drawn_world.world.scene import DrawnWorld
@@ -31,11 +34,11 @@ from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import TINY
-from ladivton_core.training.__main__ import main
-from ladivton_core.training.config import ConfigError, StageFailure
-from ladivton_core.training.draws import BlockDraws
+from ladivton_core.training.chunks import write_chunk
+from ladivton_core.training.commands import log_to
+from ladivton_core.training.config import ConfigError
 from ladivton_core.training.export import END, START, export
-from ladivton_core.training.recipe import Recipe, read_recipe
+from ladivton_core.training.recipe import StageFailure, read_recipe
 from ladivton_core.training.stage import Run, TrainingStage
 from ladivton_core.warping.refinement import RefinementUNet
 
@@ -43,14 +46,22 @@ SIZE = (128, 96)
 SMALL = {"size": SIZE, "count": 8, "held_out": 2, "steps": 2, "batch": 2, "workers": 1}
 
 
-def recipe(folder: Path, **changes) -> Recipe:
+RECIPES = {"embedded": EMBEDDED}
+
+
+def sitting(folder: Path, **changes) -> Sitting:
     """From nothing, two steps a stage."""
-    return Recipe("embedded", folder, "scratch", changes=SMALL | changes, tracker="none")
+    return Sitting(EMBEDDED, folder, "scratch", changes=SMALL | changes)
+
+
+def pool(folder: Path, kept=whole, count: int = 8, split: str = "train") -> Pool:
+    """What a training rendered."""
+    return Pool(Pairs([Files(folder / "world" / "drawn" / split)]), "cpu", kept, count)
 
 
 def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     """Every file of weights that the training stages wrote."""
-    files = [file for stage in STAGES for file in sorted((folder / stage).glob("[a-z]*.safetensors"))]
+    files = [file for stage in EMBEDDED.stages for file in sorted((folder / stage).glob("[a-z]*.safetensors"))]
     return {f"{file.parent.name}/{file.name}": read_state_dict(file) for file in files}
 
 
@@ -58,8 +69,8 @@ def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 def runs(tmp_path_factory) -> Path:
     """The whole recipe."""
     folder = tmp_path_factory.mktemp("runs")
-    with sitting.log_to(folder):
-        recipe(folder).run_all()
+    with log_to(folder):
+        sitting(folder).run_all()
     return folder
 
 
@@ -86,8 +97,8 @@ def some_people() -> torch.Tensor:
 
 def test_every_stage_ran_and_said_what_it_reached(runs):
     noted, log = read_recipe(runs)["stages"], (runs / "log.txt").read_text()
-    assert set(noted) == set(STAGES)
-    for stage, kind in STAGES.items():
+    assert set(noted) == set(EMBEDDED.stages)
+    for stage, kind in EMBEDDED.stages.items():
         if issubclass(kind, TrainingStage):
             assert (runs / stage / "sheet.png").stat().st_size > 1000
             assert noted[stage]["settings"]["steps"] == 2 and "score" in noted[stage]["figures"]
@@ -97,7 +108,7 @@ def test_every_stage_ran_and_said_what_it_reached(runs):
 
 def test_the_exported_files_make_a_pipeline(runs, tmp_path):
     (tmp_path / "CARD.md").write_text(f"# Card\n\n{START}\nold\n{END}\n\nLicence\n")
-    files = export(runs, tmp_path)
+    files = export(runs, tmp_path, RECIPES)
     assert set(files) == set(PARTS)
     card = (tmp_path / "CARD.md").read_text()
     assert re.search(r"Preset `embedded`, seed 0, \d+ minutes in all", card)
@@ -105,7 +116,7 @@ def test_the_exported_files_make_a_pipeline(runs, tmp_path):
     for part, file in files.items():  # names, shapes and types of the shipped files
         ours, shipped = read_state_dict(file), read_state_dict(embedded_path(part))
         assert {k: (v.shape, v.dtype) for k, v in ours.items()} == {k: (v.shape, v.dtype) for k, v in shipped.items()}
-    people = Pool(runs / "world" / "held_out", "cpu", count=1)
+    people = pool(runs, count=1, split="held_out")
     figures, sheet = painting.look(TryOnPipeline.from_files(files, TINY), people, SIZE)
     assert all(0 < value < 60 for value in figures.values()) and sheet[0].shape == (6, 3, *SIZE)
 
@@ -125,9 +136,9 @@ def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypat
         monkeypatch.setattr(stage, "loss", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            recipe(tmp_path).run_all()
+            sitting(tmp_path).run_all()
     begun = {file: file.stat().st_mtime_ns for file in (tmp_path / "vae").glob("*.safetensors")}
-    recipe(tmp_path).run_all()
+    sitting(tmp_path).run_all()
     assert begun and all(file.stat().st_mtime_ns == when for file, when in begun.items())  # not run again
     first, second = weights(runs), weights(tmp_path)
     assert first.keys() == second.keys() and "finish/unet.safetensors" in first
@@ -136,12 +147,12 @@ def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypat
 
 
 def test_a_finished_recipe_is_not_run_again_and_no_other_one_goes_on_in_its_folder(runs, monkeypatch):
-    monkeypatch.setattr(Recipe, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
-    recipe(runs).run_all()
+    monkeypatch.setattr(Sitting, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
+    sitting(runs).run_all()
     with pytest.raises(ConfigError, match="begun with minutes = 0.0 and this call has 5: give the same"):
-        dataclasses.replace(recipe(runs), minutes=5).run_all()
+        dataclasses.replace(sitting(runs), minutes=5).run_all()
     with pytest.raises(ConfigError, match="begun with init = 'scratch'"):
-        dataclasses.replace(recipe(runs), init="").run_all()
+        dataclasses.replace(sitting(runs), init="").run_all()
 
 
 def test_a_stage_that_fails_leaves_the_weights_before_it(unfinished, tmp_path, monkeypatch, caplog):
@@ -150,9 +161,9 @@ def test_a_stage_that_fails_leaves_the_weights_before_it(unfinished, tmp_path, m
 
     monkeypatch.setattr(Finish, "loss", broken)
     with pytest.raises(StageFailure, match="failed, and the weights before them stay: finish"):
-        recipe(unfinished).run_all()
+        sitting(unfinished).run_all()
     assert "a wire came loose" in caplog.text and "finish" not in read_recipe(unfinished)["stages"]
-    files = export(unfinished, tmp_path / "export")
+    files = export(unfinished, tmp_path / "export", RECIPES)
     made = read_state_dict(unfinished / "tryon" / "unet.safetensors")
     assert all(torch.equal(value, made[key].half()) for key, value in read_state_dict(files["unet"]).items())
 
@@ -160,88 +171,41 @@ def test_a_stage_that_fails_leaves_the_weights_before_it(unfinished, tmp_path, m
 def test_a_stage_that_makes_it_worse_leaves_the_weights_before_it(unfinished, monkeypatch):
     scores = iter([30.0, 20.0])
     monkeypatch.setattr(Finish, "score", lambda self, figures: next(scores))
-    recipe(unfinished).run_all()
+    sitting(unfinished).run_all()
     noted = read_recipe(unfinished)["stages"]["finish"]
     assert noted["written"] is False and noted["steps"] == 2
     assert (noted["figures"]["score_before"], noted["figures"]["score"]) == (30.0, 20.0)
     assert not list((unfinished / "finish").glob("*.safetensors"))
 
 
-def test_a_batch_that_does_not_fit_the_memory_is_halved(unfinished, monkeypatch, caplog):
-    original = Finish.loss
-
-    def tight(self, module, batch, draws):
-        if draws.count > 1:
-            raise RuntimeError("MPS backend out of memory")
-        return original(self, module, batch, draws)
-
-    monkeypatch.setattr(Finish, "loss", tight)
-    recipe(unfinished).run_all()
-    assert "finish does not fit the memory: 1 samples at once instead" in caplog.text
-    assert (unfinished / "finish" / "unet.safetensors").is_file()
-
-
 @pytest.mark.long
-def test_beside_each_other_and_by_the_clock_from_the_shipped_weights(tmp_path):
-    """A second process trains the small stages, others render: as on a machine with a GPU."""
-    changes = SMALL | {"count": 24, "tps.steps": 0, "batch": 2}
-    del changes["steps"], changes["tps.steps"]
-    own = Recipe("embedded", tmp_path, changes=changes, tracker="none", minutes=0.02)
-    Sitting(own, own.plan(), Machine("cpu", 8)).run()
-    noted = read_recipe(tmp_path)["stages"]
-    assert set(noted) == set(STAGES) == set(json.loads((tmp_path / "recipe.json").read_text())["stages"])
-    assert all((tmp_path / stage / "note.json").is_file() for stage in BESIDE)
+def test_by_the_clock_from_the_shipped_weights_while_another_process_renders(tmp_path):
+    changes = SMALL | {"count": 24}
+    del changes["steps"]
+    changes["size"] = list(SIZE)
+    options = ["--out", str(tmp_path / "runs"), "--minutes", ".2", "--to", str(tmp_path / "export")]
+    main(["all", *options, *(f"--set={key}={value}" for key, value in changes.items())])
+    noted = read_recipe(tmp_path / "runs")["stages"]
+    assert set(noted) == set(EMBEDDED.stages)
     for stage in noted:
         if "steps" in noted[stage]["settings"]:
-            assert noted[stage]["settings"]["steps"] == 0 and 0 < noted[stage]["settings"]["minutes"] <= 0.02
-    files = export(tmp_path, tmp_path / "export")
-    assert set(files) == set(PARTS)  # what was not changed is the shipped part
-    for part, file in files.items():
-        load(part, file, TINY)
+            settings = noted[stage]["settings"]
+            assert settings["steps"] == 0 and settings["minutes"] == pytest.approx(0.2 * settings["share"])
+    assert 8 <= noted["world"]["figures"]["pairs"] <= 24
+    for part in PARTS:  # what was not changed is the shipped part
+        load(part, tmp_path / "export" / f"{part}.safetensors", TINY)
 
 
-def test_a_budget_is_shared_out_and_pays_for_what_training_does_not(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(sitting.time, "monotonic", lambda: clock[0])
-    stages = [stage for stage in STAGES if stage not in (*BESIDE, "world")]
-    budget = Budget(10, stages, stages)
-    for stage in stages:
-        minutes = budget.of(stage)
-        assert minutes > 0
-        clock[0] += 60 * minutes + 8  # eight seconds of looking at held-out people
-        budget.spent(60 * minutes + 8, 60 * minutes)
-        budget.left.remove(stage)
-    assert 540 < clock[0] < 608
-    assert Budget(0, stages, stages).of("vae") == 0
-    clock[0] = 0
-    half = Budget(10, ["finish"], ["tryon", "finish"]).of("finish")  # the other one was done in an earlier call
-    assert half == pytest.approx(10 * 0.21 / 0.51 * 0.21 / 0.24, rel=0.01)
-
-
-def test_work_is_laid_out_by_what_the_machine_has():
-    assert not Machine("cpu", 2).beside and Machine("cpu", 2).renderers == 0
-    assert Machine("cuda", 16).beside and Machine("cuda", 16).renderers == 14
-    assert not Machine("mps", 2).beside and Machine("cpu", 16).threads == (8, 4)
-    assert set(SHARES) == set(STAGES) and set(BESIDE) < set(STAGES)
-    beside = [stage for stage in STAGES if stage not in (*BESIDE, "world")]
-    assert sum(SHARES[stage] for stage in beside) < 0.95 and sum(SHARES[stage] for stage in BESIDE) < 0.4
-
-
-@pytest.mark.parametrize(
-    ("stage", "told"),
-    [("tryon_finish", "tryon, which"), ("decoder", "finish, which"), ("sample", "finish"), ("extract_small", "tryon")],
-)
-def test_a_stage_that_is_no_more_is_answered(stage, told):
-    with pytest.raises(ConfigError, match=f"the stage {stage} is no more. In its place there is {told}"):
-        main([stage, "--preset", "synthetic", "--out", "runs"])
-
-
-def test_the_earlier_preset_and_its_stages_are_answered(tmp_path):
-    with pytest.raises(ConfigError, match="'synthetic' is now 'embedded'"):
-        main(["all", "--preset", "synthetic", "--out", str(tmp_path)])
-    for stage, told in (("emasc", "vae, which trains EMASC"), ("inversion", "words and tryon")):
-        with pytest.raises(ConfigError, match=f"preset embedded has no stage '{stage}'; in its place there is {told}"):
-            recipe(tmp_path).settings(stage)
+def test_a_budget_is_shared_out_and_what_it_leaves_is_for_looking():
+    plan, asked = (
+        dataclasses.replace(Sitting(EMBEDDED, Path("runs"), changes=changes), minutes=10).plan()
+        for changes in ({}, {"tps.steps": 7})
+    )
+    minutes = {stage: settings.minutes for stage, settings in plan.items()}
+    assert minutes["world"] == 0 and min(minutes[stage] for stage in EMBEDDED.stages if stage != "world") > 0
+    assert 9 < sum(minutes.values()) <= 9.6
+    assert plan["tps"].steps == 0 and (asked["tps"].steps, asked["tps"].minutes) == (7, minutes["tps"])
+    assert Sitting(EMBEDDED, Path("runs")).plan()["tps"].minutes == 0
 
 
 @pytest.mark.parametrize(
@@ -251,6 +215,12 @@ def test_the_earlier_preset_and_its_stages_are_answered(tmp_path):
         ("world", {"world": 4301}, "is kept for looking"),
         ("world", {"cycle": ["hats"]}, "is some of upper_body, lower_body, dresses"),
         ("world", {"count": 0}, "at least 1"),
+        (
+            "world",
+            {"sources": ["drawn", "nowhere"]},
+            "'nowhere' is no world .drawn. and no folder of pairs",
+        ),
+        ("world", {"shares": [0.5, 0.5]}, "a number above 0 for each of the sources"),
         ("vae", {"memory": 1.5}, "shares between 0 and 1"),
         ("vision", {"recolour": -0.5}, "recolour = -0.5 between 0 and 1"),
         ("extract", {"precision": "fp16"}, "choose one of no, bf16, auto"),
@@ -263,15 +233,15 @@ def test_the_earlier_preset_and_its_stages_are_answered(tmp_path):
 )
 def test_settings_out_of_range_are_named(stage, changes, message):
     with pytest.raises(ConfigError, match=message):
-        Recipe("embedded", Path("runs"), changes=changes).settings(stage)
+        Sitting(EMBEDDED, Path("runs"), changes=changes).settings(stage)
 
 
 # The world and its pool
 
 
 def test_a_pair_is_one_person_in_two_garments():
-    settings = recipe(Path("runs")).plan()["world"]
-    pair, again = (world.training_pair(settings, 1) for _ in range(2))
+    settings = sitting(Path("runs")).plan()["world"]
+    pair, again = (world.drawn_pair(settings, "train", 1) for _ in range(2))
     assert all(torch.equal(pair[name], again[name]) for name in pair)
     assert settings.cycle[1] == "lower_body" and pair["category"] == 1
     masks = unpacked(pair["masks"])
@@ -281,44 +251,98 @@ def test_a_pair_is_one_person_in_two_garments():
     assert (away > 5).float().mean() < 0.02  # what reaches beyond the masks, no more
     people = DrawnWorld(settings.held_out_world, SIZE)
     scene = people.scene([2], [6])
-    held_out = world.held_out_pair(settings, 2)
+    held_out = world.drawn_pair(settings, "held_out", 2)
     assert (held_out["persons"][1].float() / 255 - scene.person[0]).abs().max() < 0.003
     wanted = agnostic_mask(scene.parse, scene.keypoints, "upper_body", LIP20, missing_joints="skip")
     assert torch.equal(unpacked(held_out["masks"])[1].float(), wanted[0])
 
 
 def test_who_renders_changes_nothing_and_more_pairs_are_added(runs, tmp_path):
-    settings = dataclasses.replace(recipe(tmp_path).plan()["world"], count=12, held_out=1)
+    settings = dataclasses.replace(sitting(tmp_path).plan()["world"], count=12, held_out=1)
     for worker in (1, 0):
         world.render(tmp_path, settings, worker, 2)
-    assert world.rendered(tmp_path) == 12
-    theirs, ours = (Pool(folder / "train", "cpu", count=8) for folder in (tmp_path, runs / "world"))
+    rendered = Pairs([Files(tmp_path / "drawn" / "train")])
+    assert rendered.there(100) == 12
+    theirs, ours = Pool(rendered, "cpu", count=8), pool(runs)
     assert all(torch.equal(theirs[name], ours[name]) for name in ("persons", "masks", "numbers"))
     with pytest.raises(ConfigError, match="was made with another world: delete that folder"):
-        recipe(runs, world=2).run("world", recipe(runs, world=2).plan()["world"])
+        sitting(runs, world=2).run("world", sitting(runs, world=2).plan()["world"])
 
 
 def test_a_pool_takes_files_in_as_they_come(runs, tmp_path, monkeypatch):
     monkeypatch.setattr("drawn_world.training.pool._LOOK", 0.0)
-    file = runs / "world" / "train" / "00000.safetensors"
+    file, pairs = runs / "world" / "drawn" / "train" / "00000.safetensors", Pairs([Files(tmp_path)])
     with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
-        Pool(tmp_path, "cpu", count=20)
+        Pool(pairs, "cpu", count=20)
     shutil.copy(file, tmp_path / file.name)
-    pool = Pool(tmp_path, "cpu", count=20)
-    assert len(pool) == 8
+    found = Pool(pairs, "cpu", count=20)
+    assert len(found) == 8
     shutil.copy(file, tmp_path / "00002.safetensors")  # rows keep their numbers: none before the one in between
-    pool.refresh()
-    assert len(pool) == 8
+    found.refresh()
+    assert len(found) == 8
     shutil.copy(file, tmp_path / "00001.safetensors")
-    pool.refresh()
-    assert len(pool) == 20 and torch.equal(pool["persons"][8:16], pool["persons"][:8])
-    tight = Pool(tmp_path, "cpu", count=20, memory=3.5 * pool["persons"][0].numel() * 4)
+    found.refresh()
+    assert len(found) == 20 and torch.equal(found["persons"][8:16], found["persons"][:8])
+    tight = Pool(pairs, "cpu", count=20, memory=3.5 * found["persons"][0].numel() * 4)
     assert 3 <= len(tight) <= 4
 
 
+# Several worlds
+
+
+@pytest.mark.parametrize("shares", [(1,), (1, 2), (0.5, 0.5), (0.2, 0.3, 0.5), (1 / 3, 2 / 3)])
+def test_any_stretch_of_a_weave_has_everybodys_share_and_every_row_once(shares):
+    places = list(islice(weave(shares), 300))
+    for number, share in enumerate(shares):
+        assert [row for source, row in places if source == number] == list(range(sum(s == number for s, _ in places)))
+        for start in (0, 7, 100):
+            count = sum(source == number for source, _ in places[start : start + 60])
+            assert abs(count - 60 * share / sum(shares)) <= 2
+
+
+def labelled(folder: Path, name: str, level: int, count: int) -> Path:
+    """A folder of pairs as another world would have rendered them: grey people, without patterns and numbers."""
+    for split in ("train", "held_out"):
+        for file in range(-(-count // 8)):
+            rows = min(8, count - 8 * file)
+            pictures = torch.full((rows, 2, 3, *SIZE), level, dtype=torch.uint8)
+            keypoints = torch.arange(8 * file, 8 * file + rows).view(-1, 1, 1).expand(-1, 18, 2).float()
+            fields = {"persons": pictures, "garments": pictures, "worn": pictures, "keypoints": keypoints.contiguous(),
+                      "masks": torch.full((rows, 2, SIZE[0], SIZE[1] // 8), 240, dtype=torch.uint8),
+                      "category": torch.zeros(rows, dtype=torch.long)}  # fmt: skip
+            write_chunk(folder / name / split, file, fields)
+    return folder / name
+
+
+def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(runs, tmp_path):
+    """The first third of a recipe on two worlds, with extraction: rows of pictures and of latents stay one order."""
+    other = labelled(tmp_path, "photographs", 200, 20)
+    mixed = sitting(tmp_path / "runs", sources=["drawn", str(other)], shares=[1.0, 2.0], count=12, held_out=6)
+    plan = mixed.plan()
+    for stage in ("world", "vae", "tps", "vision", "words", "refinement", "extract"):
+        mixed.run(stage, plan[stage])
+    assert read_recipe(tmp_path / "runs")["stages"]["world"]["figures"]["pairs"] == 12
+    assert len(list((tmp_path / "runs" / "world").rglob("*.safetensors"))) == 2  # the folder's are not rendered
+    both = Pool(world.open_pairs(tmp_path / "runs", "train"), "cpu", count=12)
+    grey = (both["persons"] == 200).flatten(1).all(1)
+    assert grey.sum() == 8 and torch.equal(both["keypoints"][grey][:, 0, 0], torch.arange(8.0))
+    assert torch.equal(both["persons"][~grey], pool(runs, count=4)["persons"])
+    latents = Pool(Pairs([Files(tmp_path / "runs" / "extract")]), "cpu", dict, 12)
+    assert torch.equal(latents["keypoints"], both["keypoints"])
+    told = world.open_pairs(tmp_path / "runs", "train", needed=("patterns", "numbers"))
+    assert [source.folder for source in told.sources] == [tmp_path / "runs" / "world" / "drawn" / "train"]
+    assert told.there(12) == 4
+    with pytest.raises(ConfigError, match="holds pictures of .128, 96., not .64, 48."):
+        small_ones = sitting(tmp_path / "small", sources=[str(other)], size=(64, 48))
+        small_ones.run("world", small_ones.plan()["world"])
+    with pytest.raises(FileNotFoundError, match="holds no pairs with patterns, numbers"):
+        alone = sitting(tmp_path / "alone", sources=[str(other)])
+        alone.run("world", alone.plan()["world"])
+        alone.run("vision", alone.plan()["vision"])
+
+
 def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):
-    pairs = Pool(runs / "world" / "train", "cpu", whole, 2)
-    shrunk = Pool(runs / "world" / "train", "cpu", lambda fields: small(fields, TINY), 2)
+    pairs, shrunk = pool(runs, count=2), pool(runs, lambda fields: small(fields, TINY), 2)
     pair, which = torch.tensor([0, 1]), torch.tensor([0, 1])
     agnostic = pairs.pictures("persons", pair, which) * (1 - pairs.masks(pair, which))
     wanted = F.interpolate(agnostic, TINY.warp_size, mode="bilinear", align_corners=False, antialias=True)
@@ -353,8 +377,8 @@ def test_crops_are_cut_where_they_should_be():
 
 @pytest.fixture(scope="module")
 def painter(runs) -> TryOn:
-    settings = recipe(runs).plan()["tryon"]
-    return TryOn(settings, Run(runs, "tryon", tuple(STAGES)[:-2], "scratch"), "cpu")
+    settings = sitting(runs).plan()["tryon"]
+    return TryOn(settings, Run(runs, "tryon", tuple(EMBEDDED.stages)[:-2], "scratch"), "cpu")
 
 
 def test_a_jump_is_what_the_sampler_does(painter):
@@ -425,7 +449,7 @@ def test_the_finish_leaves_the_latents_alone(runs):
 
 
 def test_settled_norms_know_the_averaged_weights(runs):
-    settings = dataclasses.replace(recipe(runs).plan()["tps"], batch=16)
+    settings = dataclasses.replace(sitting(runs).plan()["tps"], batch=16)
     stage = warping.Tps(settings, Run(runs, "tps", ("world",), "scratch"), "cpu")
     norm = next(part for part in stage.module.modules() if isinstance(part, nn.BatchNorm2d))
     momentum, seen = norm.momentum, []
@@ -437,10 +461,10 @@ def test_settled_norms_know_the_averaged_weights(runs):
 
 
 def test_a_garment_of_other_colours_is_named_by_them(runs):
-    pool = Pool(runs / "world" / "train", "cpu", lambda fields: small(fields, TINY), 8)
+    told = pool(runs, lambda fields: small(fields, TINY))
     pair, which = torch.arange(4), torch.tensor([0, 1, 0, 1])
     places = torch.tensor([[2, 0, 1]] * 4)
-    own, other = attributes.garments(pool, pair, which), attributes.garments(pool, pair, which, places)
+    own, other = attributes.garments(told, pair, which), attributes.garments(told, pair, which, places)
     assert torch.equal(other["numbers"][:, :3], own["numbers"][:, [2, 0, 1]])
     assert torch.equal(other["numbers"][:, 3:6], own["numbers"][:, [5, 3, 4]])
     assert torch.equal(other["numbers"][:, 6:], own["numbers"][:, 6:])

@@ -17,9 +17,9 @@ from ladivton_core.evaluation.sheet import write_sheet
 from ladivton_core.pipeline import TryOnPipeline
 
 from ..world.scene import DrawnWorld
-from .classifier import SAME_COLOUR, Cloth, colour_distances, load_classifier, look, shown
+from .classifier import SAME_COLOUR, Cloth, colour_distances, load_classifier, look, right, shown
 from .metrics import l1, psnr, ssim
-from .truth import Samples, blocks, draw, first
+from .truth import Samples, draw, people
 from .variants import Variant, encode, run
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def evaluate(
     columns: dict[str, list[Tensor]] = {}
     categories: list[str] = []
     rows: list[Tensor] = []
-    for block in blocks(first(world, count, category), batch):
+    for block in people(world, count, category, batch):
         samples = draw(world, block, order)
         started = time.monotonic()
         encoded = encode(pipeline, samples)
@@ -76,7 +76,7 @@ def evaluate(
         seconds = (time.monotonic() - started) / len(block)
         plain = pipeline.decode(result.latents).cpu()
         seen = look(classifier, images, samples.mask)
-        figures = compare(images, samples) | judge(seen, samples)
+        figures = compare(images, samples, seen)
         figures["colour_chance"] = (colour_distances(seen, others) <= SAME_COLOUR).float().mean(1)
         figures["psnr_outside_no_emasc"] = psnr(plain, samples.truth, 1 - samples.mask)
         for name, picture in (("warp_l1_tps", encoded.warp.coarse), ("warp_l1_refined", encoded.warp.warped)):
@@ -95,8 +95,8 @@ def evaluate(
     return _means({name: torch.cat(values) for name, values in columns.items()}, categories)
 
 
-def compare(images: Tensor, samples: Samples) -> dict[str, Tensor]:
-    """Figures (B,) of pictures (B, 3, H, W) in [0, 1] against the truth, by name."""
+def compare(images: Tensor, samples: Samples, seen: Cloth) -> dict[str, Tensor]:
+    """Figures (B,) of pictures (B, 3, H, W) in [0, 1] against the truth, and of what the classifier saw, by name."""
     truth, mask = samples.truth, samples.mask
     return {
         "ssim": ssim(images, truth),
@@ -105,16 +105,7 @@ def compare(images: Tensor, samples: Samples) -> dict[str, Tensor]:
         "l1_mask": l1(images, truth, mask),
         "psnr_mask": psnr(images, truth, mask),
         "psnr_outside": psnr(images, truth, 1 - mask),
-    }
-
-
-def judge(seen: Cloth, samples: Samples) -> dict[str, Tensor]:
-    """1 where the classifier saw the pattern, or the colour, that was asked for (B,), by name."""
-    asked = shown(samples.garments)
-    return {
-        "pattern_right": (seen.patterns == asked.patterns).float(),
-        "colour_right": (colour_distances(seen, asked).diagonal() <= SAME_COLOUR).float(),
-    }
+    } | {f"{name}_right": values for name, values in right(seen, shown(samples.garments)).items()}
 
 
 def _means(columns: dict[str, Tensor], categories: list[str]) -> dict[str, float]:

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from drawn_world.figures import ablations
+from drawn_world.figures.__main__ import main
 from drawn_world.figures.variants import Variant
-from ladivton_core.evaluation.__main__ import main
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import TINY
 

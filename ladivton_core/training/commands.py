@@ -1,0 +1,155 @@
+"""The command line of a training, for any recipes: their stages, `all` and `export`. `__main__.py` has the paper's."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from ..checkpoints.reading import CheckpointError
+from ..disk.terminal import to_terminal
+from ..embedded import PARTS
+from ..runtime.freed_memory import ask_for_large_pages
+from .config import ConfigError, change
+from .export import export
+from .recipe import Recipe, StageFailure, Training
+
+log = logging.getLogger(__name__)
+LOG = "log.txt"
+"""Log of a training, in its folder."""
+STAGES_FAILED = 3
+"""Exit status of a training of which some stages failed and the others ran to their end."""
+_FILES = {
+    "root": ("--data", "FOLDER", "root of the data set"),
+    "vgg": ("--vgg", "FILE", "torchvision's VGG19 weights"),
+}
+"""Settings with an option of their own."""
+
+
+def main(
+    given: Sequence[str],
+    program: str,
+    description: str,
+    recipes: Mapping[str, Recipe],
+    training: type[Training] = Training,
+) -> None:
+    """Run what the command line says; a message and an exit status end it where somebody has to change something.
+
+    Args:
+        given: arguments.
+        program, description: for the help.
+        recipes: to choose from with `--preset`, which a single one needs not.
+        training: how a recipe is carried out; where it has a field `minutes`, `all` has that option.
+    """
+    chosen = _parser(program, description, recipes, training).parse_args(given)
+    ask_for_large_pages()
+    to_terminal(form="%(asctime)s %(message)s")
+    logging.getLogger("accelerate").setLevel(logging.WARNING)  # names every file of every checkpoint
+    try:
+        if chosen.command == "export":
+            export(chosen.runs, chosen.to, recipes)
+            return
+        status = _train(chosen, recipes, training)
+    except (ConfigError, CheckpointError, FileNotFoundError) as error:
+        sys.exit(f"{error}")
+    if status:
+        sys.exit(status)
+
+
+def _parser(
+    program: str, description: str, recipes: Mapping[str, Recipe], training: type[Training]
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE")
+    kinds = {name: kind for recipe in recipes.values() for name, kind in recipe.stages.items()}
+    known = {field.name for kind in kinds.values() for field in dataclasses.fields(kind.settings_type)}
+    for name in (*kinds, "all"):
+        stage = commands.add_parser(name, help="every stage of the preset, in order" if name == "all" else None)
+        if len(recipes) == 1:
+            stage.set_defaults(preset=next(iter(recipes)))
+        else:
+            stage.add_argument("--preset", required=True, choices=tuple(recipes))
+        stage.add_argument("--out", type=Path, required=True, metavar="RUNS", help="folder of the training")
+        for setting, (option, value, told) in _FILES.items():
+            if setting in known:
+                stage.add_argument(option, dest=setting, metavar=value, help=told)
+        stage.add_argument("--init", default="", metavar="PATH", help="weights to start from, or 'scratch'")
+        stage.add_argument("--device", help="cuda, cuda:1, mps, cpu, ...; what torch offers when left out")
+        stage.add_argument("--weights", action="append", default=[], metavar="PART=FILE", help="a part of your own")
+        stage.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
+        stage.add_argument("--tracker", default="", help="an accelerate tracker, or none")
+        if name != "all":
+            stage.add_argument("--config", type=Path, metavar="FILE", help="in place of the stage's own config file")
+            continue
+        stage.add_argument("--to", type=Path, metavar="FOLDER", help="export there at the end")
+        if "minutes" in {field.name for field in dataclasses.fields(training)}:
+            stage.add_argument("--minutes", type=float, default=0.0, help="for everything; without it, the steps")
+    last = commands.add_parser("export", help="write the published layout")
+    last.add_argument("runs", type=Path, metavar="RUNS")
+    last.add_argument("--to", type=Path, required=True, metavar="FOLDER")
+    return parser
+
+
+def _train(chosen: argparse.Namespace, recipes: Mapping[str, Recipe], training: type[Training]) -> int:
+    """Run a stage or all of them; the exit status."""
+    if chosen.device:
+        os.environ["ACCELERATE_TORCH_DEVICE"] = chosen.device
+    weights = {}
+    for pair in chosen.weights:
+        part, equals, file = pair.partition("=")
+        if part not in (*PARTS, "tps") or not equals:
+            raise ConfigError(f"--weights {pair}: write PART=FILE; parts are {', '.join(PARTS)}, tps.")
+        weights[part] = Path(file)
+    changes = {name: value for name in _FILES if (value := getattr(chosen, name, None))}
+    run = training(
+        recipes[chosen.preset],
+        chosen.out,
+        chosen.init,
+        weights,
+        getattr(chosen, "config", None),
+        changes | dict(map(change, chosen.set)),
+        chosen.tracker,
+        **({"minutes": chosen.minutes} if "minutes" in chosen else {}),
+    )
+    status = 0
+    from accelerate import PartialState
+
+    main_process = PartialState().is_main_process
+    with log_to(chosen.out) if main_process else nullcontext():
+        if chosen.command == "all":
+            try:
+                run.run_all()
+            except StageFailure as error:  # the rest is there
+                log.error("%s", error)
+                status = STAGES_FAILED
+            if chosen.to and main_process:
+                export(chosen.out, chosen.to, recipes)
+        else:
+            run.run(chosen.command)
+    PartialState().destroy_process_group()
+    return status
+
+
+@contextmanager
+def log_to(folder: Path) -> Iterator[None]:
+    """Let the log go to `folder/log.txt` as well as to the screen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
