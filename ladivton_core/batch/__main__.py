@@ -13,10 +13,9 @@ import argparse
 import logging
 import sys
 
-from ..disk.terminal import to_terminal
+from ..disk.terminal import to_terminal, unwinding_on_terminate
 from ..embedded import PARTS
-from ..evaluation.commands import unwinding_on_terminate
-from ..evaluation.model_choice import DTYPES
+from ..models import DTYPES
 from ..preprocessing.labels import CATEGORIES
 from ..presets import PRESETS
 from ..runtime.freed_memory import ask_for_large_pages

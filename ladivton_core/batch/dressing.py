@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from ..encodings import GarmentEncoding
-from ..evaluation.model_choice import choose_pipeline
-from ..evaluation.run_note import pipeline_settings
+from ..models import choose_pipeline, describe_pipeline
 from ..pipeline import TryOnPipeline
 from ..preprocessing.checks import Finding
 from .encodings import Encoded
@@ -42,7 +41,7 @@ def load_pipeline(settings: Settings) -> TryOnPipeline:
     """The run's models; the number of CPU threads is set for the whole process.
 
     Raises:
-        ValueError, OSError: see `model_choice.choose_pipeline`; or a device that is not there.
+        ValueError, OSError: see `models.choose_pipeline`; or a device that is not there.
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -56,7 +55,7 @@ def load_pipeline(settings: Settings) -> TryOnPipeline:
 
 def facts_of(pipeline: TryOnPipeline, settings: Settings) -> dict[str, Any]:
     """What of models and settings decides pictures; see `Engine.prepare`."""
-    facts = pipeline_settings(pipeline) | {"pasted back": settings.paste_back}
+    facts = describe_pipeline(pipeline) | {"pasted back": settings.paste_back}
     facts["size"] = list(size_of(pipeline, settings))
     return facts | {"steps": pipeline.preset.steps, "guidance_scale": pipeline.preset.guidance_scale}
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..evaluation.run_note import OtherSettingsError, versions
+from ..models import OtherSettingsError, list_versions
 from .engine import Engine, Work
 from .index import Index, discard
 from .items import Manifest, Options, Settings
@@ -150,4 +150,4 @@ def _claim(store: Store, facts: dict[str, Any], force: bool) -> None:
     if differences:
         discard(store)
     if before is None or differences:
-        store.write(NOTE, (json.dumps({"settings": facts, "versions": versions()}, indent=1) + "\n").encode())
+        store.write(NOTE, (json.dumps({"settings": facts, "versions": list_versions()}, indent=1) + "\n").encode())

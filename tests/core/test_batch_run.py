@@ -24,7 +24,7 @@ from ladivton_core.batch.local import LocalEngine
 from ladivton_core.batch.page import html_page
 from ladivton_core.batch.ray_actors import DressRows
 from ladivton_core.batch.store import open_store
-from ladivton_core.evaluation.run_note import OtherSettingsError
+from ladivton_core.models import OtherSettingsError
 from ladivton_core.pipeline import TryOnPipeline
 
 pytest.importorskip("pyarrow")
