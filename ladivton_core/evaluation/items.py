@@ -116,11 +116,10 @@ def claim(out: Path, settings: Mapping[str, Any], lists: Mapping[str, str], *, f
     changed: list[str] = []
     try:
         note = read_note(out)
-        differences = (
-            describe_differences(note["settings"], settings)
-            if note
-            else (["they have no note"] if _pictures(out) else [])
-        )
+        if note:
+            differences = describe_differences(note["settings"], settings)
+        else:
+            differences = ["they have no note"] if _pictures(out) else []
         changed = [name for name, mark in lists.items() if note and note["lists"].get(name, mark) != mark]
     except OtherSettingsError:
         if not force:
