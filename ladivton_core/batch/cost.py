@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..presets import PRESETS
+from .delivery import LastPicture
 from .engines.base import Batch, Engine, Spent, Work, count_bytes
-from .items import Item, Outcome
 from .runs import Job, read_spent, say_seconds
 
 STAGES = {
@@ -45,18 +45,6 @@ class Cost:
         return lines if price is None else [*lines, f"{wall / 3600 * price:.2f} at {price:g} an hour"]
 
 
-class ThrownAway:
-    """A delivery for trials."""
-
-    def there(self, item: Item) -> None:
-        """Nothing is."""
-        return None
-
-    def picture(self, item: Item, pixels, *, seconds: float, check: float | None = None, worker: str = "") -> Outcome:
-        """Forget it."""
-        return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
-
-
 def estimate_cost(job: Job, engine: Engine) -> Cost | None:
     """The cost of a planned run; None when there is nothing to do, or nothing could be measured.
 
@@ -75,7 +63,7 @@ def estimate_cost(job: Job, engine: Engine) -> Cost | None:
 def _try_one(job: Job, engine: Engine, tries: int = 3) -> Spent | None:
     for batch in job.work.batches[:tries]:
         item = next(item for item in batch.items if item.id in batch.wanted)
-        work = Work(job.manifest, [Batch((item,), frozenset({item.id}))], job.work.settings, ThrownAway())
+        work = Work(job.manifest, [Batch((item,), frozenset({item.id}))], job.work.settings, LastPicture())
         if all(outcome.error is None for outcome in engine.run(work)) and engine.spent.count("sample"):
             return engine.spent
     return None

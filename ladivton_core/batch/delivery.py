@@ -98,6 +98,21 @@ class FolderDelivery(Delivery):
         return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
 
 
+class LastPicture(Delivery):
+    """A delivery that keeps the pixels of the last picture alone, for trials and pipelines of one's own."""
+
+    pixels: np.ndarray
+
+    def there(self, item: Item) -> None:
+        return None
+
+    def picture(
+        self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
+    ) -> Outcome:
+        self.pixels = pixels
+        return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
+
+
 def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:
     """Bytes of a PNG or JPEG by the name's ending.
 

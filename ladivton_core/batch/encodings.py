@@ -25,7 +25,7 @@ from .items import Garment, Person
 
 
 @dataclass(frozen=True)
-class Encoded:
+class KeptEncoding:
     """An encoding with what its pictures need beside it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Encoded:
                 found[field.name] = value
         return found
 
-    def to(self, device: torch.device) -> Encoded:
+    def to(self, device: torch.device) -> KeptEncoding:
         """The same with the encoding on a device; the photo stays where it is."""
         tensors = {name: tensor.to(device) for name, tensor in self.tensors().items() if name != "photo"}
         return dataclasses.replace(self, encoding=_encoding(type(self.encoding), tensors))
@@ -67,7 +67,7 @@ class Encoded:
         write_tensors(path, {k: v.contiguous() for k, v in self.tensors().items()}, {"ladi_vton": json.dumps(told)})
 
     @classmethod
-    def read(cls, path: Path) -> Encoded | None:
+    def read(cls, path: Path) -> KeptEncoding | None:
         """From such a file, its tensors mapped; None where there is none, or another."""
         from safetensors import safe_open
 
@@ -120,19 +120,19 @@ class Encodings:
 
     def __init__(self, folder: Path | None, memory: int, disk: int, *, through: bool = False) -> None:
         self.folder, self.memory, self.disk, self.through = folder, memory, disk, through
-        self._held: OrderedDict[str, Encoded] = OrderedDict()
+        self._held: OrderedDict[str, KeptEncoding] = OrderedDict()
         found = []
         for path in folder.glob("*.safetensors") if folder is not None else ():
             with contextlib.suppress(OSError):  # another worker has just given it up
                 found.append((path.stat().st_mtime_ns, path.stem, path.stat().st_size))
         self._files: OrderedDict[str, int] = OrderedDict((key, size) for _, key, size in sorted(found))
 
-    def get(self, key: str) -> Encoded | None:
+    def get(self, key: str) -> KeptEncoding | None:
         """An encoding, from memory or its file; None where there is neither."""
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
-        elif self.folder is not None and (found := Encoded.read(self.path(key))) is not None:
+        elif self.folder is not None and (found := KeptEncoding.read(self.path(key))) is not None:
             if key in self._files:
                 self._files.move_to_end(key)
             self._hold(key, found)
@@ -142,7 +142,7 @@ class Encodings:
         """Whether it is there, without reading it."""
         return key in self._held or (self.folder is not None and self.path(key).is_file())
 
-    def put(self, key: str, encoded: Encoded) -> None:
+    def put(self, key: str, encoded: KeptEncoding) -> None:
         """Keep an encoding.
 
         Raises:
@@ -164,7 +164,7 @@ class Encodings:
         """Its file."""
         return self.folder / f"{key}.safetensors"
 
-    def _hold(self, key: str, encoded: Encoded) -> None:
+    def _hold(self, key: str, encoded: KeptEncoding) -> None:
         self._held[key] = encoded
         self._held.move_to_end(key)
         while len(self._held) > 1 and sum(held.bytes for held in self._held.values()) > self.memory:
@@ -172,7 +172,7 @@ class Encodings:
             if self.folder is not None and not self.path(old).is_file():
                 self._write(old, given_up)
 
-    def _write(self, key: str, encoded: Encoded) -> None:
+    def _write(self, key: str, encoded: KeptEncoding) -> None:
         size = encoded.bytes
         while self._files and sum(self._files.values()) + size > self.disk:
             old, _ = self._files.popitem(last=False)

@@ -26,6 +26,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..models import NOTE, OtherSettingsError, describe_differences, list_versions
+from .addresses import is_address
 from .delivery import FolderDelivery, mark_item, resolve_options
 from .engines import make_engine
 from .engines.base import Engine, Needs, Spent, Work, group_items, leave_out
@@ -33,7 +34,7 @@ from .index import Index, discard
 from .items import Manifest, Options, Request, Settings
 from .manifest import read_manifest
 from .report import write_page
-from .store import DiskStore, Store, open_store
+from .store import Store, open_store
 
 log = logging.getLogger(__name__)
 
@@ -331,7 +332,7 @@ def _claim(store: Store, facts: dict[str, Any], force: bool) -> None:
 @contextlib.contextmanager
 def _encodings_folder(store: Store, given: str | Path | None) -> Iterator[Path]:
     """The folder of encodings; it goes when all went well, and stays for the next start when not."""
-    if given is None and not isinstance(store, DiskStore):
+    if given is None and is_address(store.root):
         with tempfile.TemporaryDirectory(prefix="ladivton-") as folder:
             yield Path(folder)
         return

@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..disk.writing import clean, write_bytes
 from .addresses import fault_of_address, is_address, open_filesystem
 
 
-class Store(Protocol):
-    """Files by name, with `/` between folders. It can be sent to other processes."""
+@dataclass(frozen=True)
+class Store:
+    """A folder on a disk: files by name, with `/` between folders. It can be sent to other processes."""
 
     root: str
 
@@ -29,57 +29,21 @@ class Store(Protocol):
         Raises:
             OSError: the disk is full or the folder closed; what was there before is untouched.
         """
-
-    def read(self, name: str) -> bytes:
-        """Content of a file; FileNotFoundError where there is none."""
-
-    def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
-
-    def names(self, folder: str) -> Iterator[str]:
-        """Names of the files right in a folder; on a disk what killed runs left unfinished goes."""
-
-    def delete(self, name: str) -> None:
-        """Take a file away; nothing happens where there is none."""
-
-
-def open_store(place: str | Path) -> Store:
-    """The folder of a run, by its path or address.
-
-    Raises:
-        ValueError: an address that cannot be.
-        ImportError: fsspec is missing.
-    """
-    text = str(place)
-    if not is_address(text):
-        return DiskStore(str(Path(text).expanduser().absolute()))
-    if fault := fault_of_address(text):
-        raise ValueError(f"the folder {text!r} cannot be written: {fault}")
-    if text.lower().startswith("http"):
-        raise ValueError(f"{text}: a web server cannot be written to; name a folder or an object store")
-    open_filesystem(text)
-    return AddressStore(text.rstrip("/"))
-
-
-@dataclass(frozen=True)
-class DiskStore(Store):
-    """A folder on a disk."""
-
-    root: str
-
-    def write(self, name: str, content: bytes) -> None:
         write_bytes(Path(self.root, name), content)
 
     def read(self, name: str) -> bytes:
+        """Content of a file; FileNotFoundError where there is none."""
         return Path(self.root, name).read_bytes()
 
     def size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
         try:
             return os.stat(os.path.join(self.root, name)).st_size
         except OSError:
             return None
 
     def names(self, folder: str) -> Iterator[str]:
+        """Names of the files right in a folder; what killed runs left unfinished goes."""
         place = Path(self.root, folder)
         clean(place, once=True)
         if place.is_dir():
@@ -87,14 +51,13 @@ class DiskStore(Store):
                 yield from sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != ".")
 
     def delete(self, name: str) -> None:
+        """Take a file away; nothing happens where there is none."""
         Path(self.root, name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class AddressStore(Store):
-    """A folder behind an address."""
-
-    root: str
+    """A folder behind an address; the same in all else."""
 
     def write(self, name: str, content: bytes) -> None:
         system, path = open_filesystem(f"{self.root}/{name}")
@@ -130,3 +93,21 @@ class AddressStore(Store):
         system, path = open_filesystem(f"{self.root}/{name}")
         if system.exists(path):
             system.rm_file(path)
+
+
+def open_store(place: str | Path) -> Store:
+    """The folder of a run, by its path or address.
+
+    Raises:
+        ValueError: an address that cannot be.
+        ImportError: fsspec is missing.
+    """
+    text = str(place)
+    if not is_address(text):
+        return Store(str(Path(text).expanduser().absolute()))
+    if fault := fault_of_address(text):
+        raise ValueError(f"the folder {text!r} cannot be written: {fault}")
+    if text.lower().startswith("http"):
+        raise ValueError(f"{text}: a web server cannot be written to; name a folder or an object store")
+    open_filesystem(text)
+    return AddressStore(text.rstrip("/"))

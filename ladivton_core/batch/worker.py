@@ -21,7 +21,7 @@ from ..encodings import joined
 from ..models import choose_pipeline, describe_pipeline
 from ..pipeline import TryOnPipeline
 from .delivery import Delivery, resolve_options
-from .encodings import Encoded, Encodings, key_of
+from .encodings import Encodings, KeptEncoding, key_of
 from .engines.base import Batch, Spent
 from .items import Garment, Item, Manifest, Outcome, Person, Settings
 from .preparation import (
@@ -89,15 +89,15 @@ class Dresser:
         self.finder = finder_in(settings.pose, settings.threads or 2)
         self.worker = worker or f"process {os.getpid()}"
 
-    def encode(self, prepared: PreparedPerson | PreparedGarment, thing: Person | Garment) -> Encoded:
+    def encode(self, prepared: PreparedPerson | PreparedGarment, thing: Person | Garment) -> KeptEncoding:
         """A person or garment through the models that do not depend on the other; on the models' device."""
         cost = min(1.0, sum(finding.cost for finding in prepared.findings))
         if isinstance(prepared, PreparedPerson):
             encoding = self.pipeline.encode_person(prepared.person, prepared.mask, prepared.pose_map)
-            return Encoded(encoding, cost, prepared.fit, prepared.photo)
-        return Encoded(self.pipeline.encode_garment(prepared.garment, thing.category, thing.prompt), cost)
+            return KeptEncoding(encoding, cost, prepared.fit, prepared.photo)
+        return KeptEncoding(self.pipeline.encode_garment(prepared.garment, thing.category, thing.prompt), cost)
 
-    def sample(self, items: Sequence[Item], person: Encoded, garments: Sequence[Encoded]) -> list[np.ndarray]:
+    def sample(self, items: Sequence[Item], person: KeptEncoding, garments: Sequence[KeptEncoding]) -> list[np.ndarray]:
         """Pictures (H, W, 3) uint8 of items that share person and options, in their order."""
         options = resolve_options(items[0], self.settings)
         result = self.pipeline(
@@ -151,7 +151,7 @@ class Maker:
         except Faulty as error:
             yield from (self._fail(item, *error.args) for item in wanted.values())
             return
-        good: list[tuple[Item, Encoded]] = []
+        good: list[tuple[Item, KeptEncoding]] = []
         for item in batch.items:
             try:
                 good.append((item, self.encode(manifest.garments[item.garment], item.category)))
@@ -161,7 +161,7 @@ class Maker:
         if any(item.id in wanted for item, _ in good):
             yield from self._sample(good, wanted, person, manifest, delivery)
 
-    def encode(self, thing: Person | Garment, category: str) -> Encoded:
+    def encode(self, thing: Person | Garment, category: str) -> KeptEncoding:
         """A person or garment, encoded now or earlier.
 
         Raises:
@@ -185,9 +185,9 @@ class Maker:
 
     def _sample(
         self,
-        good: list[tuple[Item, Encoded]],
+        good: list[tuple[Item, KeptEncoding]],
         wanted: dict[str, Item],
-        person: Encoded,
+        person: KeptEncoding,
         manifest: Manifest,
         delivery: Delivery,
     ) -> Iterator[Outcome]:

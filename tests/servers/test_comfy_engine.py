@@ -14,7 +14,7 @@ from hosting.places import SAMPLES
 from PIL import Image
 
 from ladivton_core.batch import Outcome, Request, Settings, read_manifest, run
-from ladivton_core.batch.comfyui import ComfyEngine
+from ladivton_core.batch.comfyui.engine import ComfyEngine
 from ladivton_core.batch.comfyui.pool import NoServer
 from ladivton_core.batch.comfyui.workflow import WorkflowError
 from ladivton_core.batch.engines.base import Engine, Work, group_items

@@ -22,7 +22,7 @@ from hosting.places import SAMPLES
 from hosting.server import ComfyServer
 from PIL import Image
 
-from ladivton_core.batch.comfyui import ComfyEngine
+from ladivton_core.batch.comfyui.engine import ComfyEngine
 from ladivton_core.batch.engines.base import Batch, Engine, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Outcome, Person, Settings
 

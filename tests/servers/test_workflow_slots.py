@@ -8,8 +8,7 @@ import json
 import pytest
 from hosting.shipped import TITLES, page_file, queue_file
 
-from ladivton_core.batch.comfyui import ComfyEngine
-from ladivton_core.batch.comfyui.engine import list_files, note_workflows
+from ladivton_core.batch.comfyui.engine import ComfyEngine, list_files, note_workflows
 from ladivton_core.batch.comfyui.workflow import FILES, Workflow, WorkflowError, read_nodes
 from ladivton_core.batch.engines.base import Batch, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Person, Settings

@@ -27,9 +27,9 @@ from typing import Any
 
 import torch
 
-from ..delivery import Delivery
+from ..delivery import Delivery, LastPicture
 from ..encodings import Encodings
-from ..items import Garment, Item, Manifest, Outcome, Person, Settings
+from ..items import Garment, Manifest, Outcome, Person, Settings
 from ..preparation import PreparedGarment, PreparedPerson, finder_in
 from ..worker import Dresser, Faults, Maker, explain, prepare
 from .base import Batch, Spent
@@ -193,7 +193,7 @@ class DressRows:
     """
 
     def __init__(self, settings: Settings | None = None, memory: float = 2.0) -> None:
-        self.delivery, self.spent = _Caught(), Spent()
+        self.delivery, self.spent = LastPicture(), Spent()
         dresser = Dresser(settings or Settings(threads=1))
         self.maker = Maker(dresser, Encodings(None, int(memory * 1e9), 0), self.spent, {})
 
@@ -215,14 +215,3 @@ class DressRows:
             "picture": pixels, "error": outcome.error or "", "error_file": outcome.error_file or "",
             "check": float("nan") if outcome.check is None else outcome.check,
         }  # fmt: skip
-
-
-class _Caught:
-    """A delivery that keeps the last picture."""
-
-    def there(self, item: Item) -> None:
-        return None
-
-    def picture(self, item: Item, pixels, *, seconds: float, check: float | None = None, worker: str = "") -> Outcome:
-        self.pixels = pixels
-        return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
