@@ -26,7 +26,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.append(str(REPOSITORY))
 
-from ladivton_core.batch.engine import Batch, Engine, Work  # noqa: E402
+from ladivton_core.batch.engines.base import Batch, Engine, Work  # noqa: E402
 from ladivton_core.batch.items import Item, Options, Outcome, Settings  # noqa: E402
 from ladivton_core.batch.manifest import Request, read_manifest  # noqa: E402
 
@@ -84,8 +84,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.pictures < 6 or options.rounds < 1:
         parser.error("give at least 6 pictures and 1 round")
-    from ladivton_core.batch.local import LocalEngine
-    from ladivton_core.batch.ray_engine import RayEngine
+    from ladivton_core.batch.engines.local import LocalEngine
+    from ladivton_core.batch.engines.ray import RayEngine
 
     engines: dict[str, tuple[Callable[[], Engine], int]] = {
         "plain loop": (LocalEngine, 1),

@@ -124,7 +124,8 @@ def item(batch: Any, index: int) -> Any:
     return batch
 
 
-def joined(results: Sequence[TryOnResult]) -> TryOnResult:
-    """Results of several calls as those of one."""
-    columns = {f.name: [getattr(result, f.name) for result in results] for f in dataclasses.fields(TryOnResult)}
-    return TryOnResult(**{name: None if values[0] is None else torch.cat(values) for name, values in columns.items()})
+def joined(results: Sequence[Any]) -> Any:
+    """Results of several calls, or encodings, as one: their tensors behind each other."""
+    columns = {f.name: [getattr(result, f.name) for result in results] for f in dataclasses.fields(results[0])}
+    together = {name: None if values[0] is None else torch.cat(values) for name, values in columns.items()}
+    return type(results[0])(**together)

@@ -1,8 +1,8 @@
 """A whole catalogue: persons x garments from a manifest, resumable, on one machine, a cluster or many ComfyUI servers.
 
-`manifest.py` reads and checks what is wanted, `plan.py` orders it, an engine (`engine.py`) makes it, `results.py` keeps
-it, `catalogue.py` is the one path through them. `python -m ladivton_core.batch` is the command; `ray_actors.py` has the
-classes for a Ray Data pipeline of one's own. Paper section 3; docs/catalogue.md.
+`manifest.py` reads and checks what is wanted, `runs.py` is the one path through a run, an engine (`engines/base.py`)
+makes the pictures, `store.py` and `index.py` keep them. `python -m ladivton_core.batch` is the command; `DressRows` is
+for a Ray Data pipeline of one's own. Paper section 3; docs/catalogue.md.
 """
 
 from __future__ import annotations
@@ -11,18 +11,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .catalogue import Report, run
-    from .cells import ManifestError
-    from .items import Garment, Item, Manifest, Options, Outcome, Person, Settings
-    from .manifest import Request, read_manifest
+    from .engines.ray_actors import DressRows
+    from .items import Garment, Item, Manifest, Options, Outcome, Person, Request, Settings
+    from .manifest import read_manifest
+    from .runs import RunReport, run
+    from .tables import ManifestError
+
+_PLACES = {
+    "DressRows": "engines.ray_actors",
+    "ManifestError": "tables",
+    "RunReport": "runs",
+    "read_manifest": "manifest",
+    "run": "runs",
+}
 
 __all__ = [
-    "Garment", "Item", "Manifest", "ManifestError", "Options", "Outcome", "Person", "Report", "Request", "Settings",
-    "read_manifest", "run",
+    "DressRows", "Garment", "Item", "Manifest", "ManifestError", "Options", "Outcome", "Person", "Request",
+    "RunReport", "Settings", "read_manifest", "run",
 ]  # fmt: skip
-
-_PLACES = {"Report": "catalogue", "run": "catalogue", "ManifestError": "cells", "Request": "manifest",
-           "read_manifest": "manifest"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -8,13 +8,14 @@ and are not. Nothing is unpacked and no addresses in addresses (`zip://...::http
 from __future__ import annotations
 
 import contextlib
+import importlib
 import posixpath
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from ..disk.names import fault_of_name
@@ -51,7 +52,7 @@ def fault_of_address(text: str) -> str | None:
     return None
 
 
-def resolved(text: str, base: str) -> str:
+def resolve(text: str, base: str) -> str:
     """A cell as an absolute path or an address.
 
     Args:
@@ -67,22 +68,16 @@ def resolved(text: str, base: str) -> str:
     return str((Path(base).absolute().parent / Path(text).expanduser()).resolve())
 
 
-def filesystem(address: str) -> tuple[Any, str]:
+def open_filesystem(address: str) -> tuple[Any, str]:
     """fsspec's file system of an address, and the path in it.
 
     Raises:
         ImportError: fsspec, or what it needs for this protocol, is missing; says how to install it.
     """
-    try:
-        import fsspec
-    except ImportError as error:
-        raise ImportError(f"{address} is an address, which needs fsspec. {_install('fsspec[http]')}") from error
+    fsspec = require_package("fsspec", f"the address {address}", "fsspec[http]")
     options: dict[str, Any] = {}
     if address.lower().startswith("http"):
-        try:
-            import aiohttp
-        except ImportError as error:
-            raise ImportError(f"{address} needs the package aiohttp. {_install('fsspec[http]')}") from error
+        aiohttp = require_package("aiohttp", f"the address {address}", "fsspec[http]")
         limits = aiohttp.ClientTimeout(total=None, sock_connect=SECONDS, sock_read=SECONDS)
         options = {"client_kwargs": {"timeout": limits}}
     try:
@@ -98,30 +93,26 @@ def read_bytes(address: str, largest: int = MAX_BYTES) -> bytes:
     Raises:
         Unreachable: it is not there, does not come in time, or is larger than `largest` bytes.
     """
+    content = bytearray()
     try:
-        if not is_address(address):
-            with open(address, "rb") as file:
-                content = file.read(largest + 1)
-        else:
-            system, path = filesystem(address)
-            with system.open(path, "rb", **({"block_size": 0} if address.lower().startswith("http") else {})) as file:
-                content = _bounded(file, largest)
-    except (ImportError, Unreachable):
+        with _opened(address) as file:
+            while len(content) <= largest and (part := file.read(min(1 << 20, largest + 1 - len(content)))):
+                content += part
+    except ImportError:
         raise
     except Exception as error:  # every store has errors of its own: botocore's, aiohttp's, ...
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Unreachable(f"{address} cannot be read: {why}") from error
     if len(content) > largest:
         raise Unreachable(f"{address} is larger than {largest >> 20} MB, the most that is read")
-    return content
+    return bytes(content)
 
 
-def _bounded(file: Any, largest: int) -> bytes:
-    parts, length = [], 0
-    while length <= largest and (part := file.read(min(1 << 20, largest + 1 - length))):
-        parts.append(part)
-        length += len(part)
-    return b"".join(parts)
+def _opened(address: str) -> IO[bytes]:
+    if not is_address(address):
+        return open(address, "rb")
+    system, path = open_filesystem(address)
+    return system.open(path, "rb", **({"block_size": 0} if address.lower().startswith("http") else {}))
 
 
 @contextlib.contextmanager
@@ -147,7 +138,7 @@ def is_there(address: str) -> bool:
     if not is_address(address):
         return Path(address).is_file()
     try:
-        system, path = filesystem(address)
+        system, path = open_filesystem(address)
         return bool(system.exists(path))
     except ImportError:
         raise
@@ -155,5 +146,16 @@ def is_there(address: str) -> bool:
         return False
 
 
-def _install(package: str) -> str:
-    return f'Install it with the Python that runs this: "{sys.executable}" -m pip install "{package}"'
+def require_package(name: str, what: str, install: str) -> Any:
+    """A module of the extra `batch`.
+
+    Raises:
+        ImportError: it is missing; says what needs it and how to install it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{what} needs {name} ({error}; extra `batch`). Install it with the Python that runs this: "
+            f'"{sys.executable}" -m pip install {install}'
+        ) from error

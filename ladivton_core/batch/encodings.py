@@ -25,7 +25,7 @@ from .items import Garment, Person
 
 
 @dataclass(frozen=True)
-class Encoded:
+class KeptEncoding:
     """An encoding with what its pictures need beside it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Encoded:
                 found[field.name] = value
         return found
 
-    def to(self, device: torch.device) -> Encoded:
+    def to(self, device: torch.device) -> KeptEncoding:
         """The same with the encoding on a device; the photo stays where it is."""
         tensors = {name: tensor.to(device) for name, tensor in self.tensors().items() if name != "photo"}
         return dataclasses.replace(self, encoding=_encoding(type(self.encoding), tensors))
@@ -67,7 +67,7 @@ class Encoded:
         write_tensors(path, {k: v.contiguous() for k, v in self.tensors().items()}, {"ladi_vton": json.dumps(told)})
 
     @classmethod
-    def read(cls, path: Path) -> Encoded | None:
+    def read(cls, path: Path) -> KeptEncoding | None:
         """From such a file, its tensors mapped; None where there is none, or another."""
         from safetensors import safe_open
 
@@ -97,29 +97,15 @@ def key_of(thing: Person | Garment, category: str, facts: dict) -> str:
     """Name of an encoding: a hash of what it is made of. A person has one for each category they wear."""
     told = dataclasses.asdict(thing)
     del told["where"]
-    told["files"] = [_version(file) for file in thing.files]
-    kind = "person" if isinstance(thing, Person) else "garment"
-    text = json.dumps([kind, told, category if kind == "person" else "", facts], sort_keys=True)
-    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-
-
-def _version(file: str) -> list[int]:
-    """Size and time of a file on a disk: another one under its name has another encoding."""
-    try:
-        found = Path(file).stat()
-    except (OSError, ValueError):  # an address, or not there
-        return []
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _files_in(folder: Path | None) -> list[tuple[str, int]]:
-    """Key and size of the encodings a folder holds, the oldest first."""
-    found = []
-    for path in folder.glob("*.safetensors") if folder is not None else ():
-        with contextlib.suppress(OSError):  # another worker has just given it up
-            stat = path.stat()
-            found.append((stat.st_mtime_ns, path.stem, stat.st_size))
-    return [(key, size) for _, key, size in sorted(found)]
+    told["files"] = []
+    for file in thing.files:  # another one under its name has another encoding
+        try:
+            found = Path(file).stat()
+            told["files"].append([found.st_size, found.st_mtime_ns])
+        except (OSError, ValueError):  # an address, or not there
+            told["files"].append([])
+    text = json.dumps([thing.kind, told, category if thing.kind == "person" else "", facts], sort_keys=True)
+    return f"{thing.kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 class Encodings:
@@ -134,17 +120,19 @@ class Encodings:
 
     def __init__(self, folder: Path | None, memory: int, disk: int, *, through: bool = False) -> None:
         self.folder, self.memory, self.disk, self.through = folder, memory, disk, through
-        self._held: OrderedDict[str, Encoded] = OrderedDict()
-        self._files: OrderedDict[str, int] = OrderedDict(_files_in(folder))
-        self.lost = 0
-        """Encodings that had to be given up altogether and will be made again when they are needed again."""
+        self._held: OrderedDict[str, KeptEncoding] = OrderedDict()
+        found = []
+        for path in folder.glob("*.safetensors") if folder is not None else ():
+            with contextlib.suppress(OSError):  # another worker has just given it up
+                found.append((path.stat().st_mtime_ns, path.stem, path.stat().st_size))
+        self._files: OrderedDict[str, int] = OrderedDict((key, size) for _, key, size in sorted(found))
 
-    def get(self, key: str) -> Encoded | None:
+    def get(self, key: str) -> KeptEncoding | None:
         """An encoding, from memory or its file; None where there is neither."""
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
-        elif self.folder is not None and (found := Encoded.read(self.path(key))) is not None:
+        elif self.folder is not None and (found := KeptEncoding.read(self.path(key))) is not None:
             if key in self._files:
                 self._files.move_to_end(key)
             self._hold(key, found)
@@ -154,7 +142,7 @@ class Encodings:
         """Whether it is there, without reading it."""
         return key in self._held or (self.folder is not None and self.path(key).is_file())
 
-    def put(self, key: str, encoded: Encoded) -> None:
+    def put(self, key: str, encoded: KeptEncoding) -> None:
         """Keep an encoding.
 
         Raises:
@@ -176,25 +164,20 @@ class Encodings:
         """Its file."""
         return self.folder / f"{key}.safetensors"
 
-    def _hold(self, key: str, encoded: Encoded) -> None:
+    def _hold(self, key: str, encoded: KeptEncoding) -> None:
         self._held[key] = encoded
         self._held.move_to_end(key)
         while len(self._held) > 1 and sum(held.bytes for held in self._held.values()) > self.memory:
             old, given_up = self._held.popitem(last=False)
-            if self.folder is None:
-                self.lost += 1
-            elif not self.path(old).is_file():
+            if self.folder is not None and not self.path(old).is_file():
                 self._write(old, given_up)
 
-    def _write(self, key: str, encoded: Encoded) -> None:
+    def _write(self, key: str, encoded: KeptEncoding) -> None:
         size = encoded.bytes
         while self._files and sum(self._files.values()) + size > self.disk:
             old, _ = self._files.popitem(last=False)
             self.path(old).unlink(missing_ok=True)
-            self.lost += old not in self._held
-        if size > self.disk:
-            self.lost += key not in self._held
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        encoded.write(self.path(key))
-        self._files[key] = size
+        if size <= self.disk:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            encoded.write(self.path(key))
+            self._files[key] = size

@@ -1,7 +1,8 @@
 """The index of a run: one row an item in Parquet, kept so that a crash loses rows only, and those are found again.
 
 Rows go to small files in `index/` every few seconds, which the next start and the end of the run make into one
-`index.parquet`. Of several rows of an item the last one counts.
+`index.parquet`. Of several rows of an item the last one counts. Reading one takes nothing else of this room but the
+`store.py`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .items import Item, Outcome, Settings
-from .results import options_of
+from ..disk.names import is_plain_name
+from .addresses import require_package
 from .store import Store
-from .tables import require_pyarrow
+
+if TYPE_CHECKING:
+    from .items import Item, Options, Outcome
 
 INDEX, PARTS = "index.parquet", "index"
 FLUSH_SECONDS, FLUSH_ROWS = 5.0, 500
@@ -28,11 +31,8 @@ _TYPES = {
     "error": "string", "error_file": "string", "worker": "string", "mark": "string", "settings": "string",
     "models": "string", "written": "float64",
 }  # fmt: skip
-COLUMNS = tuple(_TYPES)
-"""Of the index: `settings` and `models` (hashes of the weights) are JSON, `written` is a time in seconds since 1970,
+"""Columns: `settings` and `models` (hashes of the weights) are JSON, `written` is a time in seconds since 1970,
 `mark` stands for everything the picture depends on."""
-
-Row = dict[str, Any]
 
 
 class Index:
@@ -41,34 +41,29 @@ class Index:
     Args:
         store: the run's folder.
         facts: of the engine; `weights of ...` are the models' hashes.
-        settings: of the run.
 
     Raises:
         ImportError: pyarrow is missing.
         ValueError: the folder's index is no index.
     """
 
-    def __init__(self, store: Store, facts: Mapping[str, Any], settings: Settings) -> None:
-        require_pyarrow("the index of a run")
-        self.store, self.settings = store, settings
+    def __init__(self, store: Store, facts: Mapping[str, Any]) -> None:
+        self.store = store
         self.models = json.dumps({k: v for k, v in facts.items() if k.startswith("weights of ")}, sort_keys=True)
         self.told = json.dumps({k: v for k, v in facts.items() if not k.startswith("weights of ")}, sort_keys=True)
-        self.rows: dict[str, Row] = {}
-        self._new: list[Row] = []
+        self.rows = {row["id"]: row for row in read_index(store)}
+        self._new: list[dict[str, Any]] = []
         self._flushed = time.monotonic()
         self._name = f"{int(time.time()):010d}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._part = 0
-        for row in read_rows(store):
-            self.rows[row["id"]] = row
 
-    def add(self, item: Item, outcome: Outcome) -> None:
-        """Note an outcome; written in a while.
+    def add(self, item: Item, options: Options, outcome: Outcome) -> None:
+        """Note an outcome, made with these options; written in a while.
 
         Raises:
             OSError: the disk is full.
         """
-        options = options_of(item, self.settings)
-        row: Row = {
+        row = {
             "id": item.id, "person": item.person, "garment": item.garment, "category": item.category,
             "seed": item.seed, "steps": options.steps, "guidance_scale": options.guidance_scale,
             "file": outcome.file, "bytes": self.store.size(outcome.file) if outcome.file else None,
@@ -94,14 +89,14 @@ class Index:
         self.flush()
         parts = [*self.store.names(PARTS)]
         if parts:
-            rows = {row["id"]: row for row in read_rows(self.store)}  # another run's too, if it shares the folder
-            self.rows = rows | self.rows
+            # another run's too, if it shares the folder
+            self.rows = {row["id"]: row for row in read_index(self.store)} | self.rows
             self.store.write(INDEX, _bytes(self.rows.values()))
             for name in parts:
                 self.store.delete(f"{PARTS}/{name}")
 
 
-def read_rows(store: Store) -> list[Row]:
+def read_index(store: Store) -> list[dict[str, Any]]:
     """Rows of a folder's index, the newest of an item last.
 
     Raises:
@@ -109,10 +104,10 @@ def read_rows(store: Store) -> list[Row]:
     """
     names = [INDEX] if store.size(INDEX) is not None else []
     names += [f"{PARTS}/{name}" for name in store.names(PARTS) if name.endswith(".parquet")]
-    pyarrow = require_pyarrow("the index of a run")
+    pyarrow = require_package("pyarrow", "the index of a run", "pyarrow")
     import pyarrow.parquet as parquet
 
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     for name in names:
         try:
             table = parquet.read_table(pyarrow.BufferReader(store.read(name)))
@@ -133,20 +128,19 @@ def read_rows(store: Store) -> list[Row]:
 
 def discard(store: Store) -> None:
     """Delete a folder's pictures, as far as its index knows them, and the index."""
-    for row in read_rows(store):
-        if row["file"]:
+    for row in read_index(store):
+        if row["file"] and all(map(is_plain_name, row["file"].split("/"))):
             store.delete(row["file"])
     for name in [*store.names(PARTS)]:
         store.delete(f"{PARTS}/{name}")
     store.delete(INDEX)
 
 
-def _bytes(rows: Iterable[Row]) -> bytes:
-    pyarrow = require_pyarrow("the index of a run")
+def _bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    pyarrow = require_package("pyarrow", "the index of a run", "pyarrow")
     import pyarrow.parquet as parquet
 
     schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in _TYPES.items()])
-    rows = [{name: row.get(name) for name in COLUMNS} for row in rows]
     buffer = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(rows, schema), buffer, compression="zstd")
+    parquet.write_table(pyarrow.Table.from_pylist([*rows], schema), buffer, compression="zstd")
     return buffer.getvalue()

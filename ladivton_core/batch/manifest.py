@@ -1,57 +1,44 @@
 """Reading what is wanted: people and garments with a rule, or a list of pairs; every problem at once, before all else.
 
-`tables.py` reads the files, `lines.py` their lines, `rules.py` says who wears what, `naming.py` where pictures go.
+`tables.py` reads the files, `items.py` says what their lines may hold. A name template says where pictures go, checked
+so that no cell leads out of the run's folder; `disk/names.py` knows which names hold on every system.
 """
 
 from __future__ import annotations
 
+import bisect
+import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import posixpath
+import random
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from .addresses import is_address, is_there
-from .cells import Cell, ManifestError, Problem, Row
-from .items import Garment, Item, Manifest, Options, Person
-from .lines import GARMENT, PAIR_OF_FILES, PAIR_OF_IDS, PERSON, check_columns, garment_of, person_of
-from .naming import TEMPLATE, Taken, Template
-from .rules import RULES, pairs_of
-from .tables import Table, read_table
+from ..datasets.results import SUFFIXES
+from ..disk.names import fault_of_name, is_plain_name, same_everywhere
+from .addresses import fault_of_address, is_address, is_there, resolve
+from .items import FIELDS, SEEDS, TEMPLATE, Garment, Item, Manifest, Options, PairLine, Person, Request, as_text
+from .tables import Cell, Line, ManifestError, Problem, Table, read_table
 
-SEEDS = 2**53
-"""Seeds are below this: every reader of JSON holds them exactly."""
+PERSON = {field.name: field.name for field in dataclasses.fields(Person) if field.name != "where"}
+GARMENT = {field.name: field.name for field in dataclasses.fields(Garment) if field.name != "where"}
+"""Columns of the two tables, by the field that they fill."""
+PAIRED_PERSON = {name: f"person_{name}" for name in PERSON} | {"photo": "person"}
+PAIRED_GARMENT = GARMENT | {"id": "garment_id", "picture": "garment", "mask": "garment_mask"}
+PICTURE = ("id", "seed", "steps", "guidance_scale")
+"""Columns of a list of pairs: of files, and of the picture itself."""
 
+OWN = ("index", "index.parquet", "index.html", "settings.json", "seconds.json", "encodings")
+"""What the run itself writes into its folder."""
 _CHECKERS = 16
 """Addresses looked up at a time."""
 
-
-@dataclass(frozen=True)
-class Request:
-    """Which manifest, and how it is read; every path may be an address.
-
-    Attributes:
-        persons, garments: tables of people and garments.
-        pairs: table of pairs: of their ids where both tables are given, else of files.
-        rule: one of `RULES`, without `pairs`.
-        sample: so many pairs of the rule.
-        category: of garments whose line says none.
-        template: see `naming.Template`.
-        seed: of the run, for items without one and for the sample.
-        look: check that every file is there.
-    """
-
-    persons: str | Path | None = None
-    garments: str | Path | None = None
-    pairs: str | Path | None = None
-    rule: str = "all"
-    sample: int | None = None
-    category: str | None = None
-    template: str = TEMPLATE
-    seed: int = 1234
-    look: bool = True
+Thing = TypeVar("Thing", Person, Garment)
 
 
 def read_manifest(request: Request) -> Manifest:
@@ -59,22 +46,17 @@ def read_manifest(request: Request) -> Manifest:
 
     Raises:
         ManifestError: every problem there is, with file, line and column.
-        ValueError: the request itself cannot be: no tables, an unknown rule, a bad template.
+        ValueError: the request itself cannot be: no tables, a bad template.
         ImportError: a package is missing for a format or an address.
     """
-    template = Template(request.template)
-    if request.rule not in RULES:
-        raise ValueError(f"the rule is {request.rule!r}; expected one of {', '.join(RULES)}")
-    if request.sample is not None and request.sample < 1:
-        raise ValueError(f"the sample is {request.sample}; expected 1 pair or more")
     both = request.persons is not None and request.garments is not None
     if (request.pairs is None and not both) or (not both and (request.persons or request.garments)):
         raise ValueError("give a table of persons and one of garments, or a table of pairs, or all three")
-    reading = _Reading(request, template)
+    reading = _Reading(request)
     manifest = reading.from_tables() if both else reading.from_pairs()
-    problems = [*reading.problems()]
+    problems = [problem for table in reading.tables for problem in table.problems]
     if request.look and not problems:
-        problems = _missing_files(manifest)
+        problems = _find_missing_files(manifest)
     if problems:
         raise ManifestError(problems)
     return manifest
@@ -88,161 +70,235 @@ def read_rows(rows: Iterable[Mapping[str, Cell]], seed: int = 1234) -> Manifest:
     """
     table = Table("rows")
     for number, cells in enumerate(rows, 1):
-        kept = {column: value for column, value in cells.items() if column in PAIR_OF_FILES and value not in (None, "")}
-        table.rows.append(Row(table, number, kept))
-    reading = _Reading(Request(pairs="rows", seed=seed), Template(TEMPLATE))
-    manifest = reading.from_pairs(table)
+        kept = {column: value for column, value in cells.items() if column in _PAIR_OF_FILES}
+        table.lines.append(Line(table, number, {column: v for column, v in kept.items() if v not in (None, "")}))
+    manifest = _Reading(Request(pairs="rows", seed=seed)).from_pairs(table)
     if table.problems:
         raise ManifestError(table.problems)
     return manifest
 
 
-def item_seed(seed: int, item_id: str) -> int:
-    """Seed of an item without one: a hash of the run's seed and its id, never of its place."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{item_id}".encode()).digest()[:8], "big") % SEEDS
+_PAIR_OF_FILES = tuple(dict.fromkeys([*PAIRED_PERSON.values(), *PAIRED_GARMENT.values(), *PICTURE]))
 
 
-Thing = TypeVar("Thing", Person, Garment)
+def draw_pairs(
+    persons: Sequence[Person], garments: Sequence[Garment], sample: int | None = None, seed: int = 0
+) -> Iterator[tuple[Person, Garment]]:
+    """Everybody in everything they can wear, or some of it; counts the pairs without holding them.
+
+    Args:
+        persons, garments: in the manifest's order. The pairs are in it, people one after the other.
+        sample: so many of them, drawn with `seed`; all when there are no more.
+    """
+    by_category: dict[str | None, list[Garment]] = {None: list(garments)}
+    for garment in garments:
+        by_category.setdefault(garment.category, []).append(garment)
+    choices = [by_category.get(person.category, []) for person in persons]
+    ends = [*itertools.accumulate(map(len, choices), initial=0)]
+    chosen: Iterable[int] = range(ends[-1])
+    if sample is not None and sample < ends[-1]:
+        chosen = sorted(random.Random(seed).sample(chosen, sample))
+    for index in chosen:
+        place = bisect.bisect_right(ends, index) - 1
+        yield persons[place], choices[place][index - ends[place]]
+
+
+class Template:
+    """The template of pictures' names.
+
+    Args:
+        text: fields in braces, folders with `/`, ends in `.png` or `.jpg`.
+
+    Raises:
+        ValueError: it is none; says what may stand in it.
+    """
+
+    def __init__(self, text: str) -> None:
+        expected = f"write something like {TEMPLATE!r} with the fields {', '.join(FIELDS)}"
+        try:
+            parts = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise ValueError(f"the name template {text!r} cannot be read ({error}); {expected}") from error
+        for _, name, form, conversion in parts:
+            if name is not None and (name not in FIELDS or form or conversion):
+                raise ValueError(f"the name template {text!r} holds {{{name}}}; {expected}")
+        if not text.endswith(tuple(SUFFIXES.values())):
+            raise ValueError(f"the name template {text!r} must end in {' or '.join(SUFFIXES.values())}")
+        self.text = text
+        self.fields = tuple(name for _, name, _, _ in parts if name)
+
+    def name(self, **fields: str | int) -> str:
+        """The name of one item.
+
+        Raises:
+            ValueError: a part of it is no file name on every system; says which field or part.
+        """
+        values = {name: str(value) for name, value in fields.items()}
+        for field in self.fields:
+            # of an id, folders are allowed: it is `person/garment` unless the manifest says otherwise
+            if not all(map(is_plain_name, values[field].split("/") if field == "id" else [values[field]])):
+                raise ValueError(f"{field} is {values[field]!r}, which cannot stand in a file's name: no folders, "
+                                 "`..`, drives or special characters")  # fmt: skip
+        name = self.text.format(**values)
+        for part in name.split("/"):
+            if fault := fault_of_name(part):
+                raise ValueError(f"the name {name!r} has the part {part!r}: {fault}")
+        if same_everywhere(name.split("/")[0]) in OWN:
+            raise ValueError(f"the name {name!r} begins with {name.split('/')[0]!r}, which is the run's own")
+        return name
 
 
 class _Reading:
-    def __init__(self, request: Request, template: Template) -> None:
-        self.request, self.template = request, template
+    def __init__(self, request: Request) -> None:
+        self.request, self.template = request, Template(request.template)
         self.tables: list[Table] = []
         self.ids: dict[str, str] = {}
-        self.files = Taken()
+        self.names: dict[str, str] = {}  # two that differ in letter case or accents only are one on Windows and macOS
 
-    def problems(self) -> Iterator[Problem]:
-        return (problem for table in self.tables for problem in table.problems)
-
-    def table(self, name: str | Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> Table:
+    def table(self, name: str | Path, columns: Iterable[str], needed: tuple[str, ...]) -> Table:
         table = read_table(name)
         self.tables.append(table)
         if table.columns:
-            check_columns(table, columns, needed)
+            table.check_columns(columns, needed)
         return table
 
     def from_tables(self) -> Manifest:
         people = self.table(self.request.persons, PERSON, ("photo",))
         clothes = self.table(self.request.garments, GARMENT, ("picture",))
-        persons, garments = {}, {}
-        for row in people.rows:
-            _add(persons, person_of(row, ""), row, "id")
-        for row in clothes.rows:
-            _add(garments, garment_of(row, "", self.request.category), row, "id")
-        if self.request.pairs is None:
-            if self.request.rule == "category":
-                for row in people.rows:
-                    row.text("category", needed=True)
-            chosen = pairs_of([*persons.values()], [*garments.values()], self.request.sample, self.request.seed)
-            items = [*self.ruled(chosen, people)]
-            if not items and not any(table.problems for table in self.tables):
-                people.wrong("nobody can wear any of the garments: compare the columns 'category'")
+        persons: dict[str, Person] = {}
+        garments: dict[str, Garment] = {}
+        for line in people.lines:
+            _add(persons, self.person(line, PERSON), line)
+        for line in clothes.lines:
+            _add(garments, self.garment(line, GARMENT), line)
+        items: list[Item] = []
+        if self.request.pairs is not None:
+            pairs = self.table(self.request.pairs, ("person", "garment", *PICTURE), ("person", "garment"))
+            for line in pairs.lines:
+                person = _look_up(line, "person", persons, self.request.persons)
+                garment = _look_up(line, "garment", garments, self.request.garments)
+                if person and garment:
+                    items += self.item(line, person, garment)
             return Manifest(persons, garments, tuple(items))
-        pairs = self.table(self.request.pairs, PAIR_OF_IDS, ("person", "garment"))
-        items = []
-        for row in pairs.rows:
-            person = _known(row, "person", persons, self.request.persons)
-            garment = _known(row, "garment", garments, self.request.garments)
-            if person and garment:
-                items += self.item(row, person, garment)
+        for line in people.lines if self.request.rule == "category" else ():
+            if "category" not in line.cells:
+                line.blame("category", "is empty")
+        by_where = {line.where: line for line in people.lines}
+        chosen = draw_pairs([*persons.values()], [*garments.values()], self.request.sample, self.request.seed)
+        for person, garment in chosen:
+            items += self.item(by_where[person.where], person, garment, own=False)
+        if not items and not any(table.problems for table in self.tables):
+            people.blame("nobody can wear any of the garments: compare the columns 'category'")
         return Manifest(persons, garments, tuple(items))
 
     def from_pairs(self, given: Table | None = None) -> Manifest:
-        pairs = given or self.table(self.request.pairs, PAIR_OF_FILES, ("person", "garment"))
+        pairs = given or self.table(self.request.pairs, _PAIR_OF_FILES, ("person", "garment"))
         persons: dict[str, Person] = {}
         garments: dict[str, Garment] = {}
-        items = []
-        for row in pairs.rows:
-            person, garment = person_of(row, "person_"), garment_of(row, "garment_", self.request.category)
-            person = person and _same(persons, person, row, "person_id")
-            garment = garment and _same(garments, garment, row, "garment_id")
+        items: list[Item] = []
+        for line in pairs.lines:
+            person, garment = self.person(line, PAIRED_PERSON), self.garment(line, PAIRED_GARMENT)
+            person = person and _share(persons, person, line, "person_id")
+            garment = garment and _share(garments, garment, line, "garment_id")
             if person and garment:
-                items += self.item(row, person, garment)
+                items += self.item(line, person, garment)
         return Manifest(persons, garments, tuple(items))
 
-    def ruled(self, pairs: Iterable[tuple[Person, Garment]], people: Table) -> Iterator[Item]:
-        by_where = {row.where: row for row in people.rows}
-        for person, garment in pairs:
-            yield from self.item(by_where[person.where], person, garment, own=False)
+    def person(self, line: Line, columns: Mapping[str, str]) -> Person | None:
+        """The person of a line, unless something is wrong with it."""
+        person = _read(line, Person, columns, "photo")
+        if columns["parse_map"] in line.cells and columns["keypoints"] not in line.cells:
+            line.blame(columns["keypoints"], "is empty: a parse map needs the joints beside it")
+        if columns["parse_map"] in line.cells and columns["mask"] in line.cells:
+            line.blame(columns["mask"], "stands beside a parse map; give one of them")
+        return person
 
-    def item(self, row: Row, person: Person, garment: Garment, own: bool = True) -> Iterator[Item]:
+    def garment(self, line: Line, columns: Mapping[str, str]) -> Garment | None:
+        """The garment of a line, unless something is wrong with it."""
+        default = {"category": self.request.category} if self.request.category else {}
+        return _read(line, Garment, columns, "picture", **default)
+
+    def item(self, line: Line, person: Person, garment: Garment, own: bool = True) -> Iterator[Item]:
         """The item of a pair, unless something is wrong with it.
 
         Args:
             own: the line is the pair's own and may hold id, seed and options.
         """
-        if own and person.category not in (None, garment.category):
-            row.wrong("garment", f"is {garment.category}; {person.id!r} wears {person.category} only")
-        name = (row.text("id") if own else None) or f"{person.id}/{garment.id}"
-        seed = row.number("seed", 0, SEEDS - 1, whole=True) if own else None
-        seed = item_seed(self.request.seed, name) if seed is None else seed
-        options = Options()
+        said, options = PairLine(), Options()
         if own:
-            options = Options(row.number("steps", 1, 1000, whole=True), row.number("guidance_scale", 0, 100))
+            if person.category not in (None, garment.category):
+                line.blame("garment", f"is {garment.category}; {person.id!r} wears {person.category} only")
+            said, options = line.read(PairLine) or said, line.read(Options) or options
+        name = said.id or f"{person.id}/{garment.id}"
+        seed = make_seed(self.request.seed, name) if said.seed is None else said.seed
         if (before := self.ids.get(name)) is not None:
-            row.wrong("id", f"{name!r} is there already ({before}); give the pair an id of its own")
+            line.blame("id", f"{name!r} is there already ({before}); give the pair an id of its own")
             return
-        self.ids[name] = row.where
+        self.ids[name] = line.where
+        fields = {"id": name, "person": person.id, "garment": garment.id, "category": garment.category, "seed": seed}
         try:
-            file = self.template.name(
-                id=name, person=person.id, garment=garment.id, category=garment.category, seed=seed
-            )
+            file = self.template.name(**fields)
         except ValueError as error:
-            row.wrong("id", str(error))
+            line.blame("id", str(error))
             return
-        if before := self.files.take(file, name):
-            row.wrong("id", f"its picture {file!r} would have the name that {before!r} has; put {{id}} or {{seed}} "
-                      "into the name template, or give other ids (letter case makes no difference)")  # fmt: skip
+        if (before := self.names.setdefault(same_everywhere(file), name)) != name:
+            line.blame("id", f"its picture {file!r} would have the name that {before!r} has; put {{id}} or {{seed}} "
+                       "into the name template, or give other ids (letter case makes no difference)")  # fmt: skip
             return
-        yield Item(name, person.id, garment.id, garment.category, seed, file, options, row.where)
+        yield Item(name, person.id, garment.id, garment.category, seed, file, options, line.where)
 
 
-def _add(things: dict[str, Thing], thing: Thing | None, row: Row, column: str) -> None:
-    if thing is None:
-        return
-    if thing.id in things:
-        row.wrong(column, f"{thing.id!r} is there already ({things[thing.id].where}); give it another id")
-        return
-    things[thing.id] = thing
+def make_seed(seed: int, item_id: str) -> int:
+    """Seed of an item without one: a hash of the run's seed and its id, never of its place."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{item_id}".encode()).digest()[:8], "big") % SEEDS
 
 
-def _same(things: dict[str, Thing], thing: Thing, row: Row, column: str) -> Thing | None:
+def _read(line: Line, kind: type[Thing], columns: Mapping[str, str], picture: str, **given: str) -> Thing | None:
+    """A person or garment; its id is its picture's name without the ending, where the line gives none."""
+    text = str(line.cells.get(columns[picture], ""))
+    if columns["id"] not in line.cells:
+        given["id"] = "none"  # where the picture's cell is wrong the line is wrong, whatever the id
+        if text and not fault_of_address(text):
+            file = resolve(text, line.table.name).replace("\\", "/").split("?")[0]
+            given["id"] = posixpath.splitext(posixpath.basename(file))[0]
+    return line.read(kind, columns, where=line.where, **given)
+
+
+def _add(things: dict[str, Thing], thing: Thing | None, line: Line) -> None:
+    if thing is not None and (before := things.setdefault(thing.id, thing)) is not thing:
+        line.blame("id", f"{thing.id!r} is there already ({before.where}); give it another id")
+
+
+def _share(things: dict[str, Thing], thing: Thing, line: Line, column: str) -> Thing | None:
     """The thing as an earlier line of the list gave it; a problem where one id stands for two."""
-    import dataclasses
-
     before = things.setdefault(thing.id, thing)
     if dataclasses.replace(before, where=thing.where) != thing:
-        row.wrong(column, f"{thing.id!r} has other files or another category in {before.where}; give it another id")
+        line.blame(column, f"{thing.id!r} has other files or another category in {before.where}; give it another id")
         return None
     return before
 
 
-def _known(row: Row, column: str, things: Mapping[str, Thing], table: str | Path) -> Thing | None:
-    name = row.text(column, needed=True)
-    if name is None or name in things:
-        return None if name is None else things[name]
+def _look_up(line: Line, column: str, things: Mapping[str, Thing], table: str | Path) -> Thing | None:
+    name = str(as_text(line.cells.get(column, "")))
+    if name in things:
+        return things[name]
     near = difflib.get_close_matches(name, things, 1)
-    row.wrong(column, f"{name!r} is not in {table}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    words = f"{name!r} is not in {table}" + (f"; did you mean {near[0]!r}?" if near else "") if name else "is empty"
+    line.blame(column, words)
     return None
 
 
-def _missing_files(manifest: Manifest) -> list[Problem]:
+def _find_missing_files(manifest: Manifest) -> list[Problem]:
     """Files that people and garments name and that are not there."""
-    wanted: dict[str, list[tuple[str, str]]] = {}
+    wanted: dict[str, list[tuple[str, int, str]]] = {}
     for thing in (*manifest.persons.values(), *manifest.garments.values()):
-        place, _, line = thing.where.rpartition(", line ")
+        place, _, number = thing.where.rpartition(", line ")
         for name in ("photo", "picture", "keypoints", "parse_map", "mask"):
             if file := getattr(thing, name, None):
-                wanted.setdefault(file, []).append((place, f"{line}:{name}"))
-    local = [file for file in wanted if not is_address(file)]
+                wanted.setdefault(file, []).append((place, int(number), name))
     away = [file for file in wanted if is_address(file)]
-    there = {file: is_there(file) for file in local}
     with ThreadPoolExecutor(_CHECKERS) as threads:
-        there |= dict(zip(away, threads.map(is_there, away), strict=True))
-    problems = []
-    for file, places in wanted.items():
-        for place, cell in places if not there[file] else ():
-            line, _, column = cell.partition(":")
-            problems.append(Problem(place, int(line), column, f"there is no file {file}"))
+        there = dict(zip(away, threads.map(is_there, away), strict=True))
+    missing = [file for file in wanted if not (there[file] if file in there else is_there(file))]
+    problems = [Problem(*place, f"there is no file {file}") for file in missing for place in wanted[file]]
     return sorted(problems, key=lambda problem: (problem.file, problem.line))

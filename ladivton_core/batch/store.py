@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..disk.writing import clean, write_bytes
-from .addresses import fault_of_address, filesystem, is_address
+from .addresses import fault_of_address, is_address, open_filesystem
 
 
-class Store(Protocol):
-    """Files by name, with `/` between folders. It can be pickled."""
+@dataclass(frozen=True)
+class Store:
+    """A folder on a disk: files by name, with `/` between folders. It can be sent to other processes."""
 
     root: str
 
@@ -29,86 +29,38 @@ class Store(Protocol):
         Raises:
             OSError: the disk is full or the folder closed; what was there before is untouched.
         """
+        write_bytes(Path(self.root, name), content)
 
     def read(self, name: str) -> bytes:
         """Content of a file; FileNotFoundError where there is none."""
+        return Path(self.root, name).read_bytes()
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; None where there is none."""
-
-    def names(self, folder: str) -> Iterator[str]:
-        """Names of the files right in a folder."""
-
-    def delete(self, name: str) -> None:
-        """Take a file away; nothing happens where there is none."""
-
-
-def open_store(place: str | Path) -> Store:
-    """The folder of a run, by its path or address.
-
-    Raises:
-        ValueError: an address that cannot be.
-        ImportError: fsspec is missing.
-    """
-    text = str(place)
-    if not is_address(text):
-        return DiskStore(str(Path(text).expanduser().absolute()))
-    if fault := fault_of_address(text):
-        raise ValueError(f"the folder {text!r} cannot be written: {fault}")
-    if text.lower().startswith("http"):
-        raise ValueError(f"{text}: a web server cannot be written to; name a folder or an object store")
-    filesystem(text)
-    return AddressStore(text.rstrip("/"))
-
-
-@dataclass(frozen=True)
-class DiskStore:
-    """A folder on a disk."""
-
-    root: str
-
-    def write(self, name: str, content: bytes) -> None:
-        """See `Store`."""
-        write_bytes(Path(self.root, *name.split("/")), content)
-
-    def read(self, name: str) -> bytes:
-        """See `Store`."""
-        return Path(self.root, *name.split("/")).read_bytes()
-
-    def size(self, name: str) -> int | None:
-        """See `Store`."""
         try:
-            found = os.stat(os.path.join(self.root, *name.split("/")))
+            return os.stat(os.path.join(self.root, name)).st_size
         except OSError:
             return None
-        return found.st_size
 
     def names(self, folder: str) -> Iterator[str]:
-        """See `Store`; what killed runs left unfinished goes."""
-        place = Path(self.root, *folder.split("/")) if folder else Path(self.root)
+        """Names of the files right in a folder; what killed runs left unfinished goes."""
+        place = Path(self.root, folder)
         clean(place, once=True)
         if place.is_dir():
             with os.scandir(place) as entries:
                 yield from sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != ".")
 
     def delete(self, name: str) -> None:
-        """See `Store`."""
-        Path(self.root, *name.split("/")).unlink(missing_ok=True)
+        """Take a file away; nothing happens where there is none."""
+        Path(self.root, name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
-class AddressStore:
-    """A folder behind an address."""
-
-    root: str
-
-    def _place(self, name: str):
-        system, path = filesystem(f"{self.root}/{name}" if name else self.root)
-        return system, path
+class AddressStore(Store):
+    """A folder behind an address; the same in all else."""
 
     def write(self, name: str, content: bytes) -> None:
-        """See `Store`."""
-        system, path = self._place(name)
+        system, path = open_filesystem(f"{self.root}/{name}")
         part = f"{path}.{uuid.uuid4().hex[:8]}.part"
         try:
             system.makedirs(posixpath.dirname(path), exist_ok=True)
@@ -120,28 +72,42 @@ class AddressStore:
             raise OSError(f"{self.root}/{name} could not be written: {error or type(error).__name__}") from error
 
     def read(self, name: str) -> bytes:
-        """See `Store`."""
-        system, path = self._place(name)
+        system, path = open_filesystem(f"{self.root}/{name}")
         return system.cat_file(path)
 
     def size(self, name: str) -> int | None:
-        """See `Store`."""
-        system, path = self._place(name)
+        system, path = open_filesystem(f"{self.root}/{name}")
         try:
             return int(system.info(path)["size"])
         except FileNotFoundError:
             return None
 
     def names(self, folder: str) -> Iterator[str]:
-        """See `Store`."""
-        system, path = self._place(folder)
+        system, path = open_filesystem(f"{self.root}/{folder}")
         if system.isdir(path):
             for entry in sorted(system.ls(path, detail=False)):
                 if not entry.endswith(".part"):
                     yield posixpath.basename(entry)
 
     def delete(self, name: str) -> None:
-        """See `Store`."""
-        system, path = self._place(name)
+        system, path = open_filesystem(f"{self.root}/{name}")
         if system.exists(path):
             system.rm_file(path)
+
+
+def open_store(place: str | Path) -> Store:
+    """The folder of a run, by its path or address.
+
+    Raises:
+        ValueError: an address that cannot be.
+        ImportError: fsspec is missing.
+    """
+    text = str(place)
+    if not is_address(text):
+        return Store(str(Path(text).expanduser().absolute()))
+    if fault := fault_of_address(text):
+        raise ValueError(f"the folder {text!r} cannot be written: {fault}")
+    if text.lower().startswith("http"):
+        raise ValueError(f"{text}: a web server cannot be written to; name a folder or an object store")
+    open_filesystem(text)
+    return AddressStore(text.rstrip("/"))

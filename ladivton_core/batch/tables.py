@@ -1,51 +1,169 @@
-"""Tables from anywhere: CSV, JSONL and Parquet as rows of cells with their line, and everything wrong with them.
+"""Tables from anywhere: CSV, JSONL and Parquet as lines of cells, and everything wrong with them.
 
-Faults are collected, not raised one by one: a list of 20,000 garments is mended in one go. `cells.py` reads a line,
-`lines.py` knows what the columns mean.
+Faults are noted with file, line and column and never raised one by one: a list of 20,000 garments is mended in one go.
+`manifest.py` knows what the columns mean, `items.py` what may stand in them.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
+import functools
 import io
 import json
+import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from ..disk.documents import text_of
-from .addresses import is_address, read_bytes
-from .cells import Cell, Problem, Row
+from ..disk.names import in_one_line
+from ..disk.structure import explain_validation
+from .addresses import is_address, read_bytes, require_package
+
+log = logging.getLogger(__name__)
 
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MAX_BYTES = 1 << 30
+_SHOWN = 200
+
+Cell = str | int | float | bool | None
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a manifest.
+
+    Attributes:
+        file: which one.
+        line: counted from 1, a Parquet file's row counted from 1, or 0 for the file as a whole.
+        column: its name, or empty for the whole line.
+        text: what is wrong and what to do.
+    """
+
+    file: str
+    line: int
+    column: str
+    text: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}, line {self.line}" if self.line else self.file
+        return in_one_line(f"{place}, column {self.column!r}: {self.text}" if self.column else f"{place}: {self.text}")
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be run.
+
+    Attributes:
+        problems: all of them.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [f"{len(self.problems)} problem{'s' * (len(self.problems) != 1)} in the manifest; nothing was started."]
+        lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
+        if len(self.problems) > _SHOWN:
+            lines.append(f"  ... and {len(self.problems) - _SHOWN} more")
+        super().__init__("\n".join(lines))
 
 
 @dataclass
 class Table:
-    """A file of rows.
+    """A file of lines.
 
     Attributes:
         name: path or address.
         columns: in their order.
-        rows: lines that hold something.
-        problems: found so far, in it and by whoever reads its rows.
+        lines: those that hold something.
+        problems: found so far, in it and by whoever reads its lines.
     """
 
     name: str
     columns: tuple[str, ...] = ()
-    rows: list[Row] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def wrong(self, text: str, line: int = 0, column: str = "") -> None:
+    def blame(self, text: str, line: int = 0, column: str = "") -> None:
         """Note a problem."""
         self.problems.append(Problem(self.name, line, column, text))
 
+    def check_columns(self, known: Iterable[str], needed: Iterable[str]) -> None:
+        """Note missing and misspelt columns; say which others are not used."""
+        known, ignored = tuple(known), []
+        for column in needed:
+            if column not in self.columns:
+                there = ", ".join(self.columns)
+                self.blame(f"is missing; the columns are {there}, known are {', '.join(known)}", 1, column)
+        for column in self.columns:
+            if column in known:
+                continue
+            near = difflib.get_close_matches(column, [name for name in known if name not in self.columns], 1, 0.75)
+            if near:
+                self.blame(f"is unknown; did you mean {near[0]!r}?", 1, column)
+            else:
+                ignored.append(column)
+        if ignored:
+            log.warning("%s: the columns %s are not used", self.name, ", ".join(map(repr, ignored)))
+
+
+@dataclass
+class Line:
+    """One line of a table.
+
+    Attributes:
+        table: it stands in.
+        number: counted from 1.
+        cells: by column; empty ones are left out.
+    """
+
+    table: Table
+    number: int
+    cells: dict[str, Cell]
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{posixpath.basename(self.table.name)}, line {self.number}"
+
+    def blame(self, column: str, text: str) -> None:
+        """Note a problem."""
+        self.table.blame(text, self.number, column)
+
+    def read(self, kind: type[Value], columns: Mapping[str, str] | None = None, **given: Any) -> Value | None:
+        """The line as a value of a pydantic dataclass; None where a cell does not fit, which is noted.
+
+        Args:
+            columns: the column of each field; None is all by their own names.
+            given: fields that the line need not say.
+        """
+        columns = columns or {name: name for name in kind.__pydantic_fields__}
+        cells, odd = {}, False
+        for name, column in columns.items():
+            if isinstance(value := self.cells.get(column), bool):
+                self.blame(column, f"is {value!r}; expected a text or a number")
+                odd = True
+            elif value is not None:
+                cells[name] = value
+        try:
+            value = _adapter(kind).validate_python(given | cells, context=self.table.name)
+        except ValidationError as error:
+            for name, words in explain_validation(error):
+                about = kind.__pydantic_fields__[name].description if words == "is empty" else None
+                self.blame(columns[name], f"{words}: {about}" if about else words)
+            return None
+        return None if odd else value
+
+
+_adapter = functools.lru_cache(TypeAdapter)
+
 
 def read_table(name: str | Path) -> Table:
-    """Rows of a CSV (`,`, `;` or tabs, with a head line), JSONL or Parquet file, by its ending.
+    """Lines of a CSV (`,`, `;` or tabs, with a head line), JSONL or Parquet file, by its ending.
 
     What is wrong is in `Table.problems`; nothing is raised but a missing package.
 
@@ -55,31 +173,26 @@ def read_table(name: str | Path) -> Table:
     table = Table(str(name) if is_address(str(name)) else str(Path(name).expanduser()))
     ending = posixpath.splitext(table.name.split("?")[0])[1].lower()
     if ending not in KINDS:
-        table.wrong(f"ends in {ending or 'nothing'!r}; expected one of {', '.join(KINDS)}")
+        table.blame(f"ends in {ending or 'nothing'!r}; expected one of {', '.join(KINDS)}")
         return table
     try:
         content = read_bytes(table.name, MAX_BYTES)
-    except OSError as error:
-        table.wrong(str(error))
-        return table
-    try:
         if ending == ".parquet":
             found = _parquet(content, table)
         else:
-            try:
-                text = text_of(content)
-            except ValueError as error:
-                table.wrong(f"is no text: {error}")
-                return table
-            found = _csv(text, table) if ending in (".csv", ".tsv") else _jsonl(text, table)
-        for line, cells in found:
+            found = (_csv if ending in (".csv", ".tsv") else _jsonl)(text_of(content), table)
+        for number, cells in found:
             kept = {column: value for column, value in cells.items() if value is not None and value != ""}
             if kept:
-                table.rows.append(Row(table, line, kept))
+                table.lines.append(Line(table, number, kept))
+    except OSError as error:
+        table.blame(str(error))
     except csv.Error as error:
-        table.wrong(f"is no CSV ({error}); save it again as CSV in UTF-8")
-    if not table.rows and not table.problems:
-        table.wrong("has no lines")
+        table.blame(f"is no CSV ({error}); save it again as CSV in UTF-8")
+    except ValueError as error:
+        table.blame(f"is no text: {error}")
+    if not table.lines and not table.problems:
+        table.blame("has no lines")
     return table
 
 
@@ -87,84 +200,59 @@ def _csv(text: str, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
     head = text.lstrip().split("\n", 1)[0]
     mark = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
-    line, columns = 1, None
+    number = 1
     for cells in reader:
         cells = [cell.strip() for cell in cells]
-        if any(cells):
-            if columns is None:
-                columns = _columns(cells, table, line)
-                if columns is None:
-                    return
-            elif len(cells) > len(columns) and any(cells[len(columns) :]):
-                table.wrong(f"has {len(cells)} cells for {len(columns)} columns; quote cells that hold {mark!r}", line)
-            else:
-                yield line, dict(zip(columns, cells, strict=False))
-        line = reader.line_num + 1
-
-
-def _columns(cells: list[str], table: Table, line: int) -> tuple[str, ...] | None:
-    while cells and not cells[-1]:
-        cells.pop()
-    names = tuple(cell.lower() for cell in cells)
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        table.wrong("stands twice in the head line", line, name)
-    table.columns = names
-    return None if table.problems else names
+        if any(cells) and not table.columns:
+            table.columns = tuple(cell.lower() for cell in cells[: max(i for i, cell in enumerate(cells) if cell) + 1])
+            for name in sorted({name for name in table.columns if table.columns.count(name) > 1}):
+                table.blame("stands twice in the head line", number, name)
+            if table.problems:
+                return
+        elif len(cells) > len(table.columns) and any(cells[len(table.columns) :]):
+            words = f"has {len(cells)} cells for {len(table.columns)} columns; quote cells that hold {mark!r}"
+            table.blame(words, number)
+        elif any(cells):
+            yield number, dict(zip(table.columns, cells, strict=False))
+        number = reader.line_num + 1
 
 
 def _jsonl(text: str, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
-    columns: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             cells = json.loads(line)
         except (ValueError, RecursionError) as error:
-            table.wrong(f"is no JSON ({type(error).__name__}: {error})", number)
+            table.blame(f"is no JSON ({type(error).__name__}: {error})", number)
             continue
         if not isinstance(cells, dict):
-            table.wrong("is no object; expected one {...} a line", number)
+            table.blame("is no object; expected one {...} a line", number)
             continue
-        columns |= dict.fromkeys(cells)
-        yield number, _plain(cells, table, number)
-    table.columns = tuple(columns)
+        table.columns = tuple(dict.fromkeys([*table.columns, *cells]))
+        yield number, _single_values(cells, table, number)
 
 
 def _parquet(content: bytes, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
-    pyarrow = require_pyarrow(table.name)
+    pyarrow = require_package("pyarrow", table.name, "pyarrow")
     import pyarrow.parquet as parquet
 
     try:
         found = parquet.read_table(pyarrow.BufferReader(content))
         rows = found.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        table.wrong(f"is no Parquet file ({error})")
+        table.blame(f"is no Parquet file ({error})")
         return
     table.columns = tuple(found.column_names)
     for number, cells in enumerate(rows, 1):
-        yield number, _plain(cells, table, number)
+        yield number, _single_values(cells, table, number)
 
 
-def _plain(cells: dict[str, Any], table: Table, line: int) -> dict[str, Cell]:
-    """The cells that hold one value."""
+def _single_values(cells: dict[str, Any], table: Table, number: int) -> dict[str, Cell]:
     plain = {}
     for column, value in cells.items():
         if isinstance(value, str | int | float | bool) or value is None:
             plain[column] = value.strip() if isinstance(value, str) else value
         else:
-            table.wrong(f"holds {type(value).__name__}; expected one value", line, column)
+            table.blame(f"holds {type(value).__name__}; expected one value", number, column)
     return plain
-
-
-def require_pyarrow(what: str):
-    """The module, or an ImportError that says how to install it."""
-    try:
-        import pyarrow
-    except ImportError as error:
-        import sys
-
-        raise ImportError(
-            f"{what} needs pyarrow (extra `batch`). Install it with the Python that runs this: "
-            f'"{sys.executable}" -m pip install pyarrow'
-        ) from error
-    return pyarrow

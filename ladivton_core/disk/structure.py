@@ -7,7 +7,10 @@ deep) or that ends in itself. `documents.py` and `checkpoints/reading.py` walk n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MAX_DEPTH = 64
 """Levels of nesting; documents of the field have fewer than ten."""
@@ -117,6 +120,29 @@ def check_shape(content: Any, shape: Any, where: str = "") -> None:
         raise _wrong(content, shape, where)
 
 
+def explain_validation(error: ValidationError) -> list[tuple[str, str]]:
+    """What pydantic found wrong: each field once, with what it holds and what was expected, in words."""
+    found: dict[str, str] = {}
+    for fault in error.errors():
+        field, said = str(next(iter(fault["loc"]), "")), fault["msg"]
+        held = _shown(fault["input"])
+        if fault["type"] == "missing":
+            words = "is empty"
+        elif fault["type"] == "value_error":
+            words = f"is {held}: {fault['ctx']['error']}"
+        elif fault["type"] == "literal_error":
+            words = f"is {held}; expected one of {fault['ctx']['expected']}"
+        else:
+            words = f"is {held}; {said[:1].lower()}{said[1:]}".replace("input should be", "expected")
+        found.setdefault(field, words)
+    return [*found.items()]
+
+
+def _shown(content: Any) -> str:
+    text = repr(content)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
 def _fits(content: Any, shape: Any) -> bool:
     try:
         check_shape(content, shape)
@@ -134,9 +160,7 @@ def _is(content: Any, kind: Any) -> bool:
 
 
 def _wrong(content: Any, shape: Any, where: str) -> StructureError:
-    text = repr(content)
-    text = text if len(text) <= 60 else f"{text[:60]}..."
-    return StructureError(f"{where or 'the whole of it'!r} is {text}; expected {_called(shape)}")
+    return StructureError(f"{where or 'the whole of it'!r} is {_shown(content)}; expected {_called(shape)}")
 
 
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object",

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..datasets import DATASETS, open_dataset
 from ..datasets.dresscode import ALL_CATEGORIES
 from ..datasets.results import SUFFIXES
+from ..disk.terminal import unwinding_on_terminate
 from ..disk.writing import write_json
 from ..embedded import PARTS
+from ..models import DTYPES, EMBEDDED, choose_pipeline
 from ..presets import PRESETS
 from .generate import SEED, generate
 from .measure import METRICS, measure
-from .model_choice import DTYPES, EMBEDDED, choose_pipeline
 from .report import faults, read_measurements, text_table, write_report
 from .truth import MismatchError
 
@@ -201,20 +199,3 @@ def _tell(measurements: list[dict[str, Any]], page: Path | None = None, data: Pa
     if page:
         log.info("%s", page)
     return 1 if any(run["failed"] for run in measurements) else 0
-
-
-@contextmanager
-def unwinding_on_terminate():
-    """SIGTERM ends the run as Ctrl-C does, so that no unfinished file stays behind; where signals can be caught."""
-    try:
-        before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-__all__ = ["add", "run", "unwinding_on_terminate"]

@@ -1,7 +1,7 @@
 """The paper's test run: everyone on a data set's test list dressed, a file a picture, resumable at any moment.
 
-SPEC section 0. `items.py` says what is made and where it goes, `run_note.py` keeps a folder to one set of settings,
-`measure.py` compares the results with the data set.
+SPEC section 0. `items.py` says what is made and where it goes, and keeps a folder to one set of settings; `measure.py`
+compares the results with the data set.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 from ..datasets import DATASETS, DressCode, TryOnSample, VitonHD, collate
 from ..datasets.results import to_picture, write_pictures
 from ..disk.writing import clean
+from ..models import describe_pipeline
 from ..pipeline import TryOnPipeline
-from .items import Item, is_whole, item_seed, items_of, list_hash
-from .run_note import claim, pipeline_settings
+from .items import Item, claim, is_whole, item_seed, items_of, list_hash
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def generate(
         "steps": pipeline.preset.steps if steps is None else steps,
         "guidance_scale": pipeline.preset.guidance_scale if guidance_scale is None else guidance_scale,
         "format": kind,
-        **pipeline_settings(pipeline),
+        **describe_pipeline(pipeline),
     }
     lists = {
         f"{data.order}/{category}": list_hash([item for item in everything if item.category == category])

@@ -1,19 +1,24 @@
 """What a test run consists of: who wears what, the seed of each picture, its file, and whether that is whole.
 
-SPEC 0.5. `generate.py` runs them, `truth.py` compares with them.
+SPEC 0.5. `generate.py` runs them, `truth.py` compares with them. A folder holds the pictures of one set of settings
+(`claim`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..datasets import DressCode, VitonHD
 from ..datasets.results import SUFFIXES, result_path
 from ..disk.names import same_everywhere
 from ..disk.pictures import open_picture
+from ..disk.writing import write_json
+from ..models import NOTE, OtherSettingsError, describe_differences, list_versions, read_note
 
 _KINDS = {".jpg": "JPEG", ".png": "PNG"}
 
@@ -94,3 +99,47 @@ def is_whole(path: Path, size: tuple[int, int]) -> bool:
 def results_in(folder: Path) -> list[Path]:
     """Finished pictures of a folder, in the order of their names; neither leftovers nor notes."""
     return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES.values() and path.name[0] != ".")
+
+
+def claim(out: Path, settings: Mapping[str, Any], lists: Mapping[str, str], *, force: bool = False) -> None:
+    """Make sure that everything in a folder has been made with these settings, and note them.
+
+    Args:
+        out: folder of the results.
+        settings: by name, JSON's types.
+        lists: hash of every pair list of this run, by `<order>/<category>`.
+        force: delete the pictures that other settings, or another pair list, made.
+
+    Raises:
+        OtherSettingsError: they differ, or pictures lie there without a note.
+    """
+    changed: list[str] = []
+    try:
+        note = read_note(out)
+        if note:
+            differences = describe_differences(note["settings"], settings)
+        else:
+            differences = ["they have no note"] if _pictures(out) else []
+        changed = [name for name, mark in lists.items() if note and note["lists"].get(name, mark) != mark]
+    except OtherSettingsError:
+        if not force:
+            raise
+        note, differences = None, ["its note cannot be read"]
+    if (differences or changed) and not force:
+        said = [*differences, *(f"the pair list {name} has changed" for name in changed)]
+        raise OtherSettingsError(
+            f"{out} holds pictures made otherwise: {'; '.join(said)}. Use these settings, choose another "
+            "folder, or discard those pictures with --force"
+        )
+    # the pictures first: stopped in between, the old note still refuses them
+    for picture in _pictures(out) if differences else [p for name in changed for p in results_in(out / name)]:
+        picture.unlink()
+    if differences:
+        note = None
+    lists = (note["lists"] if note else {}) | dict(lists)
+    write_json({"settings": dict(settings), "lists": lists, "versions": list_versions()}, out / NOTE)
+
+
+def _pictures(out: Path) -> list[Path]:
+    folders = [folder for order in ("paired", "unpaired") for folder in sorted((out / order).glob("*"))]
+    return [picture for folder in folders if folder.is_dir() for picture in results_in(folder)]

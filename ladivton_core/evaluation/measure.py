@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..models import list_versions, read_note
 from . import picture_metrics, set_metrics
 from .backbones import Networks
-from .run_note import read_note, versions
 from .truth import MismatchError, categories_of, match, people_of
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def measure(
         "failed": failed,
         "protocol": PROTOCOL,
         "run": read_note(results),
-        "versions": versions(),
+        "versions": list_versions(),
     }
 
 

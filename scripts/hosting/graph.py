@@ -1,17 +1,17 @@
 """Small edits of workflows in API format: a user's files in, another seed, who depends on whom.
 
-Read `demo.py` for the whole way to a picture.
+The library's own way of filling a workflow in does it (`batch/comfyui/workflow.py`). Read `demo.py` for the whole way
+to a picture.
 """
 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
-from ladivton_core.batch.comfyui.core_way import with_person_fitted
+from ladivton_core.batch.comfyui.workflow import FILES, fill_in, find_inputs, find_loaders, with_person_fitted
 
 __all__ = [
     "ROLES", "Workflow", "downstream", "the", "with_defaults", "with_embedded_models", "with_files",
@@ -36,20 +36,14 @@ def with_files(workflow: Workflow, files: dict[str, Path], upload: Callable[[Pat
     Raises:
         ValueError: the workflow has no loader for a role given.
     """
-    result = copy.deepcopy(workflow)
+    values = {}
     for role, file in files.items():
-        places = [
-            (node["inputs"], name)
-            for node in result.values()
-            for name, value in node["inputs"].items()
-            if isinstance(value, str) and re.fullmatch(rf"(.*[/ ])?{role}\.\w+( \[\w+\])?", value)
-        ]
+        places = find_loaders(workflow, next(slot for slot, called in FILES.items() if called == role))
         if not places:
             raise ValueError(f"the workflow has no node that loads a file called {role}.*, so {file} finds no place")
-        uploaded = upload(file, f"{role}_{file.name}")  # the role keeps person/1.png and garment/1.png apart
-        for inputs, name in places:
-            inputs[name] = uploaded
-    return result
+        # the role keeps person/1.png and garment/1.png apart
+        values |= dict.fromkeys(places, upload(file, f"{role}_{file.name}"))
+    return fill_in(workflow, values)
 
 
 _EMBEDDED = {
@@ -84,10 +78,6 @@ def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Wo
     return result
 
 
-_HOLDERS = ("LadiVTON_Category", "PrimitiveInt")
-"""Nodes that do nothing but hold the one value that their wires carry."""
-
-
 def with_value(workflow: Workflow, name: str, value: Any) -> Workflow:
     """The workflow with every input called `name` set to `value`, except where a wire feeds it.
 
@@ -96,19 +86,10 @@ def with_value(workflow: Workflow, name: str, value: Any) -> Workflow:
     Raises:
         ValueError: no node has such an input.
     """
-    result = copy.deepcopy(workflow)
-    places = []
-    for node in result.values():
-        given = node["inputs"].get(name, [])
-        if not isinstance(given, list):
-            places.append((node["inputs"], name))
-        elif given and result[given[0]]["class_type"] in _HOLDERS:
-            places += [(result[given[0]]["inputs"], own) for own in result[given[0]]["inputs"]]
+    places = find_inputs(workflow, (name,), held=True)
     if not places:
         raise ValueError(f"no node of the workflow has an input {name!r}")
-    for inputs, own in places:
-        inputs[own] = value
-    return result
+    return fill_in(workflow, dict.fromkeys(places, value))
 
 
 def the(workflow: Workflow, class_type: str) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import json
 import os
 import threading
 
 import pytest
 
-from ladivton_core.batch import Request, addresses, read_manifest, rules
-from ladivton_core.batch.cells import ManifestError
+from ladivton_core.batch import Request, addresses, read_manifest
+from ladivton_core.batch.engines.base import Needs, group_items, leave_out, split_waves
 from ladivton_core.batch.items import Garment, Person
-from ladivton_core.batch.naming import Template
-from ladivton_core.batch.plan import batches_of, needs_of, remaining, waves_of
-from ladivton_core.batch.tables import read_table
+from ladivton_core.batch.manifest import Template, draw_pairs
+from ladivton_core.batch.tables import ManifestError, read_table
 
 PERSONS = "id,photo,category\nann,ann.jpg,upper_body\nbob,bob.jpg,dresses\n"
 GARMENTS = "id;picture;category\nred;red.jpg;upper_body\nblue;blue.jpg;upper_body\ngown;gown.jpg;dresses\n"
@@ -58,8 +58,9 @@ def test_a_sample_is_drawn_by_the_seed_in_the_rules_order(tables):
 def test_a_sample_of_ten_million_pairs_holds_none_of_the_others():
     persons = [Person(str(n), "p") for n in range(500)]
     garments = [Garment(str(n), "g", "upper_body") for n in range(20_000)]
-    assert len(rules.Pairs(persons, garments)) == 10_000_000
-    assert len({(p.id, g.id) for p, g in rules.pairs_of(persons, garments, 1000, 7)}) == 1000
+    assert len({(p.id, g.id) for p, g in draw_pairs(persons, garments, 1000, 7)}) == 1000
+    first, second = itertools.islice(draw_pairs(persons, garments), 19_999, 20_001)
+    assert (first[0].id, first[1].id, second[0].id, second[1].id) == ("0", "19999", "1", "0")
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -159,16 +160,16 @@ def test_letter_case_alone_makes_no_name(tables):
 def test_batches_share_a_person_and_stay_the_same_when_some_is_done(tables):
     (tables / "persons.csv").write_text("id,photo\nann,ann.jpg\nbob,bob.jpg\n")
     items = read_manifest(request(tables, category="upper_body")).items
-    batches = batches_of(items, 2)
+    batches = group_items(items, 2)
     assert [[item.id for item in batch.items] for batch in batches] == [
         ["ann/red", "ann/blue"], ["ann/gown"], ["bob/red", "bob/blue"], ["bob/gown"],
     ]  # fmt: skip
-    rest = remaining(batches, {"ann/red", "bob/gown"})
+    rest = leave_out(batches, {"ann/red", "bob/gown"})
     assert [batch.items for batch in rest] == [batch.items for batch in batches[:3]]
     assert rest[0].wanted == {"ann/blue"}
-    needs = needs_of(batches)
+    needs = Needs.of(batches)
     assert len(needs.persons) == 4 and len(needs.garments) == 3  # two categories each
-    waves = [*waves_of(batches, 10, 1, 23, 100)]
+    waves = [*split_waves(batches, 10, 1, 23, 100)]
     assert [len(wave) for wave in waves] == [2, 2] and sum(waves, []) == batches
 
 

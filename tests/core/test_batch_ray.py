@@ -20,9 +20,8 @@ import pytest
 from PIL import Image
 
 from ladivton_core.batch import Options, Settings, run
-from ladivton_core.batch.index import read_rows
-from ladivton_core.batch.ray_engine import RayEngine
-from ladivton_core.batch.ray_pools import ENVIRONMENT
+from ladivton_core.batch.engines.ray import ENVIRONMENT, RayEngine
+from ladivton_core.batch.index import read_index
 from ladivton_core.batch.store import open_store
 
 ray = pytest.importorskip("ray")
@@ -81,7 +80,7 @@ def test_two_workers_make_what_the_plain_loop_makes_and_encode_once(small, tmp_p
     assert report.spent["sample"][0] == 4
     plain = run(tmp_path / "plain", **small)
     assert plain.made == 4 and same(pictures(tmp_path / "two"), pictures(tmp_path / "plain"), within=1)
-    rows = {row["id"]: row for row in read_rows(open_store(tmp_path / "two"))}
+    rows = {row["id"]: row for row in read_index(open_store(tmp_path / "two"))}
     assert rows["p1/bad"]["error_file"].endswith("bad.jpg") and len(rows) == 6
     assert not ray.is_initialized() and os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
@@ -97,7 +96,7 @@ def test_one_worker_and_two_make_the_same_to_the_bit(small, tmp_path):
 def test_the_actor_works_in_ones_own_ray_data_pipeline(small, tmp_path, samples, repository):
     import ray.data
 
-    from ladivton_core.batch.ray_actors import DressRows
+    from ladivton_core.batch import DressRows
 
     row = {
         "person": str(samples / "image" / "00001_00.jpg"), "category": "upper_body", "person_coordinates": "vitonhd",
@@ -211,7 +210,7 @@ def workers_of(out: Path) -> Iterator[int]:
 
 def complete(out: Path, pairs: Path, expected: dict[str, np.ndarray]) -> None:
     """Every item once: 57 pictures as they should be, and three errors that name their files."""
-    rows = read_rows(open_store(out))
+    rows = read_index(open_store(out))
     assert len(rows) == len({row["id"] for row in rows}) == 60
     bad = {row["id"]: Path(row["error_file"]).name for row in rows if row["error"] is not None}
     assert bad == {"i7": "cut.jpg", "i30": "text.jpg", "i50": "joints.json"}

@@ -16,15 +16,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ladivton_core.batch import Garment, Item, Manifest, Options, Person, Settings, run
+from ladivton_core.batch import DressRows, Garment, Item, Manifest, Options, Person, Settings, run
 from ladivton_core.batch.__main__ import main
-from ladivton_core.batch.catalogue import summary
-from ladivton_core.batch.index import read_rows
-from ladivton_core.batch.local import LocalEngine
-from ladivton_core.batch.page import html_page
-from ladivton_core.batch.ray_actors import DressRows
+from ladivton_core.batch.engines.local import LocalEngine
+from ladivton_core.batch.index import read_index
+from ladivton_core.batch.report import render_page
+from ladivton_core.batch.runs import summarise
 from ladivton_core.batch.store import open_store
-from ladivton_core.evaluation.run_note import OtherSettingsError
+from ladivton_core.models import OtherSettingsError
 from ladivton_core.pipeline import TryOnPipeline
 
 pytest.importorskip("pyarrow")
@@ -94,13 +93,13 @@ def test_everything_is_encoded_once_and_a_bad_garment_is_a_row(dress, tmp_path, 
     assert report.made == 4 and [*report.errors] == ["p1/cut", "p2/cut"] and not report.kept
     assert counted == {"encode_person": 2, "encode_garment": 2, "__call__": 4}
     assert report.spent["prepare garment"][0] == 2  # the damaged one is looked at once, and gives nothing
-    rows = {row["id"]: row for row in read_rows(open_store(out))}
+    rows = {row["id"]: row for row in read_index(open_store(out))}
     assert len(rows) == 6 and rows["p1/a"]["error"] is None and rows["p1/a"]["check"] > 0
     assert rows["p1/cut"]["error_file"].endswith("cut.jpg") and rows["p1/cut"]["file"] is None
     assert len(json.loads(rows["p1/a"]["models"])) == 7 and rows["p1/a"]["steps"] == 1
     page = (out / "index.html").read_text()
     assert page.index("cut.jpg") < page.index("upper_body/p1/a.png") and page.count("loading=lazy") == 4
-    assert not (out / "encodings").exists() and "4 made" in summary(report)[0]
+    assert not (out / "encodings").exists() and "4 made" in summarise(report)[0]
 
     before = pixels(out, *MADE)
     report, counted = dress(out)
@@ -233,7 +232,7 @@ def test_nothing_on_the_page_is_code():
         "models": "",
     }
     for error in (row["error"], None):
-        page = html_page(Manifest(people, clothes, (item,)), {"p/g": row | {"error": error}})
+        page = render_page(Manifest(people, clothes, (item,)), {"p/g": row | {"error": error}})
         assert "<script" not in page and "<img src=x" not in page and "<b>" not in page and "<i>" not in page
 
 

@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ladivton_core import models
 from ladivton_core.checkpoints import build
 from ladivton_core.datasets import DressCode, VitonHD
 from ladivton_core.disk import writing
 from ladivton_core.embedded import PARTS, embedded_path
-from ladivton_core.evaluation import commands, generate, items, model_choice, run_note
+from ladivton_core.evaluation import commands, generate, items
 from ladivton_core.evaluation.__main__ import main
 from ladivton_core.evaluation.picture_metrics import read
 from ladivton_core.pipeline import TryOnPipeline
@@ -151,11 +152,11 @@ def test_whole_files_are_kept_and_damaged_ones_made_again(finished, tmp_path):
 
 def test_other_settings_are_refused_by_name(finished, tmp_path):
     out = copy_of(finished, tmp_path)
-    with pytest.raises(run_note.OtherSettingsError, match="steps was 5, is 2.*--force"):
+    with pytest.raises(models.OtherSettingsError, match="steps was 5, is 2.*--force"):
         run(out, steps=2)
-    with pytest.raises(run_note.OtherSettingsError, match="seed was 1234, is 7; guidance_scale was 1.0, is 3.0"):
+    with pytest.raises(models.OtherSettingsError, match="seed was 1234, is 7; guidance_scale was 1.0, is 3.0"):
         run(out, seed=7, guidance_scale=3.0)
-    with pytest.raises(run_note.OtherSettingsError, match="weights of emasc was none, is"):
+    with pytest.raises(models.OtherSettingsError, match="weights of emasc was none, is"):
         run(out, Painter(nn.Linear(1, 1)))
     assert pictures(out) == pictures(finished)
 
@@ -164,17 +165,17 @@ def test_a_changed_pair_list_is_refused(finished, tmp_path):
     out, root = copy_of(finished, tmp_path), Path(shutil.copytree(TREES / "dresscode", tmp_path / "data"))
     pairs = root / "upper_body" / "test_pairs_unpaired.txt"
     pairs.write_text(pairs.read_text().replace("000102_1.jpg", "000104_1.jpg"))
-    with pytest.raises(run_note.OtherSettingsError, match="pair list unpaired/upper_body has changed"):
+    with pytest.raises(models.OtherSettingsError, match="pair list unpaired/upper_body has changed"):
         run(out, None, dresscode(root=root))
 
 
 def test_pictures_without_a_note_are_refused(finished, tmp_path):
     out = copy_of(finished, tmp_path)
-    (out / run_note.NOTE).unlink()
-    with pytest.raises(run_note.OtherSettingsError, match="no note"):
+    (out / models.NOTE).unlink()
+    with pytest.raises(models.OtherSettingsError, match="no note"):
         run(out)
-    (out / run_note.NOTE).write_text("{")
-    with pytest.raises(run_note.OtherSettingsError, match="is no note of a run"):
+    (out / models.NOTE).write_text("{")
+    with pytest.raises(models.OtherSettingsError, match="is no note of a run"):
         run(out)
 
 
@@ -226,11 +227,11 @@ def test_one_person_in_two_garments_is_refused(tmp_path):
 
 def test_a_fingerprint_knows_weights_not_files():
     again, first = build.load_embedded("emasc"), build.load_embedded("emasc")
-    assert run_note.fingerprint(again) == run_note.fingerprint(first)
+    assert models.fingerprint(again) == models.fingerprint(first)
     with torch.no_grad():
         for parameter in again.parameters():
             parameter.add_(1e-3)
-    assert run_note.fingerprint(again) != run_note.fingerprint(first)
+    assert models.fingerprint(again) != models.fingerprint(first)
 
 
 _STUCK_RUN = """
@@ -293,9 +294,9 @@ def test_the_command_makes_the_same_and_says_what_is_broken(finished, tmp_path, 
 def test_without_options_the_embedded_weights_are_taken(monkeypatch):
     taken = {}
     monkeypatch.setattr(TryOnPipeline, "from_files", lambda files, preset, **how: taken.update(files) or preset)
-    assert model_choice.choose_pipeline("vitonhd") is TINY
+    assert models.choose_pipeline("vitonhd") is TINY
     assert taken == {part: embedded_path(part) for part in PARTS}
-    assert model_choice.choose_pipeline("vitonhd", "embedded", ["emasc=x.pth"], "tiny") is TINY
+    assert models.choose_pipeline("vitonhd", "embedded", ["emasc=x.pth"], "tiny") is TINY
     assert taken["emasc"] == Path("x.pth") and taken["vae"] == embedded_path("vae")
 
 
@@ -304,12 +305,12 @@ def test_a_folder_is_searched_by_content(tmp_path, monkeypatch):
     for part, file in files.items():
         shutil.copy(embedded_path(part), file)
     (tmp_path / "notes.pth").write_text("no weights")
-    assert model_choice.find_parts(tmp_path, TINY, "vitonhd") == files
-    assert model_choice.find_parts(tmp_path, SD2, "vitonhd") == {}
+    assert models.find_parts(tmp_path, TINY, "vitonhd") == files
+    assert models.find_parts(tmp_path, SD2, "vitonhd") == {}
     with pytest.raises(ValueError, match=r"sd2 lacks unet, vae.*checkpoints download vitonhd sd2"):
-        model_choice.choose_pipeline("vitonhd", weights=["emasc=x.pth"])
+        models.choose_pipeline("vitonhd", weights=["emasc=x.pth"])
     monkeypatch.setattr(TryOnPipeline, "from_files", lambda files, preset, **how: files)
-    chosen = model_choice.choose_pipeline("vitonhd", tmp_path, preset="tiny")
+    chosen = models.choose_pipeline("vitonhd", tmp_path, preset="tiny")
     assert chosen == {part: embedded_path(part) for part in PARTS} | files
 
 
@@ -325,12 +326,12 @@ def test_another_stable_diffusions_vae_is_never_guessed(tmp_path):
         sparse = {key: torch.zeros(1).expand(value.shape) for key, value in (prefixed | whole).items()}
         torch.save(sparse, tmp_path / name)
     torch.save({key: torch.zeros(1).expand(value.shape) for key, value in vae.items()}, tmp_path / "some_vae.pt")
-    found = model_choice.find_parts(tmp_path, SD2, "vitonhd", ["vae", "unet"])
+    found = models.find_parts(tmp_path, SD2, "vitonhd", ["vae", "unet"])
     assert found == {"vae": tmp_path / "512-inpainting-ema.ckpt"}
     (tmp_path / "512-inpainting-ema.ckpt").unlink()
-    assert model_choice.find_parts(tmp_path, SD2, "vitonhd", ["vae"]) == {}
+    assert models.find_parts(tmp_path, SD2, "vitonhd", ["vae"]) == {}
     (tmp_path / "some_vae.pt").rename(tmp_path / "sd2_inpainting_vae.safetensors")
-    assert set(model_choice.find_parts(tmp_path, SD2, "vitonhd", ["vae"])) == {"vae"}
+    assert set(models.find_parts(tmp_path, SD2, "vitonhd", ["vae"])) == {"vae"}
 
 
 def test_another_pair_list_discards_its_own_pictures_only(tmp_path):
@@ -339,13 +340,13 @@ def test_another_pair_list_discards_its_own_pictures_only(tmp_path):
         picture.parent.mkdir(parents=True)
         Image.new("RGB", (4, 4)).save(picture)
         if order == "paired":
-            run_note.write_json({"settings": {"seed": 1}, "lists": {}, "versions": {}}, tmp_path / run_note.NOTE)
-        run_note.claim(tmp_path, {"seed": 1}, {f"{order}/dresses": "old"})
-    with pytest.raises(run_note.OtherSettingsError, match="the pair list unpaired/dresses has changed"):
-        run_note.claim(tmp_path, {"seed": 1}, {"unpaired/dresses": "new"})
-    run_note.claim(tmp_path, {"seed": 1}, {"unpaired/dresses": "new"}, force=True)
+            items.write_json({"settings": {"seed": 1}, "lists": {}, "versions": {}}, tmp_path / models.NOTE)
+        items.claim(tmp_path, {"seed": 1}, {f"{order}/dresses": "old"})
+    with pytest.raises(models.OtherSettingsError, match="the pair list unpaired/dresses has changed"):
+        items.claim(tmp_path, {"seed": 1}, {"unpaired/dresses": "new"})
+    items.claim(tmp_path, {"seed": 1}, {"unpaired/dresses": "new"}, force=True)
     assert [path.parent.parent.name for path in tmp_path.rglob("*.jpg")] == ["paired"]
-    run_note.claim(tmp_path, {"seed": 1}, {"paired/dresses": "old", "unpaired/dresses": "new"})
+    items.claim(tmp_path, {"seed": 1}, {"paired/dresses": "old", "unpaired/dresses": "new"})
 
 
 def test_an_empty_list_is_said(tmp_path):
@@ -358,12 +359,12 @@ def test_an_empty_list_is_said(tmp_path):
 def test_of_two_files_the_name_decides_or_the_person(tmp_path):
     for name in ("emasc_vitonhd.safetensors", "emasc_dresscode.safetensors"):
         shutil.copy(embedded_path("emasc"), tmp_path / name)
-    found = model_choice.find_parts(tmp_path, TINY, "dresscode", ["emasc"])
+    found = models.find_parts(tmp_path, TINY, "dresscode", ["emasc"])
     assert found == {"emasc": tmp_path / "emasc_dresscode.safetensors"}
     shutil.copy(embedded_path("emasc"), tmp_path / "emasc_dress-code_old.safetensors")
     with pytest.raises(ValueError, match="2 files hold the part emasc.*--weights emasc=FILE"):
-        model_choice.find_parts(tmp_path, TINY, "dresscode", ["emasc"])
+        models.find_parts(tmp_path, TINY, "dresscode", ["emasc"])
     with pytest.raises(ValueError, match="write PART=FILE"):
-        model_choice.choose_pipeline("vitonhd", weights=["hat=x"])
+        models.choose_pipeline("vitonhd", weights=["hat=x"])
     with pytest.raises(FileNotFoundError, match="no folder"):
-        model_choice.choose_pipeline("vitonhd", tmp_path / "nowhere")
+        models.choose_pipeline("vitonhd", tmp_path / "nowhere")

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ladivton_core.evaluation import commands, contact, picture_metrics, published, report, run_note
+from ladivton_core.evaluation import commands, contact, picture_metrics, published, report
 from ladivton_core.evaluation.__main__ import main
 from ladivton_core.evaluation.sheet import write_sheet
 from ladivton_core.presets import TINY
@@ -146,7 +146,7 @@ def test_what_does_not_belong_together_is_refused(runs, said):
 def test_runs_of_both_orders_are_joined_by_the_command(tmp_path):
     files = [tmp_path / f"{order}.json" for order in ("unpaired", "paired")]
     for file in files:
-        run_note.write_json(measurement(file.stem), file)
+        report.write_json(measurement(file.stem), file)
     command = ["report", *map(str, files), "--html", str(tmp_path / "page.html"), "--json", str(tmp_path / "all.json")]
     assert main(command) == 0
     both = json.loads((tmp_path / "all.json").read_text())

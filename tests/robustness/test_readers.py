@@ -22,7 +22,7 @@ from ladivton_core.disk.names import printable
 from ladivton_core.disk.pictures import open_picture
 from ladivton_core.embedded import embedded_path
 from ladivton_core.evaluation.report import combine, html_page, read_measurements, text_table
-from ladivton_core.evaluation.run_note import NOTE, OtherSettingsError, read_note
+from ladivton_core.models import NOTE, OtherSettingsError, read_note
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.pictures import read_picture
 from ladivton_core.preprocessing.pose import keypoints

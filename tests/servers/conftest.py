@@ -1,4 +1,4 @@
-"""Servers that speak ComfyUI's protocol and compute nothing, and jobs for them."""
+"""Servers that speak ComfyUI's protocol and compute nothing, and orders for them."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def form() -> Callable:
 
 
 @pytest.fixture
-def jobs(form) -> Callable:
-    """`jobs(count)`: as many jobs, of one person in different garments."""
-    from ladivton_core.batch.comfyui.jobs import File, Job
+def orders(form) -> Callable:
+    """`orders(count)`: as many orders, of one person in different garments."""
+    from ladivton_core.batch.comfyui.server import InputFile, Order
 
-    def make(count: int) -> list[Job]:
+    def make(count: int) -> list[Order]:
         workflow = form()
-        person = File("people/ann.png", lambda: b"ann")
-        garments = [File(f"garments/{i}.png", lambda i=i: b"garment %d" % i) for i in range(count)]
+        person = InputFile("people/ann.png", lambda: b"ann")
+        garments = [InputFile(f"garments/{i}.png", lambda i=i: b"garment %d" % i) for i in range(count)]
         values = {"category": "upper_body", "seed": 7}
-        return [Job(f"item {i}", workflow, {"person": person, "garment": garments[i]}, values) for i in range(count)]
+        return [Order(f"item {i}", workflow, {"person": person, "garment": garments[i]}, values) for i in range(count)]
 
     return make
 
@@ -70,13 +70,13 @@ def impatient(monkeypatch) -> None:
 
 @pytest.fixture
 def pool(form) -> Callable:
-    """`pool(servers, **options)`: a `Pool` of fakes, quick to try again."""
-    from ladivton_core.batch.comfyui.pool import Pool
+    """`pool(servers, **options)`: a `ServerPool` of fakes, quick to try again."""
+    from ladivton_core.batch.comfyui.pool import ServerPool
     from ladivton_core.batch.comfyui.server import Server
 
-    def make(servers, most: int = 2, patience: float = 60.0, **options) -> Pool:
+    def make(servers, most: int = 2, patience: float = 60.0, **options) -> ServerPool:
         addresses = [server if isinstance(server, str) else server.url for server in servers]
         made = [Server(address, [form()], most=most, patience=patience, seconds=10) for address in addresses]
-        return Pool(made, **{"first_wait": 0.05, "longest_wait": 0.2, "give_up": 5.0} | options)
+        return ServerPool(made, **{"first_wait": 0.05, "longest_wait": 0.2, "give_up": 5.0} | options)
 
     return make

@@ -15,11 +15,10 @@ from hosting.places import SAMPLES
 from PIL import Image
 
 from ladivton_core.batch import Outcome, Request, Settings, read_manifest, run
-from ladivton_core.batch.comfyui import ComfyEngine
-from ladivton_core.batch.comfyui.branches import WorkflowError
+from ladivton_core.batch.comfyui.engine import ComfyEngine
 from ladivton_core.batch.comfyui.pool import NoServer
-from ladivton_core.batch.engine import Engine, Work
-from ladivton_core.batch.plan import batches_of
+from ladivton_core.batch.comfyui.workflow import WorkflowError
+from ladivton_core.batch.engines.base import Engine, Work, group_items
 
 SHOP = {"persons": SAMPLES / "catalogue" / "persons.csv", "garments": SAMPLES / "catalogue" / "garments.csv"}
 
@@ -51,7 +50,7 @@ class Full:
 def shop(room: int = 99, **person) -> Work:
     manifest = read_manifest(Request(**SHOP))
     manifest = replace(manifest, persons={key: replace(one, **person) for key, one in manifest.persons.items()})
-    return Work(manifest, batches_of(manifest.items, 1), Settings(), Full(room))
+    return Work(manifest, group_items(manifest.items, 1), Settings(), Full(room))
 
 
 def test_it_is_an_engine_and_notes_nothing_that_pictures_do_not_depend_on(start):

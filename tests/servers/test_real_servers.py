@@ -20,8 +20,8 @@ from hosting.places import SAMPLES
 from hosting.server import ComfyServer
 from PIL import Image
 
-from ladivton_core.batch.comfyui import ComfyEngine
-from ladivton_core.batch.engine import Batch, Engine, Work
+from ladivton_core.batch.comfyui.engine import ComfyEngine
+from ladivton_core.batch.engines.base import Batch, Engine, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Outcome, Person, Settings
 
 CATEGORIES = {"upper_body": "", "lower_body": "lower_body_", "dresses": "dresses_"}
@@ -125,7 +125,7 @@ def of_other_sizes(tmp_path_factory) -> tuple[Person, Garment]:
 
 
 def test_servers_give_the_pictures_of_the_local_engine(comfy_server, of_other_sizes):
-    from ladivton_core.batch.local import LocalEngine
+    from ladivton_core.batch.engines.local import LocalEngine
 
     pairs = [of_other_sizes, sample("lower_body", id="photo with joints", parse_map=None)]
     expected = pictures(LocalEngine(), work(pairs, SMALL))
@@ -158,13 +158,13 @@ def three(comfy_host) -> Iterator[list[ComfyServer]]:
 @pytest.fixture(scope="module")
 def shop() -> Callable[[], Work]:
     """The command's own example: three people in four garments."""
-    from ladivton_core.batch.manifest import Request, read_manifest
-    from ladivton_core.batch.plan import batches_of
+    from ladivton_core.batch import Request, read_manifest
+    from ladivton_core.batch.engines.base import group_items
 
     folder = SAMPLES / "catalogue"
     request = Request(persons=folder / "persons.csv", garments=folder / "garments.csv", seed=7)
     manifest = read_manifest(request)
-    return lambda: Work(manifest, batches_of(manifest.items, 1), SMALL, Kept())
+    return lambda: Work(manifest, group_items(manifest.items, 1), SMALL, Kept())
 
 
 @pytest.mark.long
@@ -193,7 +193,7 @@ def test_a_driver_killed_in_mid_run_goes_on_and_nothing_is_made_twice(three, rep
 @pytest.mark.long
 def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(three, pose_graphs):
     """At the models' own number of steps."""
-    from ladivton_core.batch.local import LocalEngine
+    from ladivton_core.batch.engines.local import LocalEngine
 
     alone = sample("upper_body", id="photo alone", parse_map=None, keypoints=None)
     pairs = [*map(sample, CATEGORIES), alone]

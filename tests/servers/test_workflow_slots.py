@@ -8,11 +8,9 @@ import json
 import pytest
 from hosting.shipped import TITLES, page_file, queue_file
 
-from ladivton_core.batch.comfyui.branches import WorkflowError
-from ladivton_core.batch.comfyui.choice import Choice, files_of
-from ladivton_core.batch.comfyui.slots import FILES
-from ladivton_core.batch.comfyui.workflow import Workflow, read_nodes
-from ladivton_core.batch.engine import Batch, Work
+from ladivton_core.batch.comfyui.engine import ComfyEngine, list_files, note_workflows
+from ladivton_core.batch.comfyui.workflow import FILES, Workflow, WorkflowError, read_nodes
+from ladivton_core.batch.engines.base import Batch, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Person, Settings
 
 PAIR = ("person", "garment")
@@ -49,7 +47,7 @@ def test_every_shipped_workflow_is_one_or_the_other():
 def test_shipped_workflows_are_filled_in_as_they_are(name, category):
     workflow = shipped(name)
     values = {slot: f"{slot}.bin" for slot in TAKES[name]} | {"category": category, "seed": 4711}
-    filled = workflow.filled(values)
+    filled = workflow.fill(values)
     text = json.dumps(filled.nodes)
     assert "[example]" not in text  # nothing of the example is left
     for slot in TAKES[name]:
@@ -79,14 +77,14 @@ def test_shipped_workflows_of_more_than_a_pair_are_refused(name):
 def test_filling_in_leaves_the_workflow_as_it_is():
     workflow = shipped("tryon_embedded")
     before = copy.deepcopy(workflow.document)
-    workflow.filled({slot: "x" for slot in TAKES["tryon_embedded"]} | {"category": "dresses", "seed": 1, "steps": 9})
+    workflow.fill({slot: "x" for slot in TAKES["tryon_embedded"]} | {"category": "dresses", "seed": 1, "steps": 9})
     assert workflow.document == before
 
 
 def test_a_missing_slot_is_named_with_those_there_are():
     workflow = shipped("tryon_photo")
     with pytest.raises(WorkflowError) as told:
-        workflow.filled({"person": "p", "garment": "g", "keypoints": "k", "category": "dresses", "seed": 1})
+        workflow.fill({"person": "p", "garment": "g", "keypoints": "k", "category": "dresses", "seed": 1})
     said = str(told.value)
     assert "tryon_photo.json has no slot 'keypoints'" in said and "slot:keypoints" in said
     assert "its slots: person, garment, category, seed" in said
@@ -94,17 +92,17 @@ def test_a_missing_slot_is_named_with_those_there_are():
 
 def test_a_file_that_the_item_does_not_give_is_never_the_examples():
     with pytest.raises(WorkflowError, match=r"loads '\[example\] parse.png' in node 4 .* the item gives no parse_map"):
-        shipped("tryon_embedded").filled({"person": "p", "garment": "g", "keypoints": "k", "seed": 1})
+        shipped("tryon_embedded").fill({"person": "p", "garment": "g", "keypoints": "k", "seed": 1})
 
 
 def test_options_that_differ_between_nodes_are_refused_until_a_title_says_which(form):
     nodes = dict(copy.deepcopy(shipped("second_pass").document))
     values = {slot: "x" for slot in TAKES["second_pass"]} | {"category": "dresses", "seed": 1}
-    assert form(nodes).filled(values | {"steps": 7}).nodes["23"]["inputs"]["steps"] == 7
+    assert form(nodes).fill(values | {"steps": 7}).nodes["23"]["inputs"]["steps"] == 7
     with pytest.raises(WorkflowError, match="several places for 'denoise' that differ: node 15 .*node 23"):
-        form(nodes).filled(values | {"denoise": 0.5})
+        form(nodes).fill(values | {"denoise": 0.5})
     nodes["23"]["_meta"]["title"] = "Second pass slot:denoise"
-    filled = form(nodes).filled(values | {"denoise": 0.5}).nodes
+    filled = form(nodes).fill(values | {"denoise": 0.5}).nodes
     assert (filled["15"]["inputs"]["denoise"], filled["23"]["inputs"]["denoise"]) == (1.0, 0.5)
 
 
@@ -127,7 +125,7 @@ def own() -> dict:
 def test_titles_name_slots_in_ones_own_workflow(form, own):
     workflow = form(own)
     assert workflow.slots() == ["person", "garment", "seed", "category", "steps"]
-    filled = workflow.filled({"person": "1", "garment": "2", "seed": 5, "category": "dresses", "steps": 8})
+    filled = workflow.fill({"person": "1", "garment": "2", "seed": 5, "category": "dresses", "steps": 8})
     assert filled.result == "d" and set(filled.nodes) == {"a", "b", "c", "d"}
     assert filled.nodes["d"]["class_type"] == "ShowMine"  # a node of one's own shows as it likes
     assert filled.nodes["a"]["inputs"]["image"] == "1" and filled.nodes["b"]["inputs"]["image"] == "2"
@@ -192,12 +190,12 @@ def work(person: dict, garment: dict | None = None, settings: Settings | None = 
     ],
 )
 def test_an_item_finds_the_workflow_that_takes_what_it_gives(person, name):
-    choice, todo = Choice(), work(person)
-    assert choice.unfit(todo) == {}
-    job = choice.job(todo, todo.items[0])
-    assert job.workflow.name == name
-    assert set(job.files) == {"person", "garment", *({"keypoints", "parse_map"} & person.keys())}
-    assert job.values["seed"] == 1 and job.values["category"] == "dresses"
+    engine, todo = ComfyEngine("nowhere"), work(person)
+    assert engine.find_unfit(todo) == {}
+    order = engine.make_order(todo, todo.items[0])
+    assert order.workflow.name == name
+    assert set(order.files) == {"person", "garment", *({"keypoints", "parse_map"} & person.keys())}
+    assert order.values["seed"] == 1 and order.values["category"] == "dresses"
 
 
 def test_everything_that_the_manifest_and_the_settings_say_is_filled_in():
@@ -207,8 +205,8 @@ def test_everything_that_the_manifest_and_the_settings_say_is_filled_in():
         Settings(options=Options(steps=9, guidance_scale=2.0), paste_back=True, size=(640, 480)),
         options=Options(steps=3),
     )
-    job = Choice().job(todo, todo.items[0])
-    nodes = job.workflow.filled(job.values | dict.fromkeys(job.files, "f")).nodes.values()
+    order = ComfyEngine("nowhere").make_order(todo, todo.items[0])
+    nodes = order.workflow.fill(order.values | dict.fromkeys(order.files, "f")).nodes.values()
     said = {(name, value) for node in nodes for name, value in node["inputs"].items() if not isinstance(value, list)}
     wanted = {"coordinates": "768 x 1024 (VITON-HD)", "label_set": "ATR18", "prompt": "$", "steps": 3, "guidance": 2.0,
               "paste_back": True, "height": 640, "width": 480}  # fmt: skip
@@ -218,20 +216,21 @@ def test_everything_that_the_manifest_and_the_settings_say_is_filled_in():
 
 def test_what_no_workflow_takes_is_the_items_error_with_every_reason():
     todo = work({}, {"mask": "m.png"})
-    (reason,) = Choice().unfit(todo).values()
+    (reason,) = ComfyEngine("nowhere").find_unfit(todo).values()
     assert reason.count("has no slot 'garment_mask'") == 3
 
 
 def test_the_note_tells_workflows_apart(form, tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(shipped("tryon_embedded").document))
-    own, shipped_ones = Choice(tmp_path / "own.json").note(), Choice().note()
+    own = note_workflows(ComfyEngine("nowhere", tmp_path / "own.json").workflows)
+    shipped_ones = note_workflows(ComfyEngine("nowhere").workflows)
     assert len(shipped_ones) == 3 and own["workflow 1"] != shipped_ones["workflow 1"]
-    assert own == Choice([tmp_path / "own.json"]).note()
+    assert own == note_workflows(ComfyEngine("nowhere", [tmp_path / "own.json"]).workflows)
 
 
 def test_every_file_of_the_manifest_has_a_slot():
     person = {"keypoints": "k", "parse_map": "l", "mask": "m"}
     todo = work(person, {"mask": "n"})
     everything = {file for one in (todo.manifest.persons["p"], todo.manifest.garments["g"]) for file in one.files}
-    files = files_of(todo, todo.items[0])
+    files = list_files(todo, todo.items[0])
     assert set(files.values()) == everything and files.keys() == FILES.keys()

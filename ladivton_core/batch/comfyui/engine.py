@@ -1,44 +1,49 @@
-"""The engine of ComfyUI servers: one worker a server, a prompt an item, the workflow's own models.
+"""The engine of ComfyUI servers: one thread a server, a prompt an item, the workflow's own models.
 
-`choice.py` says which workflow makes an item, `pool.py` shares items out. Nothing of the pictures is computed here:
+An item gives files and values by the names of slots. It is made by the first workflow that has a place for all of them
+and loads no further file of a person or garment. `pool.py` shares items out. Nothing of the pictures is computed here:
 `batch=`, models, device and number format are the servers' and the workflow's, and saying them is an error.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
 import io
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..engine import Spent, Work
-from ..items import Item, Outcome, Settings
-from .choice import Choice
-from .jobs import Made, ServerGone
-from .pool import GIVE_UP, NoServer, Pool
-from .server import MOST, PATIENCE, Server, address_of, without_password
-from .workflow import WorkflowError
+from ..addresses import read_bytes
+from ..delivery import resolve_options
+from ..engines.base import Spent, Work
+from ..items import Item, Outcome, ServerOptions, Settings
+from .pool import NoServer, ServerPool
+from .server import InputFile, Made, Order, Server, ServerGone, hide_password, parse_host
+from .workflow import Workflow, WorkflowError, read_nodes, with_cores_fitting
 
 log = logging.getLogger(__name__)
 
 OF_THE_SERVERS = ("models", "weights", "preset", "device", "dtype", "batch", "pose", "threads")
 """Settings that a workflow and its server decide."""
 
+SHIPPED = ("tryon_embedded.json", "tryon_photo_pose_nodes.json", "tryon_photo.json")
+"""Taken, `with_cores_fitting`, when none is named: for people with joints and parse map, with joints, with a photo
+alone."""
+
+COORDINATES = {"picture": "picture", "vitonhd": "768 x 1024 (VITON-HD)", "dresscode": "384 x 512 (Dress Code)"}
+"""What the node Load Keypoints calls the pixels that joints count in."""
+
 
 class ComfyEngine:
-    """Pictures from ComfyUI servers; an `engine.Engine`.
+    """Pictures from ComfyUI servers; an `engines.base.Engine`.
 
     Args:
-        hosts: `host`, `host:port` or whole addresses, as a list or joined by commas. Each once: a server has one
-            worker.
-        workflow: files in API format; an item is made by the first that has a place for everything it gives, and no
-            file of its own left. The shipped ones on the embedded models when None.
-        queue: prompts at a server at once, anyone's: one that runs and others that wait.
-        patience: seconds that one picture may take.
-        give_up: seconds without any server until the run stops.
+        hosts, workflow, ...: see `ServerOptions`.
 
     Raises:
         ValueError: no host, one twice, or none; a workflow that cannot be a catalogue's.
@@ -46,28 +51,24 @@ class ComfyEngine:
 
     name = "comfyui"
 
-    def __init__(
-        self,
-        hosts: str | Sequence[str] = (),
-        workflow: str | Path | Sequence[str | Path] | None = None,
-        queue: int = MOST,
-        patience: float = PATIENCE,
-        give_up: float = GIVE_UP,
-    ):
+    def __init__(self, hosts: str | Sequence[str] = (), workflow: Any = None, **options: Any):
+        files = (workflow,) if isinstance(workflow, str | Path) else tuple(workflow or ())
+        asked = ServerOptions(hosts=hosts, workflow=files, **options)
         listed = hosts.split(",") if isinstance(hosts, str) else hosts
-        addresses = [address_of(host) for host in listed if host.strip()]
+        addresses = [parse_host(host) for host in listed if host.strip()]
         if not addresses:
             raise ValueError("--engine comfyui needs --hosts: addresses of ComfyUI servers, joined by commas")
-        shown = [without_password(address) for address in addresses]
+        shown = [hide_password(address) for address in addresses]
         if twice := sorted({address for address in shown if shown.count(address) > 1}):
             raise ValueError(f"--hosts names {', '.join(twice)} twice; a server has one worker, --queue is its prompts")
-        if queue < 1:
-            raise ValueError(f"--queue must be at least 1, got {queue}")
-        self.choice = Choice(workflow)
-        self.servers = [Server(address, self.choice.workflows, most=queue, patience=patience) for address in addresses]
-        self.give_up = give_up
-        self.workers = len(self.servers)
-        self.spent = Spent()
+        if asked.queue < 1:
+            raise ValueError(f"--queue must be at least 1, got {asked.queue}")
+        self.workflows = load_workflows(files)
+        self._choose = functools.cache(functools.partial(choose_workflow, self.workflows))
+        self.servers = [
+            Server(address, self.workflows, most=asked.queue, patience=asked.patience) for address in addresses
+        ]
+        self.give_up, self.workers, self.spent = asked.give_up, len(self.servers), Spent()
 
     def prepare(self, settings: Settings) -> dict[str, Any]:
         """See `Engine.prepare`; also says in the log which servers are put aside.
@@ -76,21 +77,27 @@ class ComfyEngine:
             NoServer: none can be used.
             ValueError: a setting is given that the servers decide.
         """
-        default = {field.name: field.default for field in fields(Settings)}
-        if given := [name for name in OF_THE_SERVERS if getattr(settings, name) != default[name]]:
+        if given := [name for name in OF_THE_SERVERS if getattr(settings, name) != getattr(Settings(), name)]:
             raise ValueError(
                 f"--engine comfyui: {', '.join(given)} cannot be said here: the models, their device and their number "
                 "format are the workflow's and its server's. Change the workflow (--workflow), or leave it out."
             )
+
+        def check(server: Server) -> str:
+            try:
+                server.check()
+            except ServerGone as gone:
+                return str(gone)
+            return ""
+
         with ThreadPoolExecutor(len(self.servers)) as threads:
-            reasons = dict(zip(self.servers, threads.map(_why_not, self.servers), strict=True))
-        if all(reasons.values()):
-            told = "\n".join(f"  {server.address}: {reason}" for server, reason in reasons.items())
-            raise NoServer(f"none of the {len(reasons)} ComfyUI servers can be used:\n{told}")
-        for server, reason in reasons.items():
-            if reason:
-                log.warning("%s cannot be used now and is tried again: %s", server.address, reason)
-        return {"engine": self.name} | self.choice.note()
+            told = zip(self.servers, threads.map(check, self.servers), strict=True)
+            reasons = {server.address: reason for server, reason in told if reason}
+        if len(reasons) == len(self.servers):
+            raise NoServer(reasons)
+        for address, reason in reasons.items():
+            log.warning("%s cannot be used now and is tried again: %s", address, reason)
+        return {"engine": self.name} | note_workflows(self.workflows)
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """See `Engine.run`.
@@ -99,20 +106,19 @@ class ComfyEngine:
             WorkflowError: no item fits any workflow.
             NoServer: none can be used, at the start or for `give_up` seconds.
         """
-        items = work.items
-        known = {item.id: item for item in items}
-        unfit = self.choice.unfit(work)
-        if unfit and len(unfit) == len(items):
+        known = {item.id: item for item in work.items}
+        unfit = self.find_unfit(work)
+        if unfit and len(unfit) == len(known):
             raise WorkflowError(f"no item can be made: {next(iter(unfit.values()))}")
         for item, reason in unfit.items():
             yield Outcome(item, error=reason)
-        jobs = (self.choice.job(work, item) for item in items if item.id not in unfit)
-        outcomes = Pool(self.servers, give_up=self.give_up).run(jobs)
+        orders = (self.make_order(work, item) for name, item in known.items() if name not in unfit)
+        outcomes = ServerPool(self.servers, give_up=self.give_up).run(orders)
         try:
             for made in outcomes:
                 if not made.error:
                     self.spent.add("sample", made.seconds)
-                outcome = _delivered(work, known[made.job.item], made)
+                outcome = _deliver(work, known[made.order.item], made)
                 yield outcome
                 if outcome.stop:
                     return
@@ -122,11 +128,99 @@ class ComfyEngine:
     def close(self) -> None:
         """See `Engine.close`; what servers were given they finish, and a next run takes it from them."""
 
+    def find_unfit(self, work: Work) -> dict[str, str]:
+        """Items that no workflow can make, and why, in the work's order."""
+        fitting = ((item.id, self._choose(_slots_of(work, item), item.category)) for item in work.items)
+        return {name: chosen for name, chosen in fitting if isinstance(chosen, str)}
 
-def _delivered(work: Work, item: Item, made: Made) -> Outcome:
+    def make_order(self, work: Work, item: Item) -> Order:
+        """An item that is not unfit as an order."""
+        files, values = list_files(work, item), list_values(work, item)
+        workflow = self._choose(_slots_of(work, item), item.category)
+        if isinstance(workflow, str):
+            raise WorkflowError(workflow)
+        read = {slot: InputFile(file, functools.partial(read_bytes, file)) for slot, file in files.items()}
+        return Order(item.id, workflow, read, values)
+
+
+def load_workflows(files: Sequence[str | Path] = ()) -> list[Workflow]:
+    """The workflows of a run, in the order they are tried; the shipped ones where none is named.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is not there or not a workflow in API format.
+        WorkflowError: one cannot be a catalogue's.
+    """
+    if files:
+        return [Workflow(read_nodes(file), Path(file).name) for file in files]
+    folder = Path(__file__).resolve().parents[3] / "workflows" / "api"
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"the pack's workflows are not in {folder}: name one in API format with --workflow, "
+            "or run from the pack's own folder"
+        )
+    return [Workflow(with_cores_fitting(read_nodes(folder / name)), name) for name in SHIPPED]
+
+
+def note_workflows(workflows: Sequence[Workflow]) -> dict[str, str]:
+    """What of the workflows decides pictures: each one's SHA-256, by its place in the list."""
+    documents = [json.dumps(workflow.document, sort_keys=True) for workflow in workflows]
+    digests = [hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest() for document in documents]
+    return {f"workflow {place}": digest for place, digest in enumerate(digests, start=1)}
+
+
+def choose_workflow(workflows: Sequence[Workflow], slots: frozenset[str], category: str) -> Workflow | str:
+    """The first workflow that takes these slots, or why none does."""
+    reasons = []
+    for workflow in workflows:
+        try:
+            workflow.check(sorted(slots), category)
+        except WorkflowError as error:
+            reasons.append(str(error))
+        else:
+            return workflow
+    return "\n".join(reasons)
+
+
+def list_files(work: Work, item: Item) -> dict[str, str]:
+    """Slot -> address of every file that the item gives."""
+    person, garment = work.manifest.persons[item.person], work.manifest.garments[item.garment]
+    files = {
+        "person": person.photo,
+        "garment": garment.picture,
+        "keypoints": person.keypoints,
+        "parse_map": person.parse_map,
+        "mask": person.mask,
+        "garment_mask": garment.mask,
+    }
+    return {slot: address for slot, address in files.items() if address}
+
+
+def list_values(work: Work, item: Item) -> dict[str, Any]:
+    """Slot -> value of everything else that the item or the run's settings say."""
+    person, garment = work.manifest.persons[item.person], work.manifest.garments[item.garment]
+    values: dict[str, Any] = {"category": item.category, "seed": item.seed}
+    if person.keypoints:
+        values["coordinates"] = COORDINATES[person.coordinates]
+    if person.parse_map:
+        values["label_set"] = person.label_set
+    if garment.prompt:
+        values["prompt"] = garment.prompt
+    if work.settings.size:
+        values["height"], values["width"] = work.settings.size
+    if work.settings.paste_back and person.parse_map:
+        values["paste_back"] = True
+    options = dataclasses.asdict(resolve_options(item, work.settings))
+    return values | {name: value for name, value in options.items() if value is not None}
+
+
+def _slots_of(work: Work, item: Item) -> frozenset[str]:
+    return frozenset(list_files(work, item)) | frozenset(list_values(work, item))
+
+
+def _deliver(work: Work, item: Item, made: Made) -> Outcome:
     """The outcome of one answer; the picture is written."""
     if made.error:
-        blamed = made.job.files.get(made.slot)
+        blamed = made.order.files.get(made.slot)
         return Outcome(item.id, error=made.error, error_file=blamed.address if blamed else None, worker=made.server)
     import numpy as np
 
@@ -138,11 +232,3 @@ def _delivered(work: Work, item: Item, made: Made) -> Outcome:
         return Outcome(item.id, error=str(error), worker=made.server)
     pixels = np.asarray(picture.convert("RGB"))
     return work.delivery.picture(item, pixels, seconds=made.seconds, worker=made.server)
-
-
-def _why_not(server: Server) -> str:
-    try:
-        server.check()
-    except ServerGone as gone:
-        return str(gone)
-    return ""

@@ -1,24 +1,30 @@
-"""Which weights a run uses: the shipped ones, files by name, or what a folder turns out to hold.
+"""Which weights a run uses, from files and presets to a pipeline, and the note that it leaves of them.
 
-Files are told by content (`checkpoints/inventory.py`); a name only decides between several that would do.
+Files are told by content (`checkpoints/inventory.py`); a name only decides between several that would do. The note
+keeps a folder of results to one set of settings; evaluation and batch write it before the first picture.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from ..checkpoints.build import check
-from ..checkpoints.inventory import Found, look, weight_files
-from ..checkpoints.reading import CheckpointError, read_state_dict
-from ..checkpoints.sources import sources
-from ..checkpoints.unet_layout import INPAINTING_CHANNELS
-from ..embedded import PARTS, embedded_path
-from ..pipeline import TryOnPipeline
-from ..presets import PRESETS, SD2, TINY, Preset
+from .checkpoints.build import check
+from .checkpoints.inventory import Found, look, weight_files
+from .checkpoints.reading import CheckpointError, read_state_dict
+from .checkpoints.sources import sources
+from .checkpoints.unet_layout import INPAINTING_CHANNELS
+from .disk.documents import read_json
+from .disk.looking import file_there
+from .embedded import PARTS, embedded_path
+from .pipeline import TryOnPipeline
+from .presets import PRESETS, SD2, TINY, Preset
 
 log = logging.getLogger(__name__)
 EMBEDDED = "embedded"
@@ -26,6 +32,13 @@ EMBEDDED = "embedded"
 
 _LOOK_ALIKES = ("vae", "text_encoder")
 """Parts of Stable Diffusion that other versions have with the same names and shapes."""
+
+NOTE = "settings.json"
+"""Name of the note in a folder of results."""
+_EXPECTED = "the note of a run; delete it, or choose another folder"
+_VALUE = (str, float, bool, None, [(str, float, bool, None)])
+_SHAPE = {"settings": {str: _VALUE}, "lists": {str: str}, "versions": {str: str}}
+_SAMPLED = 64  # values of every tensor; any training changes all of them
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -55,7 +68,12 @@ def choose_pipeline(
         CheckpointError: a file is something else.
     """
     chosen = PRESETS[preset] if preset else (SD2 if weights or models not in (None, EMBEDDED) else TINY)
-    files = dict(map(_named, weights))
+    files: dict[str, Path] = {}
+    for pair in weights:
+        part, equals, file = pair.partition("=")
+        if part not in PARTS or not equals:
+            raise ValueError(f"--weights {pair}: write PART=FILE; parts are {', '.join(PARTS)}")
+        files[part] = Path(file)
     if models not in (None, EMBEDDED):
         wanted = [part for part in PARTS if part not in files]
         files |= find_parts(Path(models), chosen, dataset, wanted)
@@ -126,8 +144,84 @@ def _only(part: str, paths: list[Path], dataset: str) -> Path:
     return paths[0]
 
 
-def _named(pair: str) -> tuple[str, Path]:
-    part, equals, file = pair.partition("=")
-    if part not in PARTS or not equals:
-        raise ValueError(f"--weights {pair}: write PART=FILE; parts are {', '.join(PARTS)}")
-    return part, Path(file)
+class OtherSettingsError(ValueError):
+    """A folder holds results of other settings; the message names what differs."""
+
+
+def fingerprint(module: nn.Module | None) -> str:
+    """Hash of a model's weights, whatever file or layout they came from: 64 values spread over every tensor."""
+    if module is None:
+        return "none"
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        flat = tensor.detach().reshape(-1)
+        picked = flat[:: max(1, flat.numel() // _SAMPLED)][:_SAMPLED]
+        picked = picked.cpu().double()  # in two steps: Metal has no float64
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(picked.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def describe_pipeline(pipeline: TryOnPipeline) -> dict[str, Any]:
+    """What of a pipeline decides its pictures, as JSON's types."""
+    parts = {
+        "unet": pipeline.unet,
+        "vae": pipeline.vae,
+        "text_encoder": pipeline.text_encoder,
+        "vision": pipeline.vision,
+        "inversion_adapter": pipeline.adapter,
+        "warping": pipeline.warper,
+        "emasc": pipeline.emasc,
+    }
+    return {
+        "preset": pipeline.preset.name,
+        "size": list(pipeline.preset.size),
+        "schedule": str(pipeline.preset.schedule),
+        "skip_grow": pipeline.preset.skip_grow,
+        "skip_feather": pipeline.preset.skip_feather,
+        "sampler": "ddim" if pipeline.scheduler is None else type(pipeline.scheduler).__name__,
+        "device": pipeline.device.type,
+        "dtype": str(pipeline.dtype).removeprefix("torch."),
+        # the exact mode has no line, so that notes from before there was another stay valid
+        **({} if pipeline.speed == "exact" else {"speed": pipeline.speed}),
+        **{f"weights of {name}": fingerprint(part) for name, part in parts.items()},
+    }
+
+
+def read_note(out: Path) -> dict[str, Any] | None:
+    """The note of a folder; None where there is none.
+
+    Raises:
+        OtherSettingsError: it cannot be read.
+    """
+    path = out / NOTE
+    if not file_there(path):
+        return None
+    try:
+        note = read_json(path, shape=_SHAPE, expected=_EXPECTED)
+    except ValueError as error:
+        raise OtherSettingsError(f"{error} ({path} is no note of a run)") from error
+    return {name: note[name] for name in _SHAPE}
+
+
+def list_versions() -> dict[str, str]:
+    """Versions of the libraries that take part, as far as they are installed."""
+    import importlib.metadata
+    import platform
+
+    found = {"python": platform.python_version()}
+    for name in ("torch", "diffusers", "open_clip_torch", "numpy", "pillow", "torchmetrics", "clean-fid", "scipy"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a run's settings say otherwise than a folder's note, in words, a line each."""
+    return [
+        f"{name} was {before.get(name, 'not noted')}, is {now.get(name, 'not given')}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]

@@ -1,0 +1,153 @@
+"""Finished pictures on their way into the run's folder: each tells what it is, so that a killed run loses none.
+
+A picture carries its item's id, seed and the mark of what it was made of. `index.py` keeps the rows; where it lacks one
+because the run was killed a moment earlier, the picture is asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from ..datasets.results import JPEG_QUALITY
+from .items import Item, Manifest, Options, Outcome, Settings
+from .store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KEY = "ladi_vton"
+"""Name of the note in a PNG; a JPEG has it as its comment."""
+
+
+@runtime_checkable
+class Delivery(Protocol):
+    """Where finished pictures go. It travels to the workers, which write where they run: none passes the driver."""
+
+    def there(self, item: Item) -> Outcome | None:
+        """The outcome of an item whose picture is already there, whole and made with this run's settings."""
+
+    def picture(
+        self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
+    ) -> Outcome:
+        """Write a picture, whole or not at all.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+
+        Returns:
+            The item's outcome; with `stop` when the disk is full or the folder closed.
+        """
+
+
+class PictureNote(BaseModel):
+    """What a picture tells of itself."""
+
+    id: str
+    mark: str
+    seed: int | None = None
+    seconds: float | None
+    check: float | None
+    worker: str
+
+
+@dataclass(frozen=True)
+class FolderDelivery(Delivery):
+    """Delivery into a folder.
+
+    Attributes:
+        store: the run's folder.
+    """
+
+    store: Store
+
+    def there(self, item: Item) -> Outcome | None:
+        from PIL import Image
+
+        try:
+            with Image.open(io.BytesIO(self.store.read(item.file)), formats=["PNG", "JPEG"]) as picture:
+                note = PictureNote.model_validate_json(picture.info.get(KEY) or picture.info.get("comment") or "{}")
+                if (note.id, note.mark) != (item.id, item.mark):
+                    return None
+                picture.load()
+        except Exception:  # not there, not whole, another program's: it is made again
+            return None
+        return Outcome(item.id, item.file, seconds=note.seconds, check=note.check, worker=note.worker)
+
+    def picture(
+        self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
+    ) -> Outcome:
+        seconds, check = round(seconds, 4), None if check is None else round(check, 3)
+        note = PictureNote(id=item.id, mark=item.mark, seed=item.seed, seconds=seconds, check=check, worker=worker)
+        root = self.store.root
+        try:
+            self.store.write(item.file, encode_picture(pixels, item.file, json.dumps(note.model_dump())))
+        except OSError as error:
+            words = f"{root} cannot be written: {error}"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                why = error.strerror or error
+                words = f"no room is left for {root} ({why}); make room and give the same command again"
+            return Outcome(item.id, error=words, worker=worker, stop=True)
+        return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
+
+
+class LastPicture(Delivery):
+    """A delivery that keeps the pixels of the last picture alone, for trials and pipelines of one's own."""
+
+    pixels: np.ndarray
+
+    def there(self, item: Item) -> None:
+        return None
+
+    def picture(
+        self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
+    ) -> Outcome:
+        self.pixels = pixels
+        return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
+
+
+def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:
+    """Bytes of a PNG or JPEG by the name's ending.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        note: text that the file carries.
+    """
+    import numpy as np
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    buffer, picture = io.BytesIO(), Image.fromarray(np.ascontiguousarray(pixels))
+    if name.endswith(".png"):
+        info = PngInfo()
+        info.add_text(KEY, note)
+        picture.save(buffer, "PNG", pnginfo=info, compress_level=4)
+    else:
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, comment=note.encode())
+    return buffer.getvalue()
+
+
+def mark_item(item: Item, manifest: Manifest, facts: dict[str, Any], settings: Settings) -> str:
+    """What a picture depends on, in 16 characters: another seed, file name, option or model gives another.
+
+    What stands in the files is not looked at: a photo exchanged under the same name goes unnoticed.
+    """
+    parts = [dataclasses.asdict(manifest.persons[item.person]), dataclasses.asdict(manifest.garments[item.garment])]
+    for part in parts:
+        del part["where"]
+    options = dataclasses.astuple(resolve_options(item, settings))
+    told = json.dumps([item.id, item.category, item.seed, options, parts, facts], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def resolve_options(item: Item, settings: Settings) -> Options:
+    """Options of an item: its own, else the run's."""
+    own, run = dataclasses.asdict(item.options), dataclasses.asdict(settings.options)
+    return Options(**{name: run[name] if value is None else value for name, value in own.items()})
