@@ -105,7 +105,6 @@ def test_the_published_warping_file_is_recognised():
 
 @pytest.mark.parametrize("part", ["text_encoder", "vision"])
 def test_towers_survive_both_layouts(part):
-    torch.manual_seed(0)
     own = build.BUILDERS[part](TINY).state_dict()
     to_hf, from_hf = {
         "text_encoder": (clip_layout.text_to_hf, clip_layout.text_from_hf),
@@ -120,7 +119,6 @@ def test_towers_equal_transformers():
     transformers = pytest.importorskip("transformers")
     from ladivton_core.inversion.prompts import prompt_for, tokenize
 
-    torch.manual_seed(0)
     fields = {"hidden_act": "gelu", "attention_dropout": 0.0}
     text = transformers.CLIPTextModel(
         transformers.CLIPTextConfig(**(dataclasses.asdict(TINY.text) | fields | {"projection_dim": 64}))
@@ -142,7 +140,6 @@ def test_towers_equal_transformers():
 def test_a_whole_openclip_model_gives_both_towers():
     """As laion publishes it: the text tower has one layer more than Stable Diffusion 2 runs."""
     longer = dataclasses.replace(TINY, text=dataclasses.replace(TINY.text, num_hidden_layers=3))
-    torch.manual_seed(0)
     state = build.build_text_encoder(longer).state_dict() | build.build_vision(TINY).state_dict()
     state |= {"text_projection": torch.zeros(64, 64), "logit_scale": torch.zeros(())}
     assert identify(state) == "clip"
@@ -153,7 +150,6 @@ def test_a_whole_openclip_model_gives_both_towers():
 
 
 def test_a_vision_file_without_the_unused_head_is_enough():
-    torch.manual_seed(0)
     state = clip_layout.vision_to_hf(build.build_vision(TINY).state_dict())
     bare = {key: tensor for key, tensor in state.items() if "post_layernorm" not in key and "projection" not in key}
     pixels = torch.randn(1, 3, 224, 224)
@@ -162,7 +158,6 @@ def test_a_vision_file_without_the_unused_head_is_enough():
 
 
 def test_an_old_vae_with_convolutions_for_attention_is_read():
-    torch.manual_seed(0)
     vae = build.build_vae(TINY)
     old = vae_layout.vae_old_names(vae.state_dict())
     key = "encoder.mid_block.attentions.0.query.weight"
@@ -176,7 +171,6 @@ def test_an_old_vae_with_convolutions_for_attention_is_read():
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_survives_its_file(part, tmp_path):
-    torch.manual_seed(0)
     module = build.BUILDERS[part](TINY).eval()
     build.save(part, module, tmp_path / "part.safetensors", dtype=None)
     loaded = build.load(part, tmp_path / "part.safetensors")
@@ -205,7 +199,6 @@ def test_half_precision_is_kept_but_for_the_warper():
 
 def test_a_published_warping_archive_is_read(tmp_path):
     """Nested dict with an epoch and optimiser states beside the two networks (SPEC section 7)."""
-    torch.manual_seed(0)
     warper = build.build_warper(TINY)
     content = {"epoch": 3, "tps": warper.tps.state_dict(), "refinement": warper.refinement.state_dict()}
     content["optimizer_tps"] = {

@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import re
+import socket
 import threading
 from pathlib import Path
 
@@ -159,11 +160,19 @@ def test_redirects_are_followed_and_keep_the_range(server, tmp_path):
     assert server.seen[-1] == ("/file", "bytes=1000-")
 
 
-def test_the_next_mirror_is_asked(server, tmp_path, caplog):
-    fetch([f"{server.url}/gone", "http://127.0.0.1:1/file", f"{server.url}/file"], tmp_path / "a", sha256=SHA256)
-    assert "gone: the server answers 404" in caplog.text and "127.0.0.1:1/file: the connection broke" in caplog.text
+@pytest.fixture
+def nobody():
+    """An address that belongs to this test and where nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield "http://127.0.0.1:{}".format(held.getsockname()[1])
+
+
+def test_the_next_mirror_is_asked(server, nobody, tmp_path, caplog):
+    fetch([f"{server.url}/gone", f"{nobody}/file", f"{server.url}/file"], tmp_path / "a", sha256=SHA256)
+    assert "gone: the server answers 404" in caplog.text and f"{nobody}/file: the connection broke" in caplog.text
     with pytest.raises(DownloadError, match="(?s)a could not be downloaded.*404.*connection broke"):
-        fetch([f"{server.url}/gone", "http://127.0.0.1:1/file"], tmp_path / "a")
+        fetch([f"{server.url}/gone", f"{nobody}/file"], tmp_path / "a")
 
 
 def test_a_wrong_hash_keeps_the_file_aside(server, tmp_path):

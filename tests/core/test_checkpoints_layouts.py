@@ -3,13 +3,15 @@
 import json
 import shutil
 import struct
-import subprocess
-import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ladivton_core.checkpoints import build, clip_layout
 from ladivton_core.checkpoints.folders import part_file
@@ -158,48 +160,82 @@ def sparse_file(path, tensors, dtype, width):
     return end
 
 
-LOAD = """
-import sys
-from ladivton_core.checkpoints import build
-def peak():  # not ru_maxrss, which starts with the parent's
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-build.load_embedded("inversion_adapter")  # whatever is imported for it
-before = peak()
-module = build.load("inversion_adapter", sys.argv[1])
-sum(float(weight.sum()) for weight in module.parameters())  # mapped weights come into memory when they are used
-print(peak() - before)
-"""
+class Memory(TorchDispatchMode):
+    """What loading does with memory, counted where it happens: the system's own figures also tell of other things.
+
+    Attributes:
+        most: bytes of the tensors that were made and lived at once; what is mapped is not made.
+        read: bytes of mapped tensors that an operation looked into, by their place.
+        python: the most bytes that Python held beside tensors, such as a file read whole; where it is traced.
+    """
+
+    def __enter__(self):
+        self.most, self.read, self._made = 0, {}, {}
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        self.python = tracemalloc.get_traced_memory()[1]
+        return super().__exit__(*error)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        given, came = ([x for x in tree_leaves(y) if isinstance(x, torch.Tensor)] for y in ((args, kwargs), result))
+        if any(tensor.is_meta for tensor in given + came) or function is torch.ops.aten.set_.source_Storage:
+            return result  # names and shapes alone
+        places = {tensor.untyped_storage().data_ptr() for tensor in given}
+        new = [x for x in map(torch.Tensor.untyped_storage, came) if x.data_ptr() not in places and x.nbytes()]
+        if new or not came or function._schema.is_mutable:  # anything but a view
+            mapped = [tensor for tensor in given if tensor.untyped_storage().data_ptr() not in self._made]
+            self.read |= {tensor.data_ptr(): tensor.nbytes for tensor in mapped}
+        if new:
+            self._made = {place: entry for place, entry in self._made.items() if not entry[0].expired()}
+            self._made |= {storage.data_ptr(): (StorageWeakRef(storage), storage.nbytes()) for storage in new}
+            self.most = max(self.most, sum(size for _, size in self._made.values()))
+        return result
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
+@pytest.fixture
+def tracing():
+    """Python's memory is traced, but for what loading imports."""
+    with Memory():
+        build.load_embedded("inversion_adapter")
+        build.check("vae", embedded("vae"))
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("dtype, width", [("F32", 4), ("F16", 2)])
-def test_loading_takes_at_most_1_3_times_the_file_beyond_the_model(tmp_path, repository, dtype, width):
+def test_loading_takes_at_most_1_3_times_the_file_beyond_the_model(tmp_path, tracing, dtype, width):
     with torch.device("meta"):
         adapter = build.build_inversion_adapter(SD2).state_dict()
     size = sparse_file(tmp_path / "adapter.safetensors", adapter, dtype, width)
-    command = [sys.executable, "-c", LOAD, str(tmp_path / "adapter.safetensors")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=repository)
-    grown = int(ran.stdout) * 1024
-    model = sum(tensor.numel() for tensor in adapter.values()) * 4
-    assert model * 0.9 < grown < model + 1.3 * size
+    with Memory() as memory:
+        module = build.load("inversion_adapter", tmp_path / "adapter.safetensors")
+    made = 0 if dtype == "F32" else 2 * size  # the model: mapped as it is, or widened to float32
+    assert sum(weight.nbytes for weight in module.state_dict().values()) == (made or size)
+    # the file comes into memory once, as its weights are used; another 0.3 of it beside that
+    assert made <= memory.most <= made + 0.3 * size and memory.python < 0.1 * size
+    assert sum(memory.read.values()) == size  # every value was looked at, to refuse what is no number
 
 
 def test_taking_a_part_of_full_size_does_not_read_the_others(tmp_path):
     """A sparse file of the full layout: 2.6 GB in length, a few blocks on the disk."""
-    resource = pytest.importorskip("resource")
     with torch.device("meta"):
         text = build.build_text_encoder(SD2).state_dict()
     parts = {"unet": unet_to_ldm(published("unet", 9)), "vae": vae_to_ldm(published("vae")), "text_encoder": text}
     path = tmp_path / "whole.safetensors"
     whole = {PREFIXES[part] + key: tensor for part, tensors in parts.items() for key, tensor in tensors.items()}
     end = sparse_file(path, whole, "F16", 2)
-    build.load_embedded("vae")  # whatever is imported for it
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert {build.check(part, read_state_dict(path), path).name for part in parts} == {"sd2"}
-    vae = build.load("vae", path, dtype=torch.float16)
+    with Memory() as memory:
+        assert {build.check(part, read_state_dict(path), path).name for part in parts} == {"sd2"}
+    # safetensors itself looks at the first byte of every tensor that it maps
+    assert sum(memory.read.values()) <= len(whole) and memory.most == 0
+    with Memory() as memory:
+        vae = build.load("vae", path, dtype=torch.float16)
     assert vae.decoder.conv_in.weight.dtype == torch.float16
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown * (1 if sys.platform == "darwin" else 1024) < end / 10
+    size = sum(weight.nbytes for weight in vae.state_dict().values())
+    assert size <= sum(memory.read.values()) < size + len(whole) < end / 10 and memory.most < 0.3 * size
 
 
 # --- folders

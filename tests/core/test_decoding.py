@@ -15,13 +15,11 @@ SIZES = ((32, 24), (32, 24), (16, 12), (8, 6), (4, 3))
 
 @pytest.fixture(scope="module")
 def vae():
-    torch.manual_seed(0)
     return AutoencoderKL(**(TINY.vae | {"block_out_channels": WIDTHS, "norm_num_groups": 4})).eval()
 
 
 @pytest.fixture
 def emasc():
-    torch.manual_seed(0)
     return EMASC((8, 8, 8, 16, 24), (8, 16, 24, 32, 32))
 
 
@@ -50,7 +48,7 @@ def test_every_skip_reaches_the_picture(vae, level):
     with torch.no_grad():
         plain = decode_with_skips(vae, latents, skips)
         skips[level] = torch.randn(skips[level].shape)
-        assert (decode_with_skips(vae, latents, skips) - plain).abs().max() > 1e-3
+        assert (decode_with_skips(vae, latents, skips) - plain).abs().max() > 0.1  # about 2; rounding is 1e-6
 
 
 def test_gradients_reach_emasc_through_the_decoder(vae, emasc):
@@ -102,10 +100,12 @@ def test_features_are_zero_in_the_hole_and_whole_outside():
 
 
 def test_the_mask_shrinks_step_by_step():
-    mask = (torch.rand(1, 1, 25, 17) > 0.5).float()
+    mask = torch.arange(25.0 * 17).view(1, 1, 25, 17)  # every pixel a number of its own, which tells it at every step
     features = [torch.zeros(1, 1, *size) for size in ((25, 17), (12, 9), (5, 4))]
     steps = masks_at(mask, features)
+    assert torch.equal(steps[0], mask)
     assert torch.equal(steps[2], torch.nn.functional.interpolate(steps[1], (5, 4)))
+    assert not torch.equal(steps[2], torch.nn.functional.interpolate(mask, (5, 4)))
 
 
 def test_growing_and_feathering_the_mask():

@@ -63,7 +63,6 @@ def test_the_papers_timesteps():
 @pytest.mark.parametrize("steps", [5, 20])
 def test_euler_on_the_paper_sigmas_is_the_papers_ddim(schedule, steps):
     """x = x0 + sigma * noise, scaled: one Euler step between two sigmas equals one DDIM step."""
-    torch.manual_seed(0)
     scheduler, levels = ddim_scheduler(schedule), paper_sigmas(schedule, steps).double()
     scheduler.set_timesteps(steps)
     alphas = scheduler.alphas_cumprod.double()
@@ -116,11 +115,12 @@ def test_the_latent_mask_picks_every_eighth_pixel():
 def test_a_posterior_sample_is_mean_plus_scaled_noise():
     moments = torch.cat([torch.full((1, 4, 2, 2), 3.0), torch.full((1, 4, 2, 2), 2 * 0.6931472)], 1)
     noise = torch.randn(1, 4, 2, 2)
-    assert torch.allclose(cond.sample_posterior(moments, noise=noise), 3 + 2 * noise)
+    # noise of 4 at most; its factor exp(log 4 / 2) is off by a few steps of float32
+    assert torch.allclose(cond.sample_posterior(moments, noise=noise), 3 + 2 * noise, rtol=0, atol=1e-5)
     assert torch.equal(cond.posterior_mode(moments), moments[:, :4])
     drawn = cond.sample_posterior(moments, torch.Generator().manual_seed(1))
     again = torch.randn(1, 4, 2, 2, generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(drawn, 3 + 2 * again)
+    assert torch.allclose(drawn, 3 + 2 * again, rtol=0, atol=1e-5)
 
 
 def test_the_shared_generator_draws_garment_latents_masked_in_this_order():
@@ -151,7 +151,6 @@ class Recorder(nn.Module):
 
 
 def run(**options):
-    torch.manual_seed(0)
     unet = Recorder()
     latents, channels = torch.randn(2, 4, 3, 2), torch.randn(2, 27, 3, 2)
     prompt, negative = torch.full((2, 5, 6), 2.0), torch.zeros(2, 5, 6)

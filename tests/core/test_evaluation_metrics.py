@@ -265,7 +265,6 @@ def test_kid_is_the_unbiased_polynomial_kernel_distance_and_repeats_itself():
     made, other = generator.standard_normal((30, 4)), generator.standard_normal((30, 4)) + 0.5
     kernel = [(a @ b.T / 4 + 1) ** 3 for a, b in ((made, made), (other, other), (made, other))]
     own = [(k.sum() - np.trace(k)) / (30 * 29) for k in kernel[:2]]
-    np.random.seed(5)
     before = np.random.get_state()[1].copy()
     found = set_metrics.kid(made, other)
     assert found == pytest.approx(sum(own) - 2 * kernel[2].mean(), rel=1e-9)
@@ -422,7 +421,6 @@ def test_the_inception_score_runs_the_librarys_own_network(hub, monkeypatch):
     with monkeypatch.context() as patch:  # the network without its weights, for their names and shapes
         patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *a, **b: {})
         patch.setattr(Inception, "load_state_dict", lambda *state: None)
-        torch.manual_seed(0)
         state = Inception("inception-v3-compat", ["logits_unbiased"]).state_dict()
     file = hub / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
     torch.save(state, file)

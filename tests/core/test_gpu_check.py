@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import gpu_check
 import pytest
@@ -24,21 +25,35 @@ def setting(tmp_path) -> Setting:
 
 @pytest.fixture
 def sections(setting, monkeypatch):
-    """`sections(well="...", ...)`: sections of that code, each in a process of its own, and the report they give."""
+    """`sections(well="...", ...)`: sections of that code, each in a process of its own, and the report they give.
 
-    def run(seconds: float = 60.0, **code: str) -> tuple[int, str]:
+    They run by a clock of their own: a section that prints a line takes all the time that it may, any other `took`.
+    """
+    clock = [0.0]
+    monkeypatch.setattr(gpu_check, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def run(seconds: float = 60.0, took: float = 0.0, **code: str) -> tuple[int, str]:
         for name, body in code.items():
             # What stands in for the section's process writes its page as `run_section` does.
-            script = f"import pathlib, sys, time\npage = pathlib.Path({str(setting.work / name)!r} + '.md')\n{body}"
-            (setting.work / f"{name}.py").write_text(script, encoding="utf-8")
+            script = f"import pathlib, sys, threading\npage = pathlib.Path({str(setting.work / name)!r} + '.md')\n"
+            (setting.work / f"{name}.py").write_text(script + body, encoding="utf-8")
         monkeypatch.setattr(gpu_check, "SECTIONS", [gpu_check.Section(name, name, 1) for name in code])
         monkeypatch.setattr(gpu_check, "REHEARSAL", 8)
-        popen = subprocess.Popen
 
-        def own(command, **options):
-            return popen([sys.executable, str(setting.work / f"{command[-1]}.py")], **options)
+        class Process(subprocess.Popen):
+            def __init__(self, command, **options):
+                options |= {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+                super().__init__([sys.executable, str(setting.work / f"{command[-1]}.py")], **options)
 
-        monkeypatch.setattr(gpu_check.subprocess, "Popen", own)
+            def wait(self, timeout=None):
+                if self.stdout.readline():
+                    clock[0] += timeout
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+                self.stdout.close()
+                clock[0] += took
+                return super().wait()
+
+        monkeypatch.setattr(gpu_check.subprocess, "Popen", Process)
         report = setting.work / "report.md"
         return gpu_check.check(setting, report, seconds, None), report.read_text(encoding="utf-8")
 
@@ -55,7 +70,7 @@ def test_without_a_gpu_it_says_so_and_ends_well(monkeypatch, capsys):
 
 def test_a_section_that_hangs_or_fails_does_not_end_the_run(sections):
     code, report = sections(
-        hangs="page.write_text('a first row\\n')\ntime.sleep(60)",
+        hangs="page.write_text('a first row\\n')\nprint('on the page', flush=True)\nthreading.Event().wait()",
         fails="page.write_text('**Problem:** something\\n')\nsys.exit(1)",
         well="page.write_text('figures\\n')",
     )
@@ -66,7 +81,7 @@ def test_a_section_that_hangs_or_fails_does_not_end_the_run(sections):
 
 
 def test_what_has_no_time_left_is_left_out_aloud(sections):
-    code, report = sections(seconds=7, slow="time.sleep(2.5)", never="page.write_text('never')")
+    code, report = sections(seconds=7, took=2.5, slow="", never="page.write_text('never')")
     assert code == 1
     assert "| slow | well |" in report and "| never | left out: no time is left |" in report
 

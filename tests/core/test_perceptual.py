@@ -8,7 +8,6 @@ from ladivton_core.training.perceptual import PerceptualLoss
 
 @pytest.fixture(scope="module")
 def loss():
-    torch.manual_seed(0)
     return PerceptualLoss()
 
 

@@ -107,7 +107,6 @@ def test_plain_grounds_become_white_and_the_garment_stays(ground):
 def test_white_and_busy_grounds_stay():
     on_white = garment_on(torch.ones(3, 128, 96))
     assert torch.equal(ground_to_white(on_white), on_white)
-    torch.manual_seed(0)
     busy = garment_on(torch.rand(3, 128, 96))
     assert backdrop_of(busy).kind == "busy" and ground_to_white(busy) is None
     assert ground_to_white(torch.full((3, 64, 48), 0.5)) is None

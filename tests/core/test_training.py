@@ -52,7 +52,6 @@ def known(stage: str, **more) -> dict:
 def inpainting(tmp_path_factory) -> Path:
     """An inpainting model of tiny widths as a diffusers folder: a UNet of 9 channels, VAE, both CLIP towers."""
     folder = tmp_path_factory.mktemp("inpainting")
-    torch.manual_seed(0)
     unet = build_unet(dataclasses.replace(TINY, unet=TINY.unet | {"in_channels": 9}))
     unet.save_pretrained(folder / "unet")
     for part, place in (("vae", "vae/diffusion_pytorch_model"), ("text_encoder", "text_encoder/model"),
@@ -373,7 +372,7 @@ def test_light_norms_stay_in_the_type_of_their_input():
     with torch.autocast("cpu", torch.bfloat16):
         found = light(x.bfloat16())
     assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), wanted, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(found.float(), wanted, atol=0.05, rtol=0)  # of 4 at most, in steps of 1/64 there
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
@@ -500,7 +499,9 @@ def test_new_input_channels_change_nothing_at_first(inpainting):
     with torch.no_grad():
         wanted = small(noisy, times, words).sample
         found = extended(torch.cat([noisy, torch.randn(1, 22, 16, 16)], 1), times, words).sample
-    torch.testing.assert_close(found, wanted)
+    # Zeros are added; if the sums of 31 channels round in another order than those of 9, by a few of 1e-7 a layer.
+    # A new channel that spoke would be seen at the size of the picture.
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
 
 
 def load_inpainting(folder: Path):
@@ -526,7 +527,9 @@ def test_the_target_leads_back_to_the_clean_latents(kind):
     clean, grain = torch.randn(2, 3, 4, 8, 8).unbind(0)
     alphas = alphas_cumprod(TINY.schedule)[torch.tensor([10, 400, 900])]
     noisy, target = noise.noised(clean, grain, alphas), noise.target(clean, grain, alphas, kind)
-    assert torch.allclose(noise.clean_from(noisy, target, alphas, kind), clean, atol=1e-3)
+    # a few roundings of numbers up to 4, in the noisiest sample divided by the share of the clean one that is left
+    atol = 8 * torch.finfo(torch.float32).eps / float(alphas.min().sqrt())
+    assert torch.allclose(noise.clean_from(noisy, target, alphas, kind), clean, rtol=0, atol=atol)
 
 
 def test_dropping_everything_leaves_mask_and_masked_person():
@@ -571,7 +574,6 @@ def test_missing_vgg_weights_are_asked_for_by_name(monkeypatch):
 
 
 def test_vgg_weights_of_ones_own(tmp_path, caplog):
-    torch.manual_seed(0)
     loss = perceptual.PerceptualLoss()
     torch.save(loss.state_dict(), tmp_path / "vgg.pth")
     caplog.set_level("INFO")

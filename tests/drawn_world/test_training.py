@@ -358,6 +358,7 @@ def test_pose_maps_are_those_of_inference():
     keypoints = torch.rand(2, 18, 2) * torch.tensor([384.0, 512.0])
     keypoints[0, 3] = 0
     wanted = pose_map(keypoints, (512, 384))
+    # float32 puts a place near 500 within 3e-5 of a pixel, and exp(-d^2 / 81) is nowhere steeper than 0.1 a pixel
     torch.testing.assert_close(pictures.pose_whole(keypoints, (512, 384)), wanted, atol=1e-4, rtol=0)
     torch.testing.assert_close(pictures.pose_latent(keypoints, (512, 384)), latent_pose(wanted), atol=1e-4, rtol=0)
     shrunk = F.interpolate(wanted, (256, 192), mode="bilinear", align_corners=False, antialias=True)
@@ -485,7 +486,6 @@ def test_the_colours_of_stripes_may_be_told_in_either_order_and_those_of_dots_ma
 
 
 def test_the_vae_encoder_starts_as_the_principal_code(some_people):
-    torch.manual_seed(0)
     weights, bias, colour = linear_code.principal_code(some_people)
     model = build_vae(TINY)
     linear_code.start_as_linear_code(model, weights, bias, colour)
@@ -499,7 +499,6 @@ def test_the_vae_encoder_starts_as_the_principal_code(some_people):
 
 
 def test_standardising_changes_the_latents_and_not_the_pictures(some_people):
-    torch.manual_seed(0)
     model = build_vae(TINY).eval()
     crops = some_people[:, :, 64:192, 128:256]
     with torch.no_grad():
@@ -513,7 +512,6 @@ def test_standardising_changes_the_latents_and_not_the_pictures(some_people):
 
 
 def test_refinement_starts_as_the_identity_on_the_coarse_garment(some_people):
-    torch.manual_seed(0)
     net = RefinementUNet(base_width=16).eval()
     warping.start_from_coarse(net, some_people.mean((0, 2, 3)), some_people.std((0, 2, 3)))
     # the other channels of an untrained net speak too, softly
