@@ -5,7 +5,6 @@ import hashlib
 import http.server
 import json
 import re
-import socket
 import threading
 from pathlib import Path
 
@@ -158,14 +157,6 @@ def test_redirects_are_followed_and_keep_the_range(server, tmp_path):
     server.cuts = [1000]
     fetch(f"{server.url}/moved", tmp_path / "a", sha256=SHA256)
     assert server.seen[-1] == ("/file", "bytes=1000-")
-
-
-@pytest.fixture
-def nobody():
-    """An address that belongs to this test and where nobody listens."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield "http://127.0.0.1:{}".format(held.getsockname()[1])
 
 
 def test_the_next_mirror_is_asked(server, nobody, tmp_path, caplog):
