@@ -86,6 +86,24 @@ def _in_utf8(value):
     return type(value)(map(_in_utf8, value)) if isinstance(value, list | tuple) else value
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Files go to the first process from the front and to the others from the back.
+
+    So the folders that need servers, named first in `scripts/test.py`, are one process's, and the servers are started
+    once: to start ComfyUI and load its page takes longer than most tests.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class FromBothEnds(LoadFileScheduling):
+        def _assign_work_unit(self, node) -> None:
+            if node is not self.nodes[0]:
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
+
+    return FromBothEnds(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout."""

@@ -8,6 +8,7 @@ only. Read `client.py` next.
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import re
@@ -194,6 +195,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+@functools.cache
 def _has_accelerator(python: Path) -> bool:
     """Whether torch sees a GPU of any make; ComfyUI must be told `--cpu` when it does not."""
     code = "import torch; a = getattr(torch, 'accelerator', torch.cuda); print(bool(a.is_available()))"

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 from hosting.graph import the, with_files, with_value
+from hosting.places import PACK
 
 EXAMPLE_FILES = {"person": "person.png", "garment": "garment.png", "keypoints": "keypoints.json", "parse": "parse.png"}
+
+
+@pytest.fixture(scope="session")
+def tracked(repository) -> list[str]:
+    """Files that git tracks."""
+    if not (repository / ".git").exists():
+        pytest.skip("the archive holds what git tracks, and this is no git checkout")
+    command = ["git", "-c", "core.quotePath=off", "-c", f"safe.directory={repository}", "ls-files"]
+    return subprocess.check_output(command, cwd=repository, encoding="utf-8").splitlines()
+
+
+@pytest.fixture(scope="session")
+def archive(tracked, tmp_path_factory) -> Path:
+    """The archive of the registry, by comfy-cli; the one that servers run where LADIVTON_PACK names one."""
+    import package
+
+    if PACK.is_file():
+        return PACK
+    file = tmp_path_factory.mktemp("registry") / "node.zip"
+    package.pack(file)
+    return file
 
 
 @pytest.fixture
@@ -19,9 +43,9 @@ def shipped(client, repository) -> dict:
 
 
 @pytest.fixture
-def quick(shipped) -> dict:
-    """The same with two sampling steps: for what does not depend on how good the picture is."""
-    return with_value(shipped, "steps", 2)
+def quick(small) -> dict:
+    """The same, small and with two sampling steps, unguided: for what does not depend on how good the picture is."""
+    return with_value(with_value(small, "steps", 2), "guidance", 1.0)
 
 
 @pytest.fixture
@@ -46,12 +70,11 @@ def node():
 
 
 @pytest.fixture(scope="session")
-def shrunk(comfy_server, repository, tmp_path_factory):
-    """`shrunk(workflow)`: the shipped workflow at 96 x 128 with three guided steps, joints and parse map along."""
-    from hosting.client import ComfyClient
+def small_files(repository, tmp_path_factory) -> dict[str, Path]:
+    """The example files by role, pictures at 96 x 128."""
     from PIL import Image
 
-    client, folder, scale = ComfyClient(comfy_server.url), tmp_path_factory.mktemp("small"), 4
+    folder, scale = tmp_path_factory.mktemp("small"), 4
     files = {"keypoints": folder / "keypoints.json"}
     for role, how in (("person", Image.LANCZOS), ("garment", Image.LANCZOS), ("parse", Image.NEAREST)):
         files[role] = folder / f"{role}.png"
@@ -62,12 +85,31 @@ def shrunk(comfy_server, repository, tmp_path_factory):
         flat = person["pose_keypoints_2d"]
         person["pose_keypoints_2d"] = [value if i % 3 == 2 else value / scale for i, value in enumerate(flat)]
     files["keypoints"].write_text(json.dumps(joints), encoding="utf-8")
+    return files
+
+
+@pytest.fixture(scope="session")
+def smaller(comfy_server, small_files):
+    """`smaller(workflow)`: the shipped workflow on those."""
+    from hosting.client import ComfyClient
+
+    client = ComfyClient(comfy_server.url)
 
     def shrink(workflow: dict) -> dict:
-        workflow = with_files(workflow, files, lambda file, name: client.upload(file, f"small_{name}"))
-        settings = {"width": 96, "height": 128, "sigma": 2.5, "grow": 2, "steps": 3, "guidance": 1.5}
-        for name, value in settings.items():
+        workflow = with_files(workflow, small_files, lambda file, name: client.upload(file, f"small_{name}"))
+        for name, value in {"width": 96, "height": 128, "sigma": 2.5, "grow": 2}.items():
             workflow = with_value(workflow, name, value)
+        return workflow
+
+    return shrink
+
+
+@pytest.fixture(scope="session")
+def shrunk(smaller):
+    """`shrunk(workflow)`: the shipped workflow at 96 x 128 with three guided steps; `result` shows the picture."""
+
+    def shrink(workflow: dict) -> dict:
+        workflow = with_value(with_value(smaller(workflow), "steps", 3), "guidance", 1.5)
         decoder = the(workflow, "LadiVTON_EMASCDecoder")
         for key in [key for key, node in workflow.items() if node["class_type"] in ("PreviewImage", "SaveImage")]:
             del workflow[key]

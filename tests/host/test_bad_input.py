@@ -129,14 +129,14 @@ def test_size_not_divisible_by_8_is_named(client, quick, repository, tmp_path):
 
     for name in ("person", "parse"):
         odd = tmp_path / f"odd_{name}.png"
-        Image.open(repository / "samples" / f"{name}.png").crop((0, 0, 380, 508)).save(odd)
+        Image.open(repository / "samples" / f"{name}.png").crop((0, 0, 92, 124)).save(odd)
         for loader in quick.values():
             for key, value in loader["inputs"].items():
-                if value == f"{name}_{name}.png":
+                if value == f"small_{name}_{name}.png":
                     loader["inputs"][key] = client.upload(odd)
     run = client.run(quick)
     message = run.error.get("exception_message", "")
     assert run.status == "error"
     assert run.error["exception_type"] == "ValueError", run.error["traceback"]
     assert "8" in message
-    assert "380" in message
+    assert "92" in message

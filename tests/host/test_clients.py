@@ -48,7 +48,9 @@ def pixels(file) -> np.ndarray:
 
 
 def test_the_plain_client_gives_the_workflows_picture(try_on, start, client, tmp_path):
-    workflow, file = start
+    workflow, file = with_person_fitted(start[0]), tmp_path / "small.json"
+    workflow = with_value(with_value(workflow, "width", 96), "height", 128)
+    file.write_text(json.dumps(workflow), encoding="utf-8")
     garment = tmp_path / "person.png"  # a name that another role's loader has
     garment.write_bytes((SAMPLES / "lower_body_garment.png").read_bytes())
     for again in (1, 2):  # the second comes from ComfyUI's cache

@@ -10,7 +10,11 @@ from PIL import Image
 
 from ladivton_core.presets import TINY
 
-ASKING = {"steps": 0, "guidance": 0, "skip_grow": -257, "skip_feather": -1}
+ASKING = {
+    "steps": (0, TINY.steps), "guidance": (0, TINY.guidance_scale), "skip_grow": (-257, TINY.skip_grow),
+    "skip_feather": (-1, TINY.skip_feather),
+}  # fmt: skip
+"""Input -> what leaves it to the models, and their number."""
 
 
 def text(run, workflow: dict, node: str) -> list[str]:
@@ -18,12 +22,13 @@ def text(run, workflow: dict, node: str) -> list[str]:
     return run.or_raise().outputs[the(workflow, f"LadiVTON_{node}")]["text"]
 
 
-def test_settings_left_to_the_models_give_the_picture_of_their_numbers_and_are_said(client, comfy_server, shipped):
-    asking = shipped
-    for name, value in ASKING.items():
-        asking = with_value(asking, name, value)
-    left, given = client.run(asking).or_raise(), client.run(shipped).or_raise()
-    pixels = [Image.open(io.BytesIO(client.view(*run.images()))).convert("RGB").tobytes() for run in (left, given)]
+def test_settings_left_to_the_models_give_the_picture_of_their_numbers_and_are_said(client, comfy_server, small):
+    asking = told = small
+    for name, (value, recommended) in ASKING.items():
+        asking, told = with_value(asking, name, value), with_value(told, name, recommended)
+    left, given = client.run(asking).or_raise(), client.run(told).or_raise()
+    pictures = [client.view(*run.images("temp")) for run in (left, given)]
+    pixels = [Image.open(io.BytesIO(picture)).convert("RGB").tobytes() for picture in pictures]
     assert pixels[0] == pixels[1]
 
     sampled = f"steps {TINY.steps}, guidance {TINY.guidance_scale:g} (recommended)"
@@ -60,11 +65,9 @@ def test_joints_that_count_other_pixels_are_said(client, quick, node, repository
     document = json.loads((repository / "samples" / "keypoints.json").read_text("utf-8"))
     for key in ("canvas_width", "canvas_height"):
         document.pop(key, None)
-    (person,) = document["people"]
-    person["pose_keypoints_2d"] = [v if i % 3 == 2 else 2 * v for i, v in enumerate(person["pose_keypoints_2d"])]
-    file = tmp_path / "doubled.json"
+    file = tmp_path / "large.json"  # those of the whole picture
     file.write_text(json.dumps(document), encoding="utf-8")
     node(quick, "LadiVTON_LoadKeypoints")["file"] = client.upload(file)
     run = client.run(quick)
     for name in ("PoseMap", "AgnosticPerson"):
-        assert "lie outside picture 0 of 384 x 512 pixels" in text(run, quick, name)[0]
+        assert "lie outside picture 0 of 96 x 128 pixels" in text(run, quick, name)[0]

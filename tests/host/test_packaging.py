@@ -29,23 +29,6 @@ def project() -> str:
     return (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def tracked() -> list[str]:
-    """Files that git tracks."""
-    if not (REPOSITORY / ".git").exists():
-        pytest.skip("the archive holds what git tracks, and this is no git checkout")
-    command = ["git", "-c", "core.quotePath=off", "-c", f"safe.directory={REPOSITORY}", "ls-files"]
-    return subprocess.check_output(command, cwd=REPOSITORY, encoding="utf-8").splitlines()
-
-
-@pytest.fixture(scope="module")
-def archive(tracked, tmp_path_factory):
-    """The archive of the registry, by comfy-cli."""
-    file = tmp_path_factory.mktemp("registry") / "node.zip"
-    package.pack(file)
-    return file
-
-
 def test_requirements_and_pyproject_say_the_same(project):
     block = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL).group(1)
     requirements = listed((REPOSITORY / "requirements.txt").read_text(encoding="utf-8"))

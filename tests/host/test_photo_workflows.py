@@ -20,7 +20,9 @@ def finder(comfy_server, pose_graphs):
 
 def result(client, repository, name: str, **values) -> np.ndarray:
     text = (repository / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8")
-    workflow = with_value(json.loads(text), "steps", 2)
+    workflow = json.loads(text)
+    for setting, number in {"steps": 1, "width": 192, "height": 256}.items():
+        workflow = with_value(workflow, setting, number)
     for key, value in values.items():
         workflow["1"]["inputs"][key] = value
     run = client.run(workflow).or_raise()

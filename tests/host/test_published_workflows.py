@@ -73,7 +73,9 @@ def test_the_settings_are_the_papers(published, name):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_it_runs_on_files_of_the_published_layout(client, published, small_files, name):
     workflow = with_embedded_models(published(name), keep=OWN)
-    run = client.run(with_value(workflow, "steps", 1)).or_raise()
+    for setting, value in {"steps": 1, "width": 96, "height": 128}.items():
+        workflow = with_value(workflow, setting, value)
+    run = client.run(workflow).or_raise()
 
     saved = [key for key, node in workflow.items() if node["class_type"] == "SaveImage"]
     assert {key for key in saved if run.outputs[key]["images"]} == set(saved)

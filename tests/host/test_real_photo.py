@@ -40,7 +40,7 @@ def results(client, shipped, photo, repository) -> dict[str, np.ndarray]:
         "keypoints": client.upload(folder / "keypoints.json", "astronaut.json"),
         "parse": client.upload(folder / "parse.png", "astronaut_parse.png"),
     }
-    workflow = with_value(shipped, "steps", 4)
+    workflow = with_value(shipped, "steps", 1)
     agnostic, decoder = the(workflow, "LadiVTON_AgnosticPerson"), the(workflow, "LadiVTON_EMASCDecoder")
     person = workflow[agnostic]["inputs"]["person"]
     workflow[person[0]]["inputs"]["image"] = uploaded["person"]

@@ -42,14 +42,14 @@ def test_the_person_is_redressed(client, shipped, repository):
     assert np.abs(result - person).mean() > 2, "nothing was changed"
 
 
-def test_live_previews_and_steps_come_while_sampling(client, shipped):
-    sampler, steps = the(shipped, SAMPLER), []
+def test_live_previews_and_steps_come_while_sampling(client, quick):
+    sampler, steps = the(quick, SAMPLER), []
 
     def note_steps(event):
         if event["type"] == "progress" and event["data"]["node"] == sampler:
             steps.append(event["data"]["value"])
 
-    run = client.run(with_value(with_value(shipped, "seed", 5), "steps", 6), note_steps).or_raise()
+    run = client.run(with_value(with_value(quick, "seed", 5), "steps", 6), note_steps).or_raise()
 
     assert steps == [1, 2, 3, 4, 5, 6]
     assert run.previews > 0
@@ -68,9 +68,9 @@ def test_the_same_workflow_again_runs_nothing(client, quick):
     assert client.run(workflow).or_raise().executed == []
 
 
-def test_an_interrupt_ends_a_run_and_not_the_next(client, shipped):
+def test_an_interrupt_ends_a_run_and_not_the_next(client, quick):
     """Between which steps: `tests/nodes/test_sampling.py`. Here the steps are too many to be done before it comes."""
-    workflow, sampler = with_value(with_value(shipped, "seed", 4), "steps", 500), the(shipped, SAMPLER)
+    workflow, sampler = with_value(with_value(quick, "seed", 4), "steps", 999), the(quick, SAMPLER)
 
     def stop_at_the_first_step(event):
         if event["type"] == "progress" and event["data"]["node"] == sampler and event["data"]["value"] == 1:

@@ -53,7 +53,7 @@ def test_stages_before_the_sampler_agree(pipeline, scene, prepared, across):
     ids=["plain", "unguided", "garment for half the steps", "never the garment", "no pose", "posterior mode"],
 )
 def test_latents_and_picture_agree(run, models, condition, core, across, graph, options):
-    seed, steps = 40, 5
+    seed, steps = 40, 3
     expected = core(**{"seeds": [seed, seed + 1], "steps": steps, "guidance_scale": 3.0} | options)
     for_conditioning = {key: graph[key] for key in ("no_pose", "sample_posterior") if key in graph}
     for_sampler = {"guidance": 3.0} | {key: graph[key] for key in ("guidance", "cloth_cond_rate") if key in graph}
@@ -84,12 +84,12 @@ def test_the_paper_schedule_agrees_too(run, models, condition, core, pipeline, m
     model = native.unet_model(paper, state, torch.float32)
     pipeline.scheduler = ddim_scheduler(NoiseSchedule())
     try:
-        expected = core(seeds=[7, 8], steps=6, guidance_scale=2.0)
+        expected = core(seeds=[7, 8], steps=3, guidance_scale=2.0)
     finally:
         pipeline.scheduler = None
     positive, negative, latent, _ = condition(posterior_seed=7)
     (samples,) = run(
-        "TryOnSampler", model=model, positive=positive, negative=negative, latent=latent, seed=7, steps=6, guidance=2.0
+        "TryOnSampler", model=model, positive=positive, negative=negative, latent=latent, seed=7, steps=3, guidance=2.0
     )
     assert relative(samples["samples"] * PUBLISHED_VAE_SCALE, expected.latents) < across(1e-3)
 

@@ -1,4 +1,4 @@
-"""What a person sees of the nodes before running one: names, help, texts, workflows; and what importing them pulls in."""
+"""What a person sees of the nodes before running one: names, help, texts, workflows; what importing them pulls in."""
 
 from __future__ import annotations
 

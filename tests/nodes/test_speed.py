@@ -6,6 +6,7 @@ and the faster samplers of KSampler work on the same MODEL. At 96 x 128 on the e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -290,6 +291,7 @@ def distance(samplers, models, conditioned, condition):
     sample = samplers["KSampler"]
     settled = sample(models.model, conditioned, "euler", 24)
 
+    @functools.cache
     def after_six(sampler: str, person: int = 0) -> float:
         found = sample(models.model, condition(person)[:3] if person else conditioned, sampler, 6)
         return float((found - settled).norm() / settled.norm())

@@ -64,8 +64,9 @@ def orders(form) -> Callable:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
-    """Queues are asked at every look, more often than people would mind."""
+    """Servers are looked at more often than people would mind, and their queues at every look."""
     monkeypatch.setattr("ladivton_core.batch.comfyui.server.LOOK_SECONDS", 0)
+    monkeypatch.setattr("ladivton_core.batch.comfyui.worker._LONGEST_LOOK", 0.02)
 
 
 @pytest.fixture
