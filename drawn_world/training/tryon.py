@@ -18,6 +18,7 @@ from ladivton_core.training.stage import Run
 
 from .draws import BlockDraws
 from .painting import Canvas, PaintingSettings, PaintingStage
+from .reading import SPEAKERS
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,7 @@ class TryOn(PaintingStage):
         rate, settings = self.settings.learning_rate, self.settings
         listening, rest = self.listening(self.module.part("unet"))
         speakers = [
-            weight
-            for name in ("text_encoder", "inversion_adapter")
-            for weight in self.module.part(name).parameters()
-            if weight.requires_grad
+            weight for name in SPEAKERS for weight in self.module.part(name).parameters() if weight.requires_grad
         ]
         return [
             {"params": rest, "lr": rate},
