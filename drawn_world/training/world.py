@@ -23,6 +23,7 @@ import torch
 
 from ladivton_core.disk.documents import read_json
 from ladivton_core.preprocessing.labels import CATEGORIES
+from ladivton_core.runtime.processor import usable_cores
 from ladivton_core.training.chunks import has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, Settings
 from ladivton_core.training.stage import WorkStage
@@ -31,6 +32,7 @@ from ..world.garments import sample_garment
 from ..world.people import sample_person
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld, draw
 from .pairs import PAIRS, SPLITS, Fields, Files, Pairs, Source, weave
+from .photographs import Photographs
 
 NUMBERS = 10
 """Numeric attributes of a garment: two colours (3 + 3), period, sleeve, neck depth, length."""
@@ -111,7 +113,8 @@ def drawn_pair(settings: WorldSettings, split: str, index: int) -> Fields:
 WORLDS: Mapping[str, Callable[[WorldSettings, str, int], Fields]] = {"drawn": drawn_pair}
 """Worlds by name: what makes the fields of a row of a split (`pairs.SPLITS`), of the settings' size and seeds."""
 READERS: Mapping[str, Callable[[Path, str, tuple[int, int]], Source]] = {
-    "": lambda folder, split, size: Files(folder / split)
+    "": lambda folder, split, size: Files(folder / split),
+    "photographs": Photographs,
 }
 """What reads a split of a folder of pairs in pictures of a size, by the name before the folder's."""
 
@@ -184,7 +187,7 @@ class World(WorkStage):
                 rows[source] += count
             for source in rows.keys() & WORLDS.keys():
                 trim(folder / source / split, rows[source], PAIRS)
-        workers = min(settings.workers or cores(), -(-settings.count // PAIRS))
+        workers = min(settings.workers or usable_cores(), -(-settings.count // PAIRS))
         if workers > 1:
             failed = 0
             for process in start_renderers(folder, settings, workers):
@@ -239,8 +242,3 @@ def open_pairs(folder: Path, split: str, needed: Sequence[str] = ()) -> Pairs:
             raise FileNotFoundError(f"{folder / 'world'} holds no pairs with {', '.join(needed)}.")
         sources, shares = (list(compress(values, kept)) for values in (sources, shares))
     return Pairs(sources, shares)
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

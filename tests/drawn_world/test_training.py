@@ -303,7 +303,7 @@ def test_any_stretch_of_a_weave_has_everybodys_share_and_every_row_once(shares):
             assert abs(count - 60 * share / sum(shares)) <= 2
 
 
-def labelled(folder: Path, name: str, level: int, count: int) -> Path:
+def unlabelled(folder: Path, name: str, level: int, count: int) -> Path:
     """A folder of pairs as another world would have rendered them: grey people, without patterns and numbers."""
     for split in ("train", "held_out"):
         for file in range(-(-count // 8)):
@@ -319,7 +319,7 @@ def labelled(folder: Path, name: str, level: int, count: int) -> Path:
 
 def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(runs, tmp_path):
     """The first third of a recipe on two worlds, with extraction: rows of pictures and of latents stay one order."""
-    other = labelled(tmp_path, "photographs", 200, 20)
+    other = unlabelled(tmp_path, "other", 200, 20)
     mixed = sitting(tmp_path / "runs", sources=["drawn", str(other)], shares=[1.0, 2.0], count=12, held_out=6)
     plan = mixed.plan()
     for stage in ("world", "vae", "tps", "vision", "words", "refinement", "extract"):
@@ -342,6 +342,27 @@ def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(r
         alone = sitting(tmp_path / "alone", sources=[str(other)])
         alone.run("world", alone.plan()["world"])
         alone.run("vision", alone.plan()["vision"])
+
+
+def test_photographs_are_rows_of_any_size_and_the_same_whenever_they_are_read(tmp_path):
+    pytest.importorskip("cv2")
+    from drawn_world.photographs.store import path_of, read, render
+
+    render(tmp_path / "train", 2, seed=5, size=SIZE)
+    path_of(tmp_path / "train", 4).parent.mkdir(exist_ok=True)
+    path_of(tmp_path / "train", 4).touch()  # not before those ahead of it
+    whole_size, half = (world.READERS["photographs"](tmp_path, "train", size) for size in (SIZE, (64, 48)))
+    assert whole_size.there(9) == 2
+    rows = Pairs([whole_size]).read(0, 9)
+    again, made = whole_size.read(1), read(path_of(tmp_path / "train", 1))
+    assert all(torch.equal(rows[name][1], again[name]) for name in again)
+    assert torch.equal(rows["persons"][1].movedim(1, -1), torch.from_numpy(made.persons))
+    masks, garment = unpacked(again["masks"])[:, 0].bool(), LIP20.ids(LIP20.regions_of(made.category).garment)
+    assert (masks[0] & torch.isin(torch.from_numpy(made.parse[0]), torch.tensor(garment))).sum() > 50
+    shrunk = half.read(1)
+    assert torch.allclose(shrunk["keypoints"] * 2, again["keypoints"])
+    away = F.avg_pool2d(again["persons"].float(), 2) - shrunk["persons"].float()
+    assert away.abs().max() <= 0.5 and unpacked(shrunk["masks"]).shape == (2, 1, 64, 48)
 
 
 def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):
