@@ -40,6 +40,7 @@ class FinishSettings(PaintingSettings):
         decoder_rate, emasc_rate: learning rates, relative to the UNet's.
     """
 
+    SHARES = ("clean", "skipped")
     latent: float = 0.15
     clean: float = 0.12
     skipped: float = 0.85

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,20 +31,23 @@ class MemorySettings(TrainingSettings):
     """Settings of every such stage.
 
     Attributes:
+        SHARES: settings that lie between 0 and 1.
         share: of the minutes of a whole training that the stage takes.
         memory: largest share of the device's memory that the pairs may take.
         unpaired: share of samples whose masked person wears another garment than the one to be worn: where every mask
             is that of the garment to be painted, its outline gives away skirt or trousers.
     """
 
+    SHARES: ClassVar[tuple[str, ...]] = ("share", "memory", "unpaired")
     share: float = 0.1
     memory: float = 0.35
     unpaired: float = 0.7
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.memory < 1 or not 0 <= self.unpaired <= 1:
-            raise ConfigError(f"memory = {self.memory:g} and unpaired = {self.unpaired:g} are shares between 0 and 1.")
+        names = (name for kind in type(self).__mro__ for name in vars(kind).get("SHARES", ()))
+        if wrong := [name for name in names if not 0 <= getattr(self, name) <= 1]:
+            raise ConfigError(f"{wrong[0]} = {getattr(self, wrong[0]):g} is a share: between 0 and 1.")
 
 
 class MemoryStage(TrainingStage):

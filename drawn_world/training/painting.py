@@ -42,6 +42,7 @@ class PaintingSettings(MemorySettings):
             relative to the rest. A UNet that has long had the warped garment to look at starts to listen late.
     """
 
+    SHARES = ("drop_words", "drop_garment", "drop_pose", "drop_all", "moved")
     drop_words: float = 0.04
     drop_garment: float = 0.25
     drop_pose: float = 0.02
@@ -55,9 +56,6 @@ class PaintingSettings(MemorySettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shares = ("drop_words", "drop_garment", "drop_pose", "drop_all", "moved")
-        if wrong := [name for name in shares if not 0 <= getattr(self, name) <= 1]:
-            raise ConfigError(f"{wrong[0]} = {getattr(self, wrong[0]):g} is a probability: between 0 and 1.")
         if self.words_rate <= 0 or self.speakers_rate < 0:
             raise ConfigError(f"words_rate = {self.words_rate:g} is above 0, speakers_rate at least 0.")
         if self.preset.schedule.prediction_type != "v_prediction":

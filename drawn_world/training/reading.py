@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD
 from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.preprocessing.labels import CATEGORIES
-from ladivton_core.training.config import ConfigError
 from ladivton_core.training.denoiser import starting_parts
 from ladivton_core.training.stage import Run, frozen
 
@@ -51,16 +50,10 @@ class ReadingSettings(MemorySettings):
         head_rate: learning rate of the head that is thrown away, relative to the rest.
     """
 
+    SHARES = ("recolour",)
     colour_weight: float = 6.0
     recolour: float = 0.6
     head_rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.colour_weight < 0 or not 0 <= self.recolour <= 1:
-            raise ConfigError(
-                f"colour_weight = {self.colour_weight:g} is at least 0, recolour = {self.recolour:g} between 0 and 1."
-            )
 
 
 class Head(nn.Module):

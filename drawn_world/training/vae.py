@@ -36,6 +36,7 @@ class VaeSettings(MemorySettings):
             code, and of EMASC, relative to that of the residual branches.
     """
 
+    SHARES = ("whole", "skipped")
     whole: float = 1 / 3
     kl: float = 1e-4
     grain: float = 0.05

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -50,7 +49,6 @@ class WorldSettings(Settings):
         world: seed of the people and garments to learn from.
         held_out_world: seed of the world the held-out people are from.
         count: pairs to learn from, at most.
-        minutes: rendering ends after so many; 0 is no limit.
         cycle: categories of the pairs in turn.
     """
 
@@ -59,7 +57,6 @@ class WorldSettings(Settings):
     world: int = 71
     held_out_world: int = 4301
     count: int = 6400
-    minutes: float = 0.0
     cycle: tuple[str, ...] = CATEGORIES
 
     def __post_init__(self) -> None:
@@ -134,17 +131,14 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
 
     Args:
         folder: `RUNS/world`.
-        stop: an event that ends it after the pair at hand; so does the end of the process that started this one. The
-            settings' minutes end it after the file at hand, and never before the first of each split.
+        stop: an event that ends it after the pair at hand; so does the end of the process that started this one.
     """
-    parent, end = multiprocessing.parent_process(), time.monotonic() + 60 * settings.minutes
+    parent = multiprocessing.parent_process()
     for split in SPLITS:
         for place, (source, file, count) in enumerate(files(settings, split)):
             target = folder / source / split
             if place % workers != worker or source not in WORLDS or has_chunk(target, file, count):
                 continue
-            if settings.minutes and place >= workers and time.monotonic() > end:
-                break
             rows = []
             for index in range(PAIRS * file, PAIRS * file + count):
                 if (stop is not None and stop.is_set()) or (parent is not None and not parent.is_alive()):

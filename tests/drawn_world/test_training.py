@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import shutil
 from itertools import islice
@@ -71,8 +72,10 @@ def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 def runs(tmp_path_factory) -> Path:
     """The whole recipe."""
     folder = tmp_path_factory.mktemp("runs")
+    logging.getLogger().setLevel(logging.INFO)  # as at a terminal
     with log_to(folder):
         sitting(folder).run_all()
+    logging.getLogger().setLevel(logging.WARNING)
     return folder
 
 
@@ -204,8 +207,8 @@ def test_a_budget_is_shared_out_and_what_it_leaves_is_for_looking():
         dataclasses.replace(Sitting(EMBEDDED, Path("runs"), changes=changes), minutes=10).plan()
         for changes in ({}, {"tps.steps": 7})
     )
-    minutes = {stage: settings.minutes for stage, settings in plan.items()}
-    assert minutes["world"] == 0 and min(minutes[stage] for stage in EMBEDDED.stages if stage != "world") > 0
+    minutes = {stage: settings.minutes for stage, settings in plan.items() if stage != "world"}
+    assert min(minutes.values()) > 0
     assert 9 < sum(minutes.values()) <= 9.6
     assert plan["tps"].steps == 0 and (asked["tps"].steps, asked["tps"].minutes) == (7, minutes["tps"])
     assert Sitting(EMBEDDED, Path("runs")).plan()["tps"].minutes == 0
@@ -224,10 +227,10 @@ def test_a_budget_is_shared_out_and_what_it_leaves_is_for_looking():
             "'nowhere' is no world .drawn. and no folder of pairs",
         ),
         ("world", {"shares": [0.5, 0.5]}, "a number above 0 for each of the sources"),
-        ("vae", {"memory": 1.5}, "shares between 0 and 1"),
-        ("vision", {"recolour": -0.5}, "recolour = -0.5 between 0 and 1"),
+        ("vae", {"memory": 1.5}, "memory = 1.5 is a share: between 0 and 1"),
+        ("vision", {"recolour": -0.5}, "recolour = -0.5 is a share"),
         ("extract", {"precision": "fp16"}, "choose one of no, bf16, auto"),
-        ("tryon", {"drop_garment": 1.5}, "drop_garment = 1.5 is a probability"),
+        ("tryon", {"drop_garment": 1.5}, "drop_garment = 1.5 is a share"),
         ("tryon", {"truths": 1.5}, "truths = 1.5 is a share"),
         ("tryon", {"words_rate": 0.0}, "words_rate = 0 is above 0"),
         ("tryon", {"models": "sd2"}, "v-prediction; sd2 predicts something else"),
