@@ -1,5 +1,6 @@
-"""What only the embedded default needs: its recipe on the drawn world, in one process and one device's memory.
+"""Training of the embedded default: its recipe on rendered pairs, in one process and one device's memory.
 
-`stages.py` lists the stages in order, `sitting.py` runs them beside each other within a budget. A stage is a file of
-its own; `in_memory.py` is what they share, `pool.py` and `latents.py` are what they learn from.
+`recipe.py` lists the stages in order and runs them. Below it lie `world.py` and `pairs.py` (rows rendered and read),
+`pool.py` and `latents.py` (rows in memory), `in_memory.py` (what stages share), then the stages: `vae.py`, `warping.py`,
+`reading.py`, `painting.py` with `tryon.py` and `finish.py`.
 """

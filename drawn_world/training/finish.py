@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.decoding.taps import decode_with_skips, encode_with_taps
 from ladivton_core.training.config import ConfigError
 from ladivton_core.training.denoiser import TryOnDenoiser
@@ -25,9 +24,9 @@ from ladivton_core.training.stage import Run, frozen
 from .draws import BlockDraws
 from .painting import Canvas, PaintingSettings, PaintingStage
 from .pictures import picture_loss
+from .reading import SPEAKERS
 
 log = logging.getLogger(__name__)
-_SPEAKERS = ("text_encoder", "inversion_adapter")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class FinishSettings(PaintingSettings):
         decoder_rate, emasc_rate: learning rates, relative to the UNet's.
     """
 
+    SHARES = ("clean", "skipped")
     latent: float = 0.15
     clean: float = 0.12
     skipped: float = 0.85
@@ -75,7 +75,7 @@ class Finish(PaintingStage):
         self.pool.refresh()
         if len(self.pool) < len(self.latents):
             log.info("%d of %d extracted pairs have their pictures in memory", len(self.pool), len(self.latents))
-        self.speakers = TryOnDenoiser({name: run.part(name, self.preset) for name in _SPEAKERS}, (), device)
+        self.speakers = TryOnDenoiser({name: run.part(name, self.preset) for name in SPEAKERS}, (), device)
         self.vae = frozen(light_norms(self.others["vae"], device), device)
         unet = light_norms(run.part("unet", self.preset), device)
         self.module = Painter(unet, copy.deepcopy(self.vae), copy.deepcopy(self.others["emasc"])).requires_grad_(True)
@@ -101,7 +101,7 @@ class Finish(PaintingStage):
             return self.speakers.words(canvas.tokens, canvas.ids)
 
     def loss(self, module: Painter, batch: dict[str, Tensor], draws: BlockDraws) -> Tensor:
-        settings, preset = self.settings, self.preset
+        settings = self.settings
         canvas = self.canvas(draws)
         words, route = self.words(canvas), self.route(draws)
         noisy = self.rollout(module, route, canvas, words, draws)
@@ -110,10 +110,10 @@ class Finish(PaintingStage):
         person, mask = self.pool.pictures("persons", pair, target), self.pool.masks(pair, before)
         masked = self.pool.pictures("persons", pair, before) * (1 - mask)
         clean = (draws.uniform() < settings.clean).view(-1, 1, 1, 1)
-        latents = torch.where(clean, canvas.clean, sampled) / preset.vae_scale
+        latents = torch.where(clean, canvas.clean, sampled) / self.preset.vae_scale
         with torch.no_grad():
             taps = encode_with_taps(self.vae, masked)[1]
-        skips = mask_features(module.emasc(taps), mask, grow=preset.skip_grow, feather=preset.skip_feather)
+        skips = self.skips(module.emasc, taps, mask)
         used = (draws.uniform() < settings.skipped).float().view(-1, 1, 1, 1)
         result = decode_with_skips(module, latents, [skip * used.to(skip) for skip in skips]).float()
         return picture_loss(result - person, 1 + mask) + settings.latent * self.latent_loss(found, canvas)
@@ -126,7 +126,7 @@ class Finish(PaintingStage):
         return vae
 
     def parts(self, module: Painter) -> Mapping[str, nn.Module]:
-        speakers = {name: self.speakers.part(name) for name in _SPEAKERS}
+        speakers = {name: self.speakers.part(name) for name in SPEAKERS}
         return self.others | speakers | {"unet": module.unet, "vae": self._decoding(module), "emasc": module.emasc}
 
     def outputs(self, module: Painter) -> dict[str, nn.Module]:

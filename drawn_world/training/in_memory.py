@@ -5,14 +5,16 @@ The loop is `loop.fit`, as for the paper's stages. Read `pool.py` first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ladivton_core.checkpoints.build import BUILDERS
+from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.stage import SCRATCH, Run, TrainingStage
 
@@ -20,26 +22,32 @@ from .draws import BlockDraws
 from .pool import Pool, device_memory, small, whole
 from .world import open_pairs, world_settings
 
+Seen = tuple[dict[str, Tensor], list[Tensor]]
+"""Figures by name, and pictures (1, 3, H, W) in [-1, 1] of a line of the sheet."""
+
 
 @dataclass(frozen=True)
 class MemorySettings(TrainingSettings):
     """Settings of every such stage.
 
     Attributes:
+        SHARES: settings that lie between 0 and 1.
         share: of the minutes of a whole training that the stage takes.
         memory: largest share of the device's memory that the pairs may take.
         unpaired: share of samples whose masked person wears another garment than the one to be worn: where every mask
             is that of the garment to be painted, its outline gives away skirt or trousers.
     """
 
+    SHARES: ClassVar[tuple[str, ...]] = ("share", "memory", "unpaired")
     share: float = 0.1
     memory: float = 0.35
     unpaired: float = 0.7
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.memory < 1 or not 0 <= self.unpaired <= 1:
-            raise ConfigError(f"memory = {self.memory:g} and unpaired = {self.unpaired:g} are shares between 0 and 1.")
+        names = (name for kind in type(self).__mro__ for name in vars(kind).get("SHARES", ()))
+        if wrong := [name for name in names if not 0 <= getattr(self, name) <= 1]:
+            raise ConfigError(f"{wrong[0]} = {getattr(self, wrong[0]):g} is a share: between 0 and 1.")
 
 
 class MemoryStage(TrainingStage):
@@ -48,11 +56,15 @@ class MemoryStage(TrainingStage):
     Attributes:
         full_size: whether it needs the pictures at full size (`pool.whole`) or shrunk ones do (`pool.small`).
         needed: fields without which it cannot learn from a source.
+        scores: what every figure weighs in `score`.
+        sheet_rows: held-out people on the sheet.
         pool, held_out: pairs to learn from and to look at, opened when they are asked for.
     """
 
     full_size = True
     needed: tuple[str, ...] = ()
+    scores: Mapping[str, float]
+    sheet_rows = 6
     settings: MemorySettings
 
     def __init__(self, settings: MemorySettings, run: Run, device: torch.device | str) -> None:
@@ -100,6 +112,29 @@ class MemoryStage(TrainingStage):
         pair, target = draws.integers(len(self.pool)), draws.integers(2)
         other = draws.uniform() < self.settings.unpaired
         return pair, target, torch.where(other, 1 - target, target)
+
+    def skips(self, emasc: nn.Module, taps: list[Tensor], mask: Tensor) -> list[Tensor]:
+        """Skip features as the preset masks them."""
+        return mask_features(emasc(taps), mask, grow=self.preset.skip_grow, feather=self.preset.skip_feather)
+
+    def examine(self, module: nn.Module, pair: Tensor, before: Tensor, after: Tensor) -> Seen:
+        """Look at a held-out person (1,) who is masked in garment `before` and is to wear garment `after`."""
+        raise NotImplementedError
+
+    def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
+        columns: dict[str, list[Tensor]] = {}
+        sheet = []
+        for row in range(len(self.held_out)):
+            pair = torch.tensor([row], device=self.device)
+            figures, pictures = self.examine(module, pair, torch.zeros_like(pair), torch.ones_like(pair))
+            for name, value in figures.items():
+                columns.setdefault(name, []).append(value)
+            if row < self.sheet_rows:
+                sheet.append(torch.cat(pictures))
+        return {name: float(torch.stack(values).mean()) for name, values in columns.items()}, sheet
+
+    def score(self, figures: dict[str, float]) -> float:
+        return sum(weight * figures[name] for name, weight in self.scores.items())
 
     def starts_from(self, name: str) -> nn.Module:
         """A part as `Run.part` finds it, or random where the recipe starts from nothing and no stage has made it."""

@@ -23,9 +23,9 @@ from ladivton_core.training.noise import clean_from, drop, noised
 from ladivton_core.training.stage import Run, frozen
 
 from .draws import BlockDraws
-from .in_memory import MemorySettings, MemoryStage
+from .in_memory import MemorySettings, MemoryStage, Seen
 from .latents import open_latents
-from .pictures import decibels, pose_latent, pose_whole
+from .pictures import PAINTED, decibels, pose_latent, pose_whole
 from .pool import Pool
 
 
@@ -42,6 +42,7 @@ class PaintingSettings(MemorySettings):
             relative to the rest. A UNet that has long had the warped garment to look at starts to listen late.
     """
 
+    SHARES = ("drop_words", "drop_garment", "drop_pose", "drop_all", "moved")
     drop_words: float = 0.04
     drop_garment: float = 0.25
     drop_pose: float = 0.02
@@ -55,9 +56,6 @@ class PaintingSettings(MemorySettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shares = ("drop_words", "drop_garment", "drop_pose", "drop_all", "moved")
-        if wrong := [name for name in shares if not 0 <= getattr(self, name) <= 1]:
-            raise ConfigError(f"{wrong[0]} = {getattr(self, wrong[0]):g} is a probability: between 0 and 1.")
         if self.words_rate <= 0 or self.speakers_rate < 0:
             raise ConfigError(f"words_rate = {self.words_rate:g} is above 0, speakers_rate at least 0.")
         if self.preset.schedule.prediction_type != "v_prediction":
@@ -91,6 +89,8 @@ class PaintingStage(MemoryStage):
 
     settings: PaintingSettings
     sheet_titles = ("person", "garment", "warped", "masked", "result", "truth")
+    scores = PAINTED
+    sheet_rows = 12
     tolerance = 0.1
 
     def __init__(self, settings: PaintingSettings, run: Run, device: torch.device | str) -> None:
@@ -229,32 +229,19 @@ class PaintingStage(MemoryStage):
 
     def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
         """The pipeline on held-out people in the other garment, as the preset samples."""
-        pipeline = TryOnPipeline.from_parts(
-            self.preset, {name: part.eval() for name, part in self.parts(module).items()}
-        )
-        return look(pipeline, self.held_out, self.settings.size)
+        parts = {name: part.eval() for name, part in self.parts(module).items()}
+        return super().validate(TryOnPipeline.from_parts(self.preset, parts))
 
-    def score(self, figures: dict[str, float]) -> float:
-        return figures["psnr_mask"] + 0.25 * figures["psnr_outside"]
-
-
-@torch.no_grad()
-def look(pipeline: TryOnPipeline, people: Pool, size: tuple[int, int]) -> tuple[dict[str, float], list[Tensor]]:
-    """Figures of a pipeline on held-out people in the unpaired order, and rows of pictures for a sheet."""
-    figures, sheet, device = [], [], people.device
-    for row in range(len(people)):
-        pair = torch.tensor([row], device=device)
-        before, after = torch.zeros_like(pair), torch.ones_like(pair)
+    def examine(self, module: TryOnPipeline, pair: Tensor, before: Tensor, after: Tensor) -> Seen:
+        people = self.held_out
         person, truth = (people.pictures("persons", pair, which) for which in (before, after))
         garment, mask = people.pictures("garments", pair, after), people.masks(pair, before)
-        encoded = pipeline.encode_person(person, mask, pose_whole(people["keypoints"][pair], size))
-        result = pipeline(encoded, garment, category=CATEGORIES[int(people["category"][row])], seeds=row)
+        encoded = module.encode_person(person, mask, pose_whole(people["keypoints"][pair], self.settings.size))
+        category = CATEGORIES[int(people["category"][pair])]
+        result = module(encoded, garment, category=category, seeds=int(pair))
         image = result.images * 2 - 1
-        figures.append(torch.cat([decibels(image, truth, mask), decibels(image, truth, 1 - mask)]))
-        if row < 12:
-            sheet.append(torch.cat([person, garment, result.warped, encoded.agnostic, image, truth]))
-    inside, outside = torch.stack(figures).mean(0).tolist()
-    return {"psnr_mask": inside, "psnr_outside": outside}, sheet
+        figures = {"psnr_mask": decibels(image, truth, mask), "psnr_outside": decibels(image, truth, 1 - mask)}
+        return figures, [person, garment, result.warped, encoded.agnostic, image, truth]
 
 
 def moved(pictures: Tensor, limits: tuple[int, int], share: float, draws: BlockDraws) -> Tensor:

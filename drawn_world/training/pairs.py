@@ -10,7 +10,7 @@ rows (the last one may have fewer) with
     keypoints  (18, 2) float32         of the person, in pixels
     category   int64                   index of `CATEGORIES`
 
-and, where a world knows them, what `attributes.py` teaches to read:
+and, where a world knows them, what `reading.py` teaches to read:
 
     patterns   (2,) int64              pattern class of the garments
     numbers    (2, NUMBERS) float32    their colours and cut
@@ -89,7 +89,7 @@ class Pairs:
 
     def __init__(self, sources: Sequence[Source], shares: Sequence[float] = (1.0,)):
         self.sources = list(sources)
-        self._weave, self._places, self._there = weave(shares), [], 0
+        self._weave, self._places, self._there, self._names = weave(shares), [], 0, []
 
     def there(self, stop: int) -> int:
         """As `Source.there`; none before those ahead of it."""
@@ -104,8 +104,8 @@ class Pairs:
 
     def read(self, start: int, stop: int) -> Fields:
         """Rows from `start` on, up to `stop` or to the first that is not there yet; empty where that is `start`."""
-        rows = [self.sources[source].read(row) for source, row in self._places[start : self.there(stop)]]
-        if not rows or any(source.there(1) < 1 for source in self.sources):
+        if self.there(stop) <= start or any(source.there(1) < 1 for source in self.sources):
             return {}
-        names = sorted(set.intersection(*(set(source.read(0)) for source in self.sources)))
-        return {name: torch.stack([row[name] for row in rows]) for name in names}
+        self._names = self._names or sorted(set.intersection(*(set(source.read(0)) for source in self.sources)))
+        rows = [self.sources[source].read(row) for source, row in self._places[start : self.there(stop)]]
+        return {name: torch.stack([row[name] for row in rows]) for name in self._names}

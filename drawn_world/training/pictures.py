@@ -11,7 +11,11 @@ from torch import Tensor
 from ladivton_core.preprocessing.pose.pose_map import SIGMA
 from ladivton_core.training.perceptual import gradient_l1
 
+from ..figures.metrics import psnr
+
 _EPSILON = 1.1920929e-07  # as in `preprocessing.pose_map`
+PAINTED = {"psnr_mask": 1.0, "psnr_outside": 0.25}
+"""What decibels in and outside the mask weigh in the score of a stage that paints."""
 
 
 def picture_loss(difference: Tensor, weight: Tensor | float = 1.0) -> Tensor:
@@ -33,8 +37,7 @@ def picture_loss(difference: Tensor, weight: Tensor | float = 1.0) -> Tensor:
 
 def decibels(result: Tensor, truth: Tensor, where: Tensor) -> Tensor:
     """PSNR (B,) of pictures (B, 3, H, W) in [-1, 1] where a mask (B, 1, H, W) is 1."""
-    square = ((result.clamp(-1, 1) - truth).square() * where).flatten(1).sum(1)
-    return -10 * torch.log10((square / (3 * where.flatten(1).sum(1)).clamp_min(1) / 4).clamp_min(1e-10))
+    return psnr(result.clamp(-1, 1) / 2, truth / 2, where)
 
 
 def cut(buffer: Tensor, pair: Tensor, which: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:

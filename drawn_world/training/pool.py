@@ -7,7 +7,6 @@ keeps everything at full size, `small` what the matcher and the vision tower loo
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 
@@ -131,11 +130,11 @@ class Pool:
 
 def device_memory(device: torch.device | str) -> float:
     """Bytes a device has; for a CPU the machine's."""
+    import psutil  # accelerate brings it
+
     device = torch.device(device)
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     if device.type == "mps":
         return float(torch.mps.recommended_max_memory())
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return 8.0 * 2**30
+    return float(psutil.virtual_memory().total)

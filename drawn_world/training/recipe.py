@@ -24,11 +24,10 @@ from ladivton_core.training.recipe import Recipe, StageFailure, Training
 from .finish import Finish
 from .latents import Latents
 from .pairs import PAIRS
+from .reading import Vision, Words
 from .tryon import TryOn
 from .vae import Vae
-from .vision import Vision
 from .warping import Refinement, Tps
-from .words import Words
 from .world import World, WorldSettings, open_pairs, start_renderers
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ladivton_core.training.config import ConfigError
 from ladivton_core.training.denoiser import PARTS, TryOnDenoiser, starting_parts
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.stage import Run
 
 from .draws import BlockDraws
 from .painting import Canvas, PaintingSettings, PaintingStage
+from .reading import SPEAKERS
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,12 @@ class TryOnSettings(PaintingSettings):
         purest: share of noised truths at the last timestep, where sampling begins.
     """
 
+    SHARES = ("truths", "drop_garment_first", "purest")
     truths: float = 0.3
     drop_garment_first: float = 0.4
     time_power: float = 1.3
     bare_power: float = 0.5
     purest: float = 0.25
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if wrong := [name for name in ("truths", "drop_garment_first", "purest") if not 0 <= getattr(self, name) <= 1]:
-            raise ConfigError(f"{wrong[0]} = {getattr(self, wrong[0]):g} is a share between 0 and 1.")
 
 
 class TryOn(PaintingStage):
@@ -62,10 +58,7 @@ class TryOn(PaintingStage):
         rate, settings = self.settings.learning_rate, self.settings
         listening, rest = self.listening(self.module.part("unet"))
         speakers = [
-            weight
-            for name in ("text_encoder", "inversion_adapter")
-            for weight in self.module.part(name).parameters()
-            if weight.requires_grad
+            weight for name in SPEAKERS for weight in self.module.part(name).parameters() if weight.requires_grad
         ]
         return [
             {"params": rest, "lr": rate},

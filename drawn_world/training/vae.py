@@ -12,16 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
 from ladivton_core.training.emasc import silent_emasc
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.stage import Run
 
 from .draws import BlockDraws
-from .in_memory import MemorySettings, MemoryStage
+from .in_memory import MemorySettings, MemoryStage, Seen
 from .linear_code import principal_code, standardise, start_as_linear_code
-from .pictures import cut, decibels, picture_loss
+from .pictures import PAINTED, cut, decibels, picture_loss
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class VaeSettings(MemorySettings):
             code, and of EMASC, relative to that of the residual branches.
     """
 
+    SHARES = ("whole", "skipped")
     whole: float = 1 / 3
     kl: float = 1e-4
     grain: float = 0.05
@@ -60,6 +60,7 @@ class Vae(MemoryStage):
     settings_type = VaeSettings
     settings: VaeSettings
     sheet_titles = ("masked", "without", "with EMASC", "person")
+    scores = PAINTED
     tolerance = 0.2
 
     def __init__(self, settings: VaeSettings, run: Run, device: torch.device | str) -> None:
@@ -101,7 +102,7 @@ class Vae(MemoryStage):
         return [c if name == "masks" else c / 127.5 - 1 for name, c in zip(names, cuts, strict=True)]
 
     def loss(self, module: Codec, batch: dict[str, Tensor], draws: BlockDraws) -> Tensor:
-        settings, preset = self.settings, self.preset
+        settings = self.settings
         whole = draws.shared() < settings.whole
         size = settings.size if whole else tuple(side // 2 for side in settings.size)
         people = max(1, draws.count // 4) if whole else draws.count
@@ -112,15 +113,10 @@ class Vae(MemoryStage):
         posterior, taps = encode_with_taps(module.vae, images)
         mean, log_variance = posterior.parameters.float().chunk(2, 1)
         every = draws.fewer(len(mean))
-        grain = settings.grain / preset.vae_scale * (every.uniform() < 0.25).float().view(-1, 1, 1, 1)
+        grain = settings.grain / self.preset.vae_scale * (every.uniform() < 0.25).float().view(-1, 1, 1, 1)
         deviation = torch.exp(0.5 * log_variance.clamp(-30, 20)) + grain
         latents = mean + deviation * every.normal(*mean.shape[1:])
-        skips = mask_features(
-            module.emasc([tap[people : 2 * people] for tap in taps]),
-            mask,
-            grow=preset.skip_grow,
-            feather=preset.skip_feather,
-        )
+        skips = self.skips(module.emasc, [tap[people : 2 * people] for tap in taps], mask)
         used = (few.uniform() < settings.skipped).float().view(-1, 1, 1, 1)
         result = decode_with_skips(module.vae, latents[:people], [skip * used.to(skip) for skip in skips]).float()
         plain = decode_with_skips(module.vae, latents[people:]).float()
@@ -131,30 +127,19 @@ class Vae(MemoryStage):
             + settings.kl * divergence
         )
 
-    def validate(self, module: Codec) -> tuple[dict[str, float], list[Tensor]]:
-        """Held-out truths encoded and decoded with the skip features of the same person masked in the other garment."""
-        figures, sheet = [], []
-        for row in range(len(self.held_out)):
-            pair = torch.tensor([row], device=self.device)
-            before, after = torch.zeros_like(pair), torch.ones_like(pair)
-            truth, mask = self.held_out.pictures("persons", pair, after), self.held_out.masks(pair, before)
-            masked = self.held_out.pictures("persons", pair, before) * (1 - mask)
-            latents = encode_with_taps(module.vae, truth)[0].mean
-            skips = module.emasc(encode_with_taps(module.vae, masked)[1])
-            skips = mask_features(skips, mask, grow=self.preset.skip_grow, feather=self.preset.skip_feather)
-            plain, result = (decode_with_skips(module.vae, latents, some) for some in (None, skips))
-            figures.append(
-                torch.cat(
-                    [decibels(result, truth, mask), decibels(result, truth, 1 - mask), decibels(plain, truth, 1 - mask)]
-                )
-            )
-            if row < 6:
-                sheet.append(torch.cat([masked, plain, result, truth]))
-        names = ("psnr_mask", "psnr_outside", "psnr_outside_no_emasc")
-        return dict(zip(names, torch.stack(figures).mean(0).tolist(), strict=True)), sheet
-
-    def score(self, figures: dict[str, float]) -> float:
-        return figures["psnr_mask"] + 0.25 * figures["psnr_outside"]
+    def examine(self, module: Codec, pair: Tensor, before: Tensor, after: Tensor) -> Seen:
+        """A truth encoded, and decoded with the skip features of the same person masked in the other garment."""
+        truth, mask = self.held_out.pictures("persons", pair, after), self.held_out.masks(pair, before)
+        masked = self.held_out.pictures("persons", pair, before) * (1 - mask)
+        latents = encode_with_taps(module.vae, truth)[0].mean
+        skips = self.skips(module.emasc, encode_with_taps(module.vae, masked)[1], mask)
+        plain, result = (decode_with_skips(module.vae, latents, some) for some in (None, skips))
+        figures = {
+            "psnr_mask": decibels(result, truth, mask),
+            "psnr_outside": decibels(result, truth, 1 - mask),
+            "psnr_outside_no_emasc": decibels(plain, truth, 1 - mask),
+        }
+        return figures, [masked, plain, result, truth]
 
     def outputs(self, module: Codec) -> dict[str, nn.Module]:
         vae = copy.deepcopy(module.vae)

@@ -17,10 +17,14 @@ from ladivton_core.warping.thin_plate_spline import bending_penalty
 from ladivton_core.warping.warper import GarmentWarper, sample_garment
 
 from .draws import BlockDraws
-from .in_memory import MemorySettings, MemoryStage
+from .in_memory import MemorySettings, MemoryStage, Seen
 from .pictures import pose_small, pose_whole
 
 _SETTLING = 24  # batches that running averages are taken over anew
+
+
+def _off(picture: Tensor, worn: Tensor) -> Tensor:
+    return (picture - worn).abs().mean() / 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Tps(MemoryStage):
     settings: TpsSettings
     full_size = False
     sheet_titles = ("garment", "agnostic", "warped", "worn")
+    scores = {"l1": -1.0}
     tolerance = 2e-4
 
     def __init__(self, settings: TpsSettings, run: Run, device: torch.device | str) -> None:
@@ -67,19 +72,10 @@ class Tps(MemoryStage):
     def settle(self, module: nn.Module) -> None:
         settle_norms(module, lambda draws: module(*self._inputs(self.pool, *self.pairs(draws))[:2]), self)
 
-    def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
-        sums, sheet = [], []
-        for row in range(len(self.held_out)):
-            pair = torch.tensor([row], device=self.device)
-            garment, person, worn = self._inputs(self.held_out, pair, torch.ones_like(pair), torch.zeros_like(pair))
-            warped = sample_garment(garment, module(garment, person)[0])
-            sums.append(torch.stack([(picture - worn).abs().mean() / 2 for picture in (warped, garment)]))
-            if row < 6:
-                sheet.append(torch.cat([garment, person[:, :3], warped, worn]))
-        return dict(zip(("l1", "l1_unwarped"), torch.stack(sums).mean(0).tolist(), strict=True)), sheet
-
-    def score(self, figures: dict[str, float]) -> float:
-        return -figures["l1"]
+    def examine(self, module: nn.Module, pair: Tensor, before: Tensor, after: Tensor) -> Seen:
+        garment, person, worn = self._inputs(self.held_out, pair, after, before)
+        warped = sample_garment(garment, module(garment, person)[0])
+        return {"l1": _off(warped, worn), "l1_unwarped": _off(garment, worn)}, [garment, person[:, :3], warped, worn]
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
         return {"tps": module}
@@ -106,6 +102,7 @@ class Refinement(MemoryStage):
     settings_type = RefinementSettings
     settings: RefinementSettings
     sheet_titles = ("agnostic", "spline", "refined", "worn")
+    scores = {"l1": -1.0}
     tolerance = 1e-4
 
     def __init__(self, settings: RefinementSettings, run: Run, device: torch.device | str) -> None:
@@ -147,19 +144,10 @@ class Refinement(MemoryStage):
         if not self.compares:
             settle_norms(module, lambda draws: module(self._inputs(self.pool, *self.pairs(draws))[0]), self)
 
-    def validate(self, module: nn.Module) -> tuple[dict[str, float], list[Tensor]]:
-        sums, sheet = [], []
-        for row in range(len(self.held_out)):
-            pair = torch.tensor([row], device=self.device)
-            inputs, worn, _ = self._inputs(self.held_out, pair, torch.ones_like(pair), torch.zeros_like(pair))
-            refined, coarse = module(inputs).clamp(-1, 1), inputs[:, -3:]
-            sums.append(torch.stack([(picture - worn).abs().mean() / 2 for picture in (refined, coarse)]))
-            if row < 6:
-                sheet.append(torch.cat([inputs[:, :3], coarse, refined, worn]))
-        return dict(zip(("l1", "l1_spline"), torch.stack(sums).mean(0).tolist(), strict=True)), sheet
-
-    def score(self, figures: dict[str, float]) -> float:
-        return -figures["l1"]
+    def examine(self, module: nn.Module, pair: Tensor, before: Tensor, after: Tensor) -> Seen:
+        inputs, worn, _ = self._inputs(self.held_out, pair, after, before)
+        refined, coarse = module(inputs).clamp(-1, 1), inputs[:, -3:]
+        return {"l1": _off(refined, worn), "l1_spline": _off(coarse, worn)}, [inputs[:, :3], coarse, refined, worn]
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
         return {"warping": GarmentWarper(self.warper.tps, module)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ import torch
 
 from ladivton_core.disk.documents import read_json
 from ladivton_core.preprocessing.labels import CATEGORIES
+from ladivton_core.runtime.processor import usable_cores
 from ladivton_core.training.chunks import has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, Settings
 from ladivton_core.training.stage import WorkStage
@@ -31,6 +31,7 @@ from ..world.garments import sample_garment
 from ..world.people import sample_person
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld, draw
 from .pairs import PAIRS, SPLITS, Fields, Files, Pairs, Source, weave
+from .photographs import Photographs
 
 NUMBERS = 10
 """Numeric attributes of a garment: two colours (3 + 3), period, sleeve, neck depth, length."""
@@ -48,7 +49,6 @@ class WorldSettings(Settings):
         world: seed of the people and garments to learn from.
         held_out_world: seed of the world the held-out people are from.
         count: pairs to learn from, at most.
-        minutes: rendering ends after so many; 0 is no limit.
         cycle: categories of the pairs in turn.
     """
 
@@ -57,7 +57,6 @@ class WorldSettings(Settings):
     world: int = 71
     held_out_world: int = 4301
     count: int = 6400
-    minutes: float = 0.0
     cycle: tuple[str, ...] = CATEGORIES
 
     def __post_init__(self) -> None:
@@ -111,7 +110,8 @@ def drawn_pair(settings: WorldSettings, split: str, index: int) -> Fields:
 WORLDS: Mapping[str, Callable[[WorldSettings, str, int], Fields]] = {"drawn": drawn_pair}
 """Worlds by name: what makes the fields of a row of a split (`pairs.SPLITS`), of the settings' size and seeds."""
 READERS: Mapping[str, Callable[[Path, str, tuple[int, int]], Source]] = {
-    "": lambda folder, split, size: Files(folder / split)
+    "": lambda folder, split, size: Files(folder / split),
+    "photographs": Photographs,
 }
 """What reads a split of a folder of pairs in pictures of a size, by the name before the folder's."""
 
@@ -131,17 +131,14 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
 
     Args:
         folder: `RUNS/world`.
-        stop: an event that ends it after the pair at hand; so does the end of the process that started this one. The
-            settings' minutes end it after the file at hand, and never before the first of each split.
+        stop: an event that ends it after the pair at hand; so does the end of the process that started this one.
     """
-    parent, end = multiprocessing.parent_process(), time.monotonic() + 60 * settings.minutes
+    parent = multiprocessing.parent_process()
     for split in SPLITS:
         for place, (source, file, count) in enumerate(files(settings, split)):
             target = folder / source / split
             if place % workers != worker or source not in WORLDS or has_chunk(target, file, count):
                 continue
-            if settings.minutes and place >= workers and time.monotonic() > end:
-                break
             rows = []
             for index in range(PAIRS * file, PAIRS * file + count):
                 if (stop is not None and stop.is_set()) or (parent is not None and not parent.is_alive()):
@@ -184,7 +181,7 @@ class World(WorkStage):
                 rows[source] += count
             for source in rows.keys() & WORLDS.keys():
                 trim(folder / source / split, rows[source], PAIRS)
-        workers = min(settings.workers or cores(), -(-settings.count // PAIRS))
+        workers = min(settings.workers or usable_cores(), -(-settings.count // PAIRS))
         if workers > 1:
             failed = 0
             for process in start_renderers(folder, settings, workers):
@@ -239,8 +236,3 @@ def open_pairs(folder: Path, split: str, needed: Sequence[str] = ()) -> Pairs:
             raise FileNotFoundError(f"{folder / 'world'} holds no pairs with {', '.join(needed)}.")
         sources, shares = (list(compress(values, kept)) for values in (sources, shares))
     return Pairs(sources, shares)
-
-
-def cores() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,8 @@
 """Evaluation on the command line: the paper's figures, on VITON-HD or Dress Code; see docs/evaluation.md.
 
-python -m ladivton_core.evaluation paper --dataset vitonhd --root VITON-HD --out RESULTS --models MODELS
-(`generate`, `metrics` and `report` are its steps)
+    python -m ladivton_core.evaluation paper --dataset vitonhd --root VITON-HD --out RESULTS --models MODELS
+
+`generate`, `metrics` and `report` are its steps.
 """
 
 from __future__ import annotations

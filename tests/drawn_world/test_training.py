@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import shutil
 from itertools import islice
@@ -14,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from drawn_world.training import attributes, linear_code, painting, pictures, vae, warping, world
+from drawn_world.figures.truth import draw
+from drawn_world.figures.variants import Variant, encode, run
+from drawn_world.training import linear_code, painting, pictures, reading, vae, warping, world
 from drawn_world.training.__main__ import main
 from drawn_world.training.draws import BlockDraws
 from drawn_world.training.finish import Finish
@@ -69,8 +72,10 @@ def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 def runs(tmp_path_factory) -> Path:
     """The whole recipe."""
     folder = tmp_path_factory.mktemp("runs")
+    logging.getLogger().setLevel(logging.INFO)  # as at a terminal
     with log_to(folder):
         sitting(folder).run_all()
+    logging.getLogger().setLevel(logging.WARNING)
     return folder
 
 
@@ -116,9 +121,10 @@ def test_the_exported_files_make_a_pipeline(runs, tmp_path):
     for part, file in files.items():  # names, shapes and types of the shipped files
         ours, shipped = read_state_dict(file), read_state_dict(embedded_path(part))
         assert {k: (v.shape, v.dtype) for k, v in ours.items()} == {k: (v.shape, v.dtype) for k, v in shipped.items()}
-    people = pool(runs, count=1, split="held_out")
-    figures, sheet = painting.look(TryOnPipeline.from_files(files, TINY), people, SIZE)
-    assert all(0 < value < 60 for value in figures.values()) and sheet[0].shape == (6, 3, *SIZE)
+    pipeline = TryOnPipeline.from_files(files, dataclasses.replace(TINY, size=SIZE))
+    encoded = encode(pipeline, draw(DrawnWorld(7, SIZE), [0], "unpaired"))
+    images = run(pipeline, encoded, Variant()).images
+    assert images.shape == (1, 3, *SIZE) and images.isfinite().all()
 
 
 def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypatch):
@@ -201,8 +207,8 @@ def test_a_budget_is_shared_out_and_what_it_leaves_is_for_looking():
         dataclasses.replace(Sitting(EMBEDDED, Path("runs"), changes=changes), minutes=10).plan()
         for changes in ({}, {"tps.steps": 7})
     )
-    minutes = {stage: settings.minutes for stage, settings in plan.items()}
-    assert minutes["world"] == 0 and min(minutes[stage] for stage in EMBEDDED.stages if stage != "world") > 0
+    minutes = {stage: settings.minutes for stage, settings in plan.items() if stage != "world"}
+    assert min(minutes.values()) > 0
     assert 9 < sum(minutes.values()) <= 9.6
     assert plan["tps"].steps == 0 and (asked["tps"].steps, asked["tps"].minutes) == (7, minutes["tps"])
     assert Sitting(EMBEDDED, Path("runs")).plan()["tps"].minutes == 0
@@ -221,10 +227,10 @@ def test_a_budget_is_shared_out_and_what_it_leaves_is_for_looking():
             "'nowhere' is no world .drawn. and no folder of pairs",
         ),
         ("world", {"shares": [0.5, 0.5]}, "a number above 0 for each of the sources"),
-        ("vae", {"memory": 1.5}, "shares between 0 and 1"),
-        ("vision", {"recolour": -0.5}, "recolour = -0.5 between 0 and 1"),
+        ("vae", {"memory": 1.5}, "memory = 1.5 is a share: between 0 and 1"),
+        ("vision", {"recolour": -0.5}, "recolour = -0.5 is a share"),
         ("extract", {"precision": "fp16"}, "choose one of no, bf16, auto"),
-        ("tryon", {"drop_garment": 1.5}, "drop_garment = 1.5 is a probability"),
+        ("tryon", {"drop_garment": 1.5}, "drop_garment = 1.5 is a share"),
         ("tryon", {"truths": 1.5}, "truths = 1.5 is a share"),
         ("tryon", {"words_rate": 0.0}, "words_rate = 0 is above 0"),
         ("tryon", {"models": "sd2"}, "v-prediction; sd2 predicts something else"),
@@ -300,7 +306,7 @@ def test_any_stretch_of_a_weave_has_everybodys_share_and_every_row_once(shares):
             assert abs(count - 60 * share / sum(shares)) <= 2
 
 
-def labelled(folder: Path, name: str, level: int, count: int) -> Path:
+def unlabelled(folder: Path, name: str, level: int, count: int) -> Path:
     """A folder of pairs as another world would have rendered them: grey people, without patterns and numbers."""
     for split in ("train", "held_out"):
         for file in range(-(-count // 8)):
@@ -316,7 +322,7 @@ def labelled(folder: Path, name: str, level: int, count: int) -> Path:
 
 def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(runs, tmp_path):
     """The first third of a recipe on two worlds, with extraction: rows of pictures and of latents stay one order."""
-    other = labelled(tmp_path, "photographs", 200, 20)
+    other = unlabelled(tmp_path, "other", 200, 20)
     mixed = sitting(tmp_path / "runs", sources=["drawn", str(other)], shares=[1.0, 2.0], count=12, held_out=6)
     plan = mixed.plan()
     for stage in ("world", "vae", "tps", "vision", "words", "refinement", "extract"):
@@ -341,6 +347,27 @@ def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(r
         alone.run("vision", alone.plan()["vision"])
 
 
+def test_photographs_are_rows_of_any_size_and_the_same_whenever_they_are_read(tmp_path):
+    pytest.importorskip("cv2")
+    from drawn_world.photographs.store import path_of, read, render
+
+    render(tmp_path / "train", 2, seed=5, size=SIZE)
+    path_of(tmp_path / "train", 4).parent.mkdir(exist_ok=True)
+    path_of(tmp_path / "train", 4).touch()  # not before those ahead of it
+    whole_size, half = (world.READERS["photographs"](tmp_path, "train", size) for size in (SIZE, (64, 48)))
+    assert whole_size.there(9) == 2
+    rows = Pairs([whole_size]).read(0, 9)
+    again, made = whole_size.read(1), read(path_of(tmp_path / "train", 1))
+    assert all(torch.equal(rows[name][1], again[name]) for name in again)
+    assert torch.equal(rows["persons"][1].movedim(1, -1), torch.from_numpy(made.persons))
+    masks, garment = unpacked(again["masks"])[:, 0].bool(), LIP20.ids(LIP20.regions_of(made.category).garment)
+    assert (masks[0] & torch.isin(torch.from_numpy(made.parse[0]), torch.tensor(garment))).sum() > 50
+    shrunk = half.read(1)
+    assert torch.allclose(shrunk["keypoints"] * 2, again["keypoints"])
+    away = F.avg_pool2d(again["persons"].float(), 2) - shrunk["persons"].float()
+    assert away.abs().max() <= 0.5 and unpacked(shrunk["masks"]).shape == (2, 1, 64, 48)
+
+
 def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):
     pairs, shrunk = pool(runs, count=2), pool(runs, lambda fields: small(fields, TINY), 2)
     pair, which = torch.tensor([0, 1]), torch.tensor([0, 1])
@@ -350,7 +377,7 @@ def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):
     from ladivton_core.inversion.pixels import clip_pixels
 
     wanted = clip_pixels(pairs.pictures("garments", pair, which), 224)
-    found = attributes.garments(shrunk, pair, which)["pixels"]
+    found = reading.garments(shrunk, pair, which)["pixels"]
     assert (found - wanted).abs().max() < 0.02  # a level of 8 bits
 
 
@@ -465,11 +492,11 @@ def test_a_garment_of_other_colours_is_named_by_them(runs):
     told = pool(runs, lambda fields: small(fields, TINY))
     pair, which = torch.arange(4), torch.tensor([0, 1, 0, 1])
     places = torch.tensor([[2, 0, 1]] * 4)
-    own, other = attributes.garments(told, pair, which), attributes.garments(told, pair, which, places)
+    own, other = reading.garments(told, pair, which), reading.garments(told, pair, which, places)
     assert torch.equal(other["numbers"][:, :3], own["numbers"][:, [2, 0, 1]])
     assert torch.equal(other["numbers"][:, 3:6], own["numbers"][:, [5, 3, 4]])
     assert torch.equal(other["numbers"][:, 6:], own["numbers"][:, 6:])
-    mean, deviation = (torch.tensor(x).view(3, 1, 1) for x in (attributes.CLIP_MEAN, attributes.CLIP_STD))
+    mean, deviation = (torch.tensor(x).view(3, 1, 1) for x in (reading.CLIP_MEAN, reading.CLIP_STD))
     plain, changed = (read["pixels"] * deviation + mean for read in (own, other))
     torch.testing.assert_close(changed, plain[:, [2, 0, 1]], atol=1e-5, rtol=0)
 
@@ -479,9 +506,9 @@ def test_the_colours_of_stripes_may_be_told_in_either_order_and_those_of_dots_ma
     numbers[:, :6] = torch.tensor([0.9, 0.1, 0.2, -0.5, 0.3, 0.0])
     swapped = torch.cat([numbers[:, 3:6], numbers[:, :3], numbers[:, 6:]], 1)
     classes = torch.tensor([PATTERNS.index("stripes"), PATTERNS.index("dots")])
-    stripes, dots = attributes.colour_errors(swapped, classes, numbers)
+    stripes, dots = reading.colour_errors(swapped, classes, numbers)
     assert not stripes.any() and dots.any()
-    plain = attributes.colour_errors(swapped, torch.full((2,), PATTERNS.index("solid")), numbers)
+    plain = reading.colour_errors(swapped, torch.full((2,), PATTERNS.index("solid")), numbers)
     assert plain[:, :3].any() and not plain[:, 3:].any()
 
 

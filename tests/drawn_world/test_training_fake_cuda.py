@@ -16,12 +16,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from drawn_world.training.finish import Finish, Painter
 from drawn_world.training.latents import Latents
 from drawn_world.training.pool import Pool
+from drawn_world.training.reading import AttributeReader, PromptReader, Vision, Words
 from drawn_world.training.recipe import EMBEDDED
 from drawn_world.training.tryon import TryOn
 from drawn_world.training.vae import Codec, Vae
-from drawn_world.training.vision import AttributeReader, Vision
 from drawn_world.training.warping import Refinement, Tps
-from drawn_world.training.words import PromptReader, Words
 from ladivton_core.checkpoints.build import BUILDERS
 from ladivton_core.denoising.schedule import alphas_cumprod, timesteps
 from ladivton_core.inversion import encoders

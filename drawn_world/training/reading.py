@@ -1,4 +1,14 @@
-"""What garments differ in, as a task: pattern, colours and cut read from a vector, for `vision` and `words`."""
+"""Stages `vision` and `words`: a tower that sees what garments differ in, and words that say it.
+
+The paper takes CLIP ViT-H/14 as given; it cannot be shipped here. A tower of the same form learns to read what drawn
+garments differ in (pattern class, colours, cut) from the flat pictures, so that its last hidden state says about a
+garment what CLIP's would.
+
+The paper's adapter is taught by a pretrained UNet that understands the text encoder. Here all three start from nothing,
+and a UNet hears little in words that say little: it takes the warped garment instead. So adapter and text encoder first
+learn, behind the frozen tower, that pattern and colours can be read from the prompt's embedding, by attention that
+looks at every token alike. Read `tryon.py` next.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ladivton_core.inversion.pixels import CLIP_MEAN, CLIP_STD
-from ladivton_core.training.config import ConfigError
+from ladivton_core.inversion.prompts import prompt_for, tokenize
+from ladivton_core.preprocessing.labels import CATEGORIES
+from ladivton_core.training.denoiser import starting_parts
+from ladivton_core.training.stage import Run, frozen
 
 from ..world.patterns import PATTERNS
 from .draws import BlockDraws
@@ -21,6 +34,8 @@ COLOURS = 6
 """The first numbers of a garment: red, green and blue of its two colours, in [-1, 1]."""
 UNORDERED = tuple(PATTERNS.index(name) for name in ("stripes", "bars"))
 """Patterns in which nothing tells which of the two colours is the first."""
+SPEAKERS = ("text_encoder", "inversion_adapter")
+"""Who says the words."""
 _PERMUTATIONS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
@@ -35,16 +50,10 @@ class ReadingSettings(MemorySettings):
         head_rate: learning rate of the head that is thrown away, relative to the rest.
     """
 
+    SHARES = ("recolour",)
     colour_weight: float = 6.0
     recolour: float = 0.6
     head_rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.colour_weight < 0 or not 0 <= self.recolour <= 1:
-            raise ConfigError(
-                f"colour_weight = {self.colour_weight:g} is at least 0, recolour = {self.recolour:g} between 0 and 1."
-            )
 
 
 class Head(nn.Module):
@@ -114,6 +123,7 @@ class ReadingStage(MemoryStage):
     settings: ReadingSettings
     full_size = False
     needed = ("patterns", "numbers")
+    scores = {"pattern_accuracy": 0.25, "colour_error": -1.0, "second_colour_error": -1.0}
     sheet_titles = ("garment",) * 8
 
     def look(self, module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -153,5 +163,68 @@ class ReadingStage(MemoryStage):
         pictures = self.held_out.pictures("garments", pair[worst], which[worst])
         return {name: float(value) for name, value in figures.items()}, [pictures]
 
-    def score(self, figures: dict[str, float]) -> float:
-        return 0.25 * figures["pattern_accuracy"] - figures["colour_error"] - figures["second_colour_error"]
+
+class AttributeReader(nn.Module):
+    """The tower, and a head that reads its class token."""
+
+    def __init__(self, tower: nn.Module):
+        super().__init__()
+        self.tower, self.head = tower, Head(tower.config.hidden_size)
+        for weight in (*tower.visual.ln_post.parameters(), tower.visual.proj):  # of CLIP's own head
+            weight.requires_grad_(False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, patterns) and numbers (B, NUMBERS)."""
+        return self.head(self.tower(pixels)[:, 0])
+
+
+class Vision(ReadingStage):
+    """Trains the tower through a head that is thrown away; there is nothing to compare the tower with before."""
+
+    settings_type = ReadingSettings
+
+    def __init__(self, settings: ReadingSettings, run: Run, device: torch.device | str) -> None:
+        super().__init__(settings, run, device)
+        self.module = AttributeReader(self.starts_from("vision").requires_grad_(True))
+
+    def look(self, module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return module(batch["pixels"])
+
+    def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
+        return {"vision": module.tower}
+
+
+class PromptReader(nn.Module):
+    """Inversion adapter and text encoder, and a head that reads the prompt's mean."""
+
+    def __init__(self, parts: dict[str, nn.Module]):
+        super().__init__()
+        self.inversion_adapter, self.text_encoder = (parts[name].requires_grad_(True) for name in reversed(SPEAKERS))
+        self.head = Head(self.text_encoder.config.hidden_size)
+        self.text_encoder.token_embedding.weight.requires_grad_(False)  # the pseudo-words carry what must be learned
+
+    def forward(self, tokens: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, patterns) and numbers (B, NUMBERS) of garment tokens (B, T, W) in prompts (B, 77)."""
+        pseudo_words = self.inversion_adapter(tokens).unflatten(1, (-1, self.text_encoder.config.hidden_size))
+        return self.head(self.text_encoder(ids, pseudo_words).mean(1))
+
+
+class Words(ReadingStage):
+    """Trains adapter and text encoder through a head that is thrown away."""
+
+    settings_type = ReadingSettings
+
+    def __init__(self, settings: ReadingSettings, run: Run, device: torch.device | str) -> None:
+        super().__init__(settings, run, device)
+        preset = self.preset
+        self.tower = frozen(run.part("vision", preset), device)
+        self.module = PromptReader(starting_parts(run, preset, SPEAKERS, SPEAKERS))
+        self.ids = tokenize([prompt_for(name, preset.num_words) for name in CATEGORIES]).to(device)
+
+    def look(self, module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            tokens = self.tower(batch["pixels"])
+        return module(tokens, self.ids[batch["category"]])
+
+    def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
+        return {name: module.get_submodule(name) for name in SPEAKERS}
