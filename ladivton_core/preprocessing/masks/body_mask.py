@@ -31,6 +31,10 @@ MARGIN = 12
 
 # Ground of a warped garment: this bright in every channel, and joined to the picture's border.
 _GROUND = 0.97
+# Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
+_SPECK = 2
+# How far above the waist of the old trousers new ones may begin; the top above stays.
+_HIGHER = 0.25
 # How far a sleeve may lie beside the arm: with a silhouette, which bounds it, and without.
 _SLEEVE, _SLEEVE_ALONE = 0.3, 0.17
 
@@ -140,13 +144,16 @@ def cloth_on_white(garment: Tensor) -> Tensor:
         garment: on white (B, 3, H, W) in [0, 1].
 
     Returns:
-        (B, 1, H, W) float32 in {0, 1}; 1 is cloth. A white garment is cloth as far as its edge is darker than white.
+        (B, 1, H, W) float32 in {0, 1}; 1 is cloth. A white garment is cloth as far as its edge is darker than white;
+        smudges of a pixel or four are none.
     """
     ground = (garment.detach().cpu().amin(1) >= _GROUND).numpy()
     step = -(-max(ground.shape[1:]) // 512)
-    outside = np.stack([reached(item) for item in ground[:, ::step, ::step]])
-    outside = np.repeat(np.repeat(outside, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
-    return torch.from_numpy(~(outside & ground))[:, None].float().to(garment.device)
+    cloth = torch.from_numpy(np.stack([~reached(item) for item in ground[:, ::step, ::step]]))[:, None].float()
+    thick = (1 - grown(1 - cloth, _SPECK)).bool()[:, 0].numpy()
+    cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
+    cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
+    return torch.from_numpy(cloth)[:, None].float().to(garment.device)
 
 
 def _beside(cloth: np.ndarray, outline: np.ndarray | None) -> np.ndarray:
@@ -180,11 +187,12 @@ def _part(
 def _bust(frame: BodyFrame, size: Size) -> np.ndarray:
     """What lies above the line of the shoulders' joints: the tops of the shoulders, and the neck up to the chin."""
     up, side = -frame.down * frame.size, frame.across * frame.size
-    (right, left), chest = frame.shoulders, frame.chest
+    # sides of the picture: somebody seen from behind has the right shoulder on the right
+    (first, last), chest = sorted(frame.shoulders, key=lambda point: float(point @ side)), frame.chest
     chin = chest + 0.5 * up if not len(frame.head) else frame.head.mean(0) - 0.2 * up
     top = [chin + NECK * side * sign for sign in (-1, 1)]
     base = [chest + 0.4 * up + 1.4 * NECK * side * sign for sign in (-1, 1)]
-    return filled(size, [[right, right + 0.25 * up, base[0], top[0], top[1], base[1], left + 0.25 * up, left]])
+    return filled(size, [[first, first + 0.25 * up, base[0], top[0], top[1], base[1], last + 0.25 * up, last]])
 
 
 def _kept(frame: BodyFrame, category: Category, ends: Ends, outline: np.ndarray | None, size: Size) -> np.ndarray:
@@ -192,7 +200,8 @@ def _kept(frame: BodyFrame, category: Category, ends: Ends, outline: np.ndarray 
     shape = SHAPES[category]
     kept = head(frame, shape, size) | hands(frame, shape, size)
     if category == "lower_body":
-        kept |= arms(frame, shape.arm, 0.8 * shape.arm, size)
+        waist = ends.fitted(shape, category).waist + _HIGHER
+        kept |= arms(frame, shape.arm, 0.8 * shape.arm, size) | (frame.depth(size) < -waist)
     elif outline is not None and len(frame.head):
         kept |= outline & _beside_the_neck(frame, size) & ~arms(frame, _SLEEVE_ALONE, _SLEEVE_ALONE, size)
     if category != "upper_body":

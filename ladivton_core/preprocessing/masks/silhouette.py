@@ -55,6 +55,9 @@ def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Out
     below = filled(size, *_known_legs(frame)) if with_legs else np.zeros(size, bool)
     limbs = arms(frame, *_INNER_ARM, size) | hands(frame, _INNER, size)
     body, filled_up = chest | below | limbs, _filled_up(silhouette, frame, chest | limbs, chest | below | limbs)
+    border = np.concatenate([silhouette[[0, -1]].ravel(), silhouette[:, [0, -1]].ravel()])
+    if border.mean() > _MISSING:  # all around the picture: the person is the hole in it
+        filled_up &= silhouette
     for part, name in ((chest, "most of the body"), (below, "the legs")):
         if part.any() and (filled_up & part).sum() < _MISSING * part.sum():
             why = "the wrong way round, or another photo's or person's" if part is chest else "cut off, or damaged"
