@@ -23,9 +23,12 @@ from torch import Tensor
 from ladivton_core.datasets.layouts import DATASETS, open_dataset
 from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LIP20, LabelSet, atr18_from_lip20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
+from ladivton_core.preprocessing.masks.body_mask import body_mask
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.modes import BODY
 from ladivton_core.preprocessing.people.finder import PersonFinder, largest
+from ladivton_core.preprocessing.pose.dialects import JOINTS
+from ladivton_core.preprocessing.pose.keypoints import people_in_frames, pose_document
 
 from ..world.scene import DrawnWorld
 
@@ -73,11 +76,16 @@ def figures_of(
         head = head & ~published  # its head includes the neck, which Dress Code's rule repaints
 
     def measured(row: str, points: Tensor, silhouette: Tensor | None) -> Iterator:
-        outline = None if silhouette is None else silhouette[None, None].float()
+        given = {"silhouette": None if silhouette is None else silhouette[None, None].float(), "picture": person[None]}
         # a drawn person's LIP20 is the vocabulary alone; a data set's ATR18 is its rule
         rule = ATR18 if labels is ATR18 else None
-        mask = body_region(points[None], category, size, silhouette=outline, labels=rule)[0, 0].bool()
-        yield from ((row, name, value) for name, value in mask_figures(mask, published, garment, head).items())
+        masks = {row: body_region(points[None], category, size, labels=rule, **given)}
+        if silhouette is not None:
+            masks[f"{row}: the body's"] = body_mask(category, size, keypoints=points[None], **given)
+        for name, mask in masks.items():
+            figures = mask_figures(mask[0, 0].bool(), published, garment, head)
+            figures["outside"] = float(mask[0, 0][parse == 0].sum() / mask.sum().clamp_min(1))
+            yield from ((name, figure, value) for figure, value in figures.items())
 
     yield from measured("true joints", joints, None)
     yield from measured("true joints, true silhouette", joints, parse > 0)
@@ -90,12 +98,14 @@ def figures_of(
     if not people:
         return
     one = people[largest(people)]
-    found = torch.where(one.joints[:, 2:] > BODY.smallest_score, one.joints[:, :2], 0.0)
+    document = pose_document(one.points[None], size)
+    points = people_in_frames([document], size, 0, BODY, hands=True)[0][0, :, :2]
+    found = points[:JOINTS]
     both = (found > 0).any(1) & (joints > 1).any(1)
     distances = (found - joints).norm(dim=1)[both] / size[0]
     yield "found joints", "median error", float(distances.median())
-    yield from measured("found joints", found, None)
-    yield from measured("found joints, found silhouette", found, one.silhouette)
+    yield from measured("found joints", points, None)
+    yield from measured("found joints, found silhouette", points, one.silhouette)
 
 
 Row = tuple[Tensor, Tensor, Tensor, str, LabelSet]
@@ -134,12 +144,12 @@ def tables(people: Iterable[Row], find: PersonFinder | None) -> str:
 
 
 def _table(category: str, rows: dict[str, dict[str, list[float]]]) -> str:
-    columns = ("iou", "garment", "head", "found", "median error", "milliseconds")
+    columns = ("iou", "garment", "head", "outside", "found", "median error", "milliseconds")
     lines = [
         f"**{category}**, {len(rows['true joints']['iou'])} people",
         "",
-        "| from | IoU | garment covered | head cut | people found | joints' median error | ms a photo |",
-        "|---|---|---|---|---|---|---|",
+        "| from | IoU | garment covered | head cut | of it background | people found | joints' median error | ms a photo |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, figures in rows.items():
         cells = []

@@ -83,10 +83,19 @@ class LabelSet:
             raise ValueError(f"unknown garment category {category!r}; expected one of {', '.join(CATEGORIES)}")
         return self.regions[category]
 
+    def left_in_place(self, category: str) -> tuple[str, ...]:
+        """Clothes that the rule of a category neither repaints nor keeps: they stay, but where something else that is
+        repainted lies near. Dress Code's shirts and trousers under a new dress; its skirts under new trousers (Q9).
+        """
+        regions = self.regions_of(category)
+        return tuple(x for x in self.labels if x in _CLOTHES and x not in (*regions.repaint, *regions.fixed))
+
     def stroke_width(self, height: int) -> int:
         """Published width in pixels of the arms' stroke for pictures `height` pixels high. Source: SPEC 1.5, Q10."""
         return int(self.stroke_at_512 / 512 * height) if self.stroke_scales else self.stroke_at_512
 
+
+_CLOTHES = frozenset(("upper_clothes", "top", "coat", "dress", "jumpsuits", "skirt", "pants"))
 
 _LIP_HEAD = ("hat", "hair", "sunglasses", "face")
 _LIP_SHOES = ("left_shoe", "right_shoe")

@@ -12,8 +12,14 @@ from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.modes import BODY, PUBLISHED
 from ladivton_core.preprocessing.pose.dialects import BLAZEPOSE33_TO_COCO18, COCO17_TO_COCO18, coco18
+from ladivton_core.preprocessing.pose.hands import HAND, HAND_KEYS, KNUCKLES, POINTS
 from ladivton_core.preprocessing.pose.keypoint_files import pose_frames
-from ladivton_core.preprocessing.pose.keypoints import keypoints_from_dresscode, people_in_frame, people_in_frames
+from ladivton_core.preprocessing.pose.keypoints import (
+    keypoints_from_dresscode,
+    people_in_frame,
+    people_in_frames,
+    pose_document,
+)
 
 JOINTS = torch.stack([10.0 + torch.arange(18), 20 + 2.0 * torch.arange(18), torch.full((18,), 0.9)], 1).double()
 JOINTS[1] = torch.tensor([(12 + 15) / 2, (24 + 30) / 2, 0.9])  # the neck between the shoulders
@@ -115,6 +121,52 @@ def test_a_files_scores_are_kept_beside_the_confidence_that_the_paper_ignores():
     frames = pose_frames(frame(values.tolist()), "joints.json")
     assert keypoints_from_people(frames, SIZE)[0, 7].all()
     assert not keypoints_from_people(frames, SIZE, mode=BODY)[0, 7].any()
+
+
+def hands(score=0.9):
+    """Right and left hand (2, 21, 3)."""
+    places = 30.0 + torch.arange(2 * HAND).double().view(2, HAND, 1)
+    return torch.cat([places, places + 20, torch.full_like(places, score)], -1)
+
+
+def test_hands_travel_behind_the_joints():
+    lists = {key: hand.flatten().tolist() for key, hand in zip(HAND_KEYS, hands(), strict=True)}
+    body = {"pose_keypoints_2d": JOINTS.flatten().tolist()}
+    expected = torch.cat([JOINTS, *hands()])
+    whole, pairs = {"people": [body | lists]}, {"people": [body | {HAND_KEYS[1]: hands()[1].tolist()}]}
+    for document in (whole, pose_document(expected[None], SIZE), pose_frames(whole, "joints.json")[0]):
+        (people,) = people_in_frames(document, SIZE, mode=BODY, hands=True)
+        torch.testing.assert_close(people[0, :, :2], expected[:, :2])
+        assert torch.equal(people_in_frames(document, SIZE, mode=BODY)[0][0], people[0, :18])
+    left = people_in_frames(pairs, SIZE, hands=True)[0][0]
+    assert not left[18 : 18 + HAND].any() and torch.equal(left[18 + HAND :], hands()[1])
+    half = people_in_frames(whole | {"canvas_height": 256, "canvas_width": 192}, SIZE, hands=True)[0]
+    torch.testing.assert_close(half[0, :, :2], expected[:, :2] / 2)
+
+
+def test_doubtful_and_odd_hands_are_none_and_never_change_who_is_meant():
+    odd = {HAND_KEYS[0]: [1.0, 2.0], HAND_KEYS[1]: hands(0.4)[1].flatten().tolist()}
+    document = {"people": [{"pose_keypoints_2d": JOINTS.flatten().tolist()} | odd]}
+    assert not people_in_frames(document, SIZE, mode=BODY, hands=True)[0][0, 18:].any()
+    assert people_in_frames(document, SIZE, hands=True)[0][0, 18 + HAND :].all()
+    small = JOINTS.clone()
+    small[:, :2] = small[:, :2] / 4
+    waving = {"pose_keypoints_2d": small.flatten().tolist(), HAND_KEYS[0]: (hands() * 40).clamp(0, 900)[0].tolist()}
+    document["people"].insert(0, waving)
+    assert torch.equal(people_in_frames(document, SIZE, -1, hands=True)[0][0, :18], JOINTS)
+    with pytest.raises(ValueError, match=HAND_KEYS[0]):
+        people_in_frames(frame(JOINTS.tolist(), **{HAND_KEYS[0]: ["a"] * 63}), SIZE, hands=True)
+    assert people_in_frames({"people": []}, SIZE, hands=True)[0].shape == (0, POINTS, 3)
+
+
+def test_blazepose_knows_three_points_of_a_hand():
+    points = in_order(BLAZEPOSE33_TO_COCO18, 33)
+    points[17:23] = torch.tensor([[40.0 + i, 50.0, 0.9] for i in range(6)])
+    (people,) = people_in_frames(frame(points.flatten().tolist()), SIZE, mode=BODY, hands=True)
+    right, left = people[0, 18:].view(2, HAND, 3)
+    assert right[[KNUCKLES[0], KNUCKLES[-1], 3], 0].tolist() == [43, 41, 45]
+    assert left[[KNUCKLES[0], KNUCKLES[-1], 3], 0].tolist() == [42, 40, 44]
+    assert int((people[0, 18:, 2] > 0).sum()) == 6
 
 
 @pytest.mark.parametrize(

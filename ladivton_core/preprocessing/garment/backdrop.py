@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..flood import reached
 
 Ground = Literal["white", "plain", "busy"]
 
@@ -83,11 +84,11 @@ def ground_to_white(garment: Tensor) -> Tensor | None:
     open_ = (distance < _TOLERANCE + _SOFT)[None, None].float()
     shrink = min(1.0, _WORKING_SIDE / max(garment.shape[-2:]))
     small = F.interpolate(open_, scale_factor=shrink, mode="area") if shrink < 1 else open_
-    reached = torch.from_numpy(_reached(small[0, 0].numpy() > 0.5))
-    covered = 1 - float(reached.float().mean())
+    ground_reached = torch.from_numpy(reached(small[0, 0].numpy() > 0.5)).float()
+    covered = 1 - float(ground_reached.mean())
     if not _FILLED[0] <= covered <= _FILLED[1]:
         return None
-    near = F.interpolate(reached[None, None].float(), garment.shape[-2:], mode="nearest-exact")
+    near = F.interpolate(ground_reached[None, None], garment.shape[-2:], mode="nearest-exact")
     near = F.max_pool2d(near, 5, stride=1, padding=2)[0, 0]
     # between the two tolerances cloth and ground mix, as they do along an anti-aliased edge
     alpha = 1 - near * (1 - ((distance - _TOLERANCE) / _SOFT).clamp(0, 1))
@@ -127,18 +128,3 @@ def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) 
     row, column = (size[0] - target[0]) // 2, (size[1] - target[1]) // 2
     result[:, row : row + target[0], column : column + target[1]] = cut
     return result
-
-
-def _reached(open_: np.ndarray) -> np.ndarray:
-    """Which open pixels (H, W) bool are joined to the border through open ones: four sweeps until nothing changes."""
-    reached = np.zeros_like(open_)
-    reached[[0, -1]], reached[:, [0, -1]] = open_[[0, -1]], open_[:, [0, -1]]
-    while True:
-        before = reached.sum()
-        for grid, free in ((reached, open_), (reached.T, open_.T)):
-            for row in range(1, len(grid)):
-                grid[row] |= grid[row - 1] & free[row]
-            for row in range(len(grid) - 2, -1, -1):
-                grid[row] |= grid[row + 1] & free[row]
-        if reached.sum() == before:
-            return reached

@@ -1,6 +1,6 @@
-"""Where shoulders, hips and limbs of a body are, the missing ones guessed from the rest.
+"""Where shoulders, hips, limbs and hands of a body are, the missing ones guessed from the rest.
 
-What `body_region.py` draws on. Everything is COCO-18 in pixels, (x, y); right and left are the person's own.
+What `body_drawing.py` draws. Everything is in pixels, (x, y); right and left are the person's own.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ import numpy as np
 from torch import Tensor
 
 from ..pose.body_size import body_size
+from ..pose.dialects import JOINTS
+from ..pose.hands import HAND, KNUCKLES
 from .arms import is_missing
 
 _HEAD = (0, 14, 15, 16, 17)
 _ARMS = ((2, 3, 4), (5, 6, 7))
 _LEGS = ((9, 10), (12, 13))
 _DOWN = np.array([0.0, 1.0])
+
+# How far beyond the wrist a sleeve may reach: a share of the palm, or body sizes where no hand is known.
+_CUFF, _CUFF_BY_FOREARM = 0.25, 0.08
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ class BodyFrame:
         shoulders, hips: right and left point (2, 2).
         arms: right and left: the joints of the arm that are known, from the shoulder on.
         legs: right and left: hip, knee, ankle; what is not known is continued straight down.
-        ankles: those that are known.
+        ankles: right and left; None where it is not known.
+        hands: right and left: the known points of `pose.hands` by their number; empty where none is.
+        cuffs: right and left: where a long sleeve ends; None without a wrist.
         head: known points of nose, eyes and ears (N, 2).
     """
 
@@ -39,7 +46,9 @@ class BodyFrame:
     hips: np.ndarray
     arms: tuple[list[np.ndarray], list[np.ndarray]]
     legs: tuple[list[np.ndarray], list[np.ndarray]]
-    ankles: list[np.ndarray]
+    ankles: tuple[np.ndarray | None, np.ndarray | None]
+    hands: tuple[dict[int, np.ndarray], dict[int, np.ndarray]]
+    cuffs: tuple[np.ndarray | None, np.ndarray | None]
     head: np.ndarray
 
     @property
@@ -52,6 +61,11 @@ class BodyFrame:
         """Middle of the shoulders (2,)."""
         return self.shoulders.mean(0)
 
+    @property
+    def across(self) -> np.ndarray:
+        """Unit vector across the spine, to the right of the picture (2,)."""
+        return np.array([self.down[1], -self.down[0]])
+
     def depth(self, size: tuple[int, int]) -> np.ndarray:
         """How far below the hips every pixel of a picture lies along the spine, in body sizes; (height, width)."""
         rows, columns = np.mgrid[: size[0], : size[1]]
@@ -59,7 +73,7 @@ class BodyFrame:
 
 
 def body_frame(joints: Tensor) -> BodyFrame | None:
-    """The frame of COCO-18 joints (18, 2); None when neither shoulders nor hips are known."""
+    """The frame of COCO-18 joints (18, 2), or joints and hands (60, 2); None when neither shoulders nor hips are known."""
     size, points = body_size(joints), joints.double().numpy()
     if size is None:
         return None
@@ -77,6 +91,8 @@ def body_frame(joints: Tensor) -> BodyFrame | None:
     bottom = top + down * 1.6 * size if bottom is None else bottom
     top = bottom - down * 1.6 * size if top is None else top
     across = np.array([down[1], -down[0]])  # to the right of the picture, where a person who faces it has the left
+    lists = points[JOINTS:].reshape(-1, HAND, 2) if len(points) > JOINTS else np.zeros((2, HAND, 2))
+    hands = tuple({place: point for place, point in enumerate(hand) if not is_missing(point)} for hand in lists)
     return BodyFrame(
         size=size,
         down=down,
@@ -84,7 +100,9 @@ def body_frame(joints: Tensor) -> BodyFrame | None:
         hips=(hips := _pair(points[[8, 11]], bottom, across, 0.3 * size)),
         arms=tuple(found(*arm) for arm in _ARMS),
         legs=tuple(_leg(hip, points[list(leg)], down, size) for hip, leg in zip(hips, _LEGS, strict=True)),
-        ankles=found(10, 13),
+        ankles=tuple(next(iter(found(ankle)), None) for ankle in (10, 13)),
+        hands=hands,
+        cuffs=tuple(_cuff(points[list(arm[1:])], hand, size) for arm, hand in zip(_ARMS, hands, strict=True)),
         head=np.array(found(*_HEAD)).reshape(-1, 2),
     )
 
@@ -99,6 +117,19 @@ def _pair(pair: np.ndarray, centre: np.ndarray, across: np.ndarray, half: float)
     if left is None:
         return np.stack([right, right + across * 2 * half])
     return pair
+
+
+def _cuff(forearm: np.ndarray, hand: dict[int, np.ndarray], size: float) -> np.ndarray | None:
+    """End of a sleeve on a forearm, elbow and wrist (2, 2)."""
+    elbow, wrist = forearm
+    if is_missing(wrist):
+        return None
+    knuckles = [hand[place] for place in KNUCKLES if place in hand]
+    if knuckles:
+        return wrist + (np.mean(knuckles, 0) - wrist) * _CUFF
+    along = wrist - elbow
+    length = float(np.linalg.norm(along))
+    return wrist if is_missing(elbow) or length < 1e-6 else wrist + along / length * _CUFF_BY_FOREARM * size
 
 
 def _leg(hip: np.ndarray, rest: np.ndarray, down: np.ndarray, size: float) -> list[np.ndarray]:

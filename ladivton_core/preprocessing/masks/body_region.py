@@ -14,31 +14,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..flood import reached
 from ..labels import ATR18, CATEGORIES, LIP20, Category, LabelSet
 from ..pose.body_size import relative_stroke, share_of_reference
-from ..pose.dialects import finite_joints
+from ..pose.dialects import JOINTS, finite_joints
+from ..pose.hands import POINTS
 from .agnostic import GROW, NECK_LIFT_AT_512, Neck, grown
-from .arms import arm_stroke, known_shoulders
+from .arms import LEFT_WRIST, RIGHT_WRIST, arm_stroke, known_shoulders
+from .body_drawing import Size, arms, feet, hands, head, legs, neck_above, trunk
 from .body_frame import BodyFrame, body_frame
-from .body_shapes import RULES, SHAPES, Shape
+from .body_shapes import AROUND, RULES, SHAPES, Shape
+from .clothes_ends import Ends, clothes_ends
 from .regions import Say, empty_masks, log
-
-# How far cloth may lie beside the shape of a leg, where a silhouette says that it is the person.
-_AROUND = 0.3
-
-# Length of a forearm seen from the side.
-_FOREARM = 0.7
-
-# Half the width of the neck, which Dress Code's rule keeps above the neck line; VITON-HD's repaints it to the chin.
-_NECK = 0.18
+from .silhouette import outline_of
 
 
 def body_region(
     keypoints: Tensor,
     category: str,
-    size: tuple[int, int],
+    size: Size,
     *,
     silhouette: Tensor | None = None,
+    picture: Tensor | None = None,
     keep: Tensor | None = None,
     labels: LabelSet | None = None,
     neck: Neck = "published",
@@ -50,11 +47,14 @@ def body_region(
     """Region the sampler repaints, from joints.
 
     Args:
-        keypoints: COCO-18 joints (B, 18, 2), (x, y) in pixels of `size`; missing ones (0, 0).
+        keypoints: COCO-18 joints (B, 18, 2), or with hands behind them (B, 60, 2) (`pose/hands.py`), (x, y) in pixels of
+            `size`; missing ones (0, 0).
         category: which garment is exchanged.
         size: (height, width) of the photo.
-        silhouette: the person alone (B, 1, height, width) in [0, 1]; 0.5 and more counts. Trunk and legs follow it.
-            Where it is empty the joints alone count.
+        silhouette: the person alone (B, 1, height, width) in [0, 1]; 0.5 and more counts. Trunk and legs follow it, as
+            far as the joints bear it out (`silhouette.py`). Where it is empty the joints alone count.
+        picture: the photo (B, 3, height, width) in [0, 1]: its colours tell where top and trousers meet, and where
+            trousers end (`clothes_ends.py`).
         keep: what must stay (B, 1, height, width); it wins over everything.
         labels: whose rule is followed: `LIP20` for VITON-HD's (a wide stroke, the neck repainted up to the chin),
             `ATR18` for Dress Code's (half as wide, the neck kept above the neck line); None is that of `RULES`.
@@ -78,42 +78,44 @@ def body_region(
         raise ValueError(
             f"the label set is {labels.name} and neck {neck!r}; expected LIP20 or ATR18, and published, cut or keep"
         )
-    if keypoints.ndim != 3 or keypoints.shape[1:] != (18, 2):
-        raise ValueError(f"keypoints have the shape {tuple(keypoints.shape)}; expected (B, 18, 2)")
-    for name, mask in (("silhouette", silhouette), ("keep mask", keep)):
-        if mask is not None and tuple(mask.shape) != (len(keypoints), 1, *size):
-            raise ValueError(f"the {name} has the shape {tuple(mask.shape)}; expected {(len(keypoints), 1, *size)}")
+    check_points(keypoints)
+    check_pictures(len(keypoints), size, silhouette=silhouette, keep=keep, picture=picture)
     regions, numbers = [], numbers or range(len(keypoints))
     empty_masks("keep_mask", keep, say, numbers)
     unseen = empty_masks("silhouette", silhouette, say, numbers)
     for row, joints in enumerate(finite_joints(keypoints.detach().cpu().double())):
         alone = silhouette is None or row in unseen
         outline = None if alone else (silhouette[row, 0] >= 0.5).cpu().numpy()
-        if outline is not None and _leaves_out(outline, joints.numpy()):
-            say(
-                f"'silhouette' leaves out most of the body in picture {numbers[row]}: it is the wrong way round, "
-                "or another photo's or person's."
-            )
+        colours = None if picture is None else picture[row].movedim(0, -1).float().cpu().numpy()
         above = 0.0 if neck == "keep" else NECK_LIFT_AT_512 if labels is ATR18 else None
-        regions.append(_region(joints, category, size, outline, labels, above, stroke_width, grow, numbers[row]))
+        regions.append(
+            _region(joints, category, size, outline, colours, labels, above, stroke_width, grow, numbers[row], say)
+        )
     region = torch.from_numpy(np.stack(regions))[:, None].to(keypoints.device)
     return (region if keep is None else region & (keep < 0.5)).float()
 
 
-def _leaves_out(outline: np.ndarray, joints: np.ndarray) -> bool:
-    """Whether most of neck, shoulders and hips that lie in the picture are outside a silhouette (H, W)."""
-    height, width = outline.shape
-    places = [
-        (int(y), int(x)) for x, y in joints[[1, 2, 5, 8, 11]] if max(x, y) > 1 and 0 <= x < width and 0 <= y < height
-    ]
-    return 2 * sum(bool(outline[place]) for place in places) < len(places)
+def check_points(keypoints: Tensor) -> None:
+    """Raise a ValueError unless these are joints (B, 18, 2), or joints and hands (B, 60, 2)."""
+    if keypoints.ndim != 3 or keypoints.shape[1:] not in ((JOINTS, 2), (POINTS, 2)):
+        raise ValueError(
+            f"keypoints have the shape {tuple(keypoints.shape)}; expected (B, {JOINTS}, 2), or (B, {POINTS}, 2) with hands"
+        )
+
+
+def check_pictures(batch: int, size: Size, **pictures: Tensor | None) -> None:
+    """Raise a ValueError that names a mask that is not (batch, 1, *size), or a `picture` that is not (batch, 3, *size)."""
+    for name, tensor in pictures.items():
+        expected = (batch, 3 if name == "picture" else 1, *size)
+        if tensor is not None and tuple(tensor.shape) != expected:
+            raise ValueError(f"'{name}' has the shape {tuple(tensor.shape)}; expected {expected}")
 
 
 def _region(
-    joints: Tensor, category: Category, size: tuple[int, int], outline: np.ndarray | None, labels: LabelSet,
-    neck_lift: float | None, stroke_width: int | None, grow: int, sample: int,
+    joints: Tensor, category: Category, size: Size, silhouette: np.ndarray | None, picture: np.ndarray | None,
+    labels: LabelSet, neck_lift: float | None, stroke_width: int | None, grow: int, sample: int, say: Say,
 ) -> np.ndarray:  # fmt: skip
-    points, frame, shape = joints.numpy(), body_frame(joints), SHAPES[category]
+    points, frame = joints[:JOINTS].numpy().copy(), body_frame(joints)
     if category != "lower_body":
         known_shoulders(points, sample)
     if frame is None:
@@ -121,141 +123,55 @@ def _region(
             f"neither shoulders nor hips are known in picture {sample} of the batch: the keypoints show too little of "
             "the person to find the garment. Paint a 'garment_mask', or use a photo that shows more of the body"
         )
+    outline = None
+    if silhouette is not None:
+        told = outline_of(silhouette, frame, with_legs=category != "upper_body")
+        outline = told.inside
+        if told.finding:
+            say(f"'silhouette' of picture {sample} {told.finding}.")
+    ends = Ends() if picture is None else clothes_ends(picture, frame)
+    shape, below = ends.fitted(SHAPES[category], category), ends.below(SHAPES[category])
     depth = frame.depth(size)
     repaint = np.zeros(size, bool)
     if category != "lower_body":
-        repaint |= _trunk(frame, shape, size)
+        repaint |= trunk(frame, shape, size)
     if category != "upper_body":
-        repaint |= _legs(frame, shape, size)
+        repaint |= legs(frame, shape, size, below)
     if outline is not None:
+        # all of the person around hips and legs: wide trousers, skirts and shirts
+        wide = replace(shape, hip=shape.hip + AROUND, thigh=shape.thigh + AROUND, shin=shape.shin + AROUND, skirt=1.0)
         if category != "upper_body":
-            # all of the person around the legs: wide trousers and skirts, but not the arms beside them
-            wide = replace(shape, thigh=shape.thigh + _AROUND, shin=shape.shin + _AROUND, skirt=1.0)
-            repaint |= _legs(frame, wide, size) & (depth > -shape.waist)
+            repaint |= legs(frame, wide, size, below) & (depth > -shape.waist)
+        if category != "lower_body":
+            repaint |= trunk(frame, wide, size)
         repaint &= outline
     stroke = np.zeros(size, bool)
     if category != "lower_body":
-        width = stroke_width or relative_stroke(joints, size, labels)
-        stroke = arm_stroke(points, size, width, "skip")
-    fixed = _fixed(frame, category, size, depth, outline) & ~stroke
-    head = _head(frame, shape, size)
-    if neck_lift is not None and category != "lower_body" and len(frame.head):
-        head |= _neck(frame, neck_lift * share_of_reference(joints, size), size)
-    repaint = (repaint & ~fixed) | stroke
+        for wrist, cuff in zip((RIGHT_WRIST, LEFT_WRIST), frame.cuffs, strict=True):
+            points[wrist] = points[wrist] if cuff is None else cuff
+        stroke = arm_stroke(points, size, stroke_width or relative_stroke(joints, size, labels), "skip")
+    fixed = _fixed(frame, category, shape, below, size, depth)
+    # the stroke is wider than an arm: beside it a silhouette shows trousers, without one nothing does
+    fixed &= ~stroke if outline is None else outline & ~(stroke & arms(frame, shape.arm, shape.arm, size))
+    face = head(frame, shape, size)
+    if neck_lift is not None and category != "lower_body":
+        face |= neck_above(frame, neck_lift * share_of_reference(joints, size), size)
+    if category == "lower_body":  # what a silhouette shows beyond a hanging arm is no leg
+        repaint = reached(repaint & ~fixed, legs(frame, replace(shape, thigh=0.1, shin=0.05), size))
+    repaint |= stroke
     pixels = round(grow * share_of_reference(joints, size))
     bigger = grown(torch.from_numpy(repaint)[None, None].float(), pixels)[0, 0].bool().numpy()
-    return bigger & ~(fixed | head)
-
-
-def _trunk(frame: BodyFrame, shape: Shape, size: tuple[int, int]) -> np.ndarray:
-    """Shoulders to hem."""
-    unit = frame.size
-    (right, left), (right_hip, left_hip) = frame.shoulders, frame.hips
-    out, hip_out = _direction(left - right) * shape.shoulder * unit, _direction(left_hip - right_hip) * shape.hip * unit
-    hem, neck = frame.down * shape.hem * unit, frame.chest - frame.down * shape.neck * unit
-    corners = [right - out, neck, left + out, left_hip + hip_out, left_hip + hip_out + hem]
-    return _filled(size, [corners + [right_hip - hip_out + hem, right_hip - hip_out]])
-
-
-def _legs(frame: BodyFrame, shape: Shape, size: tuple[int, int]) -> np.ndarray:
-    """Waist to ankles."""
-    unit = frame.size
-    right, left = frame.hips
-    out, rise = _direction(left - right) * shape.thigh * unit, frame.down * shape.waist * unit
-    polygons = [[right - out, right - out - rise, left + out - rise, left + out]]
-    if shape.skirt:
-        right_end, left_end = (leg[0] + (leg[1] - leg[0]) * shape.skirt for leg in frame.legs)
-        polygons.append([right - out, left + out, left_end + out, right_end - out])
-    limbs = [_limb(leg, shape.thigh * unit, shape.shin * unit) for leg in frame.legs]
-    return _filled(
-        size, polygons + [p for polygon, _ in limbs for p in polygon], [d for _, disks in limbs for d in disks]
-    )
-
-
-def _head(frame: BodyFrame, shape: Shape, size: tuple[int, int]) -> np.ndarray:
-    if not len(frame.head):
-        return np.zeros(size, bool)
-    centre, unit = frame.head.mean(0), frame.size
-    across = np.array([frame.down[1], -frame.down[0]]) * unit
-    inner, outer, above = shape.hair
-    end = frame.chest - frame.down * above * unit
-    falls = [
-        [centre + side * across * inner, centre + side * across * outer, end + side * across * outer,
-         end + side * across * inner] for side in (-1, 1)
-    ]  # fmt: skip
-    return _filled(size, falls, [(centre, shape.head[0] * unit, shape.head[1] * unit)])
-
-
-def _neck(frame: BodyFrame, lift: float, size: tuple[int, int]) -> np.ndarray:
-    """From the middle of the head down to `lift` pixels above the shoulders."""
-    across = np.array([frame.down[1], -frame.down[0]]) * _NECK * frame.size
-    top, end = frame.head.mean(0), frame.chest - frame.down * lift
-    return _filled(size, [[top - across, top + across, end + across, end - across]])
+    return bigger & ~(fixed | face)
 
 
 def _fixed(
-    frame: BodyFrame, category: Category, size: tuple[int, int], depth: np.ndarray, outline: np.ndarray | None
+    frame: BodyFrame, category: Category, shape: Shape, below: Sequence[float], size: Size, depth: np.ndarray
 ) -> np.ndarray:
     """Hands, feet, and what is worn above or below the garment: kept, as far as the silhouette shows it."""
-    shape, unit = SHAPES[category], frame.size
-    polygons: list[Sequence[np.ndarray]] = []
-    disks = []
-    for arm in frame.arms:
-        if category == "lower_body" and len(arm) > 1:
-            limb, ends = _limb(arm, shape.arm * unit, 0.8 * shape.arm * unit)
-            polygons, disks = polygons + limb, disks + ends
-        if len(arm) == 3:
-            half, reach = (length * unit for length in shape.hand)
-            along = _direction(arm[2] - arm[1])
-            # a forearm that points at the camera is short, and so is the hand at its end
-            reach *= min(1.0, float(np.linalg.norm(arm[2] - arm[1])) / (_FOREARM * unit))
-            hand, ends = _limb([arm[2] + along * half, arm[2] + along * max(reach - half, half)], half, half)
-            polygons, disks = polygons + hand, disks + ends
-    fixed = _filled(size, polygons, disks)
+    fixed = hands(frame, shape, size)
     if category == "upper_body":
-        fixed |= depth > shape.hem
-    else:
-        fixed |= _feet(frame, shape, size)
+        return fixed | (depth > shape.hem)
+    fixed |= feet(frame, below, size)
     if category == "lower_body":
-        fixed |= depth < -shape.waist
-    return fixed if outline is None else fixed & outline
-
-
-def _feet(frame: BodyFrame, shape: Shape, size: tuple[int, int]) -> np.ndarray:
-    """Everything around a foot from below the ankle on."""
-    feet = []
-    for ankle in frame.ankles:
-        top = ankle + frame.down * shape.ankle * frame.size
-        across = np.array([frame.down[1], -frame.down[0]]) * 0.45 * frame.size
-        bottom = top + frame.down * 0.6 * frame.size
-        feet.append([top - across, top + across, bottom + across, bottom - across])
-    return _filled(size, feet)
-
-
-def _limb(points: Sequence[np.ndarray], first: float, last: float) -> tuple[list, list]:
-    """Polygons and disks of a limb that narrows from half width `first` to `last`."""
-    radii = np.linspace(first, last, len(points))
-    polygons = []
-    for a, b, at_a, at_b in zip(points, points[1:], radii, radii[1:], strict=False):
-        across = _direction(b - a)[::-1] * np.array([-1.0, 1.0])
-        polygons.append([a + across * at_a, b + across * at_b, b - across * at_b, a - across * at_a])
-    return polygons, [(point, radius, radius) for point, radius in zip(points, radii, strict=True)]
-
-
-def _filled(size: tuple[int, int], polygons: Sequence = (), disks: Sequence = ()) -> np.ndarray:
-    """(height, width) bool: inside any polygon (corners (x, y)) or ellipse (centre, half width, half height)."""
-    from PIL import Image, ImageDraw
-
-    canvas = Image.new("1", (size[1], size[0]))
-    draw = ImageDraw.Draw(canvas)
-    for corners in polygons:
-        draw.polygon([tuple(map(float, corner)) for corner in np.clip(corners, -30_000, 30_000)], fill=1)
-    for (x, y), half_width, half_height in disks:
-        draw.ellipse((x - half_width, y - half_height, x + half_width, y + half_height), fill=1)
-    return np.array(canvas)
-
-
-def _direction(vector: np.ndarray) -> np.ndarray:
-    """The vector at length 1; to the right where it has none."""
-    length = float(np.linalg.norm(vector))
-    return vector / length if length > 1e-6 else np.array([1.0, 0.0])
+        fixed |= arms(frame, shape.arm, 0.8 * shape.arm, size) | (depth < -shape.waist)
+    return fixed

@@ -1,6 +1,6 @@
 """How far cloth, hands, head and hair reach around the joints of a body, by the category of the garment.
 
-What `body_region.py` draws. Fitted on people of the drawn world (seed 11), with their true joints and with those that
+What `body_drawing.py` draws. Fitted on people of the drawn world (seed 11), with their true joints and with those that
 BlazePose finds in their pictures, which lie a little elsewhere (`docs/photos.md` has figures of other people).
 """
 
@@ -40,18 +40,21 @@ class Shape:
     ankle: float = 0.05
     head: tuple[float, float] = (0.3, 0.36)
     hair: tuple[float, float, float] = (0.18, 0.38, 0.28)
-    arm: float = 0.17
+    arm: float = 0.14
     hand: tuple[float, float] = (0.18, 0.36)
 
 
 SHAPES: dict[Category, Shape] = {
-    "upper_body": Shape(shoulder=0.16, hip=0.25, hem=0.17, hair=(0.15, 0.33, 0.28), hand=(0.115, 0.38)),
-    "lower_body": Shape(waist=0.13, thigh=0.255, shin=0.105, skirt=0.04, ankle=0.0, arm=0.25),
+    "upper_body": Shape(shoulder=0.16, hip=0.25, hem=0.2, hair=(0.15, 0.33, 0.28), hand=(0.115, 0.38)),
+    "lower_body": Shape(waist=0.3, thigh=0.255, shin=0.105, skirt=0.04, ankle=0.08, arm=0.1),
     "dresses": Shape(
         shoulder=0.09, hip=0.14, thigh=0.25, shin=0.08, skirt=1.0, ankle=0.1, head=(0.47, 0.48),
         hair=(0.12, 0.34, 0.28), hand=(0.11, 0.37),
     ),
 }  # fmt: skip
+
+AROUND = 0.3
+"""How far cloth may lie beside a shape, where a silhouette says that it is the person."""
 
 RULES: dict[Category, LabelSet] = {"upper_body": LIP20, "lower_body": ATR18, "dresses": ATR18}
 """Whose rule a category takes, where none is asked for: that of the data set it comes from."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from .dialects import JOINTS
+from .hands import HAND_KEYS
 from .keypoints import DRESSCODE_FRAME, SCORES, person_points
 
 _PEOPLE = ("people", "instances", "annotations", "instance_info")
@@ -72,16 +73,18 @@ def _frame(document: Any, frame: tuple[int, int] | None) -> dict[str, Any]:
         people = [document]
     else:
         raise ValueError("it is neither an OpenPose file nor a Dress Code file: it has no list 'people' or 'keypoints'")
-    bodies = [body for person in people if (body := person_points(person, "it")) is not None]
+    bodies = [body for person in people if (body := person_points(person, "it", hands=True)) is not None]
     result: dict[str, Any] = {"people": [_person(body) for body in bodies]}
     return result if frame is None else result | {"canvas_height": frame[0], "canvas_width": frame[1]}
 
 
 def _person(body: torch.Tensor) -> dict[str, list[float]]:
-    """One entry of `people` from joints (18, 3)."""
+    """One entry of `people` from joints and hands (60, 3)."""
+    body, hands = body[:JOINTS], body[JOINTS:].view(2, -1)
     placed = (body[:, :2] > 0).any(1)
     told = torch.cat([body[:, :2], torch.where(placed, 1.0, body[:, 2])[:, None]], 1)
-    return {"pose_keypoints_2d": told.flatten().tolist(), SCORES: body[:, 2].tolist()}
+    found = {key: hand.tolist() for key, hand in zip(HAND_KEYS, hands, strict=True) if hand.any()}
+    return {"pose_keypoints_2d": told.flatten().tolist(), SCORES: body[:, 2].tolist()} | found
 
 
 def _is_dresscode(rows: Any) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..modes import PUBLISHED, Mode
 from .dialects import BODY25_TO_COCO18, COCO18, JOINTS, coco18, coco18_from_body25, finite_joints, point_list
+from .hands import HAND, HAND_KEYS, POINTS, hands_of
 
 __all__ = [
     "BODY25_TO_COCO18", "CHOSEN", "COCO18", "DRESSCODE_FRAME", "JOINTS", "VITONHD_FRAME", "coco18_from_body25",
@@ -128,11 +129,16 @@ def people_in_frames(
     size: tuple[int, int],
     person: int = 0,
     mode: Mode = PUBLISHED,
+    hands: bool = False,
 ) -> list[Tensor]:
     """Everybody in every picture, the chosen person first; arguments and errors as in `keypoints_from_people`.
 
+    Args:
+        hands: read the hands too (`hands.py`): their points follow the joints.
+
     Returns:
-        (P, 18, 3) float64 a picture, (x, y, score) in pixels of `size`; missing joints are zeros, P may be 0.
+        (P, 18, 3) float64 a picture, or (P, 60, 3) with hands, (x, y, score) in pixels of `size`; missing points are
+        zeros, P may be 0.
     """
     if isinstance(frames, Mapping):
         frames = [frames]
@@ -143,10 +149,11 @@ def people_in_frames(
         )
     found = []
     for index, frame in enumerate(frames):
-        people = people_in_frame(frame, size, index, own_scores=mode.smallest_score > 0)
-        known = people[..., 2] > mode.smallest_score
-        people = torch.where(known[..., None], people, 0.0)
-        chosen = chosen_person(people, _chosen_before(frame, person), index)
+        people = people_in_frame(frame, size, index, own_scores=mode.smallest_score > 0, hands=hands)
+        smallest = torch.full((people.shape[1],), mode.smallest_score, dtype=torch.float64)
+        smallest[JOINTS:] = mode.smallest_hand_score
+        people = torch.where((people[..., 2] > smallest)[..., None], people, 0.0)
+        chosen = chosen_person(people[:, :JOINTS], _chosen_before(frame, person), index)
         if chosen:
             people = people[[chosen, *(other for other in range(len(people)) if other != chosen)]]
         found.append(people)
@@ -154,8 +161,9 @@ def people_in_frames(
 
 
 def people_in_frame(
-    frame: Mapping[str, Any] | None, size: tuple[int, int], index: int = 0, own_scores: bool = True
-) -> Tensor:
+    frame: Mapping[str, Any] | None, size: tuple[int, int], index: int = 0, own_scores: bool = True,
+    hands: bool = False,
+) -> Tensor:  # fmt: skip
     """Everybody in one picture.
 
     Args:
@@ -166,9 +174,11 @@ def people_in_frame(
         size: (height, width) of the picture the joints are wanted for.
         index: number of the picture, for messages.
         own_scores: look at the scores a file had beside its confidences (`SCORES`).
+        hands: read the hands too.
 
     Returns:
-        (P, 18, 3) float64, (x, y, score) in pixels of `size`; missing joints are zeros. P may be 0.
+        (P, 18, 3) float64, or (P, 60, 3) with hands, (x, y, score) in pixels of `size`; missing points are zeros.
+        P may be 0.
 
     Raises:
         ValueError: the document cannot be read.
@@ -178,11 +188,12 @@ def people_in_frame(
         raise ValueError(
             f"picture {index} of the pose keypoints has no list `people`; connect a pose detector's POSE_KEYPOINT"
         )
-    bodies = [body for person in people if (body := person_points(person, f"picture {index}", own_scores)) is not None]
+    found = (person_points(person, f"picture {index}", own_scores, hands) for person in people)
+    bodies = [body for body in found if body is not None]
     if not bodies:
-        return torch.zeros(0, JOINTS, 3, dtype=torch.float64)
+        return torch.zeros(0, POINTS if hands else JOINTS, 3, dtype=torch.float64)
     joints = torch.stack(bodies)
-    known = joints[joints[..., 2] > 0][:, :2].abs()
+    known = joints[:, :JOINTS][joints[:, :JOINTS, 2] > 0][:, :2].abs()
     if len(known) and known.max(1).values.median() <= _LARGEST_RELATIVE:
         frame_size = (1.0, 1.0)
     else:
@@ -193,8 +204,8 @@ def people_in_frame(
     return joints
 
 
-def person_points(person: Any, where: str, own_scores: bool = True) -> Tensor | None:
-    """COCO-18 joints (18, 3) of one entry of `people`, as it counts them; None when it shows no body.
+def person_points(person: Any, where: str, own_scores: bool = True, hands: bool = False) -> Tensor | None:
+    """COCO-18 joints (18, 3) of one entry of `people`, with hands (60, 3), as it counts them; None when it shows no body.
 
     Raises:
         ValueError: the entry cannot be read.
@@ -207,12 +218,12 @@ def person_points(person: Any, where: str, own_scores: bool = True) -> Tensor | 
     if key is None:
         return None
     scores = (person.get(SCORES) if own_scores else None) if key == _BODY_KEYS[0] else person.get("keypoint_scores")
-    where = f"{where}, {key}"
+    entry, where = where, f"{where}, {key}"
+    points = point_list(person[key], where, scores if key == "keypoints" else None)
+    joints = coco18(points, where)
     if scores is not None and len(scores) == JOINTS and key == _BODY_KEYS[0]:
-        joints = coco18(point_list(person[key], where), where)
         joints[:, 2] = torch.where(joints[:, 2] > 0, point_scores(scores, where), 0.0)
-        return joints
-    return coco18(point_list(person[key], where, scores if key == "keypoints" else None), where)
+    return torch.cat([joints, *hands_of(person, entry, points)]) if hands else joints
 
 
 def chosen_person(people: Tensor, person: int, index: int = 0) -> int | None:
@@ -254,11 +265,15 @@ def pose_document(people: Tensor, size: tuple[int, int], chosen: int | None = No
     """One frame of POSE_KEYPOINT.
 
     Args:
-        people: (P, 18, 3) as (x, y, score) in pixels of a picture of `size` (height, width).
+        people: (P, 18, 3), or (P, 60, 3) with hands, as (x, y, score) in pixels of a picture of `size` (height, width).
         chosen: index of the person that every node behind is to take, whatever number it is given.
     """
+    keys, parts = ("pose_keypoints_2d", *HAND_KEYS), (JOINTS, HAND, HAND)
+    bodies = [body.flatten(1).split(parts[: 1 if len(body) == JOINTS else 3]) for body in people]
     return ({} if chosen is None else {CHOSEN: chosen}) | {
-        "people": [{"pose_keypoints_2d": [float(value) for value in body.flatten()]} for body in people],
+        "people": [
+            {key: part.double().flatten().tolist() for key, part in zip(keys, body, strict=False)} for body in bodies
+        ],
         "canvas_height": size[0],
         "canvas_width": size[1],
     }

@@ -1,0 +1,244 @@
+"""The body's mask: the person where the garment goes, grown by a margin, and where the warped garment will lie.
+
+The third shape of mask beside the two published rules (`agnostic.py`, `body_region.py`): it repaints no background but
+the margin, which is what models trained with it and editors want. The published weights know their own rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..flood import reached
+from ..labels import CATEGORIES, Category, LabelSet
+from ..pose.body_size import share_of_reference
+from ..pose.dialects import finite_joints
+from .agnostic import NECK_LIFT_AT_512, grown
+from .body_drawing import NECK, Size, arms, feet, filled, hands, head, legs, trunk
+from .body_frame import BodyFrame, body_frame
+from .body_region import check_pictures, check_points
+from .body_shapes import AROUND, SHAPES
+from .clothes_ends import Ends, clothes_ends
+from .regions import Say, empty_masks, log
+from .silhouette import outline_of
+
+MARGIN = 12
+"""Pixels on a body of the data sets' size at 512 x 384."""
+
+# Ground of a warped garment: this bright in every channel, and joined to the picture's border.
+_GROUND = 0.97
+# Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
+_SPECK = 2
+# How far above the waist of the old trousers new ones may begin; the top above stays.
+_HIGHER = 0.25
+# How far a sleeve may lie beside the arm: with a silhouette, which bounds it, and without.
+_SLEEVE, _SLEEVE_ALONE = 0.3, 0.17
+
+
+def body_mask(
+    category: str,
+    size: Size,
+    *,
+    keypoints: Tensor | None = None,
+    cloth: Tensor | None = None,
+    silhouette: Tensor | None = None,
+    keep: Tensor | None = None,
+    parse: Tensor | None = None,
+    labels: LabelSet | None = None,
+    picture: Tensor | None = None,
+    margin: int = MARGIN,
+    numbers: Sequence[int] | None = None,
+    say: Say = log.warning,
+) -> Tensor:
+    """Region the sampler repaints, no larger than person and garment need.
+
+    The old garment and the arms it may have covered, as the silhouette shows them (the joints alone where there is
+    none, the labels where there are), grown by the margin, and the cloth; without face, hair, hands in front, shoes,
+    clothes of other kinds and what is to be kept.
+
+    Args:
+        category: which garment is exchanged.
+        size: (height, width) of the photo.
+        keypoints: joints (B, 18, 2), or with hands behind them (B, 60, 2), (x, y) in pixels of `size`; missing ones
+            (0, 0). Without any the silhouette counts in the rows of the cloth, and face and hands are not known.
+        cloth: where the warped garment will lie (B, 1, height, width); 0.5 and more counts. See `cloth_on_white`.
+        silhouette: the person alone (B, 1, height, width), see `silhouette.py`.
+        keep: what must stay (B, 1, height, width); it wins over everything.
+        parse: labels (B, height, width), integers, ids of `labels`: they decide what is garment, face, hair and shoes,
+            and a silhouette is not asked. A new top or dress hangs over trousers and skirts where its cloth does.
+        picture: the photo (B, 3, height, width) in [0, 1], see `body_region`.
+        margin: pixels on a body of the data sets' size; without joints for a picture 512 pixels high.
+        numbers: of the pictures, for messages, where they are some of a larger batch.
+        say: told of masks that are empty, and of silhouettes that contradict the joints.
+
+    Returns:
+        (B, 1, height, width) float32 in {0, 1}; 1 is repainted. On the device of the first tensor given.
+
+    Raises:
+        ValueError: an unknown category, shapes that disagree, labels without their vocabulary, or neither keypoints nor
+            cloth to tell where the garment goes; names the picture.
+    """
+    if category not in CATEGORIES or margin < 0:
+        raise ValueError(f"category {category!r}, margin {margin}; expected one of {', '.join(CATEGORIES)} and 0 or more")
+    if keypoints is None and cloth is None:
+        raise ValueError("nothing tells where the garment goes: give keypoints, or the warped garment's cloth")
+    first = next(tensor for tensor in (keypoints, cloth) if tensor is not None)
+    if keypoints is not None:
+        check_points(keypoints)
+    check_pictures(len(first), size, cloth=cloth, silhouette=silhouette, keep=keep, picture=picture)
+    if parse is not None and (labels is None or tuple(parse.shape) != (len(first), *size) or parse.is_floating_point()):
+        raise ValueError(f"the parse map has the shape {tuple(parse.shape)}; expected {(len(first), *size)} and `labels`")
+    numbers = numbers or range(len(first))
+    empty_masks("keep_mask", keep, say, numbers)
+    unseen = empty_masks("silhouette", silhouette, say, numbers)
+    masks = []
+    for row, number in enumerate(numbers):
+
+        def given(tensor: Tensor | None, row: int = row) -> np.ndarray | None:
+            return None if tensor is None else (tensor[row, 0] >= 0.5).cpu().numpy()
+
+        joints = None if keypoints is None else finite_joints(keypoints[row].detach().cpu().double())
+        frame, lies = None if joints is None else body_frame(joints), given(cloth)
+        outline, ends = None if row in unseen or parse is not None else given(silhouette), Ends()
+        share = size[0] / 512 if frame is None else share_of_reference(joints, size)
+        if frame is None and lies is None:
+            raise ValueError(
+                f"neither shoulders nor hips are known in picture {number}, and no cloth tells where the garment goes. "
+                "Use a photo that shows more of the body, or paint the mask"
+            )
+        if frame is not None and outline is not None:
+            told = outline_of(outline, frame, with_legs=category != "upper_body")
+            outline = told.inside
+            if told.finding:
+                say(f"'silhouette' of picture {number} {told.finding}.")
+        if frame is not None and picture is not None:
+            ends = clothes_ends(picture[row].movedim(0, -1).float().cpu().numpy(), frame)
+        if frame is None:
+            part, kept = _beside(lies, outline), np.zeros(size, bool)
+            beyond = kept
+        else:
+            part, beyond = _part(frame, category, ends, outline, size)
+            kept = _kept(frame, category, ends, outline, size)
+        if parse is not None:
+            part, kept, beyond = _by_labels(
+                parse[row].cpu().numpy(), labels, category, frame, part, NECK_LIFT_AT_512 * share
+            )
+        part &= ~kept
+        if category == "lower_body" and frame is not None and parse is None:
+            part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))  # not beyond an arm
+        part = torch.from_numpy(part)[None, None].float()
+        mask = grown(part, round(margin * share))[0, 0].bool().numpy() & ~beyond
+        masks.append((mask if lies is None else mask | lies) & ~kept)
+    region = torch.from_numpy(np.stack(masks))[:, None].to(first.device)
+    return (region if keep is None else region & (keep < 0.5)).float()
+
+
+def cloth_on_white(garment: Tensor) -> Tensor:
+    """Where a warped garment lies: everything but the white that reaches the picture's border.
+
+    Args:
+        garment: on white (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H, W) float32 in {0, 1}; 1 is cloth. A white garment is cloth as far as its edge is darker than white;
+        smudges of a pixel or four are none.
+    """
+    ground = (garment.detach().cpu().amin(1) >= _GROUND).numpy()
+    step = -(-max(ground.shape[1:]) // 512)
+    cloth = torch.from_numpy(np.stack([~reached(item) for item in ground[:, ::step, ::step]]))[:, None].float()
+    thick = (1 - grown(1 - cloth, _SPECK)).bool()[:, 0].numpy()
+    cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
+    cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
+    return torch.from_numpy(cloth)[:, None].float().to(garment.device)
+
+
+def _beside(cloth: np.ndarray, outline: np.ndarray | None) -> np.ndarray:
+    """The cloth, and the person beside it."""
+    return cloth if outline is None else cloth | (outline & cloth.any(1, keepdims=True))
+
+
+def _part(
+    frame: BodyFrame, category: Category, ends: Ends, outline: np.ndarray | None, size: Size
+) -> tuple[np.ndarray, np.ndarray]:
+    """What of a person a garment may cover or have covered, and the clothes above or below it that its edge stays off."""
+    shape, below = ends.fitted(SHAPES[category], category), ends.below(SHAPES[category])
+    person = np.ones(size, bool) if outline is None else outline
+    part, beyond, depth = np.zeros(size, bool), np.zeros(size, bool), frame.depth(size)
+    if outline is not None:
+        around = {name: getattr(shape, name) + AROUND for name in ("shoulder", "hip", "thigh", "shin")}
+        shape = replace(shape, skirt=1.0, **around)
+    if category != "lower_body":
+        close = arms(frame, shape.arm, shape.arm, size)
+        sleeve = _SLEEVE_ALONE if outline is None else _SLEEVE
+        part |= trunk(frame, shape, size) | _bust(frame, size) | arms(frame, sleeve, sleeve, size)
+        if category == "upper_body":
+            beyond = person & (depth > shape.hem) & ~close
+    if category != "upper_body":
+        part |= legs(frame, shape, size, below) & (depth > -shape.waist)
+        if category == "lower_body":
+            beyond = person & (depth < -shape.waist)
+    return part & person & ~beyond, beyond
+
+
+def _bust(frame: BodyFrame, size: Size) -> np.ndarray:
+    """What lies above the line of the shoulders' joints: the tops of the shoulders, and the neck up to the chin."""
+    up, side = -frame.down * frame.size, frame.across * frame.size
+    # sides of the picture: somebody seen from behind has the right shoulder on the right
+    (first, last), chest = sorted(frame.shoulders, key=lambda point: float(point @ side)), frame.chest
+    chin = chest + 0.5 * up if not len(frame.head) else frame.head.mean(0) - 0.2 * up
+    top = [chin + NECK * side * sign for sign in (-1, 1)]
+    base = [chest + 0.4 * up + 1.4 * NECK * side * sign for sign in (-1, 1)]
+    return filled(size, [[first, first + 0.25 * up, base[0], top[0], top[1], base[1], last + 0.25 * up, last]])
+
+
+def _kept(frame: BodyFrame, category: Category, ends: Ends, outline: np.ndarray | None, size: Size) -> np.ndarray:
+    """What stays though the garment lies over it, as joints and silhouette tell it."""
+    shape = SHAPES[category]
+    kept = head(frame, shape, size) | hands(frame, shape, size)
+    if category == "lower_body":
+        waist = ends.fitted(shape, category).waist + _HIGHER
+        kept |= arms(frame, shape.arm, 0.8 * shape.arm, size) | (frame.depth(size) < -waist)
+    elif outline is not None and len(frame.head):
+        kept |= outline & _beside_the_neck(frame, size) & ~arms(frame, _SLEEVE_ALONE, _SLEEVE_ALONE, size)
+    if category != "upper_body":
+        kept |= feet(frame, ends.below(shape), size)
+    return kept
+
+
+def _beside_the_neck(frame: BodyFrame, size: Size) -> np.ndarray:
+    """Above the shoulders, where only hair is the person."""
+    up, side = -frame.down * frame.size, frame.across * frame.size
+    centre, chest = frame.head.mean(0), frame.chest
+    return filled(size, [
+        [centre + NECK * side * sign, centre + side * sign, chest + side * sign + 0.4 * up,
+         chest + 0.5 * side * sign + 0.4 * up, chest + 1.4 * NECK * side * sign + 0.5 * up] for sign in (-1, 1)
+    ])  # fmt: skip
+
+
+def _by_labels(
+    parse: np.ndarray, labels: LabelSet, category: Category, frame: BodyFrame | None, part: np.ndarray,
+    neck_lift: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """What the garment may cover, what is kept, and what its edge stays off (height, width); `part` as the joints tell it."""
+    regions = labels.regions_of(category)
+
+    def has(names: Sequence[str]) -> np.ndarray:
+        return np.isin(parse, labels.ids(names))
+
+    stays, face, worn = has(regions.fixed), has(regions.head), has(regions.repaint)
+    # a dress under new trousers goes only where they lie
+    worn |= has(labels.left_in_place(category)) & (part if category == "lower_body" else np.True_)
+    if regions.arms_exchanged:
+        arm = has(regions.arms)
+        hand = arm & hands(frame, SHAPES[category], parse.shape) if frame is not None else np.zeros_like(arm)
+        worn, stays = worn | (arm & ~hand), stays | hand
+    if regions.neck_cut and frame is not None:
+        below = frame.depth(parse.shape) * frame.size > (frame.chest - frame.waist) @ frame.down - neck_lift
+        worn, face = worn | (face & below), face & ~below
+    # a new top hangs over trousers and skirts where its cloth does
+    under = stays & has(["pants", "skirt"]) if category == "upper_body" else np.zeros_like(stays)
+    return worn, (stays & ~under) | face, under

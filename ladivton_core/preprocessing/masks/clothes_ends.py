@@ -1,0 +1,101 @@
+"""Where clothes end, by the photo's colours: the waist between top and trousers, and the hems above the feet.
+
+Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth below
+them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .body_drawing import arms, direction, hands
+from .body_frame import BodyFrame
+from .body_shapes import Shape
+
+_STEP = 0.025
+_BEYOND = 0.08
+# A change counts when it is this much larger than what the colours on both sides of it vary by, and nearly as large as
+# the largest.
+_CLEAR, _NEARLY = 2.0, 0.6
+# Brightness, red against green, blue against yellow.
+_OPPONENT = np.array([[1 / 3, 1.5, -0.5], [1 / 3, -1.5, -0.5], [1 / 3, 0.0, 1.0]])
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Lengths in body sizes along spine or shin; None where the colours do not tell.
+
+    Attributes:
+        waist: how far below the hips the lower garment begins and the top ends, which differ by a belt or by skin;
+            negative above the hips.
+        hems: how far below the right and left ankle the leg ends and the foot begins.
+    """
+
+    waist: tuple[float, float] | None = None
+    hems: tuple[float | None, float | None] = (None, None)
+
+    def fitted(self, shape: Shape, category: str) -> Shape:
+        """The shape of a category with its waist or hem where the colours tell it, and a little beyond."""
+        if self.waist is None or category == "dresses":
+            return shape
+        if category == "upper_body":
+            return replace(shape, hem=self.waist[1] + _BEYOND)
+        return replace(shape, waist=_BEYOND - self.waist[0])
+
+    def below(self, shape: Shape) -> tuple[float, float]:
+        """How far below the right and left ankle a leg ends."""
+        right, left = (shape.ankle if hem is None else hem for hem in self.hems)
+        return right, left
+
+
+def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
+    """Look along spine and shins of a person in a picture (height, width, 3) in [0, 1]."""
+    size = picture.shape[:2]
+    seen = np.where((arms(frame, 0.14, 0.1, size) | hands(frame, Shape(), size))[..., None], np.nan, picture)
+    shins = [
+        None if ankle is None else _change(
+            picture, ankle, direction(ankle - leg[1]), frame.size, half=0.05, between=(-0.45, 0.26), compared=(0.3, 0.15)
+        ) for ankle, leg in zip(frame.ankles, frame.legs, strict=True)
+    ]  # fmt: skip
+    waist = _change(seen, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4), compared=(0.55, 0.45))
+    right, left = (None if shin is None else shin[1] for shin in shins)
+    return Ends(waist and (waist[0], waist[2]), (right, left))
+
+
+def _change(
+    picture: np.ndarray, origin: np.ndarray, along: np.ndarray, unit: float, *, half: float,
+    between: tuple[float, float], compared: tuple[float, float],
+) -> tuple[float, float, float] | None:  # fmt: skip
+    """First, clearest and last place where the colours of a band change; lengths in `unit` pixels from `origin` on.
+
+    Args:
+        half: half the band's width.
+        between: where the change may lie.
+        compared: lengths of band above and below a place that are compared.
+    """
+    places = np.arange(between[0] - compared[0], between[1] + compared[1], _STEP)
+    across = np.linspace(-half, half, 21)[:, None] * np.array([-along[1], along[0]])
+    x, y = np.moveaxis(np.rint(origin + (places[:, None, None] * along + across) * unit).astype(int), -1, 0)
+    height, width = picture.shape[:2]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    found = picture[y.clip(0, height - 1), x.clip(0, width - 1)] @ _OPPONENT
+    seen = inside & np.isfinite(found).all(-1)
+    known = seen.sum(1) > 0.3 * seen.shape[1]
+    # means, not medians: those of stripes along the spine jump where a body narrows
+    colours = np.where(seen[..., None], found, 0.0).sum(1) / seen.sum(1, keepdims=True).clip(1) * known[:, None]
+    sums = np.cumsum(np.concatenate([np.zeros((1, 7)), np.c_[known, colours, colours**2]]), 0)
+    middles, spread, told = [], 0.0, np.ones(len(places), bool)
+    for ahead, length in ((-1, compared[0]), (1, compared[1])):
+        reach, at = round(length / _STEP), np.arange(len(places))
+        first, last = (at - reach, at) if ahead < 0 else (at + 1, at + 1 + reach)
+        count, *values = np.moveaxis(sums[last.clip(0, len(places))] - sums[first.clip(0, len(places))], -1, 0)
+        mean = np.stack(values[:3]) / count.clip(1)
+        middles, spread = [*middles, mean], spread + (np.stack(values[3:]) / count.clip(1) - mean**2).sum(0).clip(0)
+        told &= count > 0.6 * reach
+    sizes = np.linalg.norm(middles[0] - middles[1], axis=0) / (np.sqrt(spread / 2) + 0.05)
+    sizes *= told & (places >= between[0]) & (places <= between[1])
+    peaks = (sizes >= np.roll(sizes, 1)) & (sizes >= np.roll(sizes, -1)) & (sizes >= max(_CLEAR, _NEARLY * sizes.max()))
+    found = places[peaks]
+    return (float(found[0]), float(places[sizes.argmax()]), float(found[-1])) if len(found) else None

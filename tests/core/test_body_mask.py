@@ -1,0 +1,223 @@
+"""The body's mask, and silhouettes as evidence: what must be repainted is, what must stay stays, and holes do not matter."""
+
+import numpy as np
+import pytest
+import torch
+
+from drawn_world.world.scene import DrawnWorld
+from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20, atr18_from_lip20
+from ladivton_core.preprocessing.masks.body_frame import body_frame
+from ladivton_core.preprocessing.masks.body_mask import body_mask, cloth_on_white
+from ladivton_core.preprocessing.masks.body_region import body_region
+from ladivton_core.preprocessing.masks.clothes_ends import clothes_ends
+from ladivton_core.preprocessing.pose.hands import KNUCKLES, POINTS
+
+SIZE = (512, 384)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Two people a category: (category, picture, labels, joints, where the worn garment is)."""
+    world, people = DrawnWorld(seed=41), []
+    for index in (2, 10, 1, 9, 3, 11):
+        scene = world.scene([index], [index + 4])
+        worn = (scene.worn < 1).any(1, keepdim=True).float()
+        people.append((scene.category[0], scene.person, scene.parse, scene.keypoints.double(), worn))
+    return people
+
+
+def has(parse, names):
+    return torch.isin(parse, torch.tensor(LIP20.ids(names)))[:, None]
+
+
+def silhouette_of(parse):
+    return (parse > 0)[:, None].float()
+
+
+def region(category, joints, **given):
+    return body_region(joints, category, SIZE, **given)
+
+
+def body(category, joints, **given):
+    return body_mask(category, SIZE, keypoints=joints, **given)
+
+
+@pytest.mark.parametrize("rule", [region, body])
+def test_a_hole_in_the_silhouette_changes_nothing(drawn, rule):
+    rows, columns = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+    for category, _, parse, joints, _ in drawn:
+        frame, whole = body_frame(joints[0]), silhouette_of(parse)
+        spine = [frame.chest + (frame.waist - frame.chest) * share for share in (0.3, 0.6)]
+        thighs = [(leg[0] + leg[1]) / 2 for leg in frame.legs] if category != "upper_body" else []
+        expected = rule(category, joints, silhouette=whole)
+        for x, y in [*spine, *thighs]:
+            hole = (rows - y) ** 2 + (columns - x) ** 2 < (0.15 * frame.size) ** 2
+            assert (whole[0, 0][hole] > 0).all()
+            assert torch.equal(rule(category, joints, silhouette=whole * ~hole), expected), category
+
+
+@pytest.mark.parametrize("rule", [region, body])
+def test_pieces_elsewhere_and_lost_arms_change_little(drawn, rule):
+    for category, _, parse, joints, _ in drawn:
+        whole = silhouette_of(parse)
+        speckled, armless = whole.clone(), whole * ~has(parse, ("left_arm", "right_arm"))
+        places = ((slice(rows, rows + 30), slice(x, x + 25)) for rows in (0, 60, 480) for x in (0, 355))
+        free = [place for place in places if not whole[0, 0][place].any()]
+        speckled[0, 0][free[0]] = 1
+        expected = rule(category, joints, silhouette=whole)
+        assert torch.equal(rule(category, joints, silhouette=speckled), expected)
+        assert (rule(category, joints, silhouette=armless) != expected).float().mean() < 0.04
+
+
+@pytest.mark.parametrize("rule", [region, body])
+def test_a_silhouette_that_contradicts_the_joints_is_dropped_and_said(drawn, rule):
+    for category, _, parse, joints, _ in drawn:
+        whole, said = silhouette_of(parse), []
+        frame = body_frame(joints[0])
+        legless = whole * torch.from_numpy(frame.depth(SIZE) < 0.1)
+        mask = rule(category, joints, silhouette=legless, say=said.append)
+        if category == "upper_body":
+            assert not said, "nobody asks an upper body for legs"
+        else:
+            assert len(said) == 1 and "leaves out the legs" in said[0] and "not used" in said[0]
+            assert torch.equal(mask, rule(category, joints))
+            trousers = has(parse, LIP20.regions_of(category).garment)
+            assert mask[trousers].mean() > 0.93
+        said.clear()
+        assert torch.equal(rule(category, joints, silhouette=1 - whole, say=said.append), rule(category, joints))
+        assert len(said) == 1 and "the wrong way round" in said[0]
+
+
+def test_it_covers_the_garment_and_little_else(drawn):
+    for category, picture, parse, joints, _ in drawn:
+        mask = body(category, joints, silhouette=silhouette_of(parse), picture=picture).bool()
+        stroke = region(category, joints, silhouette=silhouette_of(parse), picture=picture).bool()
+        garment, background = has(parse, LIP20.regions_of(category).garment), (parse == 0)[:, None]
+        assert mask[garment].float().mean() > 0.96, category
+        assert (mask & has(parse, ("face",))).sum() <= 0.04 * has(parse, ("face",)).sum()
+        if category == "upper_body":
+            assert (mask & background).sum() < 0.6 * (stroke & background).sum()
+
+
+@pytest.mark.parametrize("by_labels", [False, True])
+def test_what_is_kept_stays_and_the_cloth_is_covered(drawn, by_labels):
+    for category, _, parse, joints, worn in drawn:
+        labels = {"parse": parse, "labels": LIP20} if by_labels else {"silhouette": silhouette_of(parse)}
+        everywhere = body(category, joints, cloth=torch.ones_like(worn), **labels).bool()
+        keep = torch.zeros_like(worn)
+        keep[..., 200:300, 150:190] = 1
+        cloth = torch.roll(worn, (-15, 20), (2, 3))
+        mask = body(category, joints, cloth=cloth, keep=keep, **labels).bool()
+        assert not mask[keep > 0].any()
+        assert mask[(cloth > 0) & everywhere & (keep == 0)].all()
+        assert not everywhere[has(parse, ("face",))].any() or not by_labels
+        if by_labels:
+            kept = has(parse, LIP20.regions_of(category).fixed) & ~has(parse, ("pants", "skirt"))
+            assert not everywhere[kept].any() and mask[has(parse, LIP20.regions_of(category).repaint) & (keep == 0)].all()
+
+
+def test_hair_beside_the_neck_stays_where_the_silhouette_shows_it(drawn):
+    category, _, parse, joints, _ = drawn[0]
+    frame = body_frame(joints[0])
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    away = np.stack([columns, rows], -1) - frame.chest
+    beside, above = away @ frame.across / frame.size, -(away @ frame.down) / frame.size
+    hair = torch.from_numpy((beside > 0.1) & (beside < 0.6) & (above > 0.48) & (above < 0.75))[None, None]
+    free = torch.from_numpy(beside > 0.35) & hair  # neither neck nor the face's drawn surroundings
+    given = {"cloth": torch.ones(1, 1, *SIZE)}
+    told = body(category, joints, silhouette=(silhouette_of(parse) + hair).clamp(0, 1), **given)
+    assert not told[torch.from_numpy((beside > 0.3) & (beside < 0.55) & (above > 0.54) & (above < 0.7))[None, None]].any(), "also where the garment would lie over it"
+    assert body(category, joints, silhouette=silhouette_of(parse) * ~hair, **given)[free].all()
+
+
+def test_a_larger_margin_only_adds_and_a_batch_is_its_items(drawn):
+    for category in ("upper_body", "lower_body", "dresses"):
+        people = [person for person in drawn if person[0] == category]
+        pictures, parse, joints, worn = (torch.cat([person[part] for person in people]) for part in (1, 2, 3, 4))
+        given = {"silhouette": silhouette_of(parse), "picture": pictures, "cloth": worn}
+        before = torch.zeros(2, 1, *SIZE)
+        for margin in (0, 3, 12, 30):
+            mask = body(category, joints, margin=margin, **given)
+            assert (mask >= before).all()
+            before = mask
+        alone = [
+            body(category, joints[row : row + 1], margin=30, **{name: x[row : row + 1] for name, x in given.items()})
+            for row in range(2)
+        ]
+        assert torch.equal(torch.cat(alone), before)
+
+
+def test_twice_the_picture_has_about_the_same_mask(drawn):
+    def twice(picture):
+        return picture.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    for category, picture, parse, joints, worn in drawn:
+        given = {"silhouette": silhouette_of(parse), "picture": picture, "cloth": worn}
+        small = body(category, joints, **given)
+        large = body_mask(category, (1024, 768), keypoints=joints * 2, **{name: twice(x) for name, x in given.items()})
+        assert (twice(small) != large).float().mean() < 0.02, category
+
+
+def test_a_dress_over_shirt_and_trousers_repaints_both_with_dress_codes_labels(drawn):
+    _, _, parse, joints, _ = drawn[0]
+    atr = atr18_from_lip20(parse)
+    left = ATR18.left_in_place("dresses")
+    assert set(left) == {"upper_clothes", "skirt", "pants"}
+    worn = torch.isin(atr, torch.tensor(ATR18.ids(left)))[:, None]
+    assert body("dresses", joints, parse=atr, labels=ATR18)[worn].mean() == 1
+    for labels in LABEL_SETS.values():  # whatever is worn is either repainted, kept, or named here
+        for category in ("upper_body", "lower_body", "dresses"):
+            rule = labels.regions_of(category)
+            assert not set(labels.left_in_place(category)) & {*rule.repaint, *rule.fixed}
+
+
+def test_without_joints_the_silhouette_counts_in_the_rows_of_the_cloth(drawn):
+    _, _, parse, _, worn = drawn[0]
+    rows = worn[0, 0].any(1)
+    person = silhouette_of(parse).bool()
+    mask = body_mask("upper_body", SIZE, cloth=worn, silhouette=person.float(), margin=0).bool()
+    assert mask[0, 0][rows].equal((person | (worn > 0))[0, 0][rows]) and not mask[0, 0][~rows].any()
+    with pytest.raises(ValueError, match="nothing tells where the garment goes"):
+        body_mask("upper_body", SIZE, silhouette=person.float())
+    with pytest.raises(ValueError, match="picture 7"):
+        body_mask("upper_body", SIZE, keypoints=torch.zeros(1, 18, 2), numbers=[7])
+    with pytest.raises(ValueError, match="'cloth' has the shape"):
+        body_mask("upper_body", SIZE, keypoints=torch.ones(1, 18, 2) * 50, cloth=worn[..., :8])
+
+
+def test_a_hand_is_kept_where_its_points_are(drawn):
+    category, _, _, joints, _ = drawn[2]
+    frame, points = body_frame(joints[0]), torch.zeros(1, POINTS, 2, dtype=torch.float64)
+    points[:, :18] = joints
+    wrist = frame.hips[1] - frame.across * 0.1 * frame.size
+    points[0, 7] = torch.from_numpy(wrist)
+    for place, along in zip(KNUCKLES, (0.0, 0.05, 0.1, 0.15), strict=True):  # pointing into the picture's left
+        points[0, 18 + 21 + place] = torch.from_numpy(wrist - frame.across * 0.3 * frame.size + frame.down * along * frame.size)
+    x, y = np.rint(wrist - frame.across * 0.45 * frame.size + frame.down * 0.1 * frame.size).astype(int)
+    for rule in (region, body):
+        assert rule(category, joints)[0, 0, y, x] and not rule(category, points)[0, 0, y, x]
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+def test_waist_and_hems_are_found_where_the_colours_change(drawn, unit):
+    frame = body_frame(drawn[2][3][0] * unit)
+    depth = torch.from_numpy(frame.depth((512 * unit, 384 * unit)))[..., None]
+    shirt, trousers = torch.tensor([0.8, 0.3, 0.2]), torch.tensor([0.3, 0.4, 0.9])
+    plain = (shirt + 0 * depth).numpy()
+    assert clothes_ends(plain, frame).waist is None and clothes_ends(plain, frame).hems == (None, None)
+    for waist in (-0.5, 0.0, 0.25):
+        found = clothes_ends(torch.where(depth < waist, shirt, trousers).numpy(), frame).waist
+        assert found == pytest.approx((waist, waist), abs=0.06)
+    belted = torch.where((depth < -0.6) | (depth > 0.0), trousers, shirt).numpy()  # skin between two of a colour
+    assert clothes_ends(belted, frame).waist == pytest.approx((-0.6, 0.0), abs=0.06)
+
+
+def test_cloth_is_what_is_not_the_white_around(drawn):
+    _, _, parse, _, worn = drawn[0]
+    garment = torch.where(worn > 0, 0.4, 1.0).expand(1, 3, *SIZE).clone()
+    inner = (worn[0, 0] > 0).nonzero()
+    y, x = inner[len(inner) // 2].tolist()
+    garment[..., y - 4 : y + 4, x - 4 : x + 4] = 1  # a white print
+    garment[..., 5:7, 5:7] = 0.9  # a smudge
+    cloth = cloth_on_white(garment)
+    assert cloth[..., y, x].all() and not cloth[..., :10, :10].any() and (cloth != worn).float().mean() < 0.002
