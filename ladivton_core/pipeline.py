@@ -8,7 +8,6 @@ stream instead. Paper section 3; SPEC section 6. `stages.py` has each stage by i
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,26 @@ __all__ = ["SPEEDS", "GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryO
 
 
 class TryOnPipeline(Stages):
-    """The models of one preset and how they are run together; `Stages` has the attributes."""
+    """The models of one preset and how they are run together; `Stages` has the attributes.
+
+    How a call samples, by name:
+        seeds: one, or one an item; an item depends on its own seed only (to the bit with `items_alone`).
+        steps, guidance_scale: the preset's when None; a scale of 1 or less switches guidance off.
+        guidance_interval: share of the noise schedule that is guided (`denoising.guidance`); the paper's is all.
+        sampler: one of `denoising.schedule.SAMPLERS` in place of the pipeline's scheduler.
+        cloth_cond_rate: share of the steps that see the warped garment.
+        no_pose: leave the pose out of the UNet's input; the warper still sees it.
+        posterior: `sample` (the reference) or `mode` of the VAE posteriors.
+        reference_generator: the reference's single generator; replaces `seeds`, and then a picture depends
+            on its batch (SPEC section 6).
+        noise: ready noises; replace both.
+        emasc: False decodes without skip features.
+        paste_back, paste_feather: put the person's own pixels back outside the mask (not in the paper).
+        callback: see `denoising.sampling.denoise`; with `items_alone` it also gets `item` and `items`.
+        items_alone: run the items one after the other, so that each is what it is in a call of its own, to the
+            bit. In one batch torch chooses other kernels, and an item differs by about 8e-4 in float32, 2e-3 in
+            float16 and 1.2e-2 in bfloat16 (latents, measured on a GPU). Encodings are taken as they were made.
+    """
 
     @classmethod
     def from_embedded(
@@ -119,9 +137,7 @@ class TryOnPipeline(Stages):
         callback: Callback | None = None,
         items_alone: bool = False,
     ) -> TryOnResult:
-        """Put garments on people.
-
-        Persons, garments and seeds of length 1 are repeated to the longest of the three.
+        """Put garments on people. Persons, garments and seeds of length 1 are repeated to the longest of the three.
 
         Args:
             person: picture (B, 3, H, W) in [-1, 1] with `mask` and `pose_map`, or the result of `encode_person`.
@@ -129,25 +145,6 @@ class TryOnPipeline(Stages):
             mask, pose_map: see `encode_person`; needed when `person` is a picture.
             category: see `encode_garment`.
             warped: warped garment (B, 3, H, W) in place of the warper's.
-            seeds: one, or one an item; an item depends on its own seed only (to the bit with `items_alone`).
-            steps, guidance_scale: the preset's when None; a scale of 1 or less switches guidance off.
-            guidance_interval: share of the noise schedule that is guided (`denoising.guidance`); the paper's is all.
-            sampler: one of `denoising.schedule.SAMPLERS` in place of the pipeline's scheduler.
-            cloth_cond_rate: share of the steps that see the warped garment.
-            no_pose: leave the pose out of the UNet's input; the warper still sees it.
-            posterior: `sample` (the reference) or `mode` of the VAE posteriors.
-            reference_generator: the reference's single generator; replaces `seeds`, and then a picture depends
-                on its batch (SPEC section 6).
-            noise: ready noises; replace both.
-            emasc: False decodes without skip features.
-            paste_back, paste_feather: put the person's own pixels back outside the mask (not in the paper).
-            callback: see `denoising.sampling.denoise`; with `items_alone` it also gets `item` and `items`.
-            items_alone: run the items one after the other, so that each is what it is in a call of its own, to the
-                bit. In one batch torch chooses other kernels, and an item differs by about 8e-4 in float32, 2e-3 in
-                float16 and 1.2e-2 in bfloat16 (latents, measured on a GPU). Encodings are taken as they were made.
-
-        Returns:
-            `TryOnResult`.
 
         Raises:
             ValueError: something is missing or does not fit; says what.
@@ -160,12 +157,8 @@ class TryOnPipeline(Stages):
             raise ValueError(f"posterior must be 'sample' or 'mode', got {posterior!r}.")
         if isinstance(person, Tensor):
             if mask is None or pose_map is None:
-                raise ValueError(
-                    "a person picture needs mask and pose_map beside it; or give the result of encode_person."
-                )
+                raise ValueError("a person picture needs mask and pose_map; or give the result of encode_person.")
             person = self.encode_person(person, mask, pose_map, emasc=emasc)
-        elif not emasc:
-            person = dataclasses.replace(person, skips=None)
         if isinstance(garment, Tensor):
             garment = self.encode_garment(garment, category)
         seeds = [seeds] if isinstance(seeds, int) else [int(seed) for seed in seeds]
@@ -173,30 +166,17 @@ class TryOnPipeline(Stages):
         seeded = reference_generator is None and noise is None
         batch = batch_of(person.person.shape[0], garment.garment.shape[0], len(seeds) if seeded else None)
         person, garment = expanded(person, batch), expanded(garment, batch)
-        seeds = seeds * batch if len(seeds) == 1 else seeds
-
-        height, width = person.person.shape[-2:]
-        size = latent_size((height, width), downscale_factor(self.vae))
-        fast = self.speed == "fast"
-        with_garment = self.unet.config.in_channels != 27
         coarse = None
-        if with_garment and warped is None:
+        if self._takes_garment and warped is None:
             warp = self.warp(garment.garment, person)
             warped, coarse = warp.warped, warp.coarse
-        if noise is None:
-            shape = (self.vae.config.latent_channels, *size)
-            # torch draws other numbers in half precision: in fast mode a seed is to give the exact mode's picture
-            drawn = {"dtype": torch.float32 if fast else self.dtype, "with_garment": with_garment}
-            if reference_generator is not None:
-                noise = shared_noise(reference_generator, (batch, *shape), **drawn)
-            else:
-                noise = item_noise(seeds, shape, **drawn)
+        noise = noise or self._noise(person, seeds * batch if len(seeds) == 1 else seeds, reference_generator)
         conditioning = self.conditioning(person, warped, noise, posterior=posterior, no_pose=no_pose)
         scale = self.preset.guidance_scale if guidance_scale is None else guidance_scale
         latents = denoise(
             self._ready_unet(),
             self._scheduler(sampler),
-            noise.latents.to(conditioning.device, torch.float32 if fast else conditioning.dtype),
+            noise.latents.to(conditioning.device, torch.float32 if self.speed == "fast" else conditioning.dtype),
             conditioning,
             garment.prompt,
             self.empty_prompt().expand(batch, -1, -1) if scale > 1 else None,
@@ -207,10 +187,24 @@ class TryOnPipeline(Stages):
             callback=callback,
         )
         self._numbers(latents, "The try-on UNet")
-        images = self.decode(latents, person.skips)
+        images = self.decode(latents, person.skips if emasc else None)
         if paste_back:
             images = paste(images, person.person / 2 + 0.5, person.mask, paste_feather).clamp(0, 1)
         return TryOnResult(images, latents, warped, coarse)
+
+    @property
+    def _takes_garment(self) -> bool:
+        return self.unet.config.in_channels != 27
+
+    def _noise(self, person: PersonEncoding, seeds: list[int], shared: torch.Generator | None) -> TryOnNoise:
+        """Noises of an item each from its seed, or of all from one generator."""
+        batch, _, *size = person.person.shape
+        shape = (self.vae.config.latent_channels, *latent_size(tuple(size), downscale_factor(self.vae)))
+        # torch draws other numbers in half precision: in fast mode a seed is to give the exact mode's picture
+        drawn = torch.float32 if self.speed == "fast" else self.dtype
+        if shared is not None:
+            return shared_noise(shared, (batch, *shape), dtype=drawn, with_garment=self._takes_garment)
+        return item_noise(seeds, shape, dtype=drawn, with_garment=self._takes_garment)
 
     def _scheduler(self, sampler: str | None) -> Any:
         if sampler is not None:

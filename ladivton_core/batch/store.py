@@ -45,7 +45,7 @@ class Store:
     def names(self, folder: str) -> Iterator[str]:
         """Names of the files right in a folder; what killed runs left unfinished goes."""
         place = Path(self.root, folder)
-        clean(place, once=True)
+        clean(place)
         if place.is_dir():
             with os.scandir(place) as entries:
                 yield from sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != ".")

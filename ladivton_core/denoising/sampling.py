@@ -50,7 +50,7 @@ def denoise(
     Args:
         unet: diffusers UNet of 31 (27) input channels, or a `FastUNet`; returns a tuple for `return_dict=False`.
         scheduler: diffusers scheduler; its timesteps are set here.
-        latents: standard normal noise (B, 4, h, w); multiplied by the scheduler's `init_noise_sigma`.
+        latents: standard normal noise (B, 4, h, w).
         conditioning: (B, 27, h, w), or (B, 23, h, w), from `concat_conditioning`.
         prompt: text embeddings (B, 77, C).
         negative_prompt: embeddings (B, 77, C) of the unconditional half; needed when guidance is on.
@@ -74,10 +74,8 @@ def denoise(
     interval = checked(guidance_interval)
     # by whether a step is guided: one tensor a loop, by which a `FastUNet` knows the prompt again
     contexts = {False: prompt, True: torch.cat([negative_prompt.to(prompt), prompt]) if guided else prompt}
-    bare = without_garment(conditioning) if cloth_cond_rate < 1 else conditioning
-    channels, channels_late = (
-        {False: whole, True: _halves(whole) if guided else whole} for whole in (conditioning, bare)
-    )
+    early = _by_guidance(conditioning, guided)
+    late = _by_guidance(without_garment(conditioning), guided) if cloth_cond_rate < 1 else early
     last_garment_step = garment_steps(steps, cloth_cond_rate)
 
     scheduler.set_timesteps(steps)  # on the CPU: a scheduler that looks a timestep up would wait for the device
@@ -86,28 +84,25 @@ def denoise(
     for step, timestep in enumerate(scheduler.timesteps):
         guide = guided and is_guided(int(timestep), train_steps, interval)
         sample = scheduler.scale_model_input(torch.cat([latents, latents]) if guide else latents, timestep)
-        # "without" only when the rate is below 1: at exactly 1 the last index equals the number of steps
-        extra = (channels_late if step >= last_garment_step else channels)[guide]
-        prediction = unet(
-            torch.cat([sample, extra.to(sample)], dim=1),
-            timestep,
-            encoder_hidden_states=contexts[guide],
-            return_dict=False,
-        )[0]
+        extra = (late if step >= last_garment_step else early)[guide].to(sample)
+        sample = torch.cat([sample, extra], dim=1)
+        prediction = unet(sample, timestep, encoder_hidden_states=contexts[guide], return_dict=False)[0]
         if guide:
             negative, positive = prediction.chunk(2)
             prediction = negative + guidance_scale * (positive - negative)
         latents = scheduler.step(prediction, timestep, latents, **(scheduler_step_kwargs or {}), return_dict=False)[0]
         if callback is not None:
-            callback(
-                {"step": step, "steps": steps, "timestep": int(timestep), "latents": latents, "prediction": prediction}
-            )
+            told = {"step": step, "steps": steps, "timestep": int(timestep)}
+            callback({**told, "latents": latents, "prediction": prediction})
     return latents
 
 
-def _halves(conditioning: Tensor) -> Tensor:
-    """Unconditional half first, then the conditional one (SPEC section 6, step 8)."""
-    return torch.cat([unconditional(conditioning), conditioning])
+def _by_guidance(conditioning: Tensor, guided: bool) -> dict[bool, Tensor]:
+    """Channels of an unguided and of a guided step, whose unconditional half comes first (SPEC section 6, step 8)."""
+    return {
+        False: conditioning,
+        True: torch.cat([unconditional(conditioning), conditioning]) if guided else conditioning,
+    }
 
 
 def _check(unet, latents, conditioning, prompt, negative_prompt, guided) -> None:

@@ -2,17 +2,15 @@
 
 A file is written under a short hidden name in its own folder, flushed to the disk, and then gets its name, all at once.
 When something goes wrong the hidden file is taken away and what was there before is untouched. What a killed run left
-is cleaned by the next one that writes into the folder.
+lies hidden for a day and goes with the next `clean` of the folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import time
@@ -23,20 +21,9 @@ from typing import IO, Any
 
 from .names import MAX_NAME
 
-_PART = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
-
-
-def _host() -> str:
-    """Where process numbers mean something: this machine, and in containers that share its name, this one of them."""
-    try:
-        space = os.readlink("/proc/self/ns/pid")
-    except OSError:  # not Linux
-        space = ""
-    return hashlib.sha256(f"{platform.node()} {space}".encode("utf-8", "surrogatepass")).hexdigest()[:6]
-
-
-_HOST = _host()
-_STALE = 24 * 3600  # seconds after which another machine's unfinished file counts as forgotten
+_PART = re.compile(r"\.[0-9a-f]{8}\.part")
+_FORGOTTEN = 24 * 3600
+"""Seconds after which an unfinished file is a killed run's; until then somebody may be writing it."""
 _ADVICE = {
     getattr(errno, "EDQUOT", errno.ENOSPC): "make room in your share of the disk and try again",
     errno.ENOSPC: "make room on the disk and try again",
@@ -50,8 +37,6 @@ _ADVICE = {
     errno.EISDIR: "a folder has that name; choose another",
     errno.ELOOP: "its links lead in a circle; choose another folder",
 }
-_ours: set[str] = set()
-_cleaned: set[Path] = set()
 
 
 class Files:
@@ -69,9 +54,7 @@ class Files:
         with _naming(path):
             final = Path(os.path.realpath(path)) if path.is_symlink() else path
             final.parent.mkdir(parents=True, exist_ok=True)
-            clean(final.parent, once=True)
-            part = final.with_name(f".{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
-            _ours.add(part.name)
+            part = final.with_name(f".{uuid.uuid4().hex[:8]}.part")
             file = part.open("xb")
         self._pending.append((file, part, path))
         return file
@@ -97,7 +80,6 @@ class Files:
                 file.close()
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            _ours.discard(part.name)
 
 
 @contextlib.contextmanager
@@ -152,45 +134,17 @@ def write_picture(picture: Any, path: Path, **options: Any) -> None:
         picture.save(file, kind, **options)
 
 
-def clean(folder: Path, *, once: bool = False) -> int:
-    """Take away what killed runs left in a folder; how many files.
-
-    A file of another machine (a shared disk) goes only after a day: it may be being written.
-
-    Args:
-        once: not again in this process.
-    """
-    folder = folder.absolute()
-    if once and folder in _cleaned:
-        return 0
-    _cleaned.add(folder)
+def clean(folder: Path) -> int:
+    """Take away what killed runs left in a folder more than a day ago; how many files."""
     removed = 0
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            match = _PART.fullmatch(entry.name)
-            if match and entry.name not in _ours and _left_behind(entry, match[1], int(match[2])):
-                with contextlib.suppress(OSError):  # Windows does not delete what another process has open
+            with contextlib.suppress(OSError):  # Windows does not delete what another process has open
+                old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN
+                if old and _PART.fullmatch(entry.name):
                     os.unlink(entry.path)
                     removed += 1
     return removed
-
-
-def _left_behind(entry: os.DirEntry, host: str, process: int) -> bool:
-    try:
-        old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE
-    except OSError:
-        return False
-    if host != _HOST:
-        return old
-    if process == os.getpid() or os.name == "nt":  # a number used again; on Windows an open file resists by itself
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # somebody else's, and alive
-        return old
-    return old
 
 
 @contextlib.contextmanager

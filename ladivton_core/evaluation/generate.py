@@ -70,14 +70,11 @@ def generate(
         seed: of the run.
         steps, guidance_scale: the preset's when None.
         kind: `jpg` (quality 95, the paper) or `png`.
-        batch: pictures at a time; what a killed run loses at most.
-        workers: processes that read samples ahead.
+        batch, workers: pictures at a time, what a killed run loses at most; processes that read samples ahead.
         start, limit: a part of the list, e.g. one of several machines' shares.
         force: discard what other settings left in `out`.
-        progress: show bars.
 
-    Returns:
-        `Outcome`. An item that cannot be read is logged and left out.
+    An item that cannot be read is logged and left out.
 
     Raises:
         OtherSettingsError: `out` holds pictures of other settings; the message names what differs.
@@ -85,14 +82,10 @@ def generate(
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
-    if start < 0 or (limit is not None and limit < 0):
-        raise ValueError(f"start and limit must not be negative, got {start} and {limit}")
     if tuple(data.size) != tuple(pipeline.preset.size):
         raise ValueError(f"the data set gives pictures of {data.size}; the models are for {pipeline.preset.size}")
     everything = items_of(data)
-    chosen = everything[start:] if limit is None else everything[start : start + limit]
-    if not chosen:
-        raise ValueError(f"nothing to do: item {start} and after of a list of {len(everything)}, at most {limit}")
+    chosen = _part(everything, start, limit)
     settings = {
         "dataset": next(name for name, kind_of in DATASETS.items() if isinstance(data, kind_of)),
         "seed": seed,
@@ -101,12 +94,8 @@ def generate(
         "format": kind,
         **describe_pipeline(pipeline),
     }
-    lists = {
-        f"{data.order}/{category}": list_hash([item for item in everything if item.category == category])
-        for category in sorted({item.category for item in everything})
-    }
     paths = {item: item.path(out, data.order, kind) for item in chosen}
-    claim(out, settings, lists, force=force)
+    claim(out, settings, _lists(data.order, everything), force=force)
     outcome = Outcome()
     todo = _unfinished(paths, data.size, progress)
     outcome.kept = len(chosen) - len(todo)
@@ -115,6 +104,21 @@ def generate(
         write_pictures([to_picture(picture) for picture in pixels], [paths[item] for item in items], overwrite=True)
         outcome.made += len(items)
     return outcome
+
+
+def _part(everything: list[Item], start: int, limit: int | None) -> list[Item]:
+    if start < 0 or (limit is not None and limit < 0):
+        raise ValueError(f"start and limit must not be negative, got {start} and {limit}")
+    chosen = everything[start:] if limit is None else everything[start : start + limit]
+    if not chosen:
+        raise ValueError(f"nothing to do: item {start} and after of a list of {len(everything)}, at most {limit}")
+    return chosen
+
+
+def _lists(order: str, everything: list[Item]) -> dict[str, str]:
+    """What a folder's note knows a test list by: a hash a category."""
+    categories = sorted({item.category for item in everything})
+    return {f"{order}/{name}": list_hash([item for item in everything if item.category == name]) for name in categories}
 
 
 def _dress(

@@ -69,11 +69,10 @@ def measure(
     Args:
         dataset, root: `vitonhd` or `dresscode`, and where it lies.
         results: pictures are `<results>/<order>/<category>/<person>`.
-        order: `paired` or `unpaired`.
-        category: `all`, or one of Dress Code's.
+        order, category: `paired` or `unpaired`; `all`, or one of Dress Code's.
         skip: some of `METRICS`.
         partial: measure the results there are; otherwise every test person needs one.
-        batch, workers: speed only.
+        batch, workers, progress: speed and bars only.
         download: fetch a missing network.
         networks: in place of the libraries' own.
 
@@ -87,28 +86,15 @@ def measure(
         FileNotFoundError: no data set.
         ValueError: an unknown metric.
     """
-    unknown = set(skip) - set(METRICS)
-    if unknown:
+    if unknown := set(skip) - set(METRICS):
         raise ValueError(f"cannot skip {', '.join(sorted(unknown))}; metrics are {', '.join(METRICS)}")
     groups = _groups(dataset, root, results, order, category, partial)
     work = _Work(groups, networks or Networks(), device, batch, workers, download, progress)
     figures: dict[str, Figures] = {name: work.counts(name) for name in work.names}
     failed = {}
     for metric in METRICS:
-        if metric in skip:
-            continue
-        try:
-            values = work.of(metric)
-        except Exception as error:  # the others still count; a library's own failures are of any kind
-            named = isinstance(error, ImportError | OSError | RuntimeError | ValueError)
-            failed[metric] = str(error) if named else f"{type(error).__name__}: {error}"
-            log.error("%s: %s", metric, failed[metric])
-            log.debug("%s", metric, exc_info=True)
-            continue
-        for name, value in values.items():
-            figures[name][metric] = value
-            if metric == "kid":
-                figures[name]["kid_x1000"] = 1000 * value
+        if metric not in skip and (why := _add(work, metric, figures)):
+            failed[metric] = why
     return {
         "dataset": dataset,
         "order": order,
@@ -123,6 +109,23 @@ def measure(
         "run": read_note(results),
         "versions": list_versions(),
     }
+
+
+def _add(work: _Work, metric: str, figures: dict[str, Figures]) -> str:
+    """Put a metric's values into `figures`; why it has none, or nothing."""
+    try:
+        values = work.of(metric)
+    except Exception as error:  # the others still count; a library's own failures are of any kind
+        named = isinstance(error, ImportError | OSError | RuntimeError | ValueError)
+        why = str(error) if named else f"{type(error).__name__}: {error}"
+        log.error("%s: %s", metric, why)
+        log.debug("%s", metric, exc_info=True)
+        return why
+    for name, value in values.items():
+        figures[name][metric] = value
+        if metric == "kid":
+            figures[name]["kid_x1000"] = 1000 * value
+    return ""
 
 
 def _groups(dataset: str, root: Path, results: Path, order: str, category: str, partial: bool) -> dict[str, Group]:
@@ -165,16 +168,15 @@ class _Work:
         }
 
     def of(self, metric: str) -> Figures:
-        return {"ssim": self.ssim, "lpips": self.lpips, "is": self.inception_score, "fid": self.fid, "kid": self.kid}[
-            metric
-        ]()
-
-    def ssim(self) -> Figures:
-        return self._means("SSIM", picture_metrics.mean_ssim)
-
-    def lpips(self) -> Figures:
-        metric = self.networks.lpips(self.device, self.download)
-        return self._means("LPIPS", lambda pairs, *rest: picture_metrics.mean_lpips(metric, pairs, *rest))
+        """One of `METRICS`."""
+        if metric == "ssim":
+            return self._means("SSIM", picture_metrics.mean_ssim)
+        if metric == "lpips":
+            network = self.networks.lpips(self.device, self.download)
+            return self._means("LPIPS", lambda pairs, *rest: picture_metrics.mean_lpips(network, pairs, *rest))
+        if metric == "is":
+            return self._inception_score()
+        return self._distances(set_metrics.fid if metric == "fid" else set_metrics.kid)
 
     def _means(self, title: str, of: Callable[..., float]) -> Figures:
         """Means by category; over all, every picture counts the same."""
@@ -187,7 +189,7 @@ class _Work:
             means["all"] = sum(means[name] * count for name, count in counts.items()) / sum(counts.values())
         return means
 
-    def inception_score(self) -> Figures:
+    def _inception_score(self) -> Figures:
         metric = self.networks.inception_score(self.device, self.download)
         logits = {}
         for name, group in self.groups.items():
@@ -197,12 +199,6 @@ class _Work:
         if len(logits) > 1:
             logits["all"] = torch.cat(list(logits.values()))
         return {name: picture_metrics.inception_score(rows) for name, rows in logits.items()}
-
-    def fid(self) -> Figures:
-        return self._distances(set_metrics.fid)
-
-    def kid(self) -> Figures:
-        return self._distances(set_metrics.kid)
 
     def _distances(self, of: Callable[[np.ndarray, np.ndarray], float]) -> Figures:
         """A category of one picture has no figure, unless it is all there is, which is an error."""

@@ -103,12 +103,7 @@ def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
         if saves or validates or logs or step % _SYNCHRONISE == 0:
             losses.read()
         if logs:
-            mean = losses.mean(settings.log_every)
-            accelerator.log({"loss": mean, "learning_rate": rates[0] * factor}, step=step)
-            bar.set_postfix(loss=f"{mean:.4f}")
-            if run.main:
-                length = f"{step} of {pace.steps}" if pace.steps else f"{step}, {pace.share(step):.0%} of the time"
-                log.info("%s step %s: loss %.4f, %.0f s", run.stage, length, mean, pace.seconds)
+            losses.log(step, pace, rates[0] * factor, bar)
         if saves:
             checkpoint(run, settings, accelerator, average, step, pace.seconds)
         if validates:
@@ -140,10 +135,15 @@ class _Losses:
     def add(self, step: int, loss: Tensor) -> None:
         self._waiting.append((step, loss))
 
-    def mean(self, count: int) -> float:
-        """Of the last steps."""
-        some = self.values[-count:]
-        return sum(some) / len(some)
+    def log(self, step: int, pace: Pace, rate: float, bar: Any) -> None:
+        """Tell the mean of the steps since the last time to tracker, bar and log."""
+        some = self.values[-pace.settings.log_every :]
+        mean = sum(some) / len(some)
+        self.accelerator.log({"loss": mean, "learning_rate": rate}, step=step)
+        bar.set_postfix(loss=f"{mean:.4f}")
+        if self.run.main:
+            length = f"{step} of {pace.steps}" if pace.steps else f"{step}, {pace.share(step):.0%} of the time"
+            log.info("%s step %s: loss %.4f, %.0f s", self.run.stage, length, mean, pace.seconds)
 
     def read(self) -> None:
         """Take in what has been added.

@@ -36,6 +36,7 @@ PHOTO_PACKAGES = ("ai-edge-litert>=2.0",)
 COMFY_CLI = "comfy-cli>=1.23.0"
 IMPORT_GUARD = "comfy-import-guard>=1.3.0"
 RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
+IMPORT_LINTER = "import-linter>=2.1"
 FRONTEND = "comfyui-frontend-package"
 
 CLIENT_REQUIREMENTS = REPOSITORY / "scripts" / "requirements.txt"
@@ -101,16 +102,16 @@ def import_guard_python() -> Path:
     return _tool("guard", IMPORT_GUARD)
 
 
-def ruff_python() -> Path:
-    """Interpreter that has the ruff this tree is formatted with."""
-    return _tool("ruff", RUFF)
+def lint_python() -> Path:
+    """Interpreter that has the ruff this tree is formatted with, and what holds its floors."""
+    return _tool("lint", RUFF, IMPORT_LINTER)
 
 
-def _tool(name: str, requirement: str) -> Path:
-    """Interpreter of a virtual environment of its own, `.host/<name>`, that holds one command-line tool."""
+def _tool(name: str, *requirements: str) -> Path:
+    """Interpreter of a virtual environment of its own, `.host/<name>`, that holds command-line tools."""
     folder = HOST / name
-    python = _python_in(folder)
-    _step(name, requirement, requirement, lambda step: (_venv(step, folder), _pip(step, python, requirement)))
+    python, all_of_them = _python_in(folder), " ".join(requirements)
+    _step(name, all_of_them, all_of_them, lambda step: (_venv(step, folder), _pip(step, python, *requirements)))
     return python
 
 

@@ -22,6 +22,7 @@ VENV += "python.exists() or python.parent.mkdir(parents=True) or python.symlink_
 PIP = f"import os, sys\nprint('\\n'.join([{NOISE!r}] * 300), file=sys.stderr)\nprint('Collecting ruff')\n"
 PIP += "sys.exit(os.environ.get('PIP_FAILS', 0) and 'No matching distribution')"
 TORCH = "class cuda: is_available = lambda: False"
+LINTER = "def lint_imports_command(): pass"
 RUFF = "import os, sys\nsys.exit(int(os.environ.get('RUFF_FAILS', 0)))"
 
 posix = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are symbolic links, commands are split as in a shell")
@@ -30,8 +31,9 @@ posix = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are symbolic l
 @pytest.fixture
 def script(tmp_path):
     """`script(name, *arguments, **environment)`: a script's process, ended; its outputs together in `stdout`."""
-    (tmp_path / "modules").mkdir()
-    for name, code in (("venv", VENV), ("pip", PIP), ("ruff", RUFF), ("torch", TORCH)):
+    (tmp_path / "modules" / "importlinter").mkdir(parents=True)
+    stand_ins = (("venv", VENV), ("pip", PIP), ("ruff", RUFF), ("importlinter/cli", LINTER), ("torch", TORCH))
+    for name, code in stand_ins:
         (tmp_path / "modules" / f"{name}.py").write_text(code, encoding="utf-8")
 
     def run(name: str, *arguments, **environment) -> subprocess.CompletedProcess:
@@ -53,20 +55,20 @@ def test_installing_is_one_line_a_step_and_what_pip_says_goes_to_a_log(script, t
     assert said.returncode == 0, said.stdout
     (line,) = said.stdout.splitlines()
     assert line.startswith("[host] installing ruff") and line.endswith(" s") and "\r" not in line
-    assert (tmp_path / "host" / "logs" / "ruff.log").read_text("utf-8").count(NOISE) == 300
+    assert (tmp_path / "host" / "logs" / "lint.log").read_text("utf-8").count(NOISE) == 300
     assert script("lint.py", PYTHONPATH=str(tmp_path / "modules")).stdout == "", "installed twice"
 
 
 @posix
 def test_a_failed_step_shows_all_it_said_its_log_and_the_command_to_try_again(script, tmp_path):
     said = script("lint.py", "--fix", PYTHONPATH=str(tmp_path / "modules"), PIP_FAILS="1")
-    log, lines = tmp_path / "host" / "logs" / "ruff.log", said.stdout.splitlines()
+    log, lines = tmp_path / "host" / "logs" / "lint.log", said.stdout.splitlines()
     assert said.returncode == 1 and "Traceback" not in said.stdout
     assert lines.count(NOISE) == 300 and "Collecting ruff" in lines and "No matching distribution" in lines
     assert str(log) in said.stdout and "No matching distribution" in log.read_text("utf-8")
     again = _run(lines[-1], shell=True, env={**os.environ, "PYTHONPATH": str(tmp_path / "modules")})
     assert again.returncode == 0, again.stdout
-    assert (tmp_path / "host" / "stamps" / "ruff").is_file(), "the command installed somewhere else"
+    assert (tmp_path / "host" / "stamps" / "lint").is_file(), "the command installed somewhere else"
 
 
 @posix

@@ -88,17 +88,14 @@ def test_a_link_stays_a_link_and_rights_stay_as_they_were(tmp_path):
     assert link.is_symlink() and real.read_text() == "new" and stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
-def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
-    alive = f".{writing._HOST}-{os.getppid()}-00000000.part"
-    dead = f".{writing._HOST}-999999999-00000000.part"
-    elsewhere, stale = ".abcdef-1-00000000.part", ".abcdef-2-00000000.part"
-    for name in (alive, dead, elsewhere, stale, ".other.part"):
+def test_what_a_killed_run_left_goes_after_a_day_and_nothing_else_does(tmp_path):
+    fresh, old, foreign = ".00000000.part", ".00000001.part", ".other.part"
+    for name in (fresh, old, foreign, "x"):
         (tmp_path / name).touch()
-    os.utime(tmp_path / stale, (0, 0))
-    with writing.whole_file(tmp_path / "x") as file:
-        file.write(b"1")
-        assert writing.clean(tmp_path) == 0  # opening the file has cleaned; its own is not taken away
-    assert left(tmp_path) == sorted([alive, elsewhere, ".other.part", "x"])
+        if name != fresh:
+            os.utime(tmp_path / name, (0, 0))
+    assert writing.clean(tmp_path) == 1
+    assert left(tmp_path) == sorted([fresh, foreign, "x"])
 
 
 # --- names
