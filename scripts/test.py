@@ -19,7 +19,7 @@ from hosting.places import REPOSITORY
 from hosting.progress import again
 
 PROCESSES = 2
-FOLDERS = ("browser", "host", "servers", "nodes", "robustness", "core")
+FOLDERS = ("browser", "host", "servers", "nodes", "robustness", "drawn_world", "core")
 """From those that need servers to those that need nothing: so that one process alone starts servers."""
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ladivton_core.denoising.schedule import SAMPLERS
+from ladivton_core.disk.sheet import write_sheet
 from ladivton_core.disk.writing import write_text
-from ladivton_core.evaluation.sheet import write_sheet
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import Preset
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ladivton_core.evaluation.sheet import write_sheet
+from ladivton_core.disk.sheet import write_sheet
 from ladivton_core.pipeline import TryOnPipeline
 
 from ..world.scene import DrawnWorld

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ..datasets import DressCode, VitonHD, open_dataset
+from ..disk.sheet import write_sheet
 from .items import Item, items_of
 from .picture_metrics import SIZE, read
-from .sheet import write_sheet
 
 log = logging.getLogger(__name__)
 

@@ -257,7 +257,7 @@ def validate(
     import numpy as np
     from PIL import Image
 
-    from ..evaluation.sheet import write_sheet
+    from ..disk.sheet import write_sheet
 
     figures: dict[str, float] = {}
     if run.main:

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ladivton_core.disk.sheet import write_sheet
 from ladivton_core.evaluation import commands, contact, picture_metrics, published, report
 from ladivton_core.evaluation.__main__ import main
-from ladivton_core.evaluation.sheet import write_sheet
 from ladivton_core.presets import TINY
 
 TREES = Path(__file__).parents[1] / "golden" / "datasets"

@@ -100,8 +100,8 @@ def results_whole(folder: Path) -> None:
 def training(folder: Path) -> Iterator[None]:
     """What a stage leaves: weights, a chunk of rows, a sheet, the recipe and the model card."""
     from ladivton_core.checkpoints.build import build_emasc, save
+    from ladivton_core.disk.sheet import write_sheet
     from ladivton_core.disk.writing import write_json
-    from ladivton_core.evaluation.sheet import write_sheet
     from ladivton_core.presets import TINY
     from ladivton_core.training.chunks import write_chunk
     from ladivton_core.training.export import note

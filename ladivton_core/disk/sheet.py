@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..disk.writing import write_picture
+from .writing import write_picture
 
 _LETTER, _LINE = 7, 13  # pixels of Pillow's own font, generously
 
