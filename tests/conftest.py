@@ -119,6 +119,14 @@ def golden() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def embedded():
+    """The shipped models in a pipeline, loaded once; not to be changed in place."""
+    from ladivton_core.pipeline import TryOnPipeline
+
+    return TryOnPipeline.from_embedded()
+
+
 @pytest.fixture
 def nobodies() -> Iterator[list[str]]:
     """Two addresses where nobody listens: ports of this machine that are taken here, so that nobody else gets them."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_CHUNK = 1 << 20  # keeps the 136 M weights of the full-size adapter from needing gigabytes of scratch
+_CHUNK = 1 << 15  # numbers at a time: their five arrays stay in the processor's cache, a third of the time
 
 
 def start(seed: int, name: str) -> int:

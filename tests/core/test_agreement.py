@@ -47,7 +47,7 @@ def test_data_sets_raise_no_doubt(repository, folder):
 
 
 def test_drawn_people_raise_no_doubt_and_their_labels_in_other_words_do():
-    drawn = DrawnWorld(seed=21).scene(range(24), range(24, 48))
+    drawn = DrawnWorld(seed=21, size=(256, 192)).scene(range(24), range(24, 48))
     caught = 0
     for parse, joints in zip(drawn.parse[:, None], drawn.keypoints[:, None], strict=True):
         atr = atr18_from_lip20(parse)

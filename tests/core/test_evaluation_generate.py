@@ -46,10 +46,9 @@ class Painter:
 
 
 @pytest.fixture(scope="module")
-def pipeline():
+def pipeline(embedded):
     """The embedded models on small pictures, one sampling step."""
-    whole = TryOnPipeline.from_embedded()
-    return dataclasses.replace(whole, preset=dataclasses.replace(whole.preset, size=SIZE, steps=1))
+    return dataclasses.replace(embedded, preset=dataclasses.replace(embedded.preset, size=SIZE, steps=1))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from ladivton_core.evaluation import backbones, measure, picture_metrics, set_me
 from ladivton_core.evaluation.__main__ import main
 
 pytest.importorskip("cleanfid")
+pytestmark = pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save all extracted features")
 TREES = Path(__file__).parents[1] / "golden" / "datasets"
 SIZE = (96, 72)
 PEOPLE = 12

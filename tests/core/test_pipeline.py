@@ -14,9 +14,9 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 H, W = 64, 48
 
 
-@pytest.fixture(scope="module")
-def pipeline():
-    return TryOnPipeline.from_embedded()
+@pytest.fixture
+def pipeline(embedded):
+    return embedded
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ BFLOAT16 = {"most": 0.35, "mean": 0.015}
 """How far a picture in [0, 1] of the embedded models may be from float32's: docs/performance.md."""
 
 
-@pytest.fixture(scope="module")
-def exact():
-    return TryOnPipeline.from_embedded()
+@pytest.fixture
+def exact(embedded):
+    return embedded
 
 
 @pytest.fixture(scope="module")

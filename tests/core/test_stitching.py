@@ -19,9 +19,9 @@ def fits(source):
     return (Fit.plan(source, (64, 48), "pad"), Fit.window(source, (64, 48), -20.0, 30.0, 90.0))
 
 
-def test_points_come_back_from_a_thousand_fits():
+def test_points_come_back_from_hundreds_of_fits():
     rng, generator = random.Random(1), torch.Generator().manual_seed(1)
-    for turn in range(1000):
+    for turn in range(400):
         source = (rng.randint(64, 4096), rng.randint(64, 4096))
         size = (8 * rng.randint(8, 128), 8 * rng.randint(8, 128))
         if turn % 4:

@@ -165,6 +165,7 @@ def test_a_step_stays_on_the_device(name, shared, tmp_path, monkeypatch):
         assert all(weight.device == CUDA for group in stage.groups() for weight in group["params"])
 
 
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
 def test_extraction_stays_on_the_device():
     with FakeTensorMode():
         stage = Latents.__new__(Latents)
