@@ -1,8 +1,8 @@
 """Run every test: `make test`, or this file on any system. Further arguments go to pytest.
 
 Installs ComfyUI and the test tools first (see `hosting/installation.py`), then runs pytest over `tests/` in ComfyUI's
-interpreter. Unless arguments name files or folders, in two processes, which share the processor's cores and take
-`FOLDERS` from both ends (`tests/conftest.py`); a file's tests, and what they share, stay in one of them.
+interpreter. Unless arguments name files or folders, in two processes, which share the processor's cores and take the
+files from both ends (`tests/conftest.py`); a file's tests, and what they share, stay in one of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hosting.places import REPOSITORY
 from hosting.progress import again
 
 PROCESSES = 2
-FOLDERS = ("browser", "host", "servers", "nodes", "robustness", "drawn_world", "core")
-"""From those that need servers to those that need nothing: so that one process alone starts servers."""
+SERVED = ("browser", "host", "servers")
+"""Folders of `tests/` that need servers; they come first, so that one process alone starts servers."""
 
 
 def main() -> None:
@@ -33,7 +33,8 @@ def main() -> None:
     environment = {**os.environ, "COMFYUI_PATH": str(host.comfyui), "COMFYUI_PYTHON": str(host.python)}
     if not any((REPOSITORY / argument.partition("::")[0]).exists() for argument in sys.argv[1:]):
         command += ["-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder"]
-        command += [str(Path("tests", folder)) for folder in FOLDERS]
+        others = {file.parent.name for file in (REPOSITORY / "tests").glob("*/test_*.py")}.difference(SERVED)
+        command += [str(Path("tests", folder)) for folder in (*SERVED, *sorted(others, reverse=True))]
         # Threads of two processes that want the same core wait for each other.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PROCESSES)))
     print(f"[test] {shlex.join(command)}", file=sys.stderr, flush=True)

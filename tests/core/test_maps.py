@@ -62,10 +62,3 @@ def test_readme_and_contributing_lead_to_both(repository):
     for page in ("README.md", "CONTRIBUTING.md"):
         text = (repository / page).read_text(encoding="utf-8")
         assert "docs/architecture.md" in text and "docs/published_behaviour.md" in text
-
-
-def test_the_suite_runs_every_folder_of_tests(repository):
-    text = (repository / "scripts" / "test.py").read_text(encoding="utf-8")
-    listed = re.search(r"^FOLDERS = \((.*)\)$", text, re.MULTILINE)[1]
-    folders = {path.parent.name for path in (repository / "tests").glob("*/test_*.py")}
-    assert set(re.findall(r'"(\w+)"', listed)) == folders

@@ -1,6 +1,6 @@
 """The archive of the registry, unpacked into a ComfyUI that has nothing else: it imports, serves and runs.
 
-Its folder has a name with blanks and letters beyond ASCII, and the input folder names that no locale knows.
+The input folder has names that no locale knows, and the server's locale is none.
 `LADIVTON_PACK=ARCHIVE python scripts/test.py` runs all tests of servers in an archive; `.ci/run` does.
 """
 
@@ -15,15 +15,13 @@ import urllib.request
 
 import pytest
 from hosting.client import ComfyClient
-from hosting.places import WORKFLOWS
+from hosting.places import PACK_NAME, WORKFLOWS
 from hosting.server import ComfyServer
-
-NAME = "LaDI VTON (Kopie) Ärmel"
 
 
 @pytest.fixture(scope="module")
 def installed(comfy_host, archive, tmp_path_factory):
-    """A server with the unpacked archive among odd names, which does not speak UTF-8 where that can be had."""
+    """A server with the unpacked archive among odd names."""
     inputs, environment = tmp_path_factory.mktemp("inputs"), {}
     if os.name != "nt":  # names of bytes, and locales
         for name in (b"\xff\xfe.png", "Zoë.png".encode(), b"\xff.json"):
@@ -33,11 +31,9 @@ def installed(comfy_host, archive, tmp_path_factory):
         (inputs / "circle").symlink_to(inputs / "circle")
         environment = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
                        "PYTHONIOENCODING": "utf-8"}  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hosting.server.PACK_NAME", NAME)
-        given = ("--input-directory", str(inputs))
-        with ComfyServer(comfy_host, given, pack=archive, environment=environment) as server:
-            yield server
+    given = ("--input-directory", str(inputs))
+    with ComfyServer(comfy_host, given, pack=archive, environment=environment) as server:
+        yield server
 
 
 @pytest.fixture
@@ -65,18 +61,18 @@ def nodes_of_the_checkout(repository) -> set[str]:
 
 
 def test_templates_help_and_texts_are_served(get, nodes_of_the_checkout):
-    names = json.loads(get("/workflow_templates"))[NAME]
+    names = json.loads(get("/workflow_templates"))[PACK_NAME]
     assert sorted(names) == sorted(file.stem for file in WORKFLOWS.glob("*.json"))
     for name in names:
-        assert json.loads(get(f"/api/workflow_templates/{NAME}/{name}.json"))["nodes"]
-        assert get(f"/api/workflow_templates/{NAME}/{name}.jpg")[:2] == b"\xff\xd8"
+        assert json.loads(get(f"/api/workflow_templates/{PACK_NAME}/{name}.json"))["nodes"]
+        assert get(f"/api/workflow_templates/{PACK_NAME}/{name}.jpg")[:2] == b"\xff\xd8"
     for node in nodes_of_the_checkout:
-        assert get(f"/extensions/{NAME}/docs/{node}.md")
+        assert get(f"/extensions/{PACK_NAME}/docs/{node}.md")
     assert json.loads(get("/i18n"))["en"]["nodeDefs"].keys() >= nodes_of_the_checkout
 
 
 def test_its_own_client_runs_its_own_start_workflow(installed, tmp_path):
-    samples = installed.base / "custom_nodes" / NAME / "samples"
+    samples = installed.base / "custom_nodes" / PACK_NAME / "samples"
     client, garment, worn = samples / "clients" / "try_on.py", samples / "garment.png", tmp_path / "worn.png"
     command = [sys.executable, "-I", "-S", str(client), "--server", installed.url, "--output", str(worn), str(garment)]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=900)

@@ -233,7 +233,10 @@ def test_another_packs_hooks_and_patches_on_the_shared_vae_stay_and_ours_go(run,
 
 
 def test_what_stands_in_front_of_the_path_is_not_taken_for_ours(repository, tmp_path):
-    """Packs put `utils`, `nodes`, `models` and folders of theirs before everything else on the path."""
+    """Packs put `utils`, `nodes`, `models` and folders of theirs before everything else on the path.
+
+    And ours lies in a folder with blanks and letters beyond ASCII, which the locale does not know.
+    """
     import subprocess
     import sys
 
@@ -250,9 +253,12 @@ def test_what_stands_in_front_of_the_path_is_not_taken_for_ours(repository, tmp_
         "nodes['LadiVTON_LoadEmbedded'].execute()\n"
         "print(len(nodes), 'ladivton_core' in sys.modules)\n"
     )
-    scripts = str(repository / "scripts")
-    given = [scripts, str(repository), str(tmp_path), os.environ["COMFYUI_PATH"]]
-    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, cwd=tmp_path.parent)
+    ours, scripts = tmp_path / "LaDI VTON (Kopie) Ärmel", str(repository / "scripts")
+    ours.symlink_to(repository, target_is_directory=True)
+    given = [scripts, str(ours), str(tmp_path), os.environ["COMFYUI_PATH"]]
+    locale = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, cwd=tmp_path.parent,
+                          env=os.environ | locale)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     count, imported = done.stdout.split()[-2:]
     assert int(count) > 30 and imported == "False"
