@@ -7,9 +7,6 @@ PNG), so a pair takes about 1 MB at 512 x 384. `read` gives back the `Pair` with
 from __future__ import annotations
 
 import io
-import multiprocessing
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -17,6 +14,7 @@ import numpy as np
 
 from ladivton_core.disk.writing import whole_file
 
+from .. import processes
 from .frames import SIZE
 from .scene import Pair, pair
 
@@ -79,9 +77,9 @@ def render(
         first: index of the first of `count` pairs.
         worker, workers: this one's number, and how many share the work.
     """
-    made, parent = 0, multiprocessing.parent_process()
+    made = 0
     for index in range(first + worker, first + count, workers):
-        if parent is not None and not parent.is_alive():
+        if processes.orphaned():
             break
         path = path_of(folder, index)
         if not path.is_file():
@@ -90,28 +88,11 @@ def render(
     return made
 
 
-def _render_modestly(*arguments) -> None:
-    cv2.setNumThreads(1)
-    with suppress(AttributeError, OSError):  # Windows has none
-        os.nice(10)
-    render(*arguments)
-
-
 def render_together(folder: Path, count: int, seed: int, size: tuple[int, int], first: int, workers: int) -> None:
     """`render` in several processes.
 
     Raises:
         RuntimeError: one of them failed.
     """
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_render_modestly, args=(folder, count, seed, size, first, worker, workers), daemon=True)
-                 for worker in range(workers)]  # fmt: skip
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    failed = sum(process.exitcode != 0 for process in processes)
-    if failed:
-        raise RuntimeError(f"{failed} of {workers} rendering processes ended with an error; see above.")
-
-
+    shares = [(folder, count, seed, size, first, worker, workers) for worker in range(workers)]
+    processes.wait(processes.start(render, shares))

@@ -7,11 +7,8 @@ worlds of `WORLDS` by name, rendered here, and folders of pairs that were render
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import compress, islice
 from multiprocessing.process import BaseProcess
@@ -27,6 +24,7 @@ from ladivton_core.training.chunks import has_chunk, trim, write_chunk
 from ladivton_core.training.config import ConfigError, Settings
 from ladivton_core.training.stage import WorkStage
 
+from .. import processes
 from ..world.garments import sample_garment
 from ..world.people import sample_person
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld, draw
@@ -133,7 +131,6 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
         folder: `RUNS/world`.
         stop: an event that ends it after the pair at hand; so does the end of the process that started this one.
     """
-    parent = multiprocessing.parent_process()
     for split in SPLITS:
         for place, (source, file, count) in enumerate(files(settings, split)):
             target = folder / source / split
@@ -141,30 +138,15 @@ def render(folder: Path, settings: WorldSettings, worker: int = 0, workers: int 
                 continue
             rows = []
             for index in range(PAIRS * file, PAIRS * file + count):
-                if (stop is not None and stop.is_set()) or (parent is not None and not parent.is_alive()):
+                if (stop is not None and stop.is_set()) or processes.orphaned():
                     return
                 rows.append(WORLDS[source](settings, split, index))
             write_chunk(target, file, {name: torch.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def _render_modestly(*arguments) -> None:
-    """`render` in a process among others."""
-    torch.set_num_threads(1)
-    with suppress(AttributeError, OSError):  # Windows has none
-        os.nice(10)
-    render(*arguments)
-
-
 def start_renderers(folder: Path, settings: WorldSettings, workers: int, stop=None) -> list[BaseProcess]:
-    """Processes that `render`, one for each worker; they end with this one."""
-    context = multiprocessing.get_context("spawn")  # a forked process may inherit a lock of torch's thread pool
-    processes = [
-        context.Process(target=_render_modestly, args=(folder, settings, worker, workers, stop), daemon=True)
-        for worker in range(workers)
-    ]
-    for process in processes:
-        process.start()
-    return processes
+    """Processes that `render`, one for each worker."""
+    return processes.start(render, [(folder, settings, worker, workers, stop) for worker in range(workers)])
 
 
 class World(WorkStage):
@@ -183,12 +165,7 @@ class World(WorkStage):
                 trim(folder / source / split, rows[source], PAIRS)
         workers = min(settings.workers or usable_cores(), -(-settings.count // PAIRS))
         if workers > 1:
-            failed = 0
-            for process in start_renderers(folder, settings, workers):
-                process.join()
-                failed += process.exitcode != 0
-            if failed:
-                raise RuntimeError(f"{failed} of {workers} rendering processes ended with an error; see above.")
+            processes.wait(start_renderers(folder, settings, workers))
         else:
             render(folder, settings)
         return {"pairs": float(open_pairs(self.run.folder, "train").there(settings.count))}
