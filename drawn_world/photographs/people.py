@@ -59,7 +59,7 @@ def sample_looks(rng: np.random.Generator, body: dict) -> dict:
     skin = colours.skin(rng)
     length = float(rng.choice([0.0, 0.25, 0.9, 1.7], p=[0.05, 0.35, 0.25, 0.35]))
     if body["build"] > 0.55 and rng.random() < 0.8:
-        length = float(rng.choice([0.0, 0.25], p=[0.15, 0.85]))
+        length = float(rng.choice([0.0, 0.25], p=[0.08, 0.92]))
     style = "loose"
     if length > 0.5 and rng.random() < 0.3 or length == 0.25 and body["build"] < 0.4 and rng.random() < 0.6:
         style, length = ("afro", 0.3) if rng.random() < 0.35 else ("tied", 0.2)
@@ -187,7 +187,7 @@ def hand(body: Body, looks: dict, side: str) -> Shape | None:
 
     curl = pose["curl"]
     flat = 0.72 if pose["kind"] in ("relaxed", "open") else 1.0  # seen from its side
-    bars = [(at(-0.12, 0), at(0.12, 0), 0.13 * u, 0.15 * u)]
+    bars = [(at(-0.3, 0), at(0.12, 0), 0.115 * u, 0.15 * u)]
     bars += [(at(0.12, a * flat), at(0.42, a * 1.15 * flat), 0.10 * u, 0.085 * u) for a in (-0.1, -0.03, 0.04, 0.11)]
     lengths, spread = (0.30, 0.40, 0.42, 0.36), 0.04 + 0.05 * (1 - curl)
     for i, length in enumerate(lengths):
@@ -198,7 +198,10 @@ def hand(body: Body, looks: dict, side: str) -> Shape | None:
                  (middle, at(0.44 + reach, a + (i - 1.5) * spread + 0.14 * curl), 0.054 * u, 0.043 * u)]  # fmt: skip
     bars += [(at(0.1, 0.1), at(0.32, 0.22 * flat + 0.04), 0.075 * u, 0.06 * u),
              (at(0.32, 0.22 * flat + 0.04), at(0.5, 0.24 * flat + 0.02), 0.058 * u, 0.045 * u)]  # fmt: skip
-    return _rounds(body, bars, f"{side}_arm", np.clip(looks["skin"] * (1.0, 0.975, 0.965), 0, 1))
+    shape = _rounds(body, bars, f"{side}_arm", np.clip(looks["skin"] * (1.0, 0.985, 0.975), 0, 1))
+    x, y = body.x[:, shape.columns] - wrist[0], body.y[shape.rows] - wrist[1]
+    from_wrist = (x * d[0] + y * d[1]) / u * _pixels(body)
+    return replace(shape, edge=np.minimum(shape.edge, 0.12 * from_wrist + 0.5).astype(np.float32))  # no seam at the wrist
 
 
 def feet(body: Body, looks: dict, side: str) -> list[Shape]:

@@ -20,7 +20,7 @@ from .camera import photograph, sample_camera
 from .frames import SIZE
 from .garments import Piece, armhole, cut, hem_line, leg_width, sample_garment, sleeve_width, trunk_width
 from .inputs import bordered, detected
-from .light import cast, highlight, sample_light, shading
+from .light import cast, cloth, highlight, sample_light, shading
 from .noise import spread
 from .people import Head, Shape, bare_trunk, feet, hand, limb, neck, sample_looks
 from .tables import draw_flat, sample_table
@@ -351,9 +351,7 @@ class _Painter:
         if id(layer) not in kept:
             light = self.numbers["light"]
             colour, alpha = look_up(pieces[layer.piece], layer, self.pixels)
-            lit = colours.linear(colour) * spread(shading(light, *layer.normal))
-            if garment["fabric"]["shine"]:
-                lit += (highlight(light, *layer.normal) * np.float32(0.35 * garment["fabric"]["shine"]))[..., None]
+            lit = cloth(light, colours.linear(colour), layer.normal, garment["fabric"]["shine"])
             kept[id(layer)] = alpha, lit * light["colour"].astype(np.float32)
         alpha, lit = kept[id(layer)]
         self._shadow(layer.rows, layer.columns, alpha, distance, 1.0)

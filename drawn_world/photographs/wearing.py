@@ -86,7 +86,7 @@ def trunk_folds(garment: dict, x: np.ndarray, v: np.ndarray, pulled: float = 1.0
     seeds = rng.integers(2**62, size=5).tolist()
     amount, loose = garment["folds"], garment["loose"]
     skew = rng.uniform(0.3, 0.9)
-    pull = _on_tile(_tile(seeds[0], (3.5, 1), 5), np.abs(x) + skew * v, v - np.sign(x) * 0.7)
+    pull = _on_tile(_tile(seeds[0], (3.5, 1), 5), np.abs(x + 0.12 * v) + skew * v, v - np.sign(x) * 0.7)
     slack = _on_tile(_tile(seeds[1], (1, 3.0), 5), x + 0.4, v + rng.uniform(-0.6, 0.6) * x)
     drape = _on_tile(_tile(seeds[2], (9, 1), 4 + 3 * rng.random(), crest=False), x * (1.7 / np.maximum(0.6 + 0.3 * v, 1)), v * 0.5)
     soft = _on_tile(_tile(seeds[3], (1.3, 1), 4, 1.6, crest=False), x, v)
@@ -94,7 +94,7 @@ def trunk_folds(garment: dict, x: np.ndarray, v: np.ndarray, pulled: float = 1.0
     waist = np.exp(-(((v - WAIST - 0.1) / 0.5) ** 2))
     below = smoothstep(WAIST - 0.2, garment["hem"], v) if garment.get("hem", 0) > 1.7 else 0 * v
     flare = max(garment.get("flare", 0.0), 0.02)
-    height = 0.022 * pull * upper * (0.6 + loose) + 0.024 * slack * waist * (0.5 + 0.7 * loose) * pulled
+    height = 0.018 * pull * upper * (0.6 + loose) * smoothstep(0.02, 0.5, np.abs(x)) + 0.024 * slack * waist * (0.5 + 0.7 * loose) * pulled
     height = height + drape * below * (0.03 + 0.12 * flare) + 0.014 * soft * (0.7 + loose)
     return (height * amount).astype(np.float32)
 
