@@ -44,11 +44,13 @@ def highlight(light: dict, nx: np.ndarray, ny: np.ndarray, nz: np.ndarray, sharp
     lx, ly, lz = light["direction"] + (0, 0, 1)
     norm = np.sqrt(lx * lx + ly * ly + lz * lz)
     length = np.sqrt(nx * nx + ny * ny + nz * nz) * np.float32(norm)
-    return np.maximum((nx * np.float32(lx) + ny * np.float32(ly) + nz * np.float32(lz)) / length, 0) ** np.float32(sharpness)
+    return np.maximum((nx * np.float32(lx) + ny * np.float32(ly) + nz * np.float32(lz)) / length, 0) ** np.float32(
+        sharpness
+    )
 
 
 def cloth(light: dict, albedo: np.ndarray, normal: tuple, shine: float) -> np.ndarray:
-    """Light (H, W, 3) that a woven surface sends to the camera: matte, with a faint sheen that lets black folds be seen.
+    """Light (H, W, 3) that cloth sends to the camera: matte, with a faint sheen that lets black folds be seen.
 
     Args:
         albedo: (H, W, 3), linear.

@@ -78,7 +78,12 @@ def spread(field: np.ndarray) -> np.ndarray:
 
 
 def dead_leaves(
-    seed: int, size: tuple[int, int], palette: np.ndarray, smallest: float = 0.006, largest: float = 0.5, count: int = 700
+    seed: int,
+    size: tuple[int, int],
+    palette: np.ndarray,
+    smallest: float = 0.006,
+    largest: float = 0.5,
+    count: int = 700,
 ) -> np.ndarray:
     """Opaque shapes over one another with sizes by r**-3: occlusion, edges and spectrum of photographs.
 

@@ -104,8 +104,10 @@ def render_together(folder: Path, count: int, seed: int, size: tuple[int, int], 
         RuntimeError: one of them failed.
     """
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_render_modestly, args=(folder, count, seed, size, first, worker, workers), daemon=True)
-                 for worker in range(workers)]  # fmt: skip
+    processes = [
+        context.Process(target=_render_modestly, args=(folder, count, seed, size, first, worker, workers), daemon=True)
+        for worker in range(workers)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -113,5 +115,3 @@ def render_together(folder: Path, count: int, seed: int, size: tuple[int, int], 
     failed = sum(process.exitcode != 0 for process in processes)
     if failed:
         raise RuntimeError(f"{failed} of {workers} rendering processes ended with an error; see above.")
-
-

@@ -1,4 +1,4 @@
-"""The photographs' world: the same from the same numbers, true to its own warp, and like photographs where that counts."""
+"""The photographs' world: the same from the same numbers, true to its own warp, and like photographs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,23 @@ def pairs() -> list[Pair]:
 
 
 def _same(first: Pair, second: Pair) -> bool:
-    names = ("persons", "garments", "worn", "warped", "parse", "garment_masks", "silhouettes", "fields", "landmarks", "joints", "detected")
-    return all(np.array_equal(getattr(first, n), getattr(second, n), equal_nan=getattr(first, n).dtype.kind == "f") for n in names)
+    names = (
+        "persons",
+        "garments",
+        "worn",
+        "warped",
+        "parse",
+        "garment_masks",
+        "silhouettes",
+        "fields",
+        "landmarks",
+        "joints",
+        "detected",
+    )
+    return all(
+        np.array_equal(getattr(first, n), getattr(second, n), equal_nan=getattr(first, n).dtype.kind == "f")
+        for n in names
+    )
 
 
 def _falloff(picture: np.ndarray) -> float:
@@ -176,7 +191,7 @@ def test_every_pattern_and_structure_can_be_drawn():
             fabric = fabrics.sample_fabric(rng) | {"pattern": pattern, "structure": structure}
             picture = fabrics.fabric_picture(fabric, (1.0, 0.7), 50)
             assert picture.shape == (50, 35, 3) and np.isfinite(picture).all()
-            assert 0 <= picture.min() and picture.max() <= 1
+            assert picture.min() >= 0 and picture.max() <= 1
 
 
 def test_garments_come_in_every_kind():
@@ -184,7 +199,11 @@ def test_garments_come_in_every_kind():
     tops = [sample_garment(rng, "upper_body") for _ in range(160)]
     assert {top["neck"] for top in tops} >= {"crew", "v", "turtle", "shirt", "scoop"}
     sleeves = np.array([top["sleeve"] for top in tops])
-    assert (sleeves == 0).mean() > 0.15 and (sleeves > 2.4).mean() > 0.12 and ((sleeves > 0.4) & (sleeves < 1.1)).mean() > 0.2
+    assert (
+        (sleeves == 0).mean() > 0.15
+        and (sleeves > 2.4).mean() > 0.12
+        and ((sleeves > 0.4) & (sleeves < 1.1)).mean() > 0.2
+    )
     assert any(top["graphic"] for top in tops) and any(top["open"] for top in tops)
 
 
