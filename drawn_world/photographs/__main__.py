@@ -1,7 +1,7 @@
-"""Render pairs of the photographs' world ahead, or look at some: `python -m drawn_world.photographs render DIR --count N`.
+"""Render pairs ahead, or look at some: `python -m drawn_world.photographs render DIR --count N`.
 
-    render DIR    one file a pair (`store.py`); what is there already is kept, so a stopped run goes on
-    sheet FILE    a contact sheet: person, garment, worn, warped, labels, the person in the other garment, and that
+render DIR    one file a pair (`store.py`); what is there already is kept, so a stopped run goes on
+sheet FILE    a contact sheet: person, garment, worn, warped, labels, the person in the other garment, and that
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ def _row(made: Pair) -> np.ndarray:
     """One line of a contact sheet (H, 7 W, 3) uint8."""
     colours = np.random.default_rng(0).integers(60, 255, (32, 3)).astype(np.uint8)
     colours[0] = 0
-    shown = [made.persons[0], made.garments[0], made.worn[0], made.warped[0], colours[made.parse[0]], made.persons[1], made.garments[1]]
+    shown = [
+        made.persons[0],
+        made.garments[0],
+        made.worn[0],
+        made.warped[0],
+        colours[made.parse[0]],
+        made.persons[1],
+        made.garments[1],
+    ]
     first = shown[0].copy()
     for x, y, seen in made.detected:
         if seen > 0:
@@ -34,7 +42,9 @@ def _row(made: Pair) -> np.ndarray:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="drawn_world.photographs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="drawn_world.photographs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, target in (("render", "DIR"), ("sheet", "FILE")):
         command = commands.add_parser(name)

@@ -21,7 +21,9 @@ def sample_backdrop(rng: np.random.Generator) -> dict:
     """Numbers of a backdrop."""
     kind = pick(rng, KINDS)
     if kind == "studio":
-        tone = rng.choice([rng.uniform(0.93, 1.0), rng.uniform(0.82, 0.93), rng.uniform(0.35, 0.82)], p=[0.55, 0.33, 0.12])
+        tone = rng.choice(
+            [rng.uniform(0.93, 1.0), rng.uniform(0.82, 0.93), rng.uniform(0.35, 0.82)], p=[0.55, 0.33, 0.12]
+        )
         colour = np.clip(tone + rng.normal(0, 0.008, 3), 0, 1)
     else:
         colour = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.4, 0.95)))
@@ -89,10 +91,28 @@ def floor_shadow(backdrop: dict, size: tuple[int, int], feet: np.ndarray, unit: 
     scale = size[0] / SIZE[0]
     shade = np.zeros(size, np.float32)
     for x, y in feet:
-        cv2.ellipse(shade, (int(x * scale), int((y + 0.5 * unit) * scale)), (int(0.42 * unit * scale), int(0.11 * unit * scale)), 0, 0, 360, 1.0, -1)
+        cv2.ellipse(
+            shade,
+            (int(x * scale), int((y + 0.5 * unit) * scale)),
+            (int(0.42 * unit * scale), int(0.11 * unit * scale)),
+            0,
+            0,
+            360,
+            1.0,
+            -1,
+        )
     middle = feet.mean(0)
     wide = np.zeros(size, np.float32)
-    cv2.ellipse(wide, (int(middle[0] * scale), int((middle[1] + 0.5 * unit) * scale)), (int(1.1 * unit * scale), int(0.22 * unit * scale)), 0, 0, 360, 1.0, -1)
+    cv2.ellipse(
+        wide,
+        (int(middle[0] * scale), int((middle[1] + 0.5 * unit) * scale)),
+        (int(1.1 * unit * scale), int(0.22 * unit * scale)),
+        0,
+        0,
+        360,
+        1.0,
+        -1,
+    )
     both = 0.6 * blurred(shade, 0.1 * unit * scale) + 0.5 * blurred(wide, 0.3 * unit * scale)
     return np.clip(both * backdrop["shadow"] * 1.6, 0, 1)
 
@@ -109,8 +129,14 @@ def _wall(rng: np.random.Generator, picture: np.ndarray, size, x, y) -> np.ndarr
         u = x * columns + (0.5 * (np.floor(v) % 2) if kind == 1 else 0)
         seam = 0.02 * rows / 10
         near = np.minimum(np.abs(u % 1 - 0.5) / columns * 10, np.abs(v % 1 - 0.5) / rows * 10 if kind < 3 else 9)
-        lines = (np.abs(near - 5 / max(rows, columns)) < seam).astype(np.float32) if kind == 3 else np.maximum(
-            (np.abs(u % 1 - 0.5) > 0.5 - 0.03).astype(np.float32), (np.abs(v % 1 - 0.5) > 0.5 - 0.06).astype(np.float32))
+        lines = (
+            (np.abs(near - 5 / max(rows, columns)) < seam).astype(np.float32)
+            if kind == 3
+            else np.maximum(
+                (np.abs(u % 1 - 0.5) > 0.5 - 0.03).astype(np.float32),
+                (np.abs(v % 1 - 0.5) > 0.5 - 0.06).astype(np.float32),
+            )
+        )
         tone = np.random.default_rng(int(rng.integers(2**62))).normal(0, 0.05, (64, 64)).astype(np.float32)
         picture = picture * (1 + tone[(np.floor(v).astype(int) % 64), (np.floor(u).astype(int) % 64)])[..., None]
     deep = rng.uniform(0.05, 0.3)
@@ -118,7 +144,7 @@ def _wall(rng: np.random.Generator, picture: np.ndarray, size, x, y) -> np.ndarr
 
 
 def _room(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Windows, doors, shelves and furniture: rectangles with colours and gradients of their own, and a few round things."""
+    """Windows, doors, shelves, furniture: rectangles with colours and gradients of their own, a few round things."""
     height, width = size
     palette = colours.scenery(rng, 7)
     image = (np.clip(picture, 0, 1) * 255).astype(np.uint8)
@@ -133,9 +159,18 @@ def _room(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int]) 
         if rng.random() < 0.5:
             for line in np.linspace(0, 1, int(rng.integers(2, 7))):
                 at = int(left + w * line)
-                cv2.line(image, (at, int(top)), (at, int(top + h)), (colour * 200).tolist(), max(1, width // 200), cv2.LINE_AA)
+                cv2.line(
+                    image,
+                    (at, int(top)),
+                    (at, int(top + h)),
+                    (colour * 200).tolist(),
+                    max(1, width // 200),
+                    cv2.LINE_AA,
+                )
         if rng.random() < 0.3:
-            cv2.circle(image, (int(left), int(top)), int(w * 0.3), (palette[rng.integers(7)] * 255).tolist(), -1, cv2.LINE_AA)
+            cv2.circle(
+                image, (int(left), int(top)), int(w * 0.3), (palette[rng.integers(7)] * 255).tolist(), -1, cv2.LINE_AA
+            )
     if rng.random() < 0.3:
         cloth = fabric_picture(sample_fabric(rng), (2.0, 2.0), height / 6)
         side = min(cloth.shape[0], height), min(cloth.shape[1], width)

@@ -1,7 +1,7 @@
 """Bodies: proportions, pose and framing as numbers, and where every joint and outline lies.
 
-Lengths are in units of half a shoulder width, places in points of a 512 x 384 picture. Right is the person's own and lies
-on the picture's left. Read `wearing.py` next.
+Lengths are in units of half a shoulder width, places in points of a 512 x 384 picture. Right is the person's own and
+lies on the picture's left. Read `wearing.py` next.
 """
 
 from __future__ import annotations
@@ -223,7 +223,18 @@ class Body:
         p = self.numbers
         knots = [0.0, 0.2, 0.75, 1.0, WAIST, 2.15, TORSO + 0.05, TORSO + 0.35, TORSO + 0.8, TORSO + 8]
         chest, waist, hip = p["chest"], p["waist"], p["hip"]
-        widths = [1.0, 1.0, chest, chest * 0.98, waist, (hip + waist) / 2 + 0.05 * hip, hip, hip * 0.97, hip * 0.9, hip * 0.85]
+        widths = [
+            1.0,
+            1.0,
+            chest,
+            chest * 0.98,
+            waist,
+            (hip + waist) / 2 + 0.05 * hip,
+            hip,
+            hip * 0.97,
+            hip * 0.9,
+            hip * 0.85,
+        ]
         fine = np.linspace(0, 11, 221)
         smooth = np.interp(fine, knots, widths)
         kernel = np.hanning(13)[1:-1] / np.hanning(13).sum()
@@ -241,7 +252,9 @@ class Body:
     def trunk(self) -> np.ndarray:
         """Distance to the bare trunk without neck (H, W), in units, negative inside."""
         v = self.garment_down()
-        broad = np.minimum(self.half_width(v), np.interp(v, [0.0, 0.5, 0.8], [0.84, 0.9, 9.0]) * self.cos)  # arms are round
+        broad = np.minimum(
+            self.half_width(v), np.interp(v, [0.0, 0.5, 0.8], [0.84, 0.9, 9.0]) * self.cos
+        )  # arms are round
         sides = np.abs(self.across) - broad
         top = self.shoulder_line(self.across) - self.down
         bottom = v - (TORSO + 0.2 - 0.3 * np.abs(self.across))
@@ -253,8 +266,12 @@ class Body:
         return q, arc(q)
 
     def on_limb(self, name: str) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-        """The rectangle about a limb with room for wide cloth, and there the place along it, in the lengths garments are
-        made for, and across it in units, to the right on screen of a line that runs down (h, w) each."""
+        """A limb's surroundings, with room for wide cloth.
+
+        Returns:
+            Its rectangle, and there (h, w) each: the place along the limb, in the lengths garments are made for, and
+            across it in units, to the right on screen of a line that runs down.
+        """
         if name not in self._on_limbs:
             tube = self.limbs[name]
             box = tube.box((0.75 if name.startswith("arm") else 1.0) * self.unit, self.size)

@@ -19,7 +19,9 @@ def sample_camera(rng: np.random.Generator, shop: bool = False) -> dict:
     """
     calm = 0.4 if shop else 1.0
     return {
-        "blur": rng.choice([rng.uniform(0.0, 0.35), rng.uniform(0.35, 0.7), rng.uniform(0.7, 1.3)], p=[0.62, 0.27, 0.11]),
+        "blur": rng.choice(
+            [rng.uniform(0.0, 0.35), rng.uniform(0.35, 0.7), rng.uniform(0.7, 1.3)], p=[0.62, 0.27, 0.11]
+        ),
         "exposure": 2 ** (rng.normal(0.08, 0.22) * calm),
         "balance": np.exp(rng.normal(0, 0.03, 3) * calm),
         "noise": rng.choice([0.003, 0.008, 0.02], p=[0.6, 0.3, 0.1]) * rng.uniform(0.5, 1.3) * calm,
@@ -54,7 +56,9 @@ def photograph(camera: dict, light: np.ndarray) -> np.ndarray:
     light -= over - over / (1 + over * 4)
     one = rng.standard_normal((height, width), dtype=np.float32)
     # the other channels' noise: the same field from elsewhere is as good as another, and drawn in a third of the time
-    grain = cv2.merge([one, np.roll(one, (height // 3, width // 5), (0, 1)), np.roll(one, (height // 7, width // 2), (0, 1))])
+    grain = cv2.merge(
+        [one, np.roll(one, (height // 3, width // 5), (0, 1)), np.roll(one, (height // 7, width // 2), (0, 1))]
+    )
     grain += np.float32(camera["grain"]) * (cv2.merge([one, one, one]) - grain)
     light += grain * cv2.sqrt(np.maximum(light, 0) + np.float32(0.01)) * np.float32(camera["noise"])
     levels = np.linspace(0, 1, 4096, dtype=np.float32) ** np.float32(1 / 2.2)
@@ -68,7 +72,9 @@ def photograph(camera: dict, light: np.ndarray) -> np.ndarray:
         picture = picture + np.float32(camera["sharpen"]) * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0 * scale))
     if camera["shrink"] < 1:
         small = round(width * camera["shrink"]), round(height * camera["shrink"])
-        picture = cv2.resize(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_CUBIC)
+        picture = cv2.resize(
+            cv2.resize(picture, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_CUBIC
+        )
     picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     if camera["quality"]:
         coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera["quality"]])[1]

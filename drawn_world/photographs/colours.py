@@ -1,6 +1,6 @@
 """Colours as photographs have them: what shops sell, the Monk skin scale, hair, denim, walls.
 
-All are sRGB in [0, 1]; `linear` and `encoded` go to light and back. Read `fabrics.py` next.
+All are sRGB in [0, 1]; `linear` goes to light. Read `fabrics.py` next.
 """
 
 from __future__ import annotations
@@ -10,14 +10,7 @@ import colorsys
 import cv2
 import numpy as np
 
-MONK = np.array(
-    [tuple(bytes.fromhex(code)) for code in (
-        "f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420",
-    )]
-) / 255.0  # fmt: skip
-"""The ten tones of the Monk skin scale, as published (E. Monk, 2019)."""
-
-# What the tones look like under a photographer's light: redder and lighter in the dark half than the printed swatches.
+# The ten tones of the Monk skin scale as photographs show them: redder, and the dark half lighter, than its swatches.
 _SKIN = np.array(
     [
         (0.95, 0.84, 0.78), (0.93, 0.80, 0.72), (0.91, 0.76, 0.66), (0.87, 0.70, 0.58), (0.80, 0.61, 0.48),
@@ -31,18 +24,8 @@ _DENIM = np.array([(0.16, 0.20, 0.29), (0.24, 0.32, 0.46), (0.38, 0.50, 0.66), (
 
 def linear(srgb: np.ndarray) -> np.ndarray:
     """sRGB values to light, by the power 2.2."""
-    return _power(srgb, 2.2)
-
-
-def encoded(light: np.ndarray) -> np.ndarray:
-    """Light to sRGB values, by the power 1/2.2."""
-    return _power(light, 1 / 2.2)
-
-
-def _power(values: np.ndarray, exponent: float) -> np.ndarray:
-    """OpenCV's is three times as fast as NumPy's, for arrays of two and more dimensions."""
-    values = np.maximum(np.asarray(values, np.float32), 0)
-    return np.power(values, np.float32(exponent)) if values.ndim < 2 else cv2.pow(values, exponent)
+    values = np.maximum(np.asarray(srgb, np.float32), 0)  # OpenCV's power is fast, but takes no plain rows
+    return np.power(values, np.float32(2.2)) if values.ndim < 2 else cv2.pow(values, 2.2)
 
 
 def skin(rng: np.random.Generator) -> np.ndarray:
@@ -105,4 +88,6 @@ def scenery(rng: np.random.Generator, count: int = 5) -> np.ndarray:
     hues = (rng.random() + rng.normal(0, 0.12, count)) % 1
     strong = rng.random(count) < 0.2
     saturation = np.where(strong, rng.uniform(0.4, 0.9, count), rng.uniform(0.02, 0.35, count))
-    return np.array([colorsys.hsv_to_rgb(*c) for c in zip(hues, saturation, rng.uniform(0.1, 0.95, count), strict=True)])
+    return np.array(
+        [colorsys.hsv_to_rgb(*c) for c in zip(hues, saturation, rng.uniform(0.1, 0.95, count), strict=True)]
+    )

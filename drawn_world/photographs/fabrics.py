@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from . import colours
-from .noise import blurred, dead_leaves, fractal
+from .noise import dead_leaves, fractal
 
 PATTERNS = {
     "plain": 0.45, "stripes": 0.11, "plaid": 0.06, "floral": 0.09, "dots": 0.04, "animal": 0.04, "brush": 0.04,
@@ -196,7 +196,9 @@ def flower(rng: np.random.Generator, picture: np.ndarray, centre, radius: float,
     """Paint a flower or leaf shape into a uint8 picture."""
     petals, turn = int(rng.integers(4, 8)), rng.uniform(0, math.pi)
     angle = np.linspace(0, 2 * math.pi, 40)
-    shape = 0.62 + 0.38 * np.cos(petals * angle) if rng.random() < 0.7 else 0.8 + 0.2 * np.abs(np.cos(petals / 2 * angle))
+    shape = (
+        0.62 + 0.38 * np.cos(petals * angle) if rng.random() < 0.7 else 0.8 + 0.2 * np.abs(np.cos(petals / 2 * angle))
+    )
     for scale, shade in ((1.0, 1.0), (0.62, rng.uniform(0.8, 1.25))):
         r = shape * radius * scale
         points = np.stack([np.cos(angle + turn) * r, np.sin(angle + turn) * r], 1) + centre
@@ -219,10 +221,10 @@ def _floral(fabric, x, y, density):
         for _ in range(int(rng.integers(0, 4))):
             turn = rng.uniform(0, 360)
             tip = centre + r * 1.1 * np.array([math.cos(math.radians(turn)), math.sin(math.radians(turn))])
-            axes = (int(r * 8), int(r * 3))
+            axes = (int(r * 16), int(r * 6))
             leaf = np.clip(green + rng.normal(0, 0.05), 0, 1) * 255
-            cv2.ellipse(picture, (tip * 16).astype(int).tolist(), [a * 2 for a in axes], turn, 0, 360, leaf.tolist(), -1,
-                        cv2.LINE_AA, 4)  # fmt: skip
+            place = (tip * 16).astype(int).tolist()
+            cv2.ellipse(picture, place, axes, turn, 0, 360, leaf.tolist(), -1, cv2.LINE_AA, 4)
         flower(rng, picture, centre, r, palette[rng.integers(1, len(palette))], palette[rng.integers(len(palette))])
     return picture / np.float32(255)
 
@@ -243,7 +245,6 @@ def _motif(fabric, x, y, density):
     else:
         points = rng.uniform(0.15, 0.85, (int(rng.integers(3, 7)), 2)) * side
         if kind == 2:
-            points = np.concatenate([points, (side - points[:, :1], points[:, 1:])] if False else [points])
             cv2.fillPoly(tile, [cv2.convexHull((points * 16).astype(np.int32))], colour, cv2.LINE_AA, 4)
         else:
             cv2.polylines(tile, [(points * 16).astype(np.int32)], True, colour, max(1, side // 16), cv2.LINE_AA, 4)
@@ -298,8 +299,3 @@ def _structure(fabric: dict, x: np.ndarray, y: np.ndarray, size: tuple[int, int]
         return rough * (0.012 * threads + 0.010 * grain)
     wales = np.sin(x * np.float32(2 * math.pi / 0.025)) if density > 170 else 0
     return rough * (0.022 * grain + 0.02 * wales)
-
-
-def washed(picture: np.ndarray, share: float) -> np.ndarray:
-    """Cloth whose dye lies less deep where it is worn: mixed with its own blur towards white."""
-    return picture + share * (blurred(picture, 6) * 0.5 + 0.5 - picture)

@@ -31,7 +31,9 @@ def detected(rng: np.random.Generator, joints: np.ndarray, unit: float, size: tu
     middle = found[hips, :2].mean(0)
     found[hips, :2] = middle + (found[hips, :2] - middle) * rng.uniform(0.8, 1.12) + (0, unit * rng.normal(0.06, 0.12))
     middle = found[shoulders, :2].mean(0)
-    found[shoulders, :2] = middle + (found[shoulders, :2] - middle) * rng.uniform(0.95, 1.06) + (0, unit * rng.normal(-0.02, 0.05))
+    found[shoulders, :2] = (
+        middle + (found[shoulders, :2] - middle) * rng.uniform(0.95, 1.06) + (0, unit * rng.normal(-0.02, 0.05))
+    )
     jitter = rng.normal(0, 0.045, (18, 2)) * unit * _SHARE[:, None]
     found[:, :2] += jitter * rng.uniform(0.3, 1.4)
     found[1, :2] = found[shoulders, :2].mean(0)
@@ -52,9 +54,13 @@ def ragged(rng: np.random.Generator, silhouette: np.ndarray) -> np.ndarray:
     soft = silhouette.astype(np.float32)
     coarse = int(rng.choice([96, 144, 256])) / max(height, width)
     small = max(1, round(width * coarse)), max(1, round(height * coarse))
-    soft = cv2.resize(cv2.resize(soft, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_LINEAR)
+    soft = cv2.resize(
+        cv2.resize(soft, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_LINEAR
+    )
     noise = fractal(int(rng.integers(2**62)), (height, width), 1.1, 10, octaves=5)
-    away = cv2.distanceTransform((soft > 0.5).astype(np.uint8), cv2.DIST_L2, 3) - cv2.distanceTransform((soft <= 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+    away = cv2.distanceTransform((soft > 0.5).astype(np.uint8), cv2.DIST_L2, 3) - cv2.distanceTransform(
+        (soft <= 0.5).astype(np.uint8), cv2.DIST_L2, 3
+    )
     reach = rng.uniform(0.0, 4.0) * height / 512
     result = np.clip((away + noise * reach + rng.normal(0, 1.0) * height / 512) / (2.5 * height / 512) + 0.5, 0, 1)
     if rng.random() < 0.3:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .noise import blurred
+from .noise import blurred, spread
 
 
 def sample_light(rng: np.random.Generator, flat: bool = False) -> dict:
@@ -44,7 +44,26 @@ def highlight(light: dict, nx: np.ndarray, ny: np.ndarray, nz: np.ndarray, sharp
     lx, ly, lz = light["direction"] + (0, 0, 1)
     norm = np.sqrt(lx * lx + ly * ly + lz * lz)
     length = np.sqrt(nx * nx + ny * ny + nz * nz) * np.float32(norm)
-    return np.maximum((nx * np.float32(lx) + ny * np.float32(ly) + nz * np.float32(lz)) / length, 0) ** np.float32(sharpness)
+    return np.maximum((nx * np.float32(lx) + ny * np.float32(ly) + nz * np.float32(lz)) / length, 0) ** np.float32(
+        sharpness
+    )
+
+
+def cloth(light: dict, albedo: np.ndarray, normal: tuple, shine: float) -> np.ndarray:
+    """Light (H, W, 3) that cloth sends to the camera: matte, with a faint sheen that lets black folds be seen.
+
+    Args:
+        albedo: (H, W, 3), linear.
+        normal: x, y, z (H, W) each.
+        shine: share of mirrored light; 0 for cotton.
+    """
+    lit = albedo * spread(shading(light, *normal))
+    sheen = highlight(light, *normal, 3.0) * np.float32(0.014)
+    if shine:
+        # what shines more than the surface that faces the camera, or satin would be pale all over
+        facing = highlight(light, *(np.float32([[n]]) for n in (0, 0, 1)))
+        sheen += np.maximum(highlight(light, *normal) - np.float32(0.8) * facing, 0) * np.float32(0.8 * shine)
+    return lit + spread(sheen)
 
 
 def slopes(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -78,7 +78,12 @@ def spread(field: np.ndarray) -> np.ndarray:
 
 
 def dead_leaves(
-    seed: int, size: tuple[int, int], palette: np.ndarray, smallest: float = 0.006, largest: float = 0.5, count: int = 700
+    seed: int,
+    size: tuple[int, int],
+    palette: np.ndarray,
+    smallest: float = 0.006,
+    largest: float = 0.5,
+    count: int = 700,
 ) -> np.ndarray:
     """Opaque shapes over one another with sizes by r**-3: occlusion, edges and spectrum of photographs.
 
@@ -97,8 +102,8 @@ def dead_leaves(
     out[:] = (ground * 255).astype(np.uint8)
     grain = np.zeros(size, np.uint8)
     radii = (largest**-2 + rng.random(count) * (smallest**-2 - largest**-2)) ** -0.5 * side
-    # half of the leaves large, or the ground would show through for want of thousands of small ones
-    radii[rng.random(count) < 0.25] = 0
+    # a few of them large, or the ground would show through for want of thousands of small ones
+    radii[rng.random(count) < 0.08] = 0
     wide = radii == 0
     radii[wide] = rng.uniform(0.05, 0.7, wide.sum()) * largest * side
     centres = rng.uniform(-0.08, 1.08, (count, 2)) * (size[1], size[0])

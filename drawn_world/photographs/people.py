@@ -1,4 +1,4 @@
-"""People as a camera sees them: skin, heads, hair, hands, feet. Each is a `Shape` to be painted in the order of `scene.py`.
+"""People as a camera sees them: skin, heads, hair, hands, feet, each a `Shape` that `scene.py` paints.
 
 A shape has a silhouette, a surface for the light and a colour; what it is made of is numbers (`sample_looks`).
 """
@@ -50,7 +50,9 @@ class Shape:
         full = (*inside.shape,)
         colour = self.colour[part] if np.shape(self.colour)[:2] == full else self.colour
         normal = tuple(np.broadcast_to(n, full)[part] for n in self.normal)
-        moved = tuple(slice(s.start + p.start, s.start + p.stop) for s, p in zip((self.rows, self.columns), part, strict=True))
+        moved = tuple(
+            slice(s.start + p.start, s.start + p.stop) for s, p in zip((self.rows, self.columns), part, strict=True)
+        )
         return replace(self, rows=moved[0], columns=moved[1], edge=self.edge[part], normal=normal, colour=colour)
 
 
@@ -59,7 +61,7 @@ def sample_looks(rng: np.random.Generator, body: dict) -> dict:
     skin = colours.skin(rng)
     length = float(rng.choice([0.0, 0.25, 0.9, 1.7], p=[0.05, 0.35, 0.25, 0.35]))
     if body["build"] > 0.55 and rng.random() < 0.8:
-        length = float(rng.choice([0.0, 0.25], p=[0.15, 0.85]))
+        length = float(rng.choice([0.0, 0.25], p=[0.08, 0.92]))
     style = "loose"
     if length > 0.5 and rng.random() < 0.3 or length == 0.25 and body["build"] < 0.4 and rng.random() < 0.6:
         style, length = ("afro", 0.3) if rng.random() < 0.35 else ("tied", 0.2)
@@ -103,8 +105,12 @@ def bare_trunk(body: Body, looks: dict) -> Shape:
     bx, by = _chest(body, body.across, body.garment_down())
     nz = np.sqrt(np.maximum(1 - q * q, 0.02))
     v = body.garment_down()
-    collar = np.exp(-(((v + 0.02 - 0.12 * np.abs(body.across)) / 0.05) ** 2)) * smoothstep(0.15, 0.3, np.abs(body.across)) * smoothstep(0.9, 0.6, np.abs(body.across))
-    top = np.exp(-((v - body.shoulder_line(body.across)) / 0.14).clip(0) ** 2)  # shoulders turn up and away
+    collar = (
+        np.exp(-(((v + 0.02 - 0.12 * np.abs(body.across)) / 0.05) ** 2))
+        * smoothstep(0.15, 0.3, np.abs(body.across))
+        * smoothstep(0.9, 0.6, np.abs(body.across))
+    )
+    top = np.exp(-(((v - body.shoulder_line(body.across)) / 0.14).clip(0) ** 2))  # shoulders turn up and away
     normal = (0.7 * q - bx * nz, -0.25 * top - by * nz - 0.25 * collar, nz)
     colour = _mottled(body, looks["skin"], (rows, columns), looks["seed"])
     return Shape(rows, columns, -body.trunk() * np.float32(_pixels(body)), normal, colour, "neck")
@@ -114,7 +120,10 @@ def neck(body: Body, looks: dict) -> Shape:
     """From the jaw to the shoulders."""
     p = body.numbers
     width = p["neck"] * (1 + 0.9 * smoothstep(-0.22, 0.08, body.down) ** 2 + 0.05)
-    edge = np.minimum(width - np.abs(body.across), np.minimum((0.15 - body.down) * 0.06, body.down + p["neck_length"] + 0.6 * p["head"]))
+    edge = np.minimum(
+        width - np.abs(body.across),
+        np.minimum((0.15 - body.down) * 0.06, body.down + p["neck_length"] + 0.6 * p["head"]),
+    )
     q = np.clip(body.across / width, -1, 1)
     nz = np.sqrt(np.maximum(1 - q * q, 0.02))
     strand = np.exp(-(((np.abs(body.across) - 0.16 + 0.25 * (body.down + 0.1)) / 0.05) ** 2)) * 0.1
@@ -187,7 +196,7 @@ def hand(body: Body, looks: dict, side: str) -> Shape | None:
 
     curl = pose["curl"]
     flat = 0.72 if pose["kind"] in ("relaxed", "open") else 1.0  # seen from its side
-    bars = [(at(-0.12, 0), at(0.12, 0), 0.13 * u, 0.15 * u)]
+    bars = [(at(-0.3, 0), at(0.12, 0), 0.115 * u, 0.15 * u)]
     bars += [(at(0.12, a * flat), at(0.42, a * 1.15 * flat), 0.10 * u, 0.085 * u) for a in (-0.1, -0.03, 0.04, 0.11)]
     lengths, spread = (0.30, 0.40, 0.42, 0.36), 0.04 + 0.05 * (1 - curl)
     for i, length in enumerate(lengths):
@@ -198,7 +207,12 @@ def hand(body: Body, looks: dict, side: str) -> Shape | None:
                  (middle, at(0.44 + reach, a + (i - 1.5) * spread + 0.14 * curl), 0.054 * u, 0.043 * u)]  # fmt: skip
     bars += [(at(0.1, 0.1), at(0.32, 0.22 * flat + 0.04), 0.075 * u, 0.06 * u),
              (at(0.32, 0.22 * flat + 0.04), at(0.5, 0.24 * flat + 0.02), 0.058 * u, 0.045 * u)]  # fmt: skip
-    return _rounds(body, bars, f"{side}_arm", np.clip(looks["skin"] * (1.0, 0.975, 0.965), 0, 1))
+    shape = _rounds(body, bars, f"{side}_arm", np.clip(looks["skin"] * (1.0, 0.985, 0.975), 0, 1))
+    x, y = body.x[:, shape.columns] - wrist[0], body.y[shape.rows] - wrist[1]
+    from_wrist = (x * d[0] + y * d[1]) / u * _pixels(body)
+    return replace(
+        shape, edge=np.minimum(shape.edge, 0.12 * from_wrist + 0.5).astype(np.float32)
+    )  # no seam at the wrist
 
 
 def feet(body: Body, looks: dict, side: str) -> list[Shape]:
@@ -222,12 +236,14 @@ def feet(body: Body, looks: dict, side: str) -> list[Shape]:
     knee = body.joints[f"knee_{side}"]
     up = np.array([x, y]) + (knee - (x, y)) * max((y - top) / max(y - knee[1], 1), 0)
     sole = [((heel[0], heel[1] + 0.05 * u), (toe[0], toe[1] + 0.06 * u), 0.18 * u, 0.17 * u)]
-    shapes.append(_rounds(body, sole, label, looks["sole"] if looks["shoe"] == "sneaker" else looks["shoe_colour"] * 0.5))
+    shapes.append(
+        _rounds(body, sole, label, looks["sole"] if looks["shoe"] == "sneaker" else looks["shoe_colour"] * 0.5)
+    )
     upper = [(up, heel, 0.18 * u, 0.18 * u), (heel, toe, 0.18 * u, 0.165 * u)]
     shapes.append(_rounds(body, upper, label, looks["shoe_colour"]))
     if looks["shoe"] == "sneaker":
-        laces = [(heel + (s * 0.06 * u + sign * u * 0.03 * i, 0.06 * u * i), heel + (-s * 0.06 * u + sign * u * 0.03 * i, 0.06 * u * i + 0.04 * u), 0.014 * u, 0.014 * u)
-                 for i in range(4) for s in (-1,)]  # fmt: skip
+        rows = [heel + u * np.array([sign * 0.03 * i, 0.06 * i]) for i in range(4)]
+        laces = [(row - (0.06 * u, 0), row + (0.06 * u, 0.04 * u), 0.014 * u, 0.014 * u) for row in rows]
         shapes.append(_rounds(body, laces, label, looks["sole"]))
     return shapes
 
@@ -279,7 +295,9 @@ class Head:
         edge = self._skull(p, q)
         for sign in (-1, 1):  # the ear of the side that is turned away is hidden
             shown = 0.06 + 0.03 * np.clip(-sign * t, -0.6, 1)
-            ear = (1 - np.hypot((p - sign * 0.40 * math.cos(t) - 0.05 * t) / max(shown, 0.02), (q - 0.03) / 0.13)) * 0.07
+            ear = (
+                1 - np.hypot((p - sign * 0.40 * math.cos(t) - 0.05 * t) / max(shown, 0.02), (q - 0.03) / 0.13)
+            ) * 0.07
             edge = np.maximum(edge, ear)
 
         def spot(name_or_p, q0: float, wp: float, wq: float) -> np.ndarray:
@@ -342,11 +360,20 @@ class Head:
     def _hair(self, box, edge: np.ndarray, p: np.ndarray, q: np.ndarray, seed: int, width: float) -> Shape:
         bright, ragged = self._strands(p, q, seed)
         shine = 0.2 * np.exp(-(((q + 0.32 + 0.1 * p * p) / 0.13) ** 2)) * (self.looks["style"] != "afro")
-        colour = self.looks["hair"].astype(np.float32) * (bright + shine)[..., None] + np.float32(0.03) * shine[..., None]
+        colour = (
+            self.looks["hair"].astype(np.float32) * (bright + shine)[..., None] + np.float32(0.03) * shine[..., None]
+        )
         nx = np.clip(p / width, -1, 1)
         nz = np.sqrt(np.maximum(1 - nx * nx, 0.1))
         soft = (edge + ragged) * np.float32(self.pixels) / (1 + 0.02 * self.pixels)
-        return Shape(*box, soft.astype(np.float32), (0.7 * nx, np.clip(q, -0.8, 0.3) * 0.8, nz), np.clip(colour, 0, 1), "hair", 0.08)
+        return Shape(
+            *box,
+            soft.astype(np.float32),
+            (0.7 * nx, np.clip(q, -0.8, 0.3) * 0.8, nz),
+            np.clip(colour, 0, 1),
+            "hair",
+            0.08,
+        )
 
     def hair_behind(self) -> Shape | None:
         """What is seen beside and below the head."""

@@ -15,7 +15,34 @@ from . import colours
 from .fabrics import fabric_picture, flower, sample_fabric
 from .noise import dead_leaves
 
-_SYLLABLES = "ra no vi mu sol ten ka bel o ri da lun est ar gi fo mi na us pe tor ly sa wen co zu".split()
+_SYLLABLES = [
+    "ra",
+    "no",
+    "vi",
+    "mu",
+    "sol",
+    "ten",
+    "ka",
+    "bel",
+    "o",
+    "ri",
+    "da",
+    "lun",
+    "est",
+    "ar",
+    "gi",
+    "fo",
+    "mi",
+    "na",
+    "us",
+    "pe",
+    "tor",
+    "ly",
+    "sa",
+    "wen",
+    "co",
+    "zu",
+]
 
 
 def word(rng: np.random.Generator) -> str:

@@ -1,7 +1,7 @@
 """A pair of the photographs' world: one person in two garments, the garments by themselves, and every truth.
 
-Everything is a function of seed, index and size; the numbers do not depend on the size. `sample_pair` draws the numbers,
-`draw_pair` the pictures. Read `wearing.py` next.
+Everything is a function of seed, index and size; the numbers do not depend on the size. `sample_pair` draws the
+numbers, `draw_pair` the pictures. Read `wearing.py` next.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from .backdrops import draw_backdrop, floor_shadow, sample_backdrop
 from .bodies import OUT, SIDES, Body, sample_body, shoulder_line
 from .camera import photograph, sample_camera
 from .frames import SIZE
-from .garments import Piece, armhole, cut, hem_line, leg_width, sample_garment, sleeve_width, trunk_width
+from .garments import hem_line, leg_width, sample_garment, sleeve_width, trunk_width
 from .inputs import bordered, detected
-from .light import cast, highlight, sample_light, shading
+from .light import cast, cloth, highlight, sample_light, shading
 from .noise import spread
 from .people import Head, Shape, bare_trunk, feet, hand, limb, neck, sample_looks
+from .sewing import cut
 from .tables import draw_flat, sample_table
 from .wearing import Flat, Layer, Worn, look_up
 
@@ -97,8 +98,19 @@ def sample_pair(seed: int, index: int, category: str | None = None) -> dict:
             other["hem"] = min(other["hem"], 2.9)
     extra = rng(4)
     inner = sample_garment(rng(11), "upper_body", simple=True)  # what shows where a jacket is open
-    inner |= {"straps": "wide", "shoulder": 0.8, "neck": "scoop", "neck_width": 0.45, "neck_power": 2.2, "closure": "none",
-              "neck_depth": 0.3 + 0.3 * extra.random(), "sleeve": 0.0, "open": 0.0, "hem": 2.3, "pockets": "none"}  # fmt: skip
+    inner |= {
+        "straps": "wide",
+        "shoulder": 0.8,
+        "neck": "scoop",
+        "neck_width": 0.45,
+        "neck_power": 2.2,
+        "closure": "none",
+        "neck_depth": 0.3 + 0.3 * extra.random(),
+        "sleeve": 0.0,
+        "open": 0.0,
+        "hem": 2.3,
+        "pockets": "none",
+    }
     return {
         "seed": seed,
         "index": index,
@@ -192,6 +204,7 @@ def pair(seed: int, index: int, size: tuple[int, int] = SIZE, category: str | No
 def _filled(photo: np.ndarray, part: tuple[int, int, int, int]) -> np.ndarray:
     """A photo that fills only a part of the picture, its borders as Fit Person fills them."""
     import torch
+
     from ladivton_core.preprocessing.framing.fitting import Fit
 
     top, left, height, width = part
@@ -230,7 +243,9 @@ class _Bare:
         normal = [np.asarray(n, np.float32) for n in shape.normal]
         bright = shading(self._light, *normal)
         lit = colours.linear(shape.colour) * spread(bright)
-        if shape.label != "hair" and "shoe" not in shape.label:  # light that comes back out of skin is redder in the dark
+        if (
+            shape.label != "hair" and "shoe" not in shape.label
+        ):  # light that comes back out of skin is redder in the dark
             lit *= 1 + np.float32([0.20, -0.04, -0.08]) * np.clip(1 - bright, 0, 0.6)[..., None]
         if shape.shine:
             lit += (highlight(self._light, *normal, 24.0) * np.float32(shape.shine))[..., None]
@@ -327,7 +342,9 @@ class _Painter:
         bottom, right = min(rows.stop + grow, self.size[0]), min(columns.stop + grow, self.size[1])
         wide = np.zeros((bottom - top, right - left), np.float32)
         wide[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = alpha
-        shade = cast(self.numbers["light"], wide, self.pixels, distance) * np.float32(self.numbers["light"]["shadow"] * strength)
+        shade = cast(self.numbers["light"], wide, self.pixels, distance) * np.float32(
+            self.numbers["light"]["shadow"] * strength
+        )
         self.light[top:bottom, left:right] *= spread(1 - shade * (1 - wide))
 
     def _put(self, rows, columns, alpha, light, label: str, exchanged: bool) -> None:
@@ -351,9 +368,7 @@ class _Painter:
         if id(layer) not in kept:
             light = self.numbers["light"]
             colour, alpha = look_up(pieces[layer.piece], layer, self.pixels)
-            lit = colours.linear(colour) * spread(shading(light, *layer.normal))
-            if garment["fabric"]["shine"]:
-                lit += (highlight(light, *layer.normal) * np.float32(0.35 * garment["fabric"]["shine"]))[..., None]
+            lit = cloth(light, colours.linear(colour), layer.normal, garment["fabric"]["shine"])
             kept[id(layer)] = alpha, lit * light["colour"].astype(np.float32)
         alpha, lit = kept[id(layer)]
         self._shadow(layer.rows, layer.columns, alpha, distance, 1.0)
@@ -410,7 +425,11 @@ def _landmarks(garment: dict, flat: Flat, painter: _Painter, warp: np.ndarray) -
             points[f"neck_{side}"] = ("front", out * at, float(shoulder_line(at)) + 0.03)
             tip = max(garment["shoulder"], garment["neck_width"] + 0.1) - 0.05
             points[f"shoulder_{side}"] = ("front", out * tip, float(shoulder_line(tip)) + 0.05)
-        points[f"armpit_{side}"] = ("front", out * (float(trunk_width(garment, garment["pit"])) - 0.06), garment["pit"] + 0.05)
+        points[f"armpit_{side}"] = (
+            "front",
+            out * (float(trunk_width(garment, garment["pit"])) - 0.06),
+            garment["pit"] + 0.05,
+        )
         if garment["sleeve"]:
             along = garment["sleeve"] - 0.04
             points[f"cuff_{side}"] = (f"sleeve_{side}", float(sleeve_width(garment, along)) - 0.05, along)

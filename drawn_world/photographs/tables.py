@@ -8,15 +8,17 @@ import numpy as np
 from . import colours
 from .camera import photograph, sample_camera
 from .frames import SIZE
-from .garments import Piece
-from .light import cast, highlight, sample_light, shading
-from .noise import blurred
+from .light import cast, cloth, sample_light
+from .noise import blurred, spread
+from .sewing import Piece
 from .wearing import Flat, look_up, sample_layout
 
 
 def sample_table(rng: np.random.Generator, garment: dict) -> dict:
     """Numbers of a garment's picture: ground, shadow, layout, light and camera."""
-    ground = rng.choice([1.0, rng.uniform(0.955, 0.985), rng.uniform(0.82, 0.95), rng.uniform(0.55, 0.8)], p=[0.5, 0.3, 0.16, 0.04])
+    ground = rng.choice(
+        [1.0, rng.uniform(0.955, 0.985), rng.uniform(0.82, 0.95), rng.uniform(0.55, 0.8)], p=[0.5, 0.3, 0.16, 0.04]
+    )
     return {
         "ground": np.clip(ground + (rng.normal(0, 0.006, 3) if ground < 0.99 else 0), 0, 1),
         "shadow": rng.uniform(0.1, 0.5) if rng.random() < 0.4 else 0.0,
@@ -26,7 +28,9 @@ def sample_table(rng: np.random.Generator, garment: dict) -> dict:
     }
 
 
-def draw_flat(garment: dict, pieces: dict[str, Piece], table: dict, size: tuple[int, int]) -> tuple[Flat, np.ndarray, np.ndarray]:
+def draw_flat(
+    garment: dict, pieces: dict[str, Piece], table: dict, size: tuple[int, int]
+) -> tuple[Flat, np.ndarray, np.ndarray]:
     """Lay out and photograph a garment.
 
     Returns:
@@ -48,19 +52,20 @@ def draw_flat(garment: dict, pieces: dict[str, Piece], table: dict, size: tuple[
             fall = np.clip(soft * 2 - 1, 0, 1)
             shadow = np.clip(cast(light, alpha, pixels, 0.05) - alpha, 0, 1) * np.float32(light["shadow"])
             picture[area] *= 1 - (shadow * cover[area])[..., None]
-            bright = shading(light, *layer.normal) * (0.86 + 0.14 * fall)
+            lit = cloth(light, colours.linear(colour), layer.normal, garment["fabric"]["shine"]) * spread(
+                0.86 + 0.14 * fall
+            )
         else:
-            bright = np.float32(0.9)
-        colour = colours.linear(colour) * bright[..., None] if np.ndim(bright) else colours.linear(colour) * bright
-        if garment["fabric"]["shine"]:
-            colour = colour + (highlight(light, *layer.normal) * np.float32(0.3 * garment["fabric"]["shine"]))[..., None]
+            lit = colours.linear(colour) * np.float32(0.9)
         if layer.piece == "front" and "back" in pieces:  # the front's neckline shades the inside of the back
             inner = np.clip(cast(light, alpha, pixels, 0.10) - alpha, 0, 1)
             picture[area] *= 1 - 0.45 * (inner * cover[area])[..., None]
-        picture[area] += (colour - picture[area]) * alpha[..., None]
+        picture[area] += (lit - picture[area]) * spread(alpha)
         cover[area] = np.maximum(cover[area], alpha)
     if table["shadow"]:
-        shadow = np.maximum(cast(light, cover, pixels, 0.12), blurred(cover, 0.05 * pixels)) * np.float32(table["shadow"])
+        shadow = np.maximum(cast(light, cover, pixels, 0.12), blurred(cover, 0.05 * pixels)) * np.float32(
+            table["shadow"]
+        )
         picture *= 1 - (shadow * (1 - cover))[..., None]
     shown = photograph(table["camera"], picture)
     if table["ground"].min() > 0.99 and not table["shadow"]:  # cut out, as most shops do

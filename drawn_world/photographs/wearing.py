@@ -16,9 +16,10 @@ import numpy as np
 
 from .bodies import OUT, SIDES, TORSO, WAIST, Body, shoulder_line
 from .frames import SIZE, Tube, arc, grid, smoothstep
-from .garments import ANKLE, CAP, SLEEVE_TOP, Piece, armhole, leg_width, sleeve_width, trunk_width
+from .garments import ANKLE, CAP, SLEEVE_TOP, armhole, leg_width, sleeve_width, trunk_width
 from .light import slopes
 from .noise import blurred, fractal, ridges
+from .sewing import Piece
 
 TILE, TILE_UNITS = 160, 4.0
 
@@ -55,7 +56,10 @@ def look_up(piece: Piece, layer: Layer, pixels: float) -> tuple[np.ndarray, np.n
     source, density = piece.picture, piece.density
     if density > 1.7 * pixels:
         density = 1.5 * pixels
-        size = (max(1, round(source.shape[1] * density / piece.density)), max(1, round(source.shape[0] * density / piece.density)))
+        size = (
+            max(1, round(source.shape[1] * density / piece.density)),
+            max(1, round(source.shape[0] * density / piece.density)),
+        )
         source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
     x = (layer.u - np.float32(piece.left)) * np.float32(density) - np.float32(0.5)
     y = (layer.v - np.float32(piece.top)) * np.float32(density) - np.float32(0.5)
@@ -68,7 +72,9 @@ def look_up(piece: Piece, layer: Layer, pixels: float) -> tuple[np.ndarray, np.n
 
 
 @lru_cache(maxsize=64)  # both pictures of a garment ask for the same
-def _tile(seed: int, stretch: tuple[float, float], cells: float, exponent: float = 1.35, crest: bool = True) -> np.ndarray:
+def _tile(
+    seed: int, stretch: tuple[float, float], cells: float, exponent: float = 1.35, crest: bool = True
+) -> np.ndarray:
     make = ridges if crest else fractal
     return make(seed, (TILE, TILE), exponent=exponent, cells=cells, stretch=stretch, octaves=5)
 
@@ -76,30 +82,40 @@ def _tile(seed: int, stretch: tuple[float, float], cells: float, exponent: float
 def _on_tile(tile: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
     step = np.float32(TILE / TILE_UNITS)
     shape = np.broadcast_shapes(across.shape, down.shape)
-    x, y = (np.ascontiguousarray(np.broadcast_to(c * step + np.float32(TILE / 2), shape), np.float32) for c in (across, down))
+    x, y = (
+        np.ascontiguousarray(np.broadcast_to(c * step + np.float32(TILE / 2), shape), np.float32)
+        for c in (across, down)
+    )
     return cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def trunk_folds(garment: dict, x: np.ndarray, v: np.ndarray, pulled: float = 1.0) -> np.ndarray:
-    """Height (h, w) of the folds of a worn trunk in units: pulls from the armpits, slack at the waist, a skirt's drape."""
+    """Height (h, w) of a worn trunk's folds in units: pulls from the armpits, slack at the waist, a skirt's drape."""
     rng = np.random.default_rng([garment["seed"], 5])
     seeds = rng.integers(2**62, size=5).tolist()
     amount, loose = garment["folds"], garment["loose"]
     skew = rng.uniform(0.3, 0.9)
-    pull = _on_tile(_tile(seeds[0], (3.5, 1), 5), np.abs(x) + skew * v, v - np.sign(x) * 0.7)
+    pull = _on_tile(_tile(seeds[0], (3.5, 1), 5), np.abs(x + 0.12 * v) + skew * v, v - np.sign(x) * 0.7)
     slack = _on_tile(_tile(seeds[1], (1, 3.0), 5), x + 0.4, v + rng.uniform(-0.6, 0.6) * x)
-    drape = _on_tile(_tile(seeds[2], (9, 1), 4 + 3 * rng.random(), crest=False), x * (1.7 / np.maximum(0.6 + 0.3 * v, 1)), v * 0.5)
+    drape = _on_tile(
+        _tile(seeds[2], (9, 1), 4 + 3 * rng.random(), crest=False), x * (1.7 / np.maximum(0.6 + 0.3 * v, 1)), v * 0.5
+    )
     soft = _on_tile(_tile(seeds[3], (1.3, 1), 4, 1.6, crest=False), x, v)
     upper = smoothstep(0.1, 0.6, v) * (1 - smoothstep(1.3, 2.4, v))
     waist = np.exp(-(((v - WAIST - 0.1) / 0.5) ** 2))
     below = smoothstep(WAIST - 0.2, garment["hem"], v) if garment.get("hem", 0) > 1.7 else 0 * v
     flare = max(garment.get("flare", 0.0), 0.02)
-    height = 0.022 * pull * upper * (0.6 + loose) + 0.024 * slack * waist * (0.5 + 0.7 * loose) * pulled
+    height = (
+        0.018 * pull * upper * (0.6 + loose) * smoothstep(0.02, 0.5, np.abs(x))
+        + 0.024 * slack * waist * (0.5 + 0.7 * loose) * pulled
+    )
     height = height + drape * below * (0.03 + 0.12 * flare) + 0.014 * soft * (0.7 + loose)
     return (height * amount).astype(np.float32)
 
 
-def tube_folds(garment: dict, name: str, along: np.ndarray, across: np.ndarray, bend: float, at: float, end: float) -> np.ndarray:
+def tube_folds(
+    garment: dict, name: str, along: np.ndarray, across: np.ndarray, bend: float, at: float, end: float
+) -> np.ndarray:
     """Height of the folds of a sleeve or trouser leg in units: creases at the bend, slack above its end."""
     rng = np.random.default_rng([garment["seed"], 6, sum(map(ord, name))])
     seeds = rng.integers(2**62, size=3).tolist()
@@ -158,7 +174,11 @@ class Flat:
         self._origin = np.array([SIZE[1], SIZE[0]]) / 2 + shift - self._matrix @ middle
         x, y = grid(size)
         rng = np.random.default_rng(layout["seed"])
-        self._waves = rng.uniform(0, 2 * math.pi, 4), rng.normal(0, 0.014, (4, 2)), rng.normal(0, layout["wobble"], (4, 2))
+        self._waves = (
+            rng.uniform(0, 2 * math.pi, 4),
+            rng.normal(0, 0.014, (4, 2)),
+            rng.normal(0, layout["wobble"], (4, 2)),
+        )
         inverse = np.linalg.inv(self._matrix)
         px, py = x - self._origin[0], y - self._origin[1]
         self._x = (inverse[0, 0] * px + inverse[0, 1] * py).astype(np.float32)
@@ -209,10 +229,16 @@ class Flat:
     def _extent(self, lines: dict, trousers: bool) -> tuple[np.ndarray, np.ndarray]:
         g = self.garment
         if trousers:
-            end = Tube(*lines["leg_left"]).place(np.array([0.0, 0.9, 2.0, g["length"]]), leg_width(g, np.array([0.0, 0.9, 2.0, g["length"]])))
+            end = Tube(*lines["leg_left"]).place(
+                np.array([0.0, 0.9, 2.0, g["length"]]), leg_width(g, np.array([0.0, 0.9, 2.0, g["length"]]))
+            )
             half = max(end[:, 0].max(), g["hip"])
             return np.array([-half, -g["rise"]]), np.array([half, end[-1, 1]])
-        top = g["top"] if g["neck"] == "waist" else min(g["neck_depth"] if g["neck"] in ("turtle", "mock") else -0.1, -0.1)
+        top = (
+            g["top"]
+            if g["neck"] == "waist"
+            else min(g["neck_depth"] if g["neck"] in ("turtle", "mock") else -0.1, -0.1)
+        )
         if g["neck"] in ("polo", "shirt"):
             top = -0.3
         half = float(trunk_width(g, np.linspace(max(top, 0), g["hem"], 40)).max())
@@ -223,7 +249,6 @@ class Flat:
                 edge = Tube(*lines["sleeve_left"]).place(along, across * sleeve_width(g, along))
                 half, bottom = max(half, edge[:, 0].max()), max(bottom, edge[:, 1].max())
         return np.array([-half, top]), np.array([half, bottom])
-
 
     def place(self, piece: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Points (..., 2) of the picture at which places of a piece are seen."""
@@ -239,7 +264,7 @@ class Flat:
         return places
 
     def _wobble(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far the cloth at points of the picture is pushed out of its shape, in units: nobody lays cloth exactly."""
+        """How far cloth at points of the picture is pushed out of its shape, in units: nobody lays cloth exactly."""
         dx = dy = np.float32(0)
         for phase, (fx, fy), (ax, ay) in zip(*self._waves, strict=True):
             wave = np.sin(x * np.float32(fx) + y * np.float32(fy) + np.float32(phase))
@@ -247,7 +272,9 @@ class Flat:
         return dx, dy
 
     def _rectangle(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice]:
-        corners = np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])]) @ self._matrix.T + self._origin
+        corners = (
+            np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])]) @ self._matrix.T + self._origin
+        )
         scale = np.array([self.size[1] / SIZE[1], self.size[0] / SIZE[0]])
         first = np.maximum(np.floor(corners.min(0) * scale - 3).astype(int), 0)
         last = np.minimum(np.ceil(corners.max(0) * scale + 3).astype(int), (self.size[1], self.size[0]))
@@ -272,7 +299,9 @@ class Flat:
         layers = [back, front]
         for side in SIDES:
             if f"sleeve_{side}" in self._tubes:
-                layers.append(self._tube_layer(f"sleeve_{side}", g["sleeve"], sleeve_width, OUT[side], SLEEVE_TOP, 1.45))
+                layers.append(
+                    self._tube_layer(f"sleeve_{side}", g["sleeve"], sleeve_width, OUT[side], SLEEVE_TOP, 1.45)
+                )
         return layers
 
     def _leg_layers(self) -> list[Layer]:
@@ -329,7 +358,9 @@ class Worn:
                 along = np.linspace(0.9, 5.0, 40)
                 edge = tube.place(along, OUT[side] * body.limb_radius(f"leg_{side}", along) * body.unit)
                 out = OUT[side] * (edge[:, 0] - body.centre(edge[:, 1])) / body.unit
-                under = np.where(down > TORSO + 0.1, np.maximum(under * 0.9, np.interp(down, self._down_of(edge), out) * 1.03), under)
+                under = np.where(
+                    down > TORSO + 0.1, np.maximum(under * 0.9, np.interp(down, self._down_of(edge), out) * 1.03), under
+                )
         share = 0.735 + 0.05 * g["loose"]
         own = trunk_width(g, np.maximum(down, 0)) * share * math.hypot(body.cos, 0.75 * math.sin(body.numbers["yaw"]))
         if self.tucked:
@@ -389,7 +420,9 @@ class Worn:
         bx, by = _chest(body, x, v)
         normal = (nx - (hx + bx) * nz, 0.05 - (hy + by) * nz, nz)
         edge = (worn - np.abs(x)) * scale
-        return Layer("front", rows, columns, u.astype(np.float32), v2.astype(np.float32), edge.astype(np.float32), normal, true)
+        return Layer(
+            "front", rows, columns, u.astype(np.float32), v2.astype(np.float32), edge.astype(np.float32), normal, true
+        )
 
     def _sleeve(self, side: str) -> Layer:
         g, body = self.garment, self.body
@@ -448,7 +481,9 @@ class Worn:
         normal = (q * np.float32(dy) - hx * nz, -q * np.float32(dx) - hy * nz + 0.05, nz)
         u, v = u - _pushed(hx, scale), v - _pushed(hy, scale)
         edge = np.broadcast_to(edge, shape) * scale
-        return Layer(name, *box, u.astype(np.float32), v.astype(np.float32), edge.astype(np.float32), normal, np.abs(q) < 0.995)
+        return Layer(
+            name, *box, u.astype(np.float32), v.astype(np.float32), edge.astype(np.float32), normal, np.abs(q) < 0.995
+        )
 
 
 def _pushed(slope: np.ndarray, pixels: float) -> np.ndarray:
@@ -469,7 +504,9 @@ def _chest(body: Body, x: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.nda
     centre = 0.36 * p["chest"] / 0.77
     turned = 0.5 * math.sin(p["yaw"])
     gx, gy = np.zeros_like(x), np.zeros_like(v)
-    bumps = [(s * centre + turned, 0.92, 0.30, 0.30, p["bust"]) for s in (-1, 1)] + [(turned, 1.75, 0.6, 0.55, p["belly"])]
+    bumps = [(s * centre + turned, 0.92, 0.30, 0.30, p["bust"]) for s in (-1, 1)] + [
+        (turned, 1.75, 0.6, 0.55, p["belly"])
+    ]
     for bx, by, wx, wy, amount in bumps:
         if amount < 0.01:
             continue
