@@ -17,12 +17,9 @@ from .decoding.emasc import EMASC, mask_features
 from .decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
 from .denoising.conditioning import (
     binary_mask,
-    concat_conditioning,
-    latent_mask,
-    latent_pose,
     latent_size,
-    masked_image,
-    posterior_latents,
+    masked_at_half,
+    try_on_channels,
 )
 from .denoising.fast_unet import FastUNet
 from .denoising.noise import TryOnNoise
@@ -182,7 +179,7 @@ class Stages:
             log.warning(
                 "Nothing is repainted in picture %s: the mask is below 0.5 all over.", ", ".join(map(str, empty))
             )
-        posterior, taps = encode_with_taps(self.vae, self._picture(masked_image(person, mask)))
+        posterior, taps = encode_with_taps(self.vae, self._picture(masked_at_half(person, mask)))
         self._numbers(posterior.parameters, "The VAE's encoder")
         skips = None
         if emasc and self.emasc is not None:
@@ -229,24 +226,23 @@ class Stages:
         no_pose: bool = False,
     ) -> Tensor:
         """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (SPEC section 5)."""
-        noise = noise.to(person.moments)
-        garment_latents = None
+        garment_moments = None
         if self.unet.config.in_channels != 27:
             if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
                 raise ValueError(
                     f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]})."
                 )
             # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
-            moments = encode_with_taps(self.vae, self._picture(warped))[0].parameters
-            self._numbers(moments, "The VAE's encoder")
-            garment_latents = posterior_latents(moments, noise.garment, posterior) * self.preset.vae_scale
-        size = tuple(person.moments.shape[-2:])
-        pose = latent_pose(person.pose_map.float(), size)
-        return concat_conditioning(
-            latent_mask(person.mask, size),
-            posterior_latents(person.moments, noise.masked, posterior) * self.preset.vae_scale,
-            torch.zeros_like(pose) if no_pose else pose,
-            garment_latents,
+            garment_moments = encode_with_taps(self.vae, self._picture(warped))[0].parameters
+            self._numbers(garment_moments, "The VAE's encoder")
+        return try_on_channels(
+            person.mask,
+            person.moments,
+            person.pose_map,
+            garment_moments,
+            noise.to(person.moments) if posterior == "sample" else None,
+            self.preset.vae_scale,
+            no_pose=no_pose,
         )
 
     @torch.no_grad()

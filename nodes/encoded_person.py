@@ -14,7 +14,7 @@ from ..ladivton_core.denoising.conditioning import (
     concat_conditioning,
     latent_mask,
     latent_pose,
-    masked_image,
+    masked_at_half,
     posterior_mode,
     unconditional,
 )
@@ -80,7 +80,7 @@ def encode_person(
     check_multiple_of_8(*picture.shape[-2:], "person")
     same_size(picture, pose_map=pose_map)
     batch = common_batch(person=picture, mask=from_mask(mask, tuple(picture.shape[-2:])), pose_map=pose_map)
-    moments, features = encode_moments(vae, masked_image(batch["person"], batch["mask"]), progress)
+    moments, features = encode_moments(vae, masked_at_half(batch["person"], batch["mask"]), progress)
     latents = posterior_mode(encode_moments(vae, batch["person"], progress)[0]) if with_latents else None
     return EncodedPerson(batch["person"], batch["mask"], batch["pose_map"], moments, features, latents)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.decoding.emasc import soften_mask
 from ..ladivton_core.finishing.stitching import stitch
+from ..ladivton_core.mask_edges import soften_mask
 from ..ladivton_core.preprocessing.framing.fitting import Border, Fit, labels_at
 from ..ladivton_core.preprocessing.framing.framing import STEADY, framed_together
 from ..ladivton_core.preprocessing.labels import CATEGORIES
