@@ -32,8 +32,8 @@ from .preprocessing.masks.agnostic import nothing_to_repaint
 from .presets import Preset
 from .runtime.finite import require_finite
 from .runtime.processor import layout
-from .runtime.speed import checked_speed, fast_warp, lay_out, on_the_processor
-from .warping.warper import GarmentWarper, WarpResult
+from .runtime.speed import checked_speed, lay_out
+from .warping.warper import GarmentWarper, WarpResult, fast_warp
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -111,7 +111,6 @@ class Stages:
         self.vision = self.adapter = self.text_encoder = None
         return self
 
-    @on_the_processor
     @torch.no_grad()
     def encode_garment(
         self, garment: Tensor, category: str | Sequence[str], prompt: str | None = None
@@ -139,7 +138,6 @@ class Stages:
         prompt = self._numbers(self.text_encoder(tokenize(prompts).to(self.device), words), "The text encoder")
         return GarmentEncoding(garment, words, prompt)
 
-    @on_the_processor
     @torch.no_grad()
     def encode_person(
         self,
@@ -190,7 +188,6 @@ class Stages:
                 self._numbers(skip, "EMASC")
         return PersonEncoding(person, mask, pose_map, posterior.parameters, skips)
 
-    @on_the_processor
     @torch.no_grad()
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
@@ -205,7 +202,7 @@ class Stages:
             require_finite(made, "The garment warper")
         return result
 
-    def _ready_unet(self) -> UNet2DConditionModel | FastUNet:
+    def ready_unet(self) -> UNet2DConditionModel | FastUNet:
         """What the loop calls: the UNet, or in fast mode what is built around it."""
         if self.speed == "exact":
             return self.unet
@@ -214,7 +211,6 @@ class Stages:
         self._fast_unet.begin()
         return self._fast_unet
 
-    @on_the_processor
     @torch.no_grad()
     def conditioning(
         self,
@@ -252,7 +248,6 @@ class Stages:
             self._empty_prompt = self.text_encoder(tokenize([""]).to(self.device))
         return self._empty_prompt
 
-    @on_the_processor
     @torch.no_grad()
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""
