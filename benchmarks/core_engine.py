@@ -19,6 +19,7 @@ from ladivton_core.checkpoints.build import load
 from ladivton_core.denoising.noise import item_noise
 from ladivton_core.denoising.sampling import denoise
 from ladivton_core.denoising.schedule import ddim_scheduler
+from ladivton_core.inversion.prompts import tokenize
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import SD2
 
@@ -106,5 +107,5 @@ def stage(measured: Measured) -> dict[str, float]:
 
 
 def _anew(pipeline: TryOnPipeline) -> Tensor:
-    pipeline._empty_prompt = None  # kept otherwise, and a second call would cost nothing
-    return pipeline.empty_prompt()
+    """The empty prompt, which the pipeline keeps: a second call of its method would cost nothing."""
+    return pipeline.text_encoder(tokenize([""]).to(pipeline.device))

@@ -23,12 +23,13 @@ from ladivton_core.decoding.emasc import mask_features
 from ladivton_core.decoding.taps import encode_with_taps
 from ladivton_core.denoising.noise import item_noise
 from ladivton_core.denoising.sampling import denoise
+from ladivton_core.denoising.schedule import ddim_scheduler
 from ladivton_core.embedded import PARTS, embedded_path
+from ladivton_core.inversion.prompts import tokenize
 from ladivton_core.parity.rule import rule_input
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import PRESETS
-from ladivton_core.runtime import freed_memory
 from ladivton_core.runtime.speed import chosen_dtype
 
 log = logging.getLogger(__name__)
@@ -107,14 +108,15 @@ def ways(engine: str, p: TryOnPipeline, size: tuple[int, int], steps: int) -> Wa
         }
 
     def inverted() -> Any:
-        p._empty_prompt = None  # kept otherwise, and a second call would cost nothing
-        return p.encode_garment(x["garment"], plain.CATEGORY), p.empty_prompt()
+        # The pipeline keeps the empty prompt, and a second call would cost nothing.
+        return p.encode_garment(x["garment"], plain.CATEGORY), p.text_encoder(tokenize([""]).to(p.device))
 
     def sampled(scale: float) -> Any:
         start = latents.float() if engine == "fast" else latents
         return denoise(
-            p._ready_unet(), p._scheduler(None), start, channels, garment.prompt, empty, guidance_scale=scale, **shared
-        )
+            p.ready_unet(), ddim_scheduler(p.preset.schedule), start, channels, garment.prompt, empty,
+            guidance_scale=scale, **shared,
+        )  # fmt: skip
 
     return {
         "warp": lambda: p.warp(x["garment"], person),
@@ -158,7 +160,7 @@ def step_over_unet(options: argparse.Namespace, p: TryOnPipeline, calls: Ways) -
     device, (h, w) = torch.device(options.device), (side // 8 for side in options.size)
     sample = torch.zeros(2, p.unet.config.in_channels, h, w, device=device)
     prompt = torch.zeros(2, 77, p.unet.config.cross_attention_dim, device=device)
-    unet, time = p._ready_unet(), torch.tensor(500)
+    unet, time = p.ready_unet(), torch.tensor(500)
     bare = [lambda: unet(sample, time, prompt)] * options.steps
     times = in_turn({"step": calls["step"], "UNet": lambda: [call() for call in bare]}, options.rounds, device)
     return ratio(times["step"], times["UNet"])
@@ -206,8 +208,7 @@ def remembered(options: argparse.Namespace) -> dict[str, float]:
     """Bytes one picture takes at most, models included: the engine of `--engine`, two guided steps.
 
     `lean` is the fast mode that lets go of the garment's encoders once they are done. What loading takes for a moment
-    does not count, and pages of a weight file that no weight is read from neither. The plain loop is a process's that
-    keeps no freed memory.
+    does not count, and pages of a weight file that no weight is read from neither.
     """
     device, size = torch.device(options.device), tuple(options.size)
     _import_everything()
@@ -221,7 +222,6 @@ def remembered(options: argparse.Namespace) -> dict[str, float]:
         torch.cuda.reset_peak_memory_stats(device)
     with Measured(anonymous) as running, torch.inference_mode():
         if options.engine == "plain":
-            freed_memory._glibc = lambda: None
             for stage in ways("plain", p, size, 2).values():
                 stage()
         elif options.engine == "lean":

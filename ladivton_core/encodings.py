@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from .denoising.conditioning import masked_image
+from .denoising.conditioning import masked_at_half
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,32 @@ class GarmentEncoding:
 
 @dataclass(frozen=True)
 class PersonEncoding:
-    """What a person contributes, whatever they wear.
+    """What a person contributes, whatever they wear; both engines hand it around.
 
     Attributes:
         person: (B, 3, H, W) in [-1, 1].
-        mask: (B, 1, H, W) in {0, 1}.
-        pose_map: (B, 18, H, W).
+        mask: (B, 1, H, W) in {0, 1}; 1 is repainted.
+        pose_map: (B, 18, H, W) in [0, 1].
         moments: posterior of the masked image (B, 8, h, w).
-        skips: masked EMASC outputs, or None without EMASC.
+        skips: masked EMASC outputs, each (B, C_i, h_i, w_i); None without EMASC, and in the graph, where the decoder
+            makes them.
+        taps: what EMASC makes them of, f1...f5 of the encoder on the masked image, each (B, C_i, h_i, w_i); f2 is f1
+            (Q12). In the graph only.
+        latents: of the whole picture, (B, 4, h, w), not scaled, for a sampler that starts from it. In the graph only.
     """
 
     person: Tensor
     mask: Tensor
     pose_map: Tensor
     moments: Tensor
-    skips: tuple[Tensor, ...] | None
+    skips: tuple[Tensor, ...] | None = None
+    taps: tuple[Tensor, ...] | None = None
+    latents: Tensor | None = None
 
     @property
     def agnostic(self) -> Tensor:
         """Masked person (B, 3, H, W)."""
-        return masked_image(self.person, self.mask)
+        return masked_at_half(self.person, self.mask)
 
 
 @dataclass(frozen=True)

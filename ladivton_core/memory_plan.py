@@ -1,8 +1,9 @@
 """`python -m ladivton_core.memory_plan DEVICE`: the memory one picture takes, stage by stage, without that device.
 
 Under torch's FakeTensorMode a forward pass runs on shapes, types and devices alone: nothing is allocated, and an
-operation that mixes devices raises. `tests/core/test_fake_cuda.py` uses that, and docs/models.md holds the table.
-`pipeline.py` has the stages.
+operation that mixes devices raises. torch has no public way to that: its meta tensors know one device only.
+`tests/core/test_fake_cuda.py` uses it and fails where it changes; docs/models.md holds the table, `pipeline.py` has the
+stages.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from .embedded import PARTS
 from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded
 from .items_alone import run_alone
 from .presets import TINY, Preset
-from .runtime.speed import SPEEDS, chosen_dtype, on_the_processor
+from .runtime.speed import SPEEDS, chosen_dtype
 from .stages import Stages
 
 __all__ = ["SPEEDS", "GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryOnResult"]
@@ -110,7 +110,6 @@ class TryOnPipeline(Stages):
             speed=speed,
         )
 
-    @on_the_processor
     @torch.no_grad()
     def __call__(
         self,
@@ -174,7 +173,7 @@ class TryOnPipeline(Stages):
         conditioning = self.conditioning(person, warped, noise, posterior=posterior, no_pose=no_pose)
         scale = self.preset.guidance_scale if guidance_scale is None else guidance_scale
         latents = denoise(
-            self._ready_unet(),
+            self.ready_unet(),
             self._scheduler(sampler),
             noise.latents.to(conditioning.device, torch.float32 if self.speed == "fast" else conditioning.dtype),
             conditioning,

@@ -17,12 +17,9 @@ from .decoding.emasc import EMASC, mask_features
 from .decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
 from .denoising.conditioning import (
     binary_mask,
-    concat_conditioning,
-    latent_mask,
-    latent_pose,
     latent_size,
-    masked_image,
-    posterior_latents,
+    masked_at_half,
+    try_on_channels,
 )
 from .denoising.fast_unet import FastUNet
 from .denoising.noise import TryOnNoise
@@ -35,8 +32,8 @@ from .preprocessing.masks.agnostic import nothing_to_repaint
 from .presets import Preset
 from .runtime.finite import require_finite
 from .runtime.processor import layout
-from .runtime.speed import checked_speed, fast_warp, lay_out, on_the_processor
-from .warping.warper import GarmentWarper, WarpResult
+from .runtime.speed import checked_speed, lay_out
+from .warping.warper import GarmentWarper, WarpResult, fast_warp
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -114,7 +111,6 @@ class Stages:
         self.vision = self.adapter = self.text_encoder = None
         return self
 
-    @on_the_processor
     @torch.no_grad()
     def encode_garment(
         self, garment: Tensor, category: str | Sequence[str], prompt: str | None = None
@@ -142,7 +138,6 @@ class Stages:
         prompt = self._numbers(self.text_encoder(tokenize(prompts).to(self.device), words), "The text encoder")
         return GarmentEncoding(garment, words, prompt)
 
-    @on_the_processor
     @torch.no_grad()
     def encode_person(
         self,
@@ -182,7 +177,7 @@ class Stages:
             log.warning(
                 "Nothing is repainted in picture %s: the mask is below 0.5 all over.", ", ".join(map(str, empty))
             )
-        posterior, taps = encode_with_taps(self.vae, self._picture(masked_image(person, mask)))
+        posterior, taps = encode_with_taps(self.vae, self._picture(masked_at_half(person, mask)))
         self._numbers(posterior.parameters, "The VAE's encoder")
         skips = None
         if emasc and self.emasc is not None:
@@ -193,7 +188,6 @@ class Stages:
                 self._numbers(skip, "EMASC")
         return PersonEncoding(person, mask, pose_map, posterior.parameters, skips)
 
-    @on_the_processor
     @torch.no_grad()
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
@@ -208,7 +202,7 @@ class Stages:
             require_finite(made, "The garment warper")
         return result
 
-    def _ready_unet(self) -> UNet2DConditionModel | FastUNet:
+    def ready_unet(self) -> UNet2DConditionModel | FastUNet:
         """What the loop calls: the UNet, or in fast mode what is built around it."""
         if self.speed == "exact":
             return self.unet
@@ -217,7 +211,6 @@ class Stages:
         self._fast_unet.begin()
         return self._fast_unet
 
-    @on_the_processor
     @torch.no_grad()
     def conditioning(
         self,
@@ -229,24 +222,23 @@ class Stages:
         no_pose: bool = False,
     ) -> Tensor:
         """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (SPEC section 5)."""
-        noise = noise.to(person.moments)
-        garment_latents = None
+        garment_moments = None
         if self.unet.config.in_channels != 27:
             if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
                 raise ValueError(
                     f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]})."
                 )
             # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
-            moments = encode_with_taps(self.vae, self._picture(warped))[0].parameters
-            self._numbers(moments, "The VAE's encoder")
-            garment_latents = posterior_latents(moments, noise.garment, posterior) * self.preset.vae_scale
-        size = tuple(person.moments.shape[-2:])
-        pose = latent_pose(person.pose_map.float(), size)
-        return concat_conditioning(
-            latent_mask(person.mask, size),
-            posterior_latents(person.moments, noise.masked, posterior) * self.preset.vae_scale,
-            torch.zeros_like(pose) if no_pose else pose,
-            garment_latents,
+            garment_moments = encode_with_taps(self.vae, self._picture(warped))[0].parameters
+            self._numbers(garment_moments, "The VAE's encoder")
+        return try_on_channels(
+            person.mask,
+            person.moments,
+            person.pose_map,
+            garment_moments,
+            noise.to(person.moments) if posterior == "sample" else None,
+            self.preset.vae_scale,
+            no_pose=no_pose,
         )
 
     @torch.no_grad()
@@ -256,7 +248,6 @@ class Stages:
             self._empty_prompt = self.text_encoder(tokenize([""]).to(self.device))
         return self._empty_prompt
 
-    @on_the_processor
     @torch.no_grad()
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""

@@ -1,4 +1,4 @@
-"""Pictures side by side: the node for person, garment, warped garment, result, and tables with captions."""
+"""Nodes that lay pictures side by side: person, garment, warped garment, result; and everybody in everything."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from bisect import bisect
 import torch
 from torch import Tensor
 
+from .host.types import CATEGORY, io, search_aliases, ui
 from .tensors import as_image, common_batch, photo_pixels, require_pixels
-from .types import CATEGORY, io, search_aliases, ui
 
 COLUMNS = 6
 LARGEST_SIDE = 32767
@@ -70,6 +70,59 @@ class LadiVTON_ComparisonSheet(io.ComfyNode):
         return io.NodeOutput(as_image(sheet[None]), ui=_before_and_after(cls, columns, names))
 
 
+class LadiVTON_WardrobeSheet(io.ComfyNode):
+    """Everybody in everything."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_WardrobeSheet",
+            display_name="Wardrobe Sheet",
+            **search_aliases("grid", "contact sheet", "lookbook", "outfits"),
+            category=f"{CATEGORY}/wardrobe",
+            description="One picture of a whole wardrobe run: a row for each person, a column for each garment, "
+                "with their names.",
+            inputs=[
+                io.Image.Input("results", tooltip="From EMASC Decoder: a batch of garments for each person."),
+                io.Image.Input("person", tooltip="From Wardrobe People, for the first column."),
+                io.Image.Input("garments", tooltip="From Wardrobe Garments, for the first row."),
+                io.String.Input(
+                    "person_names", default="",
+                    tooltip="Names of the people, separated by commas; empty numbers them.",
+                ),
+                io.String.Input(
+                    "garment_names", default="",
+                    tooltip="Names of the garments, separated by commas; empty numbers them.",
+                ),
+                io.Int.Input("height", default=512, min=16, max=4096, tooltip="Height of a picture in pixels."),
+                io.Int.Input("gap", default=8, min=0, max=256, tooltip="White space between pictures in pixels."),
+            ],
+            outputs=[io.Image.Output("sheet", display_name="IMAGE", tooltip="The sheet.")],
+            is_input_list=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, results: list[Tensor], person: list[Tensor], garments: list[Tensor], person_names: list[str],
+        garment_names: list[str], height: list[int], gap: list[int],
+    ) -> io.NodeOutput:  # fmt: skip
+        people, clothes = _pictures(person), _pictures(garments)
+        rows = [_pictures([batch]) for batch in results]
+        if len(rows) != len(people) or any(len(row) != len(clothes) for row in rows):
+            sizes = " and ".join(sorted({str(len(row)) for row in rows}))
+            raise ValueError(
+                f"'results' are {len(rows)} batches of {sizes} pictures, "
+                f"for {len(people)} people in {len(clothes)} garments. "
+                "Connect 'person' of Wardrobe People, 'garments' of Wardrobe Garments, "
+                "and the decoder behind Garment Conditioning."
+            )
+        names = _names(person_names[0], len(people), "person")
+        table = [[None, *clothes]] + [[one, *row] for one, row in zip(people, rows, strict=True)]
+        captions = [["", *_names(garment_names[0], len(clothes), "garment")]]
+        captions += [[name] + [""] * len(clothes) for name in names]
+        return io.NodeOutput(as_image(_labelled_table(table, captions, height[0], gap[0])[None]))
+
+
 def _check_size(pictures: dict[str, Tensor], height: int, gap: int) -> None:
     """Before anything is scaled: a strip of a few pixels would become a sheet of gigabytes.
 
@@ -92,9 +145,7 @@ def _check_size(pictures: dict[str, Tensor], height: int, gap: int) -> None:
     )
 
 
-def labelled_table(
-    rows: list[list[Tensor | None]], captions: list[list[str]], height: int, gap: int, largest: int
-) -> Tensor:
+def _labelled_table(rows: list[list[Tensor | None]], captions: list[list[str]], height: int, gap: int) -> Tensor:
     """Pictures in rows and columns on white, each row under a strip of captions.
 
     Args:
@@ -102,7 +153,6 @@ def labelled_table(
         captions: a text for every place.
         height: of every picture; a column is as wide as its widest one.
         gap: white between them.
-        largest: pixels the table may have.
 
     Returns:
         (3, H, W).
@@ -114,10 +164,10 @@ def labelled_table(
         max(_width(picture, height) for picture in column if picture is not None) for column in zip(*rows, strict=True)
     ]
     size = ((height + _caption_height(height) + gap) * len(rows) - gap, sum(widths) + gap * (len(widths) - 1))
-    if size[0] * size[1] > largest:
+    if size[0] * size[1] > LARGEST_AREA:
         raise ValueError(
             f"The sheet would be {size[0]} x {size[1]} (height x width), {size[0] * size[1] / 1e6:.0f} megapixels; "
-            f"{largest / 1e6:.0f} is the limit. Lower 'height'."
+            f"{LARGEST_AREA / 1e6:.0f} is the limit. Lower 'height'."
         )
     strips = []
     for row, names in zip(rows, captions, strict=True):
@@ -206,4 +256,17 @@ def _before_and_after(node: type[io.ComfyNode], columns: list[Tensor], names: li
     }
 
 
-NODES = [LadiVTON_ComparisonSheet]
+def _pictures(batches: list[Tensor]) -> list[Tensor]:
+    """Every picture (1, 3, H, W) of a list of IMAGEs."""
+    return [picture[None, ..., :3].movedim(-1, 1).float() for batch in batches for picture in batch]
+
+
+def _names(text: str, count: int, what: str) -> list[str]:
+    """Names (count,) from a list with commas; those missing are numbered."""
+    given = [name.strip() for name in text.split(",")] if text.strip() else []
+    if len(given) > count:
+        raise ValueError(f"'{what}_names' has {len(given)} names for {count}: {text!r}.")
+    return [name or f"{what} {number}" for number, name in enumerate(given + [""] * (count - len(given)), 1)]
+
+
+NODES = [LadiVTON_ComparisonSheet, LadiVTON_WardrobeSheet]

@@ -1,76 +1,68 @@
-"""The node at the beginning of the paper's evaluation: samples of VITON-HD or Dress Code.
+"""Nodes of the paper's evaluation: samples of VITON-HD or Dress Code in, results under its file names out.
 
-What a sample is is `ladivton_core/datasets`; `person.py` and `garment.py` take what comes out of here, `results.py` is
-the other end.
+What a sample is, and where a result goes, is `ladivton_core/datasets`; `person.py` and `garment.py` take what comes out
+of here.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import re
+from pathlib import Path, PurePosixPath
 
+import folder_paths
 import torch
 from torch import Tensor
 
 from ..ladivton_core.datasets.layouts import find, open_dataset, recognise
+from ..ladivton_core.datasets.results import SUFFIXES, result_path, to_picture, write_pictures
 from ..ladivton_core.datasets.sample import collate
+from ..ladivton_core.disk.names import fault_of_name
 from ..ladivton_core.preprocessing.labels import CATEGORIES
-from .files import EXAMPLE, SAMPLES
-from .listing import never_raises
-from .tensors import as_image, to_mask
-from .types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
+from ..ladivton_core.preprocessing.pose.keypoints import pose_document
+from .host.listing import BEFORE, EXAMPLE, SAMPLES, Listed, example
+from .host.types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, io, one_by_one, search_aliases
+from .tensors import as_image, photo_pixels, to_mask
 
 FOLDER = "ladi_vton_datasets"
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) in which data sets lie."""
-CONFIGURED = "[data] "
+CONFIGURED = " [data]"
 """Marks data sets of those folders in the list; the others lie in ComfyUI's input folder."""
+CONFIGURED_BEFORE = "[data] "
+"""How they were marked up to 0.2."""
 
 ORDERS = ("paired", "unpaired")
 
 
-def register_folder() -> None:
-    """Tell ComfyUI about `models/ladi_vton_datasets`, so that extra_model_paths.yaml covers it."""
-    import folder_paths
-
-    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
-    paths, _ = folder_paths.folder_names_and_paths[FOLDER]
-    # Like ComfyUI's own "diffusers": no file in there is a model to be listed.
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, {"folder"})
-
-
 def roots() -> dict[str, Path]:
     """Data sets that a workflow may name, as the list shows them: nothing else is ever opened."""
-    import folder_paths
-
     found = find(folder_paths.get_input_directory())
     for folder in map(Path, folder_paths.get_folder_paths(FOLDER)):
-        if recognise(folder):
-            found.setdefault(CONFIGURED + folder.name, folder)
-        else:
-            for name, path in find(folder).items():
-                found.setdefault(CONFIGURED + name, path)
-    return found | {EXAMPLE + name: path for name, path in find(SAMPLES / "datasets").items()}
+        known = {folder.name: folder} if recognise(folder) else find(folder)
+        for name, path in known.items():
+            found.setdefault(name + CONFIGURED, path)
+    return found | {example(name): path for name, path in find(SAMPLES / "datasets").items()}
 
 
-@never_raises
-def _offered() -> list[str]:
-    """The list of the node."""
-    return list(roots())
-
-
-def _root(root: str) -> Path:
+def _find_root(root: str) -> Path:
     """Where a chosen data set lies.
 
     Raises:
         ValueError: it is not in the list.
     """
     known = roots()
-    if not isinstance(root, str) or root not in known:
+    name = root
+    if root.startswith(BEFORE):
+        name = root.removeprefix(BEFORE) + EXAMPLE
+    elif root.startswith(CONFIGURED_BEFORE):
+        name = root.removeprefix(CONFIGURED_BEFORE) + CONFIGURED
+    if name not in known:
         raise ValueError(
             f"There is no data set {root!r}. Copy or link VITON-HD or Dress Code into ComfyUI's input folder or "
             f"models/{FOLDER}, or name its folder under {FOLDER} in extra_model_paths.yaml, "
             f"then press R to refresh the list, which is now: {', '.join(known)}."
         )
-    return known[root]
+    return known[name]
 
 
 class LadiVTON_DatasetSample(io.ComfyNode):
@@ -88,7 +80,7 @@ class LadiVTON_DatasetSample(io.ComfyNode):
                 "Which data set a folder holds is told from its pair lists.",
             inputs=[
                 io.Combo.Input(
-                    "root", options=_offered(),
+                    "root", options=Listed.by(_find_root, roots),
                     tooltip="Data set: a folder in ComfyUI's input folder, "
                         "with [data] one in models/ladi_vton_datasets or extra_model_paths.yaml, "
                         "with [example] a small drawn one of this pack.",
@@ -137,19 +129,6 @@ class LadiVTON_DatasetSample(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(
-        cls, root: str | None = None, split: str | None = None, order: str | None = None, category: str | None = None
-    ) -> bool | str:
-        known = check_choices(cls, split=split, order=order, category=category)
-        if known is not True or root is None:  # None is a wire: `execute` asks again
-            return known
-        try:
-            _root(root)
-        except ValueError as error:
-            return str(error)
-        return True
-
-    @classmethod
     def fingerprint_inputs(
         cls, root: str | None = None, split: str = "test", order: str = "paired", category: str = "all",
         index: int | None = 0, batch_size: int | None = 1,
@@ -165,25 +144,22 @@ class LadiVTON_DatasetSample(io.ComfyNode):
         cls, root: str, split: str = "test", order: str = "paired", category: str = "all", index: int = 0,
         batch_size: int = 1,
     ) -> io.NodeOutput:  # fmt: skip
-        import comfy.model_management as memory
-        from comfy.utils import ProgressBar
-
         dataset = _open(root, split, order, category)
         items = _items(dataset, index, batch_size)
-        progress = ProgressBar(len(items))
         samples, masks = [], []
-        for item in items:
-            memory.throw_exception_if_processing_interrupted()
+        for item in one_by_one(items):
             samples.append(dataset[item])
             masks.append(dataset.garment_mask(item))
-            progress.update(1)
         batch = collate(samples)
         size = (batch.person.shape[-2], batch.person.shape[-1])
+        # The confidence of joints that have a place is 1, as the paper's code reads them.
+        known = (batch.keypoints != 0).any(-1, keepdim=True).to(batch.keypoints)
+        people = torch.cat([batch.keypoints, known], -1)[:, None]
         return io.NodeOutput(
             as_image(_levels(batch.person)),
             as_image(_levels(batch.garment)),
             to_mask(torch.stack(masks)),
-            [_document(joints, size) for joints in batch.keypoints.tolist()],
+            [pose_document(person, size) for person in people],
             ParseMap(batch.parse, dataset.labels),
             batch.category[0],
             dataset.order if split == "test" else "paired",
@@ -192,7 +168,7 @@ class LadiVTON_DatasetSample(io.ComfyNode):
 
 
 def _open(root: str, split: str, order: str, category: str):
-    path = _root(root)
+    path = _find_root(root)
     return open_dataset(recognise(path), path, split, order, category)
 
 
@@ -235,10 +211,98 @@ def _levels(pixels: Tensor) -> Tensor:
     return ((pixels + 1) * 127.5).round() / 255
 
 
-def _document(joints: list[list[float]], size: tuple[int, int]) -> dict:
-    """One frame of POSE_KEYPOINT; the confidence of joints that have a place is 1, as the paper's code reads them."""
-    flat = [value for x, y in joints for value in (x, y, float(x != 0 or y != 0))]
-    return {"people": [{"pose_keypoints_2d": flat}], "canvas_height": size[0], "canvas_width": size[1]}
+class LadiVTON_SaveResult(io.ComfyNode):
+    """Results as the paper's evaluation wants them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_SaveResult",
+            display_name="Save Result",
+            **search_aliases("viton-hd", "dress code"),
+            category=f"{CATEGORY}/dataset",
+            description="Saves results under the person's file name in ComfyUI's output folder, "
+                "in the paper's layout: folder/order/category/name. That is where the metrics look for them.",
+            inputs=[
+                io.Image.Input("image", tooltip="From EMASC Decoder."),
+                io.String.Input(
+                    "name", default="result.jpg",
+                    tooltip="A file name for every picture of the batch: from Dataset Sample, or separated by commas.",
+                ),
+                io.Combo.Input("order", options=list(ORDERS), tooltip="Folder below 'folder'; from Dataset Sample."),
+                io.Combo.Input(
+                    "category", options=list(CATEGORIES), tooltip="Folder below 'order'; from Dataset Sample."
+                ),
+                io.String.Input(
+                    "folder", default="ladi_vton/results", tooltip="Folder below ComfyUI's output folder."
+                ),
+                io.Combo.Input(
+                    "format", options=list(SUFFIXES),
+                    tooltip="'jpg' with quality 95 as in the paper, or 'png' without loss; the name's ending follows.",
+                ),
+                io.Boolean.Input(
+                    "overwrite", default=False, tooltip="Replace pictures of the same name; off, that is an error."
+                ),
+            ],
+            outputs=[
+                io.String.Output("files", display_name="files", tooltip="Paths below the output folder, one a line.")
+            ],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, folder: str | None = None) -> bool | str:
+        try:
+            _output_folder(folder or "")
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls, image: Tensor, name: str, order: str = "paired", category: str = "upper_body",
+        folder: str = "ladi_vton/results", format: str = "jpg", overwrite: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        names = [part.strip() for part in re.split(r"[\n,]", name) if part.strip()]
+        if len(names) != len(image):
+            raise ValueError(
+                f"'image' is a batch of {len(image)} and 'name' holds {len(names)} names. "
+                "Give every picture one, separated by commas, or connect 'name' of the "
+                "Dataset Sample they were made from."
+            )
+        output, target = _output_folder(folder)
+        paths = [result_path(target, order, category, person, format) for person in names]
+        for path in paths:  # a link below the output folder may lead out of it
+            if not _is_inside(output, path):
+                raise ValueError(
+                    f"{path} leads out of ComfyUI's output folder over a link, to {os.path.realpath(path)}. "
+                    "Take the link away, or choose another 'folder'."
+                )
+        pictures = [to_picture(picture) for picture in photo_pixels(image, "image")]
+        write_pictures(pictures, paths, overwrite)
+        files = [path.relative_to(output) for path in paths]
+        shown = [{"filename": file.name, "subfolder": file.parent.as_posix(), "type": "output"} for file in files]
+        return io.NodeOutput("\n".join(file.as_posix() for file in files), ui={"images": shown})
 
 
-NODES = [LadiVTON_DatasetSample]
+def _output_folder(folder: str) -> tuple[Path, Path]:
+    """ComfyUI's output folder, and the one below it.
+
+    Raises:
+        ValueError: it would lie elsewhere.
+    """
+    output = Path(folder_paths.get_output_directory())
+    parts = PurePosixPath(folder.replace("\\", "/")).parts
+    target = output.joinpath(*parts) if not any(map(fault_of_name, parts)) else None
+    if target is None or not _is_inside(output, target):
+        raise ValueError(
+            f"'folder' cannot be {folder!r}: give a folder below ComfyUI's output folder, such as ladi_vton/results."
+        )
+    return output, target
+
+
+def _is_inside(output: Path, path: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(output))
+
+
+NODES = [LadiVTON_DatasetSample, LadiVTON_SaveResult]

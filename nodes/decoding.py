@@ -1,6 +1,6 @@
 """The node that turns latents into a picture with EMASC skip features, and pastes it into the photo if asked.
 
-Paper section 3.4. `native_taps.py` holds the hooks; EMASC and its masking are the core's.
+Paper section 3.4. `host/taps.py` holds the hooks; EMASC and its masking are the core's.
 """
 
 from __future__ import annotations
@@ -11,13 +11,22 @@ from torch import Tensor
 from ..ladivton_core.decoding.emasc import mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
 from ..ladivton_core.runtime.finite import require_finite
-from .host_versions import is_out_of_memory, on_device
-from .native_taps import VAE_ADVICE, load_vae, skips_added
-from .notes import Notes
+from .host.notes import Notes
+from .host.taps import VAE_ADVICE, load_vae, skips_added
+from .host.types import (
+    CATEGORY,
+    Emasc,
+    SkipFeatures,
+    SkipFeaturesType,
+    TorchPart,
+    io,
+    one_by_one,
+    search_aliases,
+)
+from .host.versions import is_out_of_memory, on_device
 from .recommended import SKIP_FEATHER, SKIP_GROW, decoding_settings
 from .sampling import UNET_ADVICE
 from .tensors import as_image, common_batch, from_image, from_mask, photo_pixels, repeat_to
-from .types import CATEGORY, Emasc, SkipFeatures, SkipFeaturesType, TorchPart, io, search_aliases
 
 
 class LadiVTON_EMASCDecoder(io.ComfyNode):
@@ -111,7 +120,6 @@ def _decode(
 ) -> Tensor:
     """Latents (B, 4, h, w), unscaled, to pictures (B, 3, H, W) in [0, 1], one by one."""
     import comfy.model_management as memory
-    from comfy.utils import ProgressBar
 
     widths = tuple(feature.shape[1] for feature in skip_features.features)
     if widths != emasc.module.in_channels:
@@ -123,12 +131,9 @@ def _decode(
     one = (1, *latents.shape[1:])
     # Features and their EMASC outputs live beside the decoder.
     model = load_vae(vae, emasc.patcher, memory_required=1.5 * vae.memory_used_decode(one, vae.vae_dtype))
-    items = latents.shape[0]
-    progress = ProgressBar(items)
     pictures = []
     with emasc.in_use():
-        for item in range(items):
-            memory.throw_exception_if_processing_interrupted()
+        for item in one_by_one(range(latents.shape[0])):
             taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
             skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
             for skip in skips:
@@ -146,7 +151,6 @@ def _decode(
                 ) from error
             require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
             pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
-            progress.update(1)
     return torch.cat(pictures)
 
 

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+
+import folder_paths
+
 from . import (
-    checking,
     comparison,
-    custom_sampling,
+    conditioning,
     datasets,
     decoding,
-    encoded_person,
     files,
     fitting,
     garment,
     inversion,
-    model_files,
     models,
-    parsing,
     person,
     photo,
-    pseudo_words,
-    results,
     sampling,
-    saved_models,
-    speed,
     wardrobe,
 )
-from .limits import held_to_its_limits
-from .processor import on_the_processor
-from .served_pictures import serve_pictures
-from .types import ComfyExtension, io
+from .host import listing, model_files
+from .host.limits import hold_to_limits
+from .host.types import ComfyExtension, io
 
-_NODES = [
-    *models.NODES, *saved_models.NODES, *files.NODES, *photo.NODES, *parsing.NODES, *fitting.NODES, *person.NODES,
-    *checking.NODES, *garment.NODES, *inversion.NODES, *pseudo_words.NODES, *sampling.NODES, *custom_sampling.NODES,
-    *speed.NODES, *decoding.NODES, *comparison.NODES, *encoded_person.NODES, *wardrobe.NODES, *datasets.NODES,
-    *results.NODES,
-]  # fmt: skip
-NODES: list[type[io.ComfyNode]] = [on_the_processor(held_to_its_limits(node)) for node in _NODES]
-"""Every node, loaders first, then in the order of the paper's stages."""
+_FILES = (
+    models, files, photo, fitting, person, garment, inversion, conditioning, sampling, decoding, comparison, wardrobe,
+    datasets,
+)  # fmt: skip
+"""Loaders first, then in the order of the paper's stages."""
 
 
 class LadiVTONExtension(ComfyExtension):
-    """Registers folders and the samples' pictures (0.3.75 never calls `on_load`) and hands the nodes over."""
+    """Registers folders, shows the examples (0.3.75 never calls `on_load`) and hands the nodes over."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        model_files.register_folder()
-        datasets.register_folder()
-        serve_pictures()
-        return NODES
+        return _nodes()
+
+
+@functools.cache
+def _nodes() -> list[type[io.ComfyNode]]:
+    model_files.register_folder(model_files.FOLDER, folder_paths.supported_pt_extensions)
+    # Like ComfyUI's own "diffusers": no file in there is a model to be listed.
+    model_files.register_folder(datasets.FOLDER, {"folder"})
+    listing.show_examples()
+    return [hold_to_limits(node) for file in _FILES for node in file.NODES]

@@ -1,12 +1,10 @@
 """Nodes that read pictures, joints and parse maps from ComfyUI's input folder, or from the pack's examples.
 
-LoadImage would turn a label picture's numbers into colours; here they stay numbers. `person.py` uses what they load.
+LoadImage would turn a label picture's numbers into colours; here they stay numbers. `host/listing.py` knows what lies
+where; `person.py` uses what they load.
 """
 
 from __future__ import annotations
-
-import hashlib
-from pathlib import Path
 
 import torch
 
@@ -16,90 +14,11 @@ from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.pictures import over_white, read_picture
 from ..ladivton_core.preprocessing.pose.keypoint_files import pose_frames
 from ..ladivton_core.preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
-from .input_folder import label_pictures, names
-from .listing import never_raises
-from .types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
-
-SAMPLES = Path(__file__).parent.parent / "samples"
-EXAMPLE = "[example] "
-"""Marks the pack's own files in a list, so that the shipped workflow runs before anything is uploaded."""
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+from .host.listing import PICTURES, digest_of, find_input, input_files
+from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
 
 FRAMES = {"picture": None, "768 x 1024 (VITON-HD)": VITONHD_FRAME, "384 x 512 (Dress Code)": DRESSCODE_FRAME}
 """Pixels a keypoint file counts in: those of the connected picture, or (height, width) of a data set."""
-
-
-def _listing(*endings: str) -> list[tuple[Path, str]]:
-    """The input folder's files with these endings, then the examples: where each lies, and how the list calls it."""
-    import folder_paths
-
-    places = ((Path(folder_paths.get_input_directory()), ""), (SAMPLES, EXAMPLE))
-    return [(folder / name, mark + name) for folder, mark in places for name in names(folder, *endings)]
-
-
-@never_raises
-def _listed(*endings: str) -> list[str]:
-    return [shown for _, shown in _listing(*endings)]
-
-
-@never_raises
-def _listed_labels_first() -> list[str]:
-    """PNG files, those first that can be label pictures."""
-    listing = _listing(".png")
-    able = label_pictures([path for path, _ in listing])
-    return [shown for path, shown in sorted(listing, key=lambda entry: entry[0] not in able)]
-
-
-def _path(file: str) -> Path:
-    """Where a chosen file lies.
-
-    Raises:
-        ValueError: it is not there, or lies outside ComfyUI's folders.
-    """
-    import folder_paths
-
-    if file.startswith(EXAMPLE):
-        folder, path = SAMPLES, SAMPLES / file.removeprefix(EXAMPLE)
-    else:
-        name, base = folder_paths.annotated_filepath(file)
-        folder = Path(base or folder_paths.get_input_directory())
-        path = folder / name.strip()
-    if not _is_file_in(folder, path):
-        raise ValueError(
-            f"There is no file {file!r} in {folder}. "
-            "Upload it (POST /upload/image), or copy it there, and press R to refresh the list."
-        )
-    return path
-
-
-def _is_file_in(folder: Path, path: Path) -> bool:
-    try:
-        return path.resolve().is_relative_to(folder.resolve()) and path.is_file()
-    except (OSError, ValueError, RuntimeError):  # no rights, a name no disk has, links in a circle
-        return False
-
-
-def _exists(file: str | None) -> bool | str:
-    if file is None:  # a wire: not known yet
-        return True
-    if not isinstance(file, str):
-        return f"{file!r} is no name of a file."
-    if not file:
-        return "No file is chosen. Copy one into ComfyUI's input folder and press R to refresh the list."
-    try:
-        _path(file)
-    except ValueError as error:
-        return str(error)
-    return True
-
-
-def _digest(file: str, *options: object) -> str:
-    digest = hashlib.sha256()
-    with _path(file).open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest() + repr(options)
 
 
 class LadiVTON_LoadPicture(io.ComfyNode):
@@ -116,7 +35,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "image", options=_listed(*PICTURES), upload=io.UploadType.image,
+                    "image", options=input_files(*PICTURES), upload=io.UploadType.image,
                     tooltip="Picture in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
             ],
@@ -131,16 +50,12 @@ class LadiVTON_LoadPicture(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, image: str | None = None) -> bool | str:
-        return _exists(image)
-
-    @classmethod
     def fingerprint_inputs(cls, image: str) -> str:
-        return _digest(image)
+        return digest_of(image)
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        colours, opaque = read_picture(_path(image))
+        colours, opaque = read_picture(find_input(image))
         # What a background remover leaves under full transparency is no colour of the picture.
         picture = over_white(torch.cat([colours, opaque])) if bool((opaque < 1).any()) else colours
         return io.NodeOutput(picture[None].movedim(1, -1).contiguous(), opaque)
@@ -161,7 +76,7 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
                 "A pose detector node that gives POSE_KEYPOINT can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=_listed(".json"),
+                    "file", options=input_files(".json"),
                     tooltip="JSON file in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
                 io.Combo.Input(
@@ -176,17 +91,12 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, file: str | None = None, coordinates: str | None = None) -> bool | str:
-        known = check_choices(cls, coordinates=coordinates)
-        return _exists(file) if known is True else known
-
-    @classmethod
     def fingerprint_inputs(cls, file: str, coordinates: str = "picture") -> str:
-        return _digest(file, coordinates)
+        return digest_of(file, coordinates)
 
     @classmethod
     def execute(cls, file: str, coordinates: str = "picture") -> io.NodeOutput:
-        path = _path(file)
+        path = find_input(file)
         document = read_json(path, expected="an OpenPose or Dress Code keypoint file", called=path.name)
         return io.NodeOutput(pose_frames(document, path.name, FRAMES[coordinates]))
 
@@ -206,7 +116,7 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                 "which Load Image would turn into colours. A parser's colour picture is read by its colours.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=_listed_labels_first(), upload=io.UploadType.image,
+                    "file", options=input_files(".png", labels_first=True), upload=io.UploadType.image,
                     tooltip="Label PNG (palette or grey) in ComfyUI's input folder; "
                         "pictures that can be one come first. "
                         "Entries with [example] ship with this pack.",
@@ -221,18 +131,13 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, file: str | None = None, label_set: str | None = None) -> bool | str:
-        known = check_choices(cls, label_set=label_set)
-        return _exists(file) if known is True else known
-
-    @classmethod
     def fingerprint_inputs(cls, file: str, label_set: str = "LIP20") -> str:
-        return _digest(file, label_set)
+        return digest_of(file, label_set)
 
     @classmethod
     def execute(cls, file: str, label_set: str = "LIP20") -> io.NodeOutput:
         labels = LABEL_SETS[label_set]
-        return io.NodeOutput(ParseMap(read_labels(_path(file), labels)[None], labels))
+        return io.NodeOutput(ParseMap(read_labels(find_input(file), labels)[None], labels))
 
 
 NODES = [LadiVTON_LoadPicture, LadiVTON_LoadKeypoints, LadiVTON_LoadParseMap]

@@ -1,7 +1,7 @@
 """Nodes that bring any photo to the models' size, with its joints, parse map and mask, and put the result back.
 
-The paper's data sets have one size; real photos do not. Thin layers over `preprocessing/framing/fitting.py`;
-`person.py` takes what comes out.
+The paper's data sets have one size; real photos do not. Thin layers over `preprocessing/prepare.py` and
+`finishing/stitching.py`; `person.py` takes what comes out.
 """
 
 from __future__ import annotations
@@ -9,26 +9,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.decoding.emasc import soften_mask
 from ..ladivton_core.finishing.stitching import stitch
-from ..ladivton_core.preprocessing.framing.fitting import Border, Fit, labels_at
-from ..ladivton_core.preprocessing.framing.framing import STEADY, framed_together
+from ..ladivton_core.mask_edges import soften_mask
+from ..ladivton_core.preprocessing.framing.fitting import Border, Fit
+from ..ladivton_core.preprocessing.framing.framing import STEADY
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
 from ..ladivton_core.preprocessing.modes import MODES
-from ..ladivton_core.preprocessing.pose.keypoints import pose_document
-from .notes import Notes
-from .people import (
-    first_joints,
-    mode_input,
-    nobody_input,
-    own_pixels,
-    people_of,
-    person_index_input,
-    warn_of_joints_outside,
-)
+from ..ladivton_core.preprocessing.prepare import fit_person, people_in
+from .host.notes import Notes
+from .host.types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
+from .person import mode_input, nobody_input, person_index_input
 from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, photo_pixels, to_mask
-from .types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, check_choices, io, search_aliases
 
 FILLS: dict[str, Border] = {
     "edge": None, "white": 1.0, "grey": 0.5, "black": 0.0, "reflect": "reflect", "blur": "blur"
@@ -95,98 +87,29 @@ class LadiVTON_FitPerson(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(
-        cls, fit: str | None = None, border: str | None = None, mode: str | None = None, framing: str | None = None,
-        nobody: str | None = None, steady: str | None = None,
-    ) -> bool | str:  # fmt: skip
-        return check_choices(cls, fit=fit, border=border, mode=mode, framing=framing, nobody=nobody, steady=steady)
-
-    @classmethod
     def execute(
         cls, photo: Tensor, keypoints: list | None = None, parse_map: ParseMap | None = None,
         mask: Tensor | None = None, width: int = 384, height: int = 512, fit: str = "pad", border: str = "edge",
         person_index: int = 0, mode: str = "published", framing: str = WHOLE, nobody: str = "stop",
         steady: str = STEADY[0],
     ) -> io.NodeOutput:  # fmt: skip
-        allowed = cls.validate_inputs(fit, border, mode, framing, nobody, steady)
-        if allowed is not True:  # a wire may bring anything
-            raise ValueError(allowed)
         check_multiple_of_8(height, width, "height and width of Fit Person")
-        pixels, size = photo_pixels(photo, "photo"), (height, width)
-        source, notes = (pixels.shape[-2], pixels.shape[-1]), Notes("Fit Person")
-        if framing != WHOLE and keypoints is None:
-            raise ValueError(
-                f"'framing' is {framing!r}, which needs to know where the person is: connect 'keypoints', e.g. from "
-                f"Find Person, or choose {WHOLE!r}."
-            )
-        people = None if keypoints is None else people_of(keypoints, source, person_index, MODES[mode], nobody)
-        labels = None if parse_map is None else labels_at(parse_map.labels, source)[:, None]
-        batch = common_batch(
-            photo=pixels, keypoints=None if people is None else first_joints(people), parse_map=labels,
-            mask=None if mask is None else from_mask(mask, source, "mask"),
+        pixels, notes = photo_pixels(photo, "photo"), Notes("Fit Person")
+        size = (pixels.shape[-2], pixels.shape[-1])
+        fitted = fit_person(
+            pixels, (height, width), fit=fit, border=FILLS[border], mode=MODES[mode], steady=steady, say=notes.warn,
+            people=None if keypoints is None else people_in(keypoints, size, person_index, MODES[mode], nobody),
+            parse_map=parse_map and parse_map.labels, mask=None if mask is None else from_mask(mask, size),
+            framing=None if framing == WHOLE else framing,
         )  # fmt: skip
-        warn_of_joints_outside(notes, batch["keypoints"], source)
-        if people is not None and MODES[mode].alone and any(len(body) > 1 for body in people):
-            own = own_pixels(people, source).to(pixels.device)
-            for name in ("parse_map", "mask"):
-                batch[name] = None if batch[name] is None else torch.where(own, batch[name], 0)
-        plans = [Fit.plan(source, size, fit)]
-        if framing != WHOLE:
-            plans = _framed(batch["keypoints"], framing, source, size, plans[0], steady, notes)
-        fitted = {name: _fitted(tensor, plans, FILLS[border] if name == "photo" else 0, name != "photo")
-                  for name, tensor in batch.items() if name != "keypoints"}  # fmt: skip
         return io.NodeOutput(
-            as_image(fitted["photo"]),
-            None if people is None else _documents(people, plans, size, MODES[mode].alone),
-            None if labels is None else ParseMap(fitted["parse_map"][:, 0], parse_map.label_set),
-            None if mask is None else to_mask(fitted["mask"]),
-            tuple(plans),
+            as_image(fitted.photo),
+            fitted.keypoints,
+            parse_map and ParseMap(fitted.parse_map, parse_map.label_set),
+            None if mask is None else to_mask(fitted.mask),
+            fitted.fits,
             ui=notes.ui,
         )
-
-
-def _framed(
-    joints: Tensor, framing: str, source: tuple[int, int], size: tuple[int, int], whole: Fit, steady: str, notes: Notes
-) -> list[Fit]:
-    """A window around the person of every picture; the whole picture where the joints do not tell where they are."""
-    plans = []
-    found = framed_together(joints.cpu(), framing, source, size, steady)
-    for picture, plan in enumerate(found):
-        if plan is None:
-            if joints[picture].any():
-                notes.warn(f"The joints of picture {picture} do not tell where the person is: all of it is shown.")
-            plan = whole
-        elif (scale := plan.placed[2] / plan.taken[2]) > 2:
-            notes.warn(
-                f"The person of picture {picture} is small in the photo and is enlarged {scale:.1f} times: "
-                "the result will be soft. Use a photo in which they are larger."
-            )
-        plans.append(plan)
-    return plans
-
-
-def _fitted(tensor: Tensor | None, plans: list[Fit], fill: Border, nearest: bool) -> Tensor | None:
-    """Every item (B, C, H, W) through its own plan, or all through the only one."""
-    if tensor is None:
-        return None
-    if len(plans) == 1:
-        return plans[0].apply(tensor, fill=fill, nearest=nearest)
-    tensor = tensor.expand(len(plans), *tensor.shape[1:])
-    items = zip(plans, tensor, strict=True)
-    return torch.cat([plan.apply(item[None], fill=fill, nearest=nearest) for plan, item in items])
-
-
-def _documents(people: list[Tensor], plans: list[Fit], size: tuple[int, int], everyone: bool) -> list[dict]:
-    """Frames of POSE_KEYPOINT in the fitted pictures: the chosen person, and the others behind them if asked for."""
-    frames = len(people) if len(plans) == 1 else len(plans)
-    documents = []
-    for item in range(frames):
-        bodies = people[item if len(people) > 1 else 0]
-        bodies = bodies if everyone else bodies[:1]
-        points = plans[item if len(plans) > 1 else 0].apply_points(bodies[..., :2])
-        scores = bodies[..., 2:] if everyone else (points > 0).any(-1, keepdim=True)
-        documents.append(pose_document(torch.cat([points, scores.to(points)], -1), size, chosen=0))
-    return documents
 
 
 class LadiVTON_StitchPerson(io.ComfyNode):
@@ -225,10 +148,6 @@ class LadiVTON_StitchPerson(io.ComfyNode):
             ],
             outputs=[io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it.")],
         )  # fmt: skip
-
-    @classmethod
-    def validate_inputs(cls, blend: str | None = None) -> bool | str:
-        return check_choices(cls, blend=blend)
 
     @classmethod
     def execute(

@@ -1,6 +1,6 @@
 """Nodes on the garment: on white, and warped onto the person.
 
-Paper section 3.2. `inversion.py` writes the garment into the prompt, `sampling.py` takes the warped garment.
+Paper section 3.2. `inversion.py` writes the garment into the prompt, `conditioning.py` takes the warped garment.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ..ladivton_core.preprocessing.garment.backdrop import (
 from ..ladivton_core.preprocessing.garment.garment import garment_on_white
 from ..ladivton_core.runtime.finite import require_finite
 from ..ladivton_core.warping.warper import sample_garment
-from .notes import Notes
+from .host.notes import Notes
+from .host.types import CATEGORY, PoseMap, TorchPart, Warper, io, one_by_one, search_aliases
 from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image
-from .types import CATEGORY, PoseMap, TorchPart, Warper, check_choices, io, search_aliases
 
 
 class LadiVTON_PrepareGarment(io.ComfyNode):
@@ -67,10 +67,6 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             ],
             outputs=[io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white.")],
         )  # fmt: skip
-
-    @classmethod
-    def validate_inputs(cls, fit: str | None = None, backdrop: str | None = None) -> bool | str:
-        return check_choices(cls, fit=fit, backdrop=backdrop)
 
     @classmethod
     def execute(
@@ -167,28 +163,21 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
 
     @classmethod
     def execute(cls, warper: TorchPart, garment: Tensor, agnostic: Tensor, pose_map: Tensor) -> io.NodeOutput:
-        import comfy.model_management as memory
-        from comfy.utils import ProgressBar
-
         check_multiple_of_8(agnostic.shape[1], agnostic.shape[2], "agnostic")
         batch = common_batch(
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
         )
-        items = batch["garment"].shape[0]
-        progress = ProgressBar(items)
         warped, coarse, meshes = [], [], []
         # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
         with warper.loaded(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2]) as network:
             # One by one: memory stays flat, and an item does not depend on its batch.
-            for item in range(items):
-                memory.throw_exception_if_processing_interrupted()
+            for item in one_by_one(range(len(batch["garment"]))):
                 result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
                 for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
                     require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
                 warped.append(to_image(result.warped))
                 coarse.append(to_image(result.coarse))
                 meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
-                progress.update(1)
         return io.NodeOutput(torch.cat(warped), torch.cat(coarse), torch.cat(meshes))
 
 

@@ -1,32 +1,28 @@
-"""Nodes that load models: the embedded default, and the published LaDI-VTON files.
+"""Nodes that load models: the embedded default, the published LaDI-VTON files, and what ComfyUI's save nodes wrote.
 
 What a file holds is told from its content, never from its name; a file in the wrong node says what it is.
-`native.py` turns weights into ComfyUI's own models. Stable Diffusion 2's VAE and text encoder and the CLIP vision
-tower are loaded with ComfyUI's stock loaders.
+`host/native.py` turns weights into ComfyUI's own models. Stable Diffusion 2's VAE and text encoder and the CLIP vision
+tower are loaded with ComfyUI's stock loaders, which know its sizes only: the embedded models, saved with
+CheckpointSave, CLIPSave or VAESave (after a merge, say), come back through Load Try-On VAE and CLIP.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ..ladivton_core.checkpoints.build import build_from, module_names, preset_for
+from ..ladivton_core.checkpoints.clip_layout import text_to_hf
 from ..ladivton_core.checkpoints.layouts import check_values
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import TINY
-from .model_files import FOLDER, acceptable, exists, find, fingerprint, fitting
-from .types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, check_choices, io, search_aliases
+from .host.model_files import FOLDER, files_with, find, fingerprint, weights
+from .host.types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, io, search_aliases
 
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def precision_input(more: str = "") -> io.Combo.Input:
-    """The box for the number format; `more` goes on with its tooltip."""
-    return io.Combo.Input(
-        "precision", options=list(PRECISIONS), default="default",
-        tooltip=f"Number format of the weights. 'default' is ComfyUI's choice{more}.",
-    )  # fmt: skip
-
+NON_COMMERCIAL = "The published weights are CC BY-NC 4.0: non-commercial use only."
 
 SEARCHED = (
     "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe",
@@ -45,8 +41,8 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
             **search_aliases(*SEARCHED),
             category=f"{CATEGORY}/loaders",
             description="Loads every model of the small virtual try-on that ships with this pack: no download, "
-            "a few seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; "
-            "for photographs load the published files instead.",
+                "a few seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; "
+                "for photographs load the published files instead.",
             inputs=[
                 io.Combo.Input(
                     "precision", options=list(PRECISIONS), default="float32",
@@ -74,12 +70,8 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, precision: str | None = None) -> bool | str:
-        return check_choices(cls, precision=precision)
-
-    @classmethod
     def execute(cls, precision: str = "float32") -> io.NodeOutput:
-        from . import native
+        from .host import native
 
         dtype = PRECISIONS[precision]
         paths = {part: str(embedded_path(part)) for part in PARTS}
@@ -91,9 +83,7 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
             native.clip(TINY, states["text_encoder"], dtype),
             native.vae(TINY, states["vae"], dtype),
             native.clip_vision(TINY, states["vision"], dtype),
-            _part("warping", paths["warping"], states["warping"]),
-            _part("inversion_adapter", paths["inversion_adapter"], states["inversion_adapter"]),
-            _part("emasc", paths["emasc"], states["emasc"]),
+            *(_part(part, paths[part], states[part]) for part in ("warping", "inversion_adapter", "emasc")),
         )
 
     @classmethod
@@ -101,10 +91,39 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
         return " ".join(str(embedded_path(part).stat().st_mtime_ns) for part in PARTS)
 
 
-class LadiVTON_LoadTryOnModel(io.ComfyNode):
+class _Loader(io.ComfyNode):
+    """A node whose first input is a model file.
+
+    Attributes:
+        part: one of `embedded.PARTS`.
+        folders: below ComfyUI's `models`, where such files lie.
+    """
+
+    part: str
+    folders: tuple[str, ...] = (FOLDER,)
+
+    @classmethod
+    def file_input(cls, name: str, tooltip: str) -> io.Combo.Input:
+        """The list of the files that hold the part."""
+        return io.Combo.Input(name, options=files_with(cls.part, *cls.folders), tooltip=tooltip)
+
+    @classmethod
+    def precision_input(cls, more: str = "") -> io.Combo.Input:
+        """The box for the number format; `more` goes on with its tooltip."""
+        return io.Combo.Input(
+            "precision", options=list(PRECISIONS), default="default",
+            tooltip=f"Number format of the weights. 'default' is ComfyUI's choice{more}.",
+        )  # fmt: skip
+
+    @classmethod
+    def fingerprint_inputs(cls, **chosen: Any) -> str:
+        return fingerprint(cls.part, next(value for name, value in chosen.items() if name != "precision"), *cls.folders)
+
+
+class LadiVTON_LoadTryOnModel(_Loader):
     """The 31-channel UNet as a native MODEL."""
 
-    folders = (FOLDER, "diffusion_models")
+    part, folders = "unet", (FOLDER, "diffusion_models")
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -115,36 +134,27 @@ class LadiVTON_LoadTryOnModel(io.ComfyNode):
             category=f"{CATEGORY}/loaders",
             description="Loads LaDI-VTON's 31-channel UNet (unet_vitonhd.pth, unet_dresscode.pth) "
                 "as a ComfyUI MODEL. LoRA, FreeU, ControlNet and every sampler work on it. "
-                "The published weights are CC BY-NC 4.0: non-commercial use only.",
+                f"{NON_COMMERCIAL}",
             inputs=[
-                io.Combo.Input(
-                    "unet_name", options=fitting("unet", *cls.folders),
-                    tooltip="UNet file in models/ladi_vton or models/diffusion_models.",
-                ),
-                precision_input("; float32 is the reference and needs 3.5 GB"),
+                cls.file_input("unet_name", "UNet file in models/ladi_vton or models/diffusion_models."),
+                cls.precision_input("; float32 is the reference and needs 3.5 GB"),
             ],
             outputs=[io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule.")],
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, unet_name: str | None = None, precision: str | None = None) -> bool | str:
-        return acceptable(cls, "unet", unet_name, *cls.folders, precision=precision)
-
-    @classmethod
-    def fingerprint_inputs(cls, unet_name: str, precision: str = "default") -> str:
-        return fingerprint("unet", unet_name, *cls.folders)
-
-    @classmethod
     def execute(cls, unet_name: str, precision: str = "default") -> io.NodeOutput:
-        from . import native
+        from .host import native
 
         path = find("unet", unet_name, *cls.folders)
         state = module_names("unet", read_state_dict(path), path)
         return io.NodeOutput(native.unet_model(native.preset_of_unet(state, path), state, PRECISIONS[precision], path))
 
 
-class LadiVTON_LoadWarper(io.ComfyNode):
+class LadiVTON_LoadWarper(_Loader):
     """The geometric matcher and refinement U-Net."""
+
+    part = "warping"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -154,31 +164,21 @@ class LadiVTON_LoadWarper(io.ComfyNode):
             **search_aliases("vton", "clothes warping", "tps"),
             category=f"{CATEGORY}/loaders",
             description="Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
-            "warping_dresscode.pth). Always float32. "
-            "The published weights are CC BY-NC 4.0: non-commercial use only.",
-            inputs=[
-                io.Combo.Input(
-                    "warper_name", options=fitting("warping", FOLDER), tooltip="Warping file in models/ladi_vton."
-                )
-            ],
+                "warping_dresscode.pth). Always float32. "
+                f"{NON_COMMERCIAL}",
+            inputs=[cls.file_input("warper_name", "Warping file in models/ladi_vton.")],
             outputs=[Warper.Output("warper", display_name="warper", tooltip="Garment warper.")],
-        )
-
-    @classmethod
-    def validate_inputs(cls, warper_name: str | None = None) -> bool | str:
-        return exists("warping", warper_name, FOLDER)
-
-    @classmethod
-    def fingerprint_inputs(cls, warper_name: str) -> str:
-        return fingerprint("warping", warper_name, FOLDER)
+        )  # fmt: skip
 
     @classmethod
     def execute(cls, warper_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part("warping", find("warping", warper_name, FOLDER)))
+        return io.NodeOutput(_part(cls.part, find(cls.part, warper_name, *cls.folders)))
 
 
-class LadiVTON_LoadInversionAdapter(io.ComfyNode):
+class LadiVTON_LoadInversionAdapter(_Loader):
     """The network that turns vision features into pseudo-words."""
+
+    part = "inversion_adapter"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -188,32 +188,21 @@ class LadiVTON_LoadInversionAdapter(io.ComfyNode):
             **search_aliases("vton", "textual inversion"),
             category=f"{CATEGORY}/loaders",
             description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
-            "inversion_adapter_dresscode.pth). "
-            "The published weights are CC BY-NC 4.0: non-commercial use only.",
-            inputs=[
-                io.Combo.Input(
-                    "adapter_name", options=fitting("inversion_adapter", FOLDER),
-                    tooltip="Adapter file in models/ladi_vton.",
-                )
-            ],
+                "inversion_adapter_dresscode.pth). "
+                f"{NON_COMMERCIAL}",
+            inputs=[cls.file_input("adapter_name", "Adapter file in models/ladi_vton.")],
             outputs=[InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter.")],
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, adapter_name: str | None = None) -> bool | str:
-        return exists("inversion_adapter", adapter_name, FOLDER)
-
-    @classmethod
-    def fingerprint_inputs(cls, adapter_name: str) -> str:
-        return fingerprint("inversion_adapter", adapter_name, FOLDER)
-
-    @classmethod
     def execute(cls, adapter_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part("inversion_adapter", find("inversion_adapter", adapter_name, FOLDER)))
+        return io.NodeOutput(_part(cls.part, find(cls.part, adapter_name, *cls.folders)))
 
 
-class LadiVTON_LoadEMASC(io.ComfyNode):
+class LadiVTON_LoadEMASC(_Loader):
     """The learned skip connections."""
+
+    part = "emasc"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -223,27 +212,73 @@ class LadiVTON_LoadEMASC(io.ComfyNode):
             **search_aliases("vton", "skip connections"),
             category=f"{CATEGORY}/loaders",
             description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
-            "which carry detail outside the mask from the VAE's encoder to its decoder. "
-            "The published weights are CC BY-NC 4.0: non-commercial use only.",
-            inputs=[
-                io.Combo.Input(
-                    "emasc_name", options=fitting("emasc", FOLDER), tooltip="EMASC file in models/ladi_vton."
-                )
-            ],
+                "which carry detail outside the mask from the VAE's encoder to its decoder. "
+                f"{NON_COMMERCIAL}",
+            inputs=[cls.file_input("emasc_name", "EMASC file in models/ladi_vton.")],
             outputs=[Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections.")],
-        )
-
-    @classmethod
-    def validate_inputs(cls, emasc_name: str | None = None) -> bool | str:
-        return exists("emasc", emasc_name, FOLDER)
-
-    @classmethod
-    def fingerprint_inputs(cls, emasc_name: str) -> str:
-        return fingerprint("emasc", emasc_name, FOLDER)
+        )  # fmt: skip
 
     @classmethod
     def execute(cls, emasc_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part("emasc", find("emasc", emasc_name, FOLDER)))
+        return io.NodeOutput(_part(cls.part, find(cls.part, emasc_name, *cls.folders)))
+
+
+class LadiVTON_LoadVAE(_Loader):
+    """An autoencoder of any known size."""
+
+    part, folders = "vae", (FOLDER, "vae")
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LoadVAE",
+            display_name="Load Try-On VAE",
+            **search_aliases("vae loader", "vton"),
+            category=f"{CATEGORY}/loaders",
+            description="Loads the VAE out of a file of VAESave or CheckpointSave, of the embedded size too, "
+                "or Stable Diffusion 2's. ComfyUI's Load VAE does for the latter.",
+            inputs=[
+                cls.file_input("vae_name", "File in models/ladi_vton or models/vae."),
+                cls.precision_input(),
+            ],
+            outputs=[io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, vae_name: str, precision: str = "default") -> io.NodeOutput:
+        from .host import native
+
+        state, preset, _ = weights(cls.part, vae_name, *cls.folders)
+        return io.NodeOutput(native.vae(preset, state, PRECISIONS[precision]))
+
+
+class LadiVTON_LoadCLIP(_Loader):
+    """A text encoder of any known size."""
+
+    part, folders = "text_encoder", (FOLDER, "text_encoders")
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LoadCLIP",
+            display_name="Load Try-On CLIP",
+            **search_aliases("clip loader", "text encoder", "vton"),
+            category=f"{CATEGORY}/loaders",
+            description="Loads the text encoder out of a file of CLIPSave or CheckpointSave, of the embedded size too, "
+                "or Stable Diffusion 2's. ComfyUI's Load CLIP does for the latter.",
+            inputs=[
+                cls.file_input("clip_name", "File in models/ladi_vton or models/text_encoders."),
+                cls.precision_input(),
+            ],
+            outputs=[io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, clip_name: str, precision: str = "default") -> io.NodeOutput:
+        from .host import native
+
+        state, preset, _ = weights(cls.part, clip_name, *cls.folders)
+        return io.NodeOutput(native.clip(preset, text_to_hf(state), PRECISIONS[precision]))
 
 
 def _part(part: str, path: str, state: dict | None = None) -> TorchPart:
@@ -258,9 +293,6 @@ def _part(part: str, path: str, state: dict | None = None) -> TorchPart:
 
 
 NODES = [
-    LadiVTON_LoadEmbedded,
-    LadiVTON_LoadTryOnModel,
-    LadiVTON_LoadWarper,
-    LadiVTON_LoadInversionAdapter,
-    LadiVTON_LoadEMASC,
-]
+    LadiVTON_LoadEmbedded, LadiVTON_LoadTryOnModel, LadiVTON_LoadWarper, LadiVTON_LoadInversionAdapter,
+    LadiVTON_LoadEMASC, LadiVTON_LoadVAE, LadiVTON_LoadCLIP,
+]  # fmt: skip

@@ -1,30 +1,55 @@
-"""Nodes for people's own photos: who is in it and where, and whether a photo will do.
+"""Nodes for people's own photos: who is in it and where, what every pixel shows, and whether a photo will do.
 
-Thin layers over `preprocessing/people/finder.py` and `checks.py`; `fitting.py` frames the person found here.
+Thin layers over `preprocessing/people/`, `label_pictures.py` and `checks.py`; `fitting.py` frames the person found
+here, `person.py` uses the parse map.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
+import os
 from pathlib import Path
 
+import folder_paths
 import torch
 from torch import Tensor
 
+from ..ladivton_core.preprocessing.checks import check_garment, check_person, score_of
+from ..ladivton_core.preprocessing.framing.fitting import labels_at
+from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
+from ..ladivton_core.preprocessing.labels import CATEGORIES, LABEL_SETS
+from ..ladivton_core.preprocessing.modes import BODY
 from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, largest
+from ..ladivton_core.preprocessing.people.parser import WEIGHTS, load_parser, parse_photo
 from ..ladivton_core.preprocessing.people.pose_graphs import FOLDER, GRAPHS
 from ..ladivton_core.preprocessing.pose.keypoints import pose_document
-from .model_files import FOLDER as MODELS
-from .notes import Notes
-from .people import NOBODY, nobody_input
-from .tensors import photo_pixels
-from .types import CATEGORY, BoundingBox, PoseKeypoint, check_choices, io, search_aliases
+from ..ladivton_core.preprocessing.prepare import NOBODY, chosen_joints, people_in
+from .host.listing import Listed, can_be_chosen
+from .host.model_files import FOLDER as MODELS
+from .host.notes import Notes
+from .host.types import (
+    CATEGORY,
+    BoundingBox,
+    ParseMap,
+    ParseMapType,
+    PoseKeypoint,
+    TorchPart,
+    io,
+    one_by_one,
+    search_aliases,
+)
+from .person import nobody_input, person_index_input
+from .tensors import common_batch, photo_pixels
+
+log = logging.getLogger(__name__)
+
+PLACES = (MODELS, "RMBG")
+"""Folders under ComfyUI's models that may hold a parser's folder: ours, and where ComfyUI-RMBG keeps its own."""
 
 
 def graph_folders() -> list[Path]:
     """Where BlazePose's graphs may lie: `pose` under every folder of models/ladi_vton."""
-    import folder_paths
-
     return [Path(folder) / FOLDER for folder in folder_paths.get_folder_paths(MODELS)]
 
 
@@ -81,21 +106,15 @@ class LadiVTON_FindPerson(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, nobody: str | None = None) -> bool | str:
-        return check_choices(cls, nobody=nobody)
-
-    @classmethod
     def execute(
         cls, photo: Tensor, person_index: int = -1, smallest_score: float = SMALLEST_SCORE, nobody: str = NOBODY[0]
     ) -> io.NodeOutput:
         import comfy.model_management as memory
-        from comfy.utils import ProgressBar
 
         find, pixels, notes = person_finder(), photo_pixels(photo, "photo"), Notes("Find Person")
-        size, progress = (pixels.shape[-2], pixels.shape[-1]), ProgressBar(len(pixels))
+        size = (pixels.shape[-2], pixels.shape[-1])
         documents, silhouettes, boxes, counts = [], [], [], []
-        for picture, item in enumerate(pixels):
-            memory.throw_exception_if_processing_interrupted()
+        for picture, item in enumerate(one_by_one(pixels)):
             people = find(item, smallest_score)
             person = _chosen(people, person_index, picture, nobody)
             _say_what_was_found(notes, people, person, picture)
@@ -105,7 +124,6 @@ class LadiVTON_FindPerson(io.ComfyNode):
             left, top, right, bottom = (0, 0, 0, 0) if person is None else person.box
             boxes.append({"x": left, "y": top, "width": right - left, "height": bottom - top})
             counts.append(len(people))
-            progress.update(1)
         return io.NodeOutput(
             documents, torch.stack(silhouettes).to(memory.intermediate_device()), boxes, counts[0], ui=notes.ui
         )
@@ -149,4 +167,180 @@ def _say_what_was_found(notes: Notes, people: list[Person], person: Person | Non
         )
 
 
-NODES = [LadiVTON_FindPerson]
+def parser_folders() -> dict[str, Path]:
+    """Folders with a config and weights, by the name shown."""
+    roots = [Path(folder) for folder in folder_paths.get_folder_paths("ladi_vton")]
+    roots += [Path(folder_paths.models_dir) / place for place in PLACES]
+    found: dict[str, Path] = {}
+    for root in dict.fromkeys(roots):
+        try:
+            names = sorted(os.listdir(root))
+        except OSError:
+            continue
+        for name in filter(can_be_chosen, names):
+            if _holds_a_parser(root / name):
+                found.setdefault(f"{root.name}/{name}", root / name)
+    return found
+
+
+def _holds_a_parser(folder: Path) -> bool:
+    try:
+        return (folder / "config.json").is_file() and (folder / WEIGHTS).is_file()
+    except OSError as error:  # lost+found, another user's folder
+        log.info("%s is not looked into: %s", folder, error.strerror)
+        return False
+
+
+def _find_parser(name: str) -> Path:
+    """The folder of a chosen parser.
+
+    Raises:
+        ValueError: it is not in the list.
+    """
+    known = parser_folders()
+    if name not in known:
+        raise ValueError(
+            f"There is no parser {name!r}. Put a SegFormer clothes model (config.json and {WEIGHTS}) into a "
+            "folder under models/ladi_vton and press R; or use another parser's node and 'Labels From Picture'."
+        )
+    return known[name]
+
+
+class LadiVTON_ParsePerson(io.ComfyNode):
+    """A parse map of any photo."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_ParsePerson",
+            display_name="Parse Person",
+            **search_aliases("segmentation", "human parsing", "segformer", "clothes"),
+            category=f"{CATEGORY}/person",
+            description="Runs a SegFormer clothes parser on a photo and gives its parse map (ATR18). "
+                "The model is a folder of your own with config.json and model.safetensors, in models/ladi_vton or "
+                "where ComfyUI-RMBG keeps it (models/RMBG/segformer_clothes); nothing is downloaded.",
+            inputs=[
+                io.Image.Input("photo", tooltip="Photo of the person, any size."),
+                io.Combo.Input(
+                    "parser_name", options=Listed.by(_find_parser, parser_folders),
+                    tooltip="Folder of a SegFormer clothes model under models/ladi_vton or models/RMBG.",
+                ),
+            ],
+            outputs=[ParseMapType.Output("parse_map", display_name="parse_map", tooltip="Labels at the photo's size.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, photo: Tensor, parser_name: str) -> io.NodeOutput:
+        import comfy.model_management as memory
+
+        module, labels = load_parser(_find_parser(parser_name))
+        part = TorchPart(module.to(memory.unet_offload_device()), parser_name)
+        with part.loaded(memory_required=2_000_000_000) as model:
+            return io.NodeOutput(ParseMap(parse_photo(model, photo_pixels(photo, "photo")), labels))
+
+
+class LadiVTON_LabelsFromPicture(io.ComfyNode):
+    """Colours back to labels."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LabelsFromPicture",
+            display_name="Labels From Picture",
+            **search_aliases("segmentation", "human parsing", "palette"),
+            category=f"{CATEGORY}/person",
+            description="Turns the colour picture of another parser's node (ATR, LIP or CIHP colours) into a parse "
+                "map. Connect the picture as the parser gives it, not scaled.",
+            inputs=[
+                io.Image.Input("picture", tooltip="A parser's colour picture."),
+                io.Combo.Input(
+                    "label_set", options=list(LABEL_SETS), default="ATR18",
+                    tooltip="Whose labels: ATR18 for ATR parsers, LIP20-SCHP for SCHP's LIP, CIHP20 for CIHP.",
+                ),
+            ],
+            outputs=[ParseMapType.Output("parse_map", display_name="parse_map", tooltip="Labels, one number a pixel.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, picture: Tensor, label_set: str = "ATR18") -> io.NodeOutput:
+        labels = LABEL_SETS[label_set]
+        return io.NodeOutput(
+            ParseMap(labels_from_colours(photo_pixels(picture, "picture"), labels, "'picture'"), labels)
+        )
+
+
+class LadiVTON_CheckInputs(io.ComfyNode):
+    """A score and words."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_CheckInputs",
+            display_name="Check Inputs",
+            **search_aliases("validate", "quality check", "virtual try-on"),
+            category=f"{CATEGORY}/person",
+            description="Says before sampling whether photo and garment will do: nobody's shoulders, a person too "
+                "small or cut off, seen from the side or from behind, a parse map of another photo, "
+                "a category that is not worn, a garment on a busy ground or on somebody.",
+            inputs=[
+                io.Image.Input("photo", tooltip="Photo of the person."),
+                PoseKeypoint.Input("keypoints", tooltip="Joints in the photo, e.g. from Find Person."),
+                io.Combo.Input("category", options=list(CATEGORIES), default="upper_body", tooltip="Which garment "
+                    "is to be exchanged."),
+                ParseMapType.Input("parse_map", optional=True, tooltip="Parse map of the photo."),
+                io.Image.Input("garment", optional=True, tooltip="The garment's picture."),
+                person_index_input(default=-1),
+                io.Float.Input(
+                    "stop_below", default=0.0, min=0.0, max=1.0, step=0.05, round=0.01,
+                    tooltip="Stop the workflow when the score is lower; 0 only tells.",
+                ),
+            ],
+            is_output_node=True,  # its words are the result: it looks also with nothing connected behind it
+            outputs=[
+                io.Float.Output(
+                    "score", display_name="score", tooltip="1: nothing speaks against it; the lowest of a batch."
+                ),
+                io.String.Output("report", display_name="report", tooltip="What was found, a line each."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, photo: Tensor, keypoints: list, category: str = "upper_body", parse_map: ParseMap | None = None,
+        garment: Tensor | None = None, person_index: int = -1, stop_below: float = 0.0,
+    ) -> io.NodeOutput:  # fmt: skip
+        size, notes = (photo.shape[1], photo.shape[2]), Notes("Check Inputs")
+        batch = common_batch(
+            keypoints=chosen_joints(people_in(keypoints, size, person_index, BODY, nobody="pass")),
+            parse_map=None if parse_map is None else labels_at(parse_map.labels, size),
+        )
+        lines, scores = [], []
+        for picture, joints in enumerate(batch["keypoints"]):
+            parse = None if parse_map is None else batch["parse_map"][picture]
+            found = check_person(joints, size, category, parse, parse_map.label_set if parse_map else None)
+            scores.append(score_of(found))
+            lines += [f"Photo {picture}: {finding.text}" for finding in found]
+        garments = [] if garment is None else photo_pixels(garment, "garment")
+        for picture, item in enumerate(garments):
+            found = check_garment(item.cpu(), _wearers(item, notes))
+            scores.append(score_of(found))
+            lines += [f"Garment {picture}: {finding.text}" for finding in found]
+        score, report = min(scores), "\n".join(lines) or "Nothing speaks against this try-on."
+        for line in lines:
+            notes.warn(line)
+        notes.say(f"Score {score:.2f}.")
+        if score < stop_below:
+            raise ValueError(f"The score is {score:.2f}, below 'stop_below' {stop_below:.2f}.\n{report}")
+        return io.NodeOutput(score, report, ui=notes.ui)
+
+
+def _wearers(garment: Tensor, notes: Notes) -> int:
+    """How many people the garment's picture (3, H, W) shows; 0 with a note where no detector is installed."""
+    try:
+        return len(person_finder()(garment))
+    except (FileNotFoundError, ImportError):
+        notes.say("Whether somebody wears the garment is not looked at: Find Person's files or package are missing.")
+        return 0
+
+
+NODES = [LadiVTON_FindPerson, LadiVTON_ParsePerson, LadiVTON_LabelsFromPicture, LadiVTON_CheckInputs]

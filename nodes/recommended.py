@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ladivton_core.presets import SD2, Preset
-from .types import TorchPart
+from .host.types import TorchPart
 
 STEPS = 0  # what a widget holds to ask the model
 GUIDANCE = 0.0

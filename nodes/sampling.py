@@ -1,7 +1,7 @@
-"""Nodes that set up and run the denoising: try-on conditioning and try-on sampler.
+"""Nodes that run the denoising: Try-On Sampler, its parts for ComfyUI's custom sampling, and what makes it cheaper.
 
-Paper section 3.3. `encoded_person.py` and `paper_sampler.py` do the work; the channel order, the noise and the schedule
-are the core's. `decoding.py` takes the latent.
+Paper section 3.3. `host/paper_sampling.py` and `host/speed_hooks.py` do the work; schedule and noise are the core's.
+`decoding.py` takes the latent.
 """
 
 from __future__ import annotations
@@ -9,98 +9,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ladivton_core.runtime.finite import require_finite
-from .encoded_person import (
-    conditioning_outputs,
-    dressed,
-    encode_person,
-    largest,
-    posterior_inputs,
-    same_size,
-    text_inputs,
-)
-from .lane import categories_differ
-from .noise import LARGEST_SEED, ItemNoise
-from .notes import Notes, of_empty_masks
+from .conditioning import largest
+from .host.notes import Notes
+from .host.types import CATEGORY, LARGEST_SEED, ItemNoise, io, search_aliases
 from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
-from .tensors import check_multiple_of_8, common_batch, from_image, from_mask
-from .types import CATEGORY, PoseMap, io, search_aliases
+from .tensors import common_batch
 
 UNET_ADVICE = (
     "Choose 'precision' bfloat16 or float32 in 'Load Try-On Model', or start ComfyUI with --bf16-unet or --fp32-unet; "
     "with a LoRA or another patch, try without it."
 )
-
-
-class LadiVTON_TryOnConditioning(io.ComfyNode):
-    """Everything the UNet sees beside the noisy latent."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_TryOnConditioning",
-            display_name="Try-On Conditioning",
-            **search_aliases("virtual try-on", "vton", "inpaint conditioning"),
-            category=f"{CATEGORY}/sampling",
-            description="Adds mask, masked person, pose and warped garment to the conditionings: "
-                "27 channels that the try-on model sees beside the noise. "
-                "The negative keeps mask and person only, which is what guidance steers away from.",
-            inputs=[
-                *text_inputs(),
-                io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
-                io.Image.Input("person", tooltip="Photo of the person, whole."),
-                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person."),
-                PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
-                io.Image.Input("warped_garment", tooltip="From Garment Warper."),
-                *posterior_inputs(" Separate from the sampler's, so that a new picture needs no new encoding."),
-                io.Boolean.Input(
-                    "latent_of_person", default=False, optional=True,
-                    tooltip="Put the encoded person into the LATENT instead of leaving it empty: "
-                        "for a sampler with 'denoise' below 1, "
-                        "or with Set Latent Noise Mask, which keeps what it does not repaint.",
-                ),
-            ],
-            outputs=conditioning_outputs(),
-            hidden=[io.Hidden.dynprompt],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(
-        cls, positive: list, negative: list, vae, person: Tensor, mask: Tensor, pose_map: Tensor,
-        warped_garment: Tensor, sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
-        latent_of_person: bool = False,
-    ) -> io.NodeOutput:  # fmt: skip
-        from comfy.utils import ProgressBar
-
-        picture, garment = from_image(person, "person"), from_image(warped_garment, "warped_garment")
-        size = (picture.shape[-2], picture.shape[-1])
-        check_multiple_of_8(*size, "person")
-        same_size(picture, pose_map=pose_map, warped_garment=garment)
-        common_batch(  # all are asked before the first is encoded
-            person=picture, mask=from_mask(mask, size), pose_map=pose_map, warped_garment=garment,
-            positive=largest(positive), negative=largest(negative),
-        )  # fmt: skip
-        notes = Notes("Try-On Conditioning")
-        notes.warn(_other_category(cls.hidden))
-        notes.warn(of_empty_masks(from_mask(mask, size)))
-        progress = ProgressBar((2 if latent_of_person else 1) * picture.shape[0] + garment.shape[0])
-        people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
-        return io.NodeOutput(
-            *dressed(
-                people, positive, negative, vae, garment, sample_posterior=sample_posterior,
-                posterior_seed=posterior_seed, no_pose=no_pose, progress=progress, name="person",
-            ),
-            ui=notes.ui,
-        )  # fmt: skip
-
-
-def _other_category(hidden) -> str | None:
-    """`categories_differ` of the node that runs now; None outside a running graph."""
-    from comfy_execution.utils import get_executing_context
-
-    graph, here = None if hidden is None else hidden.dynprompt, get_executing_context()
-    if graph is None or here is None:
-        return None
-    return categories_differ(lambda node: graph.get_node(node) if graph.has_node(node) else None, here.node_id)
 
 
 class LadiVTON_TryOnSampler(io.ComfyNode):
@@ -171,13 +89,13 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
         cls, model, positive: list, negative: list, latent: dict, seed: int = 1234, steps: int = STEPS,
         guidance: float = GUIDANCE, cloth_cond_rate: float = 1.0, denoise: float = 1.0,
     ) -> io.NodeOutput:  # fmt: skip
-        from . import paper_sampler
+        from .host import paper_sampling
 
         _check_model(model)
         steps, guidance, used = sampling_settings(model, steps, guidance)
         notes = Notes("Try-On Sampler")
         notes.say(used)
-        notes.warn(paper_sampler.lost_schedule(model))
+        notes.warn(paper_sampling.lost_schedule(model))
         if (denoise < 1 or "noise_mask" in latent) and not latent["samples"].any():
             notes.warn(
                 "The LATENT is empty: 'denoise' below 1 starts from it, and a noise mask keeps it. "
@@ -190,7 +108,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
         start = {**latent, "samples": samples}
         if denoise == 0:
             return io.NodeOutput(start, ui=notes.ui)
-        result = paper_sampler.sample(
+        result = paper_sampling.sample(
             model, ItemNoise(seed), positive, negative, start, steps=steps, guidance=guidance,
             cloth_cond_rate=cloth_cond_rate, denoise=denoise,
         )  # fmt: skip
@@ -225,4 +143,177 @@ def channels_of(conditioning: list, name: str) -> Tensor:
     return conditioning[0][1]["noise_concat"]
 
 
-NODES = [LadiVTON_TryOnConditioning, LadiVTON_TryOnSampler]
+class LadiVTON_PaperSchedule(io.ComfyNode):
+    """The noise levels that Try-On Sampler visits, and its steps between them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_PaperSchedule",
+            display_name="Paper Schedule",
+            **search_aliases("ddim", "scheduler", "sigmas", "sampler", "virtual try-on"),
+            category=f"{CATEGORY}/sampling",
+            description="The paper's SIGMAS and SAMPLER for SamplerCustomAdvanced: "
+                "with Paper Noise and CFGGuider it gives Try-On Sampler's result to the bit. "
+                "Split Sigmas may cut the schedule: the sampler knows where it begins and where it ends, "
+                "and its parts join without a seam.",
+            inputs=[
+                io.Model.Input("model", tooltip="Try-on MODEL: the noise schedule travels in it."),
+                io.Int.Input(
+                    "steps", default=STEPS, min=STEPS, max=999,
+                    tooltip="Sampling steps, as in Try-On Sampler. 0 takes what the model recommends.",
+                ),
+                io.Float.Input(
+                    "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
+                    tooltip="Below 1: the last steps of a longer schedule, to start from what the LATENT holds. "
+                        "0 gives no steps.",
+                ),
+            ],
+            outputs=[
+                io.Sigmas.Output("sigmas", display_name="SIGMAS", tooltip="Noise levels, one more than steps."),
+                io.Sampler.Output(
+                    "sampler", display_name="SAMPLER",
+                    tooltip="The paper's DDIM steps. Use it with the SIGMAS of this node, whole or split.",
+                ),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, model, steps: int = STEPS, denoise: float = 1.0) -> io.NodeOutput:
+        from .host.paper_sampling import lost_schedule, paper_steps
+
+        steps, _, used = sampling_settings(model, steps, guidance=1.0)
+        notes = Notes("Paper Schedule")
+        notes.say(used.partition(",")[0])
+        notes.warn(lost_schedule(model))
+        run = paper_steps(model, steps, denoise or 1.0)
+        return io.NodeOutput(run.sigmas if denoise else run.sigmas[:0], run.sampler, ui=notes.ui)
+
+
+class LadiVTON_PaperNoise(io.ComfyNode):
+    """The noise that Try-On Sampler starts from."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_PaperNoise",
+            display_name="Paper Noise",
+            **search_aliases("noise", "seed", "virtual try-on"),
+            category=f"{CATEGORY}/sampling",
+            description="Try-On Sampler's first noise as a NOISE for SamplerCustomAdvanced. "
+                "Random Noise draws another one from the same seed.",
+            inputs=[
+                io.Int.Input(
+                    "seed", default=1234, min=0, max=LARGEST_SEED, control_after_generate=True,
+                    tooltip="Seed of the first noise; item i of a batch uses seed + i.",
+                ),
+            ],
+            outputs=[io.Noise.Output("noise", display_name="NOISE", tooltip="For SamplerCustomAdvanced, "
+                "in the first part of a split schedule; Disable Noise in the later ones.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, seed: int = 1234) -> io.NodeOutput:
+        return io.NodeOutput(ItemNoise(seed))
+
+
+class LadiVTON_GarmentSteps(io.ComfyNode):
+    """The warped garment for the first steps only."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_GarmentSteps",
+            display_name="Garment for First Steps",
+            **search_aliases("cloth_cond_rate", "timestep range", "clothes", "virtual try-on"),
+            category=f"{CATEGORY}/sampling",
+            description="Shows the warped garment to the model in the first steps only, "
+                "as 'cloth_cond_rate' of Try-On Sampler does; for any other sampler.",
+            inputs=[
+                io.Model.Input("model", tooltip="Try-on MODEL: knows which timestep a noise level is."),
+                io.Conditioning.Input("positive", tooltip="From Try-On Conditioning."),
+                io.Conditioning.Input("negative", tooltip="From Try-On Conditioning."),
+                io.Sigmas.Input("sigmas", tooltip="The steps of the whole run, before any split."),
+                io.Float.Input(
+                    "cloth_cond_rate", default=1.0, min=0.0, max=1.0, step=0.05,
+                    tooltip="Share of the steps, from the first, in which the warped garment is seen. "
+                        "1 is the paper's value.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
+                io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model, positive: list, negative: list, sigmas: Tensor, cloth_cond_rate: float = 1.0
+    ) -> io.NodeOutput:
+        from .host.paper_sampling import garment_for_first_steps
+
+        for name, conditioning in (("positive", positive), ("negative", negative)):
+            channels_of(conditioning, name)
+        if len(sigmas) < 2:  # no step, nothing to choose
+            return io.NodeOutput(positive, negative)
+        times = model.get_model_object("model_sampling").timestep(sigmas).cpu()
+        return io.NodeOutput(
+            garment_for_first_steps(positive, cloth_cond_rate, times),
+            garment_for_first_steps(negative, cloth_cond_rate, times),
+        )
+
+
+class LadiVTON_TryOnSpeed(io.ComfyNode):
+    """A MODEL that does less in each step."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_TryOnSpeed",
+            display_name="Try-On Speed",
+            **search_aliases("faster", "acceleration", "guidance interval", "cfg interval", "cache", "virtual try-on"),
+            category=f"{CATEGORY}/sampling",
+            description="Makes sampling cheaper: guidance in a part of the steps only, "
+                "each of the others running the model once where guidance runs it twice, "
+                "and the prompt's part of the attention computed once a run. "
+                "As it is set at first the picture does not change. For any sampler.",
+            inputs=[
+                io.Model.Input("model", tooltip="Try-on MODEL, LoRA and other patches included."),
+                io.Float.Input(
+                    "guidance_start", default=0.0, min=0.0, max=1.0, step=0.01,
+                    tooltip="Share of the noise schedule before which nothing is guided. 0 guides from the first step.",
+                ),
+                io.Float.Input(
+                    "guidance_end", default=1.0, min=0.0, max=1.0, step=0.01,
+                    tooltip="Share of the noise schedule after which nothing is guided. 1 guides to the last step. "
+                        "Any other picture than with 0 and 1 is not the paper's.",
+                ),
+                io.Boolean.Input(
+                    "cache_prompt", default=False,
+                    tooltip="Keep what the attention makes of the prompt from step to step; "
+                        "the picture stays the same to the bit. "
+                        "Together with Torch Compile, or where another patch works on the attention, "
+                        "everything is computed as before.",
+                ),
+            ],
+            outputs=[io.Model.Output("MODEL", display_name="MODEL", tooltip="For any sampler.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model, guidance_start: float = 0.0, guidance_end: float = 1.0, cache_prompt: bool = False
+    ) -> io.NodeOutput:
+        from .host.speed_hooks import guide_between, keep_projections
+
+        if not 0 <= guidance_start < guidance_end <= 1:
+            raise ValueError(
+                f"'guidance_start' ({guidance_start:g}) must be below 'guidance_end' ({guidance_end:g}), "
+                "both between 0 and 1. To switch guidance off, set 'guidance' of the sampler to 1."
+            )
+        patched = guide_between(model.clone(), guidance_start, guidance_end)
+        return io.NodeOutput(keep_projections(patched, cache_prompt))
+
+
+NODES = [
+    LadiVTON_TryOnSampler, LadiVTON_PaperSchedule, LadiVTON_PaperNoise, LadiVTON_GarmentSteps, LadiVTON_TryOnSpeed,
+]  # fmt: skip

@@ -1,15 +1,21 @@
 """ComfyUI's tensor layouts to the core's and back, and what happens when batches differ.
 
 ComfyUI: IMAGE (B, H, W, 3) in [0, 1], MASK (B, H, W) or (H, W). Core: (B, 3, H, W) in [-1, 1] and (B, 1, H, W).
-Every node goes through these few functions; `types.py` holds the wire types.
+Every node goes through these few functions; `host/types.py` holds the wire types.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from ..ladivton_core.batches import common_batch, repeat_to
 from ..ladivton_core.preprocessing.pictures import over_white
 from ..ladivton_core.runtime.finite import all_finite
+
+__all__ = [
+    "LARGEST_AREA", "as_image", "check_area", "check_multiple_of_8", "common_batch", "from_image", "from_mask",
+    "photo_pixels", "repeat_to", "require_pixels", "soft_mask", "to_image", "to_mask",
+]  # fmt: skip
 
 LARGEST_AREA = 4096 * 4096
 """Pixels of a picture the models work on; what the nodes allocate grows with it, Pose Map 72 bytes a pixel."""
@@ -104,36 +110,6 @@ def to_mask(mask: Tensor) -> Tensor:
     import comfy.model_management as memory
 
     return mask[:, 0].float().to(memory.intermediate_device())
-
-
-def common_batch(**inputs: Tensor | None) -> dict[str, Tensor | None]:
-    """Give every tensor the same batch size: a single one is repeated, any other difference is an error.
-
-    All move to the first one's device: with `--gpu-only` some nodes' outputs are on the GPU and some are not.
-
-    Args:
-        inputs: tensors by the name of the node's input; None passes through.
-
-    Raises:
-        ValueError: two batches that are neither equal nor 1; the message names both inputs and their sizes.
-    """
-    sizes = {name: tensor.shape[0] for name, tensor in inputs.items() if tensor is not None}
-    several = [(name, size) for name, size in sizes.items() if size != 1]
-    for name, size in several[1:]:
-        first, expected = several[0]
-        if size != expected:
-            raise ValueError(
-                f"'{first}' is a batch of {expected} and '{name}' a batch of {size}. "
-                "Batches must be equal; a single item is used for every item of the others."
-            )
-    batch = several[0][1] if several else 1
-    device = next((tensor.device for tensor in inputs.values() if tensor is not None), None)
-    return {name: None if tensor is None else repeat_to(tensor.to(device), batch) for name, tensor in inputs.items()}
-
-
-def repeat_to(tensor: Tensor, batch: int) -> Tensor:
-    """Repeat a batch of one to `batch` without copying; other sizes pass unchanged."""
-    return tensor.expand(batch, *tensor.shape[1:]) if tensor.shape[0] == 1 and batch != 1 else tensor
 
 
 def check_area(height: int, width: int, what: str) -> None:

@@ -1,7 +1,7 @@
-"""Nodes for many people in many garments in one run: lists of people, a batch of garments, one labelled sheet.
+"""Nodes for many people in many garments in one run: everybody and everything encoded once, people as a list.
 
-Wardrobe People hands people on as a list, so that every node behind it runs once a person on the whole batch of
-garments. `encoded_person.py` has the nodes between; `comparison.py` draws.
+Encode Person and Garment Conditioning are the halves of `conditioning.py`'s node. Wardrobe People hands people on as a
+list, so that every node behind it runs once a person on the whole batch of garments; `comparison.py` draws the sheet.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ladivton_core.encodings import PersonEncoding, count, item
 from ..ladivton_core.preprocessing.labels import CATEGORIES
-from ..ladivton_core.preprocessing.masks.agnostic import agnostic_image
-from .comparison import labelled_table
-from .encoded_person import EncodedPerson
-from .tensors import as_image, photo_pixels, to_image, to_mask
-from .types import CATEGORY, Choice, EncodedPersonType, PoseMap, check_choices, io, search_aliases
+from .conditioning import conditioning_outputs, dress, encode_person, of_empty_masks, posterior_inputs, text_inputs
+from .host.notes import Notes
+from .host.types import CATEGORY, Choice, EncodedPerson, PoseMap, ProgressBar, io, search_aliases
+from .tensors import from_image, photo_pixels, to_image, to_mask
 
 PEOPLE, GARMENTS = 6, 8
-LARGEST_SHEET = 100_000_000
-"""Pixels of a sheet, 1.2 GB as an IMAGE."""
 
 
 class LadiVTON_Category(io.ComfyNode):
@@ -45,12 +43,83 @@ class LadiVTON_Category(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, category: str | None = None) -> bool | str:
-        return check_choices(cls, category=category)
-
-    @classmethod
     def execute(cls, category: str = "upper_body") -> io.NodeOutput:
         return io.NodeOutput(category)
+
+
+class LadiVTON_EncodePerson(io.ComfyNode):
+    """The half of Try-On Conditioning that stays with the person."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_EncodePerson",
+            display_name="Encode Person",
+            **search_aliases("vae encode", "wardrobe", "virtual try-on"),
+            category=f"{CATEGORY}/wardrobe",
+            description="Encodes a person once for any number of garments: "
+                "with Garment Conditioning, a new garment runs nothing of the person again.",
+            inputs=[
+                io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
+                io.Image.Input("person", tooltip="Photo of the person, whole."),
+                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person."),
+                PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
+                io.Boolean.Input(
+                    "latent_of_person", default=False,
+                    tooltip="Put the encoded person into the LATENT of Garment Conditioning "
+                        "instead of leaving it empty, as in Try-On Conditioning.",
+                ),
+            ],
+            outputs=[
+                EncodedPerson.Output("encoded_person", display_name="encoded_person",
+                    tooltip="For Garment Conditioning and Wardrobe People."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, vae, person: Tensor, mask: Tensor, pose_map: Tensor, latent_of_person: bool = False
+    ) -> io.NodeOutput:
+        progress, notes = ProgressBar((2 if latent_of_person else 1) * person.shape[0]), Notes("Encode Person")
+        people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
+        notes.warn(of_empty_masks(people.mask))
+        return io.NodeOutput(people, ui=notes.ui)
+
+
+class LadiVTON_GarmentConditioning(io.ComfyNode):
+    """The half of Try-On Conditioning that changes with the garment."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_GarmentConditioning",
+            display_name="Garment Conditioning",
+            **search_aliases("wardrobe", "clothes", "outfit", "virtual try-on"),
+            category=f"{CATEGORY}/wardrobe",
+            description="Try-On Conditioning for a person from Encode Person: the same channels, to the bit, "
+                "without encoding the person again.",
+            inputs=[
+                *text_inputs(),
+                io.Vae.Input("vae", tooltip="The VAE that encoded the person."),
+                EncodedPerson.Input("encoded_person", tooltip="From Encode Person or Wardrobe People."),
+                io.Image.Input("warped_garment", tooltip="From Garment Warper."),
+                *posterior_inputs(),
+            ],
+            outputs=conditioning_outputs(),
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, positive: list, negative: list, vae, encoded_person: PersonEncoding, warped_garment: Tensor,
+        sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        garment = from_image(warped_garment, "warped_garment")
+        return io.NodeOutput(
+            *dress(
+                encoded_person, positive, negative, vae, garment, sample_posterior=sample_posterior,
+                posterior_seed=posterior_seed, no_pose=no_pose, progress=ProgressBar(garment.shape[0]),
+            )
+        )  # fmt: skip
 
 
 class LadiVTON_WardrobePeople(io.ComfyNode):
@@ -59,7 +128,7 @@ class LadiVTON_WardrobePeople(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         further = [
-            EncodedPersonType.Input(f"person_{number}", optional=True, tooltip=f"Person {number}, or several.")
+            EncodedPerson.Input(f"person_{number}", optional=True, tooltip=f"Person {number}, or several.")
             for number in range(2, PEOPLE + 1)
         ]
         return io.Schema(
@@ -70,11 +139,11 @@ class LadiVTON_WardrobePeople(io.ComfyNode):
             description="Hands people on one by one: every node behind it runs once a person, "
                 "each time with the whole batch of garments. People may differ in size.",
             inputs=[
-                EncodedPersonType.Input("person_1", tooltip="From Encode Person; a batch counts as several people."),
+                EncodedPerson.Input("person_1", tooltip="From Encode Person; a batch counts as several people."),
                 *further,
             ],
             outputs=[
-                EncodedPersonType.Output("encoded_person", display_name="encoded_person", is_output_list=True,
+                EncodedPerson.Output("encoded_person", display_name="encoded_person", is_output_list=True,
                     tooltip="For Garment Conditioning."),
                 io.Image.Output("person", display_name="person", is_output_list=True,
                     tooltip="The photos, for Wardrobe Sheet, and for EMASC Decoder to paste back into."),
@@ -86,13 +155,13 @@ class LadiVTON_WardrobePeople(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, person_1: EncodedPerson, **more: EncodedPerson | None) -> io.NodeOutput:
+    def execute(cls, person_1: PersonEncoding, **more: PersonEncoding | None) -> io.NodeOutput:
         connected = [person_1] + [more[name] for name in sorted(more) if more[name] is not None]
-        people = [person for batch in connected for person in batch.one_by_one()]
+        people = [item(batch, place) for batch in connected for place in range(count(batch))]
         return io.NodeOutput(
             people,
-            [to_image(person.picture) for person in people],
-            [to_image(agnostic_image(person.picture, person.mask)) for person in people],
+            [to_image(person.person) for person in people],
+            [to_image(person.agnostic) for person in people],
             [to_mask(person.mask) for person in people],
             [person.pose_map for person in people],
         )
@@ -135,70 +204,7 @@ class LadiVTON_WardrobeGarments(io.ComfyNode):
         return io.NodeOutput(torch.cat(batches).movedim(1, -1).contiguous())
 
 
-class LadiVTON_WardrobeSheet(io.ComfyNode):
-    """Everybody in everything."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_WardrobeSheet",
-            display_name="Wardrobe Sheet",
-            **search_aliases("grid", "contact sheet", "lookbook", "outfits"),
-            category=f"{CATEGORY}/wardrobe",
-            description="One picture of a whole wardrobe run: a row for each person, a column for each garment, "
-                "with their names.",
-            inputs=[
-                io.Image.Input("results", tooltip="From EMASC Decoder: a batch of garments for each person."),
-                io.Image.Input("person", tooltip="From Wardrobe People, for the first column."),
-                io.Image.Input("garments", tooltip="From Wardrobe Garments, for the first row."),
-                io.String.Input(
-                    "person_names", default="",
-                    tooltip="Names of the people, separated by commas; empty numbers them.",
-                ),
-                io.String.Input(
-                    "garment_names", default="",
-                    tooltip="Names of the garments, separated by commas; empty numbers them.",
-                ),
-                io.Int.Input("height", default=512, min=16, max=4096, tooltip="Height of a picture in pixels."),
-                io.Int.Input("gap", default=8, min=0, max=256, tooltip="White space between pictures in pixels."),
-            ],
-            outputs=[io.Image.Output("sheet", display_name="IMAGE", tooltip="The sheet.")],
-            is_input_list=True,
-        )  # fmt: skip
-
-    @classmethod
-    def execute(
-        cls, results: list[Tensor], person: list[Tensor], garments: list[Tensor], person_names: list[str],
-        garment_names: list[str], height: list[int], gap: list[int],
-    ) -> io.NodeOutput:  # fmt: skip
-        people, clothes = _pictures(person), _pictures(garments)
-        rows = [_pictures([batch]) for batch in results]
-        if len(rows) != len(people) or any(len(row) != len(clothes) for row in rows):
-            sizes = " and ".join(sorted({str(len(row)) for row in rows}))
-            raise ValueError(
-                f"'results' are {len(rows)} batches of {sizes} pictures, "
-                f"for {len(people)} people in {len(clothes)} garments. "
-                "Connect 'person' of Wardrobe People, 'garments' of Wardrobe Garments, "
-                "and the decoder behind Garment Conditioning."
-            )
-        names = _names(person_names[0], len(people), "person")
-        table = [[None, *clothes]] + [[one, *row] for one, row in zip(people, rows, strict=True)]
-        captions = [["", *_names(garment_names[0], len(clothes), "garment")]]
-        captions += [[name] + [""] * len(clothes) for name in names]
-        return io.NodeOutput(as_image(labelled_table(table, captions, height[0], gap[0], LARGEST_SHEET)[None]))
-
-
-def _pictures(batches: list[Tensor]) -> list[Tensor]:
-    """Every picture (1, 3, H, W) of a list of IMAGEs."""
-    return [picture[None, ..., :3].movedim(-1, 1).float() for batch in batches for picture in batch]
-
-
-def _names(text: str, count: int, what: str) -> list[str]:
-    """Names (count,) from a list with commas; those missing are numbered."""
-    given = [name.strip() for name in text.split(",")] if text.strip() else []
-    if len(given) > count:
-        raise ValueError(f"'{what}_names' has {len(given)} names for {count}: {text!r}.")
-    return [name or f"{what} {number}" for number, name in enumerate(given + [""] * (count - len(given)), 1)]
-
-
-NODES = [LadiVTON_Category, LadiVTON_WardrobePeople, LadiVTON_WardrobeGarments, LadiVTON_WardrobeSheet]
+NODES = [
+    LadiVTON_Category, LadiVTON_EncodePerson, LadiVTON_GarmentConditioning, LadiVTON_WardrobePeople,
+    LadiVTON_WardrobeGarments,
+]  # fmt: skip

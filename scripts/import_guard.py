@@ -2,7 +2,7 @@
 
 comfy-import-guard reads both sources without running them: every import, call signature and patched attribute of the
 pack must exist in ComfyUI, and none may stand in its list of what newer versions removed. Names that only newer
-versions have are looked up in `nodes/host_versions.py`, with a way out; anywhere else they are a finding.
+versions have are looked up in `nodes/host/versions.py`, with a way out; anywhere else they are a finding.
 Nothing is fetched but the tool itself, once.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from hosting import installation
 from hosting.places import PACK_NAME, REPOSITORY
 
-LOOKED_UP = "nodes/host_versions.py"
+LOOKED_UP = "nodes/host/versions.py"
 """The one file that may ask for what an older ComfyUI lacks."""
 
 

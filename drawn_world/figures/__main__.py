@@ -19,7 +19,7 @@ from ladivton_core.denoising.schedule import SAMPLERS
 from ladivton_core.disk.terminal import to_terminal
 from ladivton_core.disk.writing import write_text
 from ladivton_core.preprocessing.labels import CATEGORIES
-from ladivton_core.runtime.freed_memory import ask_for_large_pages
+from ladivton_core.runtime.process import prepare_process
 
 from . import ablations, classifier_training
 from .classifier import PATH
@@ -64,7 +64,7 @@ def main(given: Sequence[str] | None = None) -> None:
     learn.add_argument("--out", type=Path, default=PATH)
 
     chosen = parser.parse_args(given)
-    ask_for_large_pages()
+    prepare_process()
     to_terminal()
     if chosen.command == "ablations":
         ablations.write(chosen.out, chosen.seed, chosen.count, chosen.order, batch=chosen.batch)

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from ..disk.terminal import add_options, read_options, to_terminal, unwinding_on_terminate
-from ..runtime.freed_memory import ask_for_large_pages
+from ..runtime.process import prepare_process
 from .cost import describe_room, estimate_cost
 from .engines import make_engine
 from .items import EncodingLimits, RaySizes, Request, ServerOptions, Settings
@@ -64,7 +64,7 @@ def main(given: list[str] | None = None) -> int:
 
     parser = make_parser()
     options = parser.parse_args(given)
-    ask_for_large_pages()
+    prepare_process()
     to_terminal()
     if (options.height is None) != (options.width is None):
         parser.error("give --height and --width together")

@@ -15,26 +15,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..decoding.emasc import soften_mask
 from ..disk.documents import read_json
 from ..finishing.stitching import stitch
-from ..preprocessing.checks import Finding, check_garment, check_person
-from ..preprocessing.framing.fitting import Fit, fit_image, labels_at
-from ..preprocessing.framing.framing import framed
+from ..mask_edges import soften_mask
+from ..preprocessing import prepare
+from ..preprocessing.checks import Finding, check_garment
+from ..preprocessing.framing.fitting import Fit, fit_image
 from ..preprocessing.garment.backdrop import ground_to_white
 from ..preprocessing.garment.garment import garment_on_white
 from ..preprocessing.label_pictures import read_labels
 from ..preprocessing.labels import LABEL_SETS
-from ..preprocessing.masks.agnostic import GROW, agnostic_mask
-from ..preprocessing.masks.body_region import body_region
-from ..preprocessing.masks.regions import region_mask
-from ..preprocessing.modes import BODY, PUBLISHED, Mode
 from ..preprocessing.people.finder import PersonFinder, largest
-from ..preprocessing.people.territory import own_territory
 from ..preprocessing.pictures import over_white, read_picture
 from ..preprocessing.pose.keypoint_files import pose_frames
-from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, people_in_frames, pose_document
-from ..preprocessing.pose.pose_map import pose_map
+from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, pose_document
 from .addresses import local_file
 from .items import Garment, Person
 
@@ -107,34 +101,25 @@ def prepare_person(
     """
     photo = _photo(person.photo)
     source = (photo.shape[-2], photo.shape[-1])
-    if person.parse_map is not None:
-        return _published(person, photo, category, source, size)
-    painted = None
-    if person.mask is not None:
-        painted = _mask(person.mask, source)
-    people, silhouette = _people(person, photo, source, finder, with_silhouette=painted is None)
-    joints = people[0, :, :2]
-    findings = check_person(joints, source, category)
-    with _Blaming(person.photo):
-        plan = framed(joints, category, source, size) or Fit.plan(source, size, "pad")
-        shown, region = plan.apply(photo[None], fill="blur"), painted if painted is not None else silhouette
-        if region is not None:
-            if len(people) > 1:
-                region = torch.where(own_territory(joints, people[1:, :, :2], source), region, 0.0)
-            region = plan.apply(region[None, None], fill=0, nearest=True)
-        placed = people_in_frames([_carried(people, plan, size)], size, 0, BODY)[0]
-        joints = placed[:1, :, :2]
-        if painted is not None:
-            along_arms = joints if category != "lower_body" else None
-            mask = region_mask(region, arms=None, keep=None, keypoints=along_arms, mode=BODY, grow=GROW)
-        else:
-            mask = body_region(joints, category, size, silhouette=region)
-        if len(placed) > 1:
-            mask = mask * own_territory(joints[0], placed[1:, :, :2], size)
-        drawn = pose_map(joints, size, mode=BODY)
-    if not mask.any():
-        raise FileError(f"{person.photo}: nothing of it would be repainted, the mask is empty", person.photo)
-    return PreparedPerson(shown * 2 - 1, mask, drawn.float(), findings, plan, (photo * 255).round().byte())
+    published = person.parse_map is not None
+    painted = None if published or person.mask is None else _mask(person.mask, source)
+    keypoints, silhouette = _keypoints(person, photo, source, finder)
+    parse, labels = None, LABEL_SETS[person.label_set]
+    if published:
+        with _Blaming(person.parse_map), local_file(person.parse_map) as path:
+            parse = read_labels(path, labels)
+    with _Blaming(person.keypoints or person.photo):
+        made = prepare.prepare_person(
+            photo, keypoints, category, size, parse_map=parse, labels=labels, garment_mask=painted,
+            silhouette=silhouette,
+        )  # fmt: skip
+    if not made.mask.any():
+        raise FileError(
+            f"{person.parse_map}: it shows no {category} garment, so nothing would be repainted. Check 'label_set' "
+            "and 'category'", person.parse_map,
+        )  # fmt: skip
+    fit, back_into = (None, None) if published else (made.fit, (photo * 255).round().byte())
+    return PreparedPerson(made.person, made.mask, made.pose_map, made.findings, fit, back_into)
 
 
 def prepare_garment(garment: Garment, size: tuple[int, int]) -> PreparedGarment:
@@ -167,35 +152,14 @@ def into_photo(result: Tensor, fit: Fit, photo: Tensor, mask: Tensor) -> Tensor:
     return stitch(result.cpu(), photo.float() / 255, fit, weight, match_colour=True)
 
 
-def _published(
-    person: Person, photo: Tensor, category: str, source: tuple[int, int], size: tuple[int, int]
-) -> PreparedPerson:
-    labels = LABEL_SETS[person.label_set]
-    with _Blaming(person.parse_map), local_file(person.parse_map) as path:
-        parse = labels_at(read_labels(path, labels)[None], source)
-    joints = _joints(person, source, PUBLISHED)[0, :, :2]
-    findings = check_person(joints, source, category, parse[0], labels)
-    fit = Fit.plan(source, size, "pad")
-    shown = fit.apply(photo[None])
-    parse = fit.apply(parse[:, None], fill=0, nearest=True)[:, 0]
-    joints = fit.apply_points(joints)[None]
-    with _Blaming(person.keypoints):
-        mask = agnostic_mask(parse, joints, category, labels, missing_joints="skip")
-        drawn = pose_map(joints, size)
-    if not mask.any():
-        raise FileError(
-            f"{person.parse_map}: it shows no {category} garment, so nothing would be repainted. Check 'label_set' "
-            "and 'category'", person.parse_map,
-        )  # fmt: skip
-    return PreparedPerson(shown * 2 - 1, mask, drawn.float(), findings)
-
-
-def _people(
-    person: Person, photo: Tensor, source: tuple[int, int], finder: Callable[[], PersonFinder], with_silhouette: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Everybody (P, 18, 3), the one meant first, and their silhouette (h, w) where there is one."""
+def _keypoints(
+    person: Person, photo: Tensor, source: tuple[int, int], finder: Callable[[], PersonFinder]
+) -> tuple[list[dict], Tensor | None]:
+    """Joints in pixels of the photo, and the silhouette (h, w) of the largest person where they were found in it."""
     if person.keypoints is not None:
-        return _joints(person, source, BODY, index=-1), None
+        with _Blaming(person.keypoints), local_file(person.keypoints) as path:
+            document = read_json(path, called=path.name, expected="the joints of one picture, from a pose detector")
+            return pose_frames(document, path.name, FRAMES[person.coordinates])[:1], None
     find = finder()
     with _Blaming(person.photo):
         found = find(photo)
@@ -205,25 +169,7 @@ def _people(
             "give the joints in a column 'keypoints'", person.photo,
         )  # fmt: skip
     document = pose_document(torch.stack([one.joints for one in found]), source)
-    people = people_in_frames([document], source, -1, BODY)[0]
-    silhouette = (found[largest(found)].silhouette >= 0.5).float() if with_silhouette else None
-    return people, silhouette
-
-
-def _joints(person: Person, source: tuple[int, int], mode: Mode, index: int = 0) -> Tensor:
-    """Everybody of a keypoint file (P, 18, 3) in pixels of the photo, the one meant first."""
-    with _Blaming(person.keypoints), local_file(person.keypoints) as path:
-        name = path.name
-        document = read_json(path, called=name, expected="the joints of one picture, from a pose detector")
-        people = people_in_frames(pose_frames(document, name, FRAMES[person.coordinates])[:1], source, index, mode)[0]
-        if not len(people) or not (people[0, :, 2] > 0).any():
-            raise ValueError(f"{name} shows nobody with joints that are sure enough")
-        return people
-
-
-def _carried(people: Tensor, plan: Fit, size: tuple[int, int]) -> dict:
-    points = plan.apply_points(people[..., :2])
-    return pose_document(torch.cat([points, people[..., 2:].to(points)], -1), size)
+    return [document], (found[largest(found)].silhouette >= 0.5).float()
 
 
 def _photo(file: str) -> Tensor:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..mask_edges import soften_mask
+
 KINDS = ("nonlinear", "linear")
 """`nonlinear` is the published module; `linear` is the ablation of the paper."""
 
@@ -74,30 +76,6 @@ def _branch(width_in: int, width_out: int, kind: str) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(width_in, width_in, 3, padding=1), nn.SiLU(), nn.Conv2d(width_in, width_out, 3, padding=1)
     )
-
-
-def soften_mask(mask: Tensor, grow: int = 0, feather: int = 0) -> Tensor:
-    """Enlarge a mask by `grow` pixels, then blur its edge over `feather` pixels to either side.
-
-    Args:
-        mask: (B, 1, H, W) in [0, 1].
-        grow: radius of the square dilation in pixels; negative shrinks.
-        feather: radius of the blur in pixels (two box filters, so a smooth ramp).
-
-    Returns:
-        (B, 1, H, W) in [0, 1].
-    """
-    if grow:
-        side = 2 * abs(grow) + 1
-        sign = 1 if grow > 0 else -1
-        mask = sign * F.max_pool2d(sign * mask, side, stride=1, padding=abs(grow))
-    if feather < 0:
-        raise ValueError(f"feather is a radius in pixels and cannot be negative; got {feather}.")
-    for radius in (feather // 2, feather - feather // 2):
-        if radius:
-            padded = F.pad(mask, (radius,) * 4, mode="replicate")
-            mask = F.avg_pool2d(padded, 2 * radius + 1, stride=1)
-    return mask
 
 
 def masks_at(mask: Tensor, features: Sequence[Tensor]) -> list[Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .emasc import soften_mask
+from ..mask_edges import soften_mask
 
 
 def paste_back(image: Tensor, person: Tensor, mask: Tensor, feather: int = 0) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .noise import TryOnNoise
+
 MASK_CHANNELS, LATENT_CHANNELS, POSE_CHANNELS = 1, 4, 18
 KEPT_CHANNELS = MASK_CHANNELS + LATENT_CHANNELS
 """Channels the unconditional half keeps: mask and masked image (Q29)."""
@@ -50,11 +52,22 @@ def binary_mask(mask: Tensor) -> Tensor:
     return (mask >= 0.5).float()
 
 
-def masked_image(person: Tensor, mask: Tensor) -> Tensor:
-    """Person (B, 3, H, W) in [-1, 1] with the hole set to 0, mid-grey.
+def masked_at_half(person: Tensor, mask: Tensor) -> Tensor:
+    """The person with the hole, the mask cut at one half, set to 0, which is mid-grey: what the VAE encodes.
+
+    A data set's agnostic image is multiplied instead: `preprocessing.masks.agnostic.agnostic_by_product`.
+
+    Args:
+        person: (B, 3, H, W) in [-1, 1].
+        mask: (B, 1, H, W); 0.5 and more is the hole.
+
+    Returns:
+        (B, 3, H, W) in [-1, 1].
 
     Raises:
         ValueError: values outside [-1, 1] or sizes that differ.
+
+    Source: published §6.3.
     """
     if person.shape[-2:] != mask.shape[-2:]:
         raise ValueError(f"person is {tuple(person.shape[-2:])} and mask {tuple(mask.shape[-2:])}; they need one size.")
@@ -107,11 +120,6 @@ POSTERIORS = ("sample", "mode")
 """How a latent is taken from a VAE posterior: drawn, as the reference does, or its mean."""
 
 
-def posterior_latents(moments: Tensor, noise: Tensor, posterior: str) -> Tensor:
-    """Latents (B, 4, h, w), not scaled, from moments (B, 8, h, w) in one of the ways of `POSTERIORS`."""
-    return posterior_mode(moments) if posterior == "mode" else sample_posterior(moments, noise=noise)
-
-
 def concat_conditioning(mask: Tensor, masked_latents: Tensor, pose: Tensor, garment_latents: Tensor | None) -> Tensor:
     """The conditioning channels in the order the UNet was trained with.
 
@@ -142,6 +150,49 @@ def concat_conditioning(mask: Tensor, masked_latents: Tensor, pose: Tensor, garm
         if tuple(tensor.shape) != wanted:
             raise ValueError(f"{name} must be {wanted} to match the mask, got {tuple(tensor.shape)}.")
     return torch.cat([tensor.to(masked_latents) for tensor, _ in parts.values() if tensor is not None], dim=1)
+
+
+def try_on_channels(
+    mask: Tensor,
+    person_moments: Tensor,
+    pose_map: Tensor,
+    garment_moments: Tensor | None,
+    noise: TryOnNoise | None,
+    scale: float,
+    *,
+    no_pose: bool = False,
+) -> Tensor:
+    """The conditioning from what was encoded: both engines' way to the channels that the UNet sees.
+
+    Args:
+        mask: (B, 1, H, W) in {0, 1}; 1 is repainted.
+        person_moments: posterior of the masked person (B, 8, h, w).
+        pose_map: (B, 18, H, W) in [0, 1].
+        garment_moments: posterior of the warped garment (B, 8, h, w); None for a UNet without garment input.
+        noise: draws the latents from the posteriors, as the reference does; None takes their means.
+        scale: of the latents, the VAE's.
+        no_pose: zeros in the pose's place (an ablation of the paper).
+
+    Returns:
+        (B, 27, h, w), or (B, 23, h, w) without a garment, in the format of `person_moments`.
+
+    Raises:
+        ValueError: sizes or batches differ; names which.
+
+    Source: published §5, §6.4 to 6.7.
+    """
+    size = (person_moments.shape[-2], person_moments.shape[-1])
+
+    def latents(moments: Tensor, drawn: Tensor | None) -> Tensor:
+        return (posterior_mode(moments) if drawn is None else sample_posterior(moments, noise=drawn)) * scale
+
+    pose = latent_pose(pose_map.float(), size)
+    return concat_conditioning(
+        latent_mask(mask, size),
+        latents(person_moments, noise and noise.masked),
+        torch.zeros_like(pose) if no_pose else pose,
+        None if garment_moments is None else latents(garment_moments, noise and noise.garment),
+    )
 
 
 def unconditional(conditioning: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from ..disk.terminal import to_terminal
-from ..runtime.freed_memory import ask_for_large_pages
+from ..runtime.process import prepare_process
 from . import commands
 
 MOVED = {"synthetic": "", "ablations": " ablations", "train-classifier": " train-classifier"}
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands.add(parser.add_subparsers(dest="command", required=True))
     chosen = parser.parse_args(arguments)
-    ask_for_large_pages()
+    prepare_process()
     to_terminal()
     return commands.run(chosen)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..decoding.emasc import mask_features, masks_at
 from ..decoding.taps import decode_with_skips, encode_with_taps
-from ..denoising.conditioning import binary_mask, masked_image
+from ..denoising.conditioning import binary_mask, masked_at_half
 from .case import Case, Check, family
 from .models import rule_emasc, rule_vae
 
@@ -45,7 +45,7 @@ def vae_emasc(case: Case) -> list[Check]:
         widths, config["emasc_seed"], config.get("emasc_type", config.get("type", "nonlinear")), case.gain
     )
     mask = binary_mask(case.inputs["mask"])
-    posterior, taps = encode_with_taps(vae, masked_image(case.inputs["image"], mask))
+    posterior, taps = encode_with_taps(vae, masked_at_half(case.inputs["image"], mask))
     outputs = model(taps)
     masked = mask_features(outputs, mask)
     z = case.inputs["z"]

@@ -10,8 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -102,17 +101,3 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return float(limit) / float(period) if float(limit) > 0 else None
     except (OSError, ValueError):  # not Linux, or "max"
         return None
-
-
-@contextmanager
-def fitting_threads() -> Iterator[None]:
-    """Inside, torch takes no more threads than there are cores: more of them wait for one another."""
-    before, cores = torch.get_num_threads(), usable_cores()
-    if before <= cores:
-        yield
-        return
-    torch.set_num_threads(cores)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,16 +5,10 @@
 
 from __future__ import annotations
 
-import functools
-from contextlib import nullcontext
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..warping.warper import GarmentWarper, WarpResult
-from .freed_memory import freed_memory_kept
-from .processor import fastest_dtype, fitting_threads, layout
+from .processor import fastest_dtype, layout
 
 SPEEDS = ("exact", "fast")
 """`exact` computes as the paper's code does; `fast` does the same sums in the order the machine is fastest at."""
@@ -45,28 +39,3 @@ def lay_out(*modules: nn.Module | None) -> None:
         if module is not None:
             weight = next(module.parameters())
             module.to(memory_format=layout(weight.device, weight.dtype))
-
-
-def fast_warp(
-    warper: GarmentWarper, garment: Tensor, agnostic: Tensor, pose_map: Tensor, dtype: torch.dtype
-) -> WarpResult:
-    """`warper` with its refinement in `dtype`; the spline stays in float32, since half precision bends it visibly."""
-    coarse, grid, control_points = warper.coarse_warp(garment, agnostic, pose_map)
-    channels = torch.cat([agnostic, pose_map, coarse], dim=1)
-    channels = channels.contiguous(memory_format=layout(channels.device, dtype))
-    with torch.autocast(channels.device.type, dtype, enabled=dtype in (torch.float16, torch.bfloat16)):
-        refined = warper.refinement(channels)
-    return WarpResult(refined.float().clamp(-1, 1), coarse, grid, control_points)
-
-
-def on_the_processor(method: Any) -> Any:
-    """Of a pipeline: on a CPU, run a method with freed memory kept, and in fast mode on no more threads than cores."""
-
-    @functools.wraps(method)
-    def run(self, *args, **kwargs):
-        if self.device.type != "cpu":
-            return method(self, *args, **kwargs)
-        with freed_memory_kept(), nullcontext() if self.speed == "exact" else fitting_threads():
-            return method(self, *args, **kwargs)
-
-    return run

@@ -27,7 +27,8 @@ def new_accelerator(settings: Settings, folder: Path, tracker: str = "none") -> 
     from accelerate.state import AcceleratorState, GradientState
     from accelerate.utils import LoggerType
 
-    # Stages differ in precision, and accelerate keeps the first one of a process.
+    # Stages differ in precision, and accelerate keeps the first one of a process: it has no public way to forget it.
+    # `tests/core/test_training.py` asks for two in turn.
     AcceleratorState._reset_state()
     GradientState._reset_state()
     training = isinstance(settings, TrainingSettings)

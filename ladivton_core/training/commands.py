@@ -14,7 +14,7 @@ from pathlib import Path
 from ..checkpoints.reading import CheckpointError
 from ..disk.terminal import to_terminal
 from ..embedded import PARTS
-from ..runtime.freed_memory import ask_for_large_pages
+from ..runtime.process import prepare_process
 from .config import ConfigError, change
 from .export import export
 from .recipe import Recipe, StageFailure, Training
@@ -47,7 +47,7 @@ def main(
         training: how a recipe is carried out; where it has a field `minutes`, `all` has that option.
     """
     chosen = _parser(program, description, recipes, training).parse_args(given)
-    ask_for_large_pages()
+    prepare_process()
     to_terminal(form="%(asctime)s %(message)s")
     logging.getLogger("accelerate").setLevel(logging.WARNING)  # names every file of every checkpoint
     try:

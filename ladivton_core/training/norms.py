@@ -20,7 +20,16 @@ def _as_float(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class LightNorm(nn.GroupNorm):
-    """A GroupNorm in the type of its input, whatever autocast says."""
+    """A GroupNorm in the type of its input, whatever autocast says.
+
+    Args:
+        norm: whose weights it takes over, the same parameters under the same names.
+    """
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__(norm.num_groups, norm.num_channels, norm.eps, norm.affine, device="meta")
+        self.weight, self.bias = norm.weight, norm.bias
+        self.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -31,7 +40,8 @@ def light_norms(module: nn.Module, device: torch.device | str) -> nn.Module:
     """Let every GroupNorm of a module compute in its input's type; on a CPU in float32 (see `float_norms`)."""
     if torch.device(device).type == "cpu":
         return float_norms(module)
-    for part in module.modules():
-        if type(part) is nn.GroupNorm:
-            part.__class__ = LightNorm  # same weights, same names, copied and saved like any other
+    for parent in list(module.modules()):
+        for name, part in parent.named_children():
+            if type(part) is nn.GroupNorm:
+                setattr(parent, name, LightNorm(part))
     return module

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..runtime.processor import layout
 from .matcher import ConvNetTPS
 from .refinement import RefinementUNet
 
@@ -133,3 +134,20 @@ class GarmentWarper(nn.Module):
         dtype = next(self.parameters()).dtype
         if dtype != torch.float32:
             raise ValueError(f"the warper's weights are {dtype}; it works in float32 only: call .float() on it")
+
+
+def fast_warp(
+    warper: GarmentWarper, garment: Tensor, agnostic: Tensor, pose_map: Tensor, dtype: torch.dtype
+) -> WarpResult:
+    """What the fast mode runs: the refinement in `dtype`, the spline in float32, since half precision bends it visibly.
+
+    Args:
+        garment, agnostic, pose_map: float32, as for `GarmentWarper.forward`.
+        dtype: of the refinement, under autocast where it is half precision.
+    """
+    coarse, grid, control_points = warper.coarse_warp(garment, agnostic, pose_map)
+    channels = torch.cat([agnostic, pose_map, coarse], dim=1)
+    channels = channels.contiguous(memory_format=layout(channels.device, dtype))
+    with torch.autocast(channels.device.type, dtype, enabled=dtype in (torch.float16, torch.bfloat16)):
+        refined = warper.refinement(channels)
+    return WarpResult(refined.float().clamp(-1, 1), coarse, grid, control_points)

@@ -126,7 +126,7 @@ def set_files(workflow: dict, values: dict[str, str]) -> None:
     """Have the loaders of each role load its value."""
     places = {}
     for role in values:
-        pattern = re.compile(rf"(.*[/ _])?{role}(_atr18)?\.\w+( \[\w+\])?")
+        pattern = re.compile(rf"(.*[/ _])?{role}(_atr18)?( \[example\])?\.\w+( \[\w+\])?")
         places[role] = [
             (node["inputs"], name)
             for node in workflow.values()

@@ -147,7 +147,7 @@ def fast_mode(setting: Setting, fast, page: Page) -> None:
     page.row(("20 steps of DPM++ 2M, guided from .1 to .9", seconds))
     page.row((f"{count} at once", fastest(lambda: fast(**many, **work), setting.device, times=1) / count))
 
-    unet = fast._ready_unet()
+    unet = fast.ready_unet()
     sample = torch.randn(2, 31, *((16, 12) if setting.rehearse else (64, 48)), device=fast.device)
     words, when = torch.randn(2, 77, unet.config.cross_attention_dim, device=fast.device), torch.tensor(500)
     bare = fastest(lambda: unet(sample, when, words), setting.device, times=20)

@@ -25,6 +25,8 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+from ladivton_core.runtime.process import ALLOCATOR
+
 from .installation import Host
 from .places import PACK, PACK_NAME
 
@@ -67,8 +69,8 @@ class ComfyServer:
         self.host = host
         self.arguments = (*arguments, *shlex.split(os.environ.get("COMFYUI_ARGS", "")))
         self.pack = pack
-        # large pages for large tensors, which a CPU is faster with (docs/performance.md)
-        self.environment = {"THP_MEM_ALLOC_ENABLE": "1", **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+        # What a CPU is faster with (docs/performance.md).
+        self.environment = {**ALLOCATOR, **os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
         self.environment |= environment or {}
         self._log = log
         self.process: subprocess.Popen | None = None

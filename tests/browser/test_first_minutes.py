@@ -29,7 +29,7 @@ SAMPLES_SHOWN = """
 }
 """
 BROKEN_WORDS = ("does not exist", "failed to load", "Error loading image", "Schema", "Validation error")
-PICTURES = ["[example] garment.png", "[example] parse.png", "[example] person.png"]
+PICTURES = [f"{name} [example].png [temp]" for name in ("garment", "parse", "person")]
 
 
 @pytest.mark.parametrize("server, nodes2", COMBINATIONS, ids=["classic", "nodes2", "newest-classic", "newest-nodes2"])

@@ -4,9 +4,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from ladivton_core.decoding.emasc import EMASC, mask_features, masks_at, soften_mask
+from ladivton_core.decoding.emasc import EMASC, mask_features, masks_at
 from ladivton_core.decoding.paste import paste_back
 from ladivton_core.decoding.taps import decode_with_skips, encode_with_taps
+from ladivton_core.mask_edges import soften_mask
 from ladivton_core.presets import TINY
 
 WIDTHS = (8, 16, 24, 32)

@@ -100,9 +100,9 @@ def test_the_mask_is_cut_at_half_and_checked():
 
 def test_the_hole_of_the_person_is_mid_grey():
     person, mask = torch.full((1, 3, 2, 2), 0.7), torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]])
-    assert cond.masked_image(person, mask)[0, 0].tolist() == [[0.0, pytest.approx(0.7)], [pytest.approx(0.7), 0.0]]
+    assert cond.masked_at_half(person, mask)[0, 0].tolist() == [[0.0, pytest.approx(0.7)], [pytest.approx(0.7), 0.0]]
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
-        cond.masked_image(person * 255, mask)
+        cond.masked_at_half(person * 255, mask)
 
 
 def test_the_latent_mask_picks_every_eighth_pixel():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from ladivton_core.mask_edges import grow_mask
 from ladivton_core.preprocessing import ATR18, LABEL_SETS, LIP20, agnostic_image, agnostic_mask, region_mask
 from ladivton_core.preprocessing.labels import atr18_from_lip20
-from ladivton_core.preprocessing.masks.agnostic import grown
 
 SIZE = (128, 96)
 # right shoulder, elbow, wrist, then left ones, of a person who fills a 128 x 96 picture
@@ -189,7 +189,7 @@ def test_every_category_repaints_its_garment(labels):
 def test_growing_is_the_square_maximum():
     mask = (torch.rand(2, 1, 40, 30, generator=torch.Generator().manual_seed(0)) > 0.995).float()
     expected = torch.nn.functional.max_pool2d(mask, 21, stride=1, padding=10)
-    assert torch.equal(grown(mask, 10), expected) and torch.equal(grown(mask, 0), mask)
+    assert torch.equal(grow_mask(mask, 10), expected) and torch.equal(grow_mask(mask, 0), mask)
 
 
 def test_the_hole_of_the_agnostic_image_is_zero_and_the_rest_untouched():

@@ -1,6 +1,9 @@
 """The fast mode, guidance in a part of the schedule, other samplers, and items run alone."""
 
 import copy
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -17,6 +20,7 @@ from ladivton_core.denoising.schedule import SAMPLERS, ddim_scheduler, sampling_
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import SD2, TINY
 from ladivton_core.runtime import processor
+from ladivton_core.runtime.speed import SPEEDS
 
 H, W = 64, 48
 BFLOAT16 = {"most": 0.35, "mean": 0.015}
@@ -416,14 +420,41 @@ def test_a_containers_quota_counts(tmp_path, files, quota):
     assert processor._quota(tmp_path) == quota
 
 
-def test_no_more_threads_than_cores_and_afterwards_as_before(monkeypatch):
-    before = torch.get_num_threads()
+COMMAND = """
+import os, sys
+from ladivton_core.runtime import process, processor
+processor.usable_cores = lambda: 1
+process.prepare_process()
+import torch
+print(torch.get_num_threads(), *map(os.environ.get, process.ALLOCATOR))
+"""
+
+
+def test_a_command_sets_its_allocator_and_no_more_threads_than_cores(repository):
+    environment = {**os.environ, "OMP_NUM_THREADS": "3", "MALLOC_TRIM_THRESHOLD_": "1"}
+    environment = {name: value for name, value in environment.items() if name not in ("THP_MEM_ALLOC_ENABLE",)}
+    environment.pop("MALLOC_MMAP_THRESHOLD_", None)
+    ran = subprocess.run(
+        [sys.executable, "-c", COMMAND], cwd=repository, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["1", "1", str(2**25), "1"], "what the environment said goes before"
+
+
+def state_of_the_process() -> dict:
+    names = ("get_num_threads", "get_default_dtype", "is_grad_enabled", "get_deterministic_debug_mode")
+    return {name: getattr(torch, name)() for name in names} | os.environ
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_pipeline_changes_nothing_of_its_process(inputs, monkeypatch, speed):
+    """Also not while it runs, and not where it has more threads than cores."""
+    monkeypatch.setattr(processor, "usable_cores", lambda: 1)
+    threads, seen = torch.get_num_threads(), []
+    pipeline = TryOnPipeline.from_embedded(dtype=torch.float32, speed=speed)
     try:
-        torch.set_num_threads(3)
-        monkeypatch.setattr(processor, "usable_cores", lambda: 1)
-        with pytest.raises(KeyError), processor.fitting_threads():
-            assert torch.get_num_threads() == 1
-            raise KeyError
-        assert torch.get_num_threads() == 3
+        torch.set_num_threads(2)
+        before = state_of_the_process()
+        pipeline(**inputs, steps=1, callback=lambda *_, **__: seen.append(state_of_the_process()))
+        assert seen and all(state == before for state in [*seen, state_of_the_process()])
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)

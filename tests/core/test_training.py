@@ -363,6 +363,13 @@ def test_bfloat16_only_where_the_hardware_multiplies_it(monkeypatch):
     assert accelerator.precision_on("mps", "auto") == "no" and accelerator.precision_on("mps", "fp16") == "fp16"
 
 
+def test_stages_of_one_process_have_their_own_precisions(tmp_path):
+    """accelerate keeps the first: `new_accelerator` resets what it has no public way to reset."""
+    for precision in ("bf16", "no", "bf16"):
+        settings = TrainingSettings("tiny", "drawn", steps=1, precision=precision)
+        assert new_accelerator(settings, tmp_path).mixed_precision == precision
+
+
 def test_light_norms_stay_in_the_type_of_their_input():
     norm = nn.GroupNorm(2, 8)
     x = torch.randn(2, 8, 4, 4)

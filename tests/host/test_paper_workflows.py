@@ -32,7 +32,7 @@ def toys(comfy_server, golden):
     places = {"vitonhd": comfy_server.base / "input", "dresscode": comfy_server.base / "models" / "ladi_vton_datasets"}
     for name, folder in places.items():
         shutil.copytree(golden / "datasets" / name, folder / f"toy_{name}", dirs_exist_ok=True)
-    return {"vitonhd": "toy_vitonhd", "dresscode": "[data] toy_dresscode"}
+    return {"vitonhd": "toy_vitonhd", "dresscode": "toy_dresscode [data]"}
 
 
 def shown(client, run, workflow: dict, class_type: str) -> list[np.ndarray]:
@@ -89,7 +89,7 @@ def test_the_ablation_has_a_column_a_part_and_a_row_a_seed(client, paper):
 
 def test_the_list_offers_what_lies_in_comfyuis_folders(client, toys):
     options = client.object_info()[SAMPLE]["input"]["required"]["root"][1]["options"]
-    assert {*toys.values(), "[example] vitonhd", "[example] dresscode"} <= set(options)
+    assert {*toys.values(), "vitonhd [example]", "dresscode [example]"} <= set(options)
 
 
 @pytest.mark.parametrize("root", ["../toy_vitonhd", "/etc", "[example] ../.."])

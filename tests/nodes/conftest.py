@@ -88,7 +88,7 @@ def scene(module):
         keypoints=keypoints,
         joints=joints,
         parse=parse,
-        parse_map=module("nodes.types").ParseMap(parse, labels),
+        parse_map=module("nodes.host.types").ParseMap(parse, labels),
     )
 
 

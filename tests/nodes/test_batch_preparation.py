@@ -44,7 +44,7 @@ def wires(files, module, run) -> dict:
     pictures = {name: reading.read_picture(files / f"{name}.png")[0] for name in ("person", "garment")}
     return {
         **{name: pixels.movedim(0, -1)[None] for name, pixels in pictures.items()},
-        "parse_map": module("nodes.types").ParseMap(parse[None], labels),
+        "parse_map": module("nodes.host.types").ParseMap(parse[None], labels),
         "keypoints": frames(document, "keypoints.json"),
     }
 

@@ -14,7 +14,9 @@ from PIL import Image
 from ladivton_core.datasets import DressCode, VitonHD, open_dataset
 
 NAMES = ("person", "garment", "garment_mask", "keypoints", "parse_map", "category", "order", "name")
-EXAMPLES = ("[example] vitonhd", "[example] dresscode")
+EXAMPLES = ("vitonhd [example]", "dresscode [example]")
+BEFORE = ("[example] vitonhd", "[example] dresscode")
+"""As files of 0.1 and 0.2 name them."""
 
 
 @pytest.fixture
@@ -123,20 +125,21 @@ def test_garment_masks_are_the_data_sets_or_the_whole_picture(toys, read):
 
 
 def test_data_sets_are_found_in_input_and_configured_folders(nodes, folders, golden, read):
-    assert listed(nodes) == ["[example] dresscode", "[example] vitonhd"]
+    assert listed(nodes) == ["dresscode [example]", "vitonhd [example]"]
     shutil.copytree(golden / "datasets" / "vitonhd", folders["input"] / "vitonhd")
     shutil.copytree(golden / "datasets", folders["data"] / "more")
     (folders["input"] / "pictures").mkdir()
-    assert listed(nodes) == ["vitonhd", "[data] more/dresscode", "[data] more/vitonhd", *sorted(EXAMPLES)]
-    assert read(root="[data] more/dresscode", category="dresses")["name"] == "000301_0.jpg"
+    assert listed(nodes) == ["vitonhd", "more/dresscode [data]", "more/vitonhd [data]", *sorted(EXAMPLES)]
+    for root in ("more/dresscode [data]", "[data] more/dresscode"):  # the latter in files of 0.1 and 0.2
+        assert read(root=root, category="dresses")["name"] == "000301_0.jpg"
 
 
 def test_a_configured_folder_may_be_the_data_set(nodes, folders, golden):
     shutil.copytree(golden / "datasets" / "dresscode", folders["data"], dirs_exist_ok=True)
-    assert listed(nodes)[0] == "[data] data"
+    assert listed(nodes)[0] == "data [data]"
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", [*EXAMPLES, *BEFORE])
 def test_the_shipped_data_sets_are_whole(read, example):
     for category in ("dresses", "upper_body", "lower_body"):
         sample = read(root=example, order="unpaired", category=category, batch_size=2)

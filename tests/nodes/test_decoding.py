@@ -48,13 +48,17 @@ def test_hooks_go_away_when_decoding_fails(models, decoded, monkeypatch):
 
 def test_items_do_not_depend_on_their_batch(decoded, module):
     together = decoded.run()
-    skips = module("nodes.types").SkipFeatures(tuple(f[1:] for f in decoded.skips.features), decoded.skips.mask[1:])
+    skips = module("nodes.host.types").SkipFeatures(
+        tuple(f[1:] for f in decoded.skips.features), decoded.skips.mask[1:]
+    )
     alone = decoded.run(samples={"samples": decoded.samples["samples"][1:]}, skip_features=skips)
     assert torch.equal(together[1:], alone)
 
 
 def test_one_persons_features_serve_several_latents(decoded, module):
-    skips = module("nodes.types").SkipFeatures(tuple(f[:1] for f in decoded.skips.features), decoded.skips.mask[:1])
+    skips = module("nodes.host.types").SkipFeatures(
+        tuple(f[:1] for f in decoded.skips.features), decoded.skips.mask[:1]
+    )
     assert torch.equal(decoded.run(skip_features=skips)[:1], decoded.run()[:1])
 
 
@@ -89,13 +93,13 @@ def test_latents_of_another_picture_are_named(decoded):
 
 
 def test_emasc_of_another_vae_is_named(decoded, module):
-    skips = module("nodes.types").SkipFeatures(tuple(f[:, :3] for f in decoded.skips.features), decoded.skips.mask)
+    skips = module("nodes.host.types").SkipFeatures(tuple(f[:, :3] for f in decoded.skips.features), decoded.skips.mask)
     with pytest.raises(ValueError, match="EMASC .* reads features of widths"):
         decoded.run(skip_features=skips)
 
 
 def test_tiles_cannot_carry_skip_features(models, decoded, module, nodes):
-    taps = module("nodes.native_taps")
+    taps = module("nodes.host.taps")
     with torch.inference_mode(), pytest.raises(ValueError, match="switch tiled decoding off"):
         with taps.skips_added(models.vae.first_stage_model, decoded.skips.features):
             models.vae.decode_tiled(decoded.samples["samples"], tile_x=8, tile_y=8, overlap=2)

@@ -78,7 +78,7 @@ def test_the_paper_schedule_agrees_too(run, models, condition, core, pipeline, m
     from ladivton_core.denoising.schedule import ddim_scheduler
     from ladivton_core.presets import NoiseSchedule
 
-    native = module("nodes.native")
+    native = module("nodes.host.native")
     paper = dataclasses.replace(native.PRESETS["tiny"], schedule=module("ladivton_core.presets").NoiseSchedule())
     state = {key: value.clone() for key, value in pipeline.unet.state_dict().items()}
     model = native.unet_model(paper, state, torch.float32)

@@ -14,7 +14,7 @@ from ladivton_core.embedded import embedded_path
 
 @pytest.fixture(scope="module")
 def native(module, models):
-    return module("nodes.native")
+    return module("nodes.host.native")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_the_vae_runs_on_its_own_device(decode, models, scene, module, monkeypat
     monkeypatch.setattr(memory, "cuda_device_context", cuda_device_context, raising=False)
     decode()
     with torch.inference_mode():
-        module("nodes.native_taps").encode_moments(models.vae, module("nodes.tensors").from_image(scene.person[:1]))
+        module("nodes.host.taps").encode_moments(models.vae, module("nodes.tensors").from_image(scene.person[:1]))
     assert entered == [models.vae.device] * 2
 
 

@@ -38,11 +38,11 @@ def test_label_pictures_come_first_and_nothing_is_left_out(folder, offered):
     for name, mode in {"a": "RGB", "b": "P", "c": "RGBA", "d": "L", "e": "1", "f": "I;16", "g": "LA"}.items():
         save(folder / f"{name}.png", mode) if mode != "LA" else Image.new("LA", (3, 4)).save(folder / "g.png")
     listed = offered("LoadParseMap")
-    example = next(i for i, name in enumerate(listed) if name.startswith("[example] "))
+    example = next(i for i, name in enumerate(listed) if " [example]" in name)
     assert listed[:example] == ["b.png", "d.png", "e.png", "f.png"]
     assert all("parse" in name for name in listed[example : listed.index("a.png")])
     assert [name for name in listed[listed.index("a.png") :] if "[" not in name] == ["a.png", "c.png", "g.png"]
-    assert any("[example] person.png" == name for name in listed)
+    assert "person [example].png [temp]" in listed
     assert [name for name in offered("LoadPicture") if "[" not in name] == [f"{name}.png" for name in "abcdefg"]
 
 
@@ -66,9 +66,9 @@ def test_odd_things_in_the_folder_are_left_out_or_last_and_never_raise(folder, o
         pass
     expected = ["empty.png", "new\nline.png", "text.png"]
     for node in ("LoadParseMap", "LoadPicture"):
-        assert [name for name in offered(node) if not name.startswith("[example] ")] == expected
-    assert all(name.startswith("[example] ") for name in offered("LoadKeypoints"))
-    assert offered("LoadParseMap")[0].startswith("[example] ")
+        assert [name for name in offered(node) if " [example]" not in name] == expected
+    assert all(name.endswith(".json [example]") for name in offered("LoadKeypoints"))
+    assert offered("LoadParseMap")[0].endswith(" [example].png [temp]")
 
 
 def test_a_folder_that_is_not_there_or_not_readable_leaves_the_examples(folder, offered, monkeypatch):
@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_there_or_not_readable_leaves_the_examples(folder, 
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(folder_paths, "get_input_directory", lambda: str(folder / "gone"))
-    assert offered("LoadPicture") and all(name.startswith("[example] ") for name in offered("LoadPicture"))
+    assert offered("LoadPicture") and all(" [example]" in name for name in offered("LoadPicture"))
     monkeypatch.setattr(os, "listdir", refused)
     assert offered("LoadKeypoints") == []
 
@@ -86,7 +86,7 @@ def test_a_folder_that_is_not_there_or_not_readable_leaves_the_examples(folder, 
 def test_a_file_that_cannot_be_read_is_offered_last(folder, offered, module, monkeypatch):
     save(folder / "mine.png", "P")
     save(folder / "theirs.png", "P")
-    reader = module("nodes.input_folder")
+    reader = module("nodes.host.listing")
 
     def opened(path, *args):
         if "theirs" in str(path):
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_read_is_offered_last(folder, offered, module, mon
 
 
 def test_only_so_many_files_are_looked_into(folder, offered, module, monkeypatch):
-    monkeypatch.setattr(module("nodes.input_folder"), "LOOKED_INTO", 2)
+    monkeypatch.setattr(module("nodes.host.listing"), "LOOKED_INTO", 2)
     for name in "abc":
         save(folder / f"{name}.png", "P")
     assert offered("LoadParseMap")[:3] == ["a.png", "b.png", "c.png"], "the third keeps its place after them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_every_number_beyond_its_widget_is_refused_by_name(boxes):
 
 
 def test_every_choice_that_is_none_is_refused_by_name(boxes, module):
-    listed = module("nodes.listing").Listed
+    listed = module("nodes.host.listing").Listed
     choices = [(node, box) for node, box in boxes if hasattr(box, "options") and not isinstance(box.options, listed)]
     assert len(choices) > 20
     for node, box in choices:
@@ -46,7 +47,7 @@ def test_every_choice_that_is_none_is_refused_by_name(boxes, module):
 
 
 def test_what_the_widgets_allow_passes(module, nodes):
-    limits = module("nodes.limits")
+    limits = module("nodes.host.limits")
     for node in nodes.values():
         boxes = {box.id: box for box in node.define_schema().inputs}
         for name, box in boxes.items():
@@ -62,7 +63,7 @@ def test_what_the_widgets_allow_passes(module, nodes):
 
 def test_a_value_where_a_wire_belongs_is_refused_by_name(nodes, module):
     """As a program can write it into a workflow; ComfyUI looks at wires only where there is one."""
-    limits, io = module("nodes.limits"), module("nodes.types").io
+    limits, io = module("nodes.host.limits"), module("nodes.host.types").io
     widgets = (io.Int.Input, io.Float.Input, io.Combo.Input, io.String.Input, io.Boolean.Input)
     wires = [(node, box) for node in nodes.values() for box in node.define_schema().inputs
              if not isinstance(box, widgets)]  # fmt: skip
@@ -103,7 +104,7 @@ def test_a_batch_of_no_pictures_is_named(run, shape):
 
 
 def test_a_list_that_changes_with_the_disk_is_left_to_its_node(nodes, module):
-    listed = module("nodes.listing").Listed
+    listed = module("nodes.host.listing").Listed
     by_disk = [
         ("LoadPicture", "image"), ("LoadKeypoints", "file"), ("LoadParseMap", "file"), ("DatasetSample", "root"),
         ("LoadTryOnModel", "unet_name"), ("LoadWarper", "warper_name"), ("LoadEMASC", "emasc_name"),
@@ -120,3 +121,10 @@ def test_a_mask_with_a_value_that_is_no_number_is_named(run, scene):
     mask[0, 3, 3] = math.nan
     with pytest.raises(ValueError, match="'mask' holds values that are no numbers"):
         run("PrepareGarment", garment=scene.person, mask=mask)
+
+
+def test_comfyui_can_tell_its_page_of_every_node(nodes):
+    """A node it cannot describe is missing there, with a line in the log."""
+    for node in nodes.values():
+        told = json.loads(json.dumps(node.GET_NODE_INFO_V1()))["input"]
+        assert {*told.get("required", {}), *told.get("optional", {})} == {box.id for box in node.define_schema().inputs}

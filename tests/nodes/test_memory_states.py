@@ -40,7 +40,7 @@ def test_a_plain_torch_network_runs_on_the_device_it_was_loaded_to(memory, modul
     monkeypatch.setattr(manager, "soft_empty_cache", lambda *_, **__: None)
     with FakeTensorMode():
         network = nn.Sequential(Convolution(3, 8, 3), Norm(8), nn.Sequential(Convolution(8, 4, 1)))
-        part = module("nodes.types").TorchPart(network, "a test")
+        part = module("nodes.host.types").TorchPart(network, "a test")
         with part.loaded() as loaded:
             assert loaded(torch.empty(1, 3, 16, 12, device=part.device)).device == cuda
         left = {tensor.device for tensor in (*network.parameters(), *network.buffers())}

@@ -124,7 +124,7 @@ def test_truncated_files_say_what_to_do(run, model_folder):
 
 
 def test_stable_diffusions_own_unet_is_named(run, module, model_folder):
-    native = module("nodes.native")
+    native = module("nodes.host.native")
     state = {
         "conv_in.weight": torch.zeros(320, 9, 3, 3), "time_embedding.linear_1.weight": torch.zeros(1),
         "down_blocks.0": torch.zeros(1),

@@ -18,12 +18,12 @@ from ladivton_core.presets import SD2, TINY, ClipTower, NoiseSchedule
 
 @pytest.fixture(scope="session")
 def native(module, models):
-    return module("nodes.native")
+    return module("nodes.host.native")
 
 
 @pytest.fixture(scope="session")
 def paper_sampler(pack, models):
-    return importlib.import_module(f"{pack.__name__}.nodes.paper_sampler")
+    return importlib.import_module(f"{pack.__name__}.nodes.host.paper_sampling")
 
 
 @pytest.fixture

@@ -44,10 +44,10 @@ def test_a_graph_that_fits_has_nothing_to_say(agnostic, said, scene):
 def test_a_wrong_label_set_is_named(agnostic, scene, module):
     labels = module("ladivton_core.preprocessing.labels")
     atr = labels.atr18_from_lip20(scene.parse)
-    (line,) = agnostic(parse_map=module("nodes.types").ParseMap(atr, labels.LIP20))
+    (line,) = agnostic(parse_map=module("nodes.host.types").ParseMap(atr, labels.LIP20))
     assert line.startswith("Warning: In picture 0 the parse map read as LIP20 puts nose on scarf")
     assert "read as ATR18 it makes sense" in line and "'label_set' of Load Parse Map" in line
-    assert agnostic(parse_map=module("nodes.types").ParseMap(atr, labels.ATR18)) == []
+    assert agnostic(parse_map=module("nodes.host.types").ParseMap(atr, labels.ATR18)) == []
 
 
 def test_joints_outside_the_picture_are_named_wherever_they_are_used(agnostic, said, scene):
@@ -62,7 +62,7 @@ def test_joints_outside_the_picture_are_named_wherever_they_are_used(agnostic, s
 
 
 def test_one_line_is_said_once_and_nothing_to_say_still_clears_the_node(module):
-    notes = module("nodes.notes").Notes("A node")
+    notes = module("nodes.host.notes").Notes("A node")
     assert notes.ui == {"text": []}
     notes.warn(None)
     notes.warn("odd")
@@ -107,7 +107,7 @@ def lanes():
 
 
 def differ(module, graph: dict, node: str) -> str | None:
-    return module("nodes.lane").categories_differ(graph.get, node)
+    return module("nodes.conditioning").categories_differ(graph.get, node)
 
 
 def test_different_categories_in_one_lane_are_named(module, lanes):

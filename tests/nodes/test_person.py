@@ -60,7 +60,7 @@ def test_region_masks_take_the_place_of_a_parse_map(run, scene):
 
 
 def test_parse_map_of_other_proportions_is_named(run, scene, module):
-    square = module("nodes.types").ParseMap(scene.parse[:, :96], scene.parse_map.label_set)
+    square = module("nodes.host.types").ParseMap(scene.parse[:, :96], scene.parse_map.label_set)
     with pytest.raises(ValueError, match="'parse_map' is 96 x 96 and the photo 128 x 96"):
         run("AgnosticPerson", person=scene.person, keypoints=scene.keypoints, parse_map=square)
 

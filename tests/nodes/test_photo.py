@@ -84,7 +84,7 @@ def test_a_frame_without_a_person_is_named_or_passes_unchanged(run, photo, found
 
 
 def test_nothing_to_repaint_is_said(run, scene, module):
-    parse = module("nodes.types").ParseMap(torch.zeros_like(scene.parse), scene.parse_map.label_set)
+    parse = module("nodes.host.types").ParseMap(torch.zeros_like(scene.parse), scene.parse_map.label_set)
     for inputs in (
         {"keypoints": scene.keypoints, "parse_map": parse, "category": "lower_body", "mode": "body"},
         {"garment_mask": torch.full((1, 128, 96), 0.45)},
@@ -123,7 +123,7 @@ def test_a_segformer_from_a_local_folder_parses_a_photo(run, nodes, module, scen
         num_labels=18, id2label=dict(enumerate(labels)),
     )  # fmt: skip
     transformers.SegformerForSemanticSegmentation(config).save_pretrained(tmp_path / "clothes")
-    monkeypatch.setattr(module("nodes.parsing"), "parser_folders", lambda: {"mine": tmp_path / "clothes"})
+    monkeypatch.setattr(module("nodes.photo"), "parser_folders", lambda: {"mine": tmp_path / "clothes"})
     (parse,) = run("ParsePerson", photo=scene.person, parser_name="mine")
     assert parse.labels.shape == scene.person.shape[:3] and parse.label_set.name == "ATR18" and parse.labels.max() < 18
     assert "no parser 'other'" in nodes["LadiVTON_ParsePerson"].validate_inputs(parser_name="other")

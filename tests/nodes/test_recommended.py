@@ -22,7 +22,7 @@ def sd2(module, models):
     """MODEL of Stable Diffusion 2's size, without memory behind its weights."""
     from comfy.model_patcher import ModelPatcher
 
-    native = module("nodes.native")  # loaded with the embedded models
+    native = module("nodes.host.native")  # loaded with the embedded models
     network = native.TryOnModel(native._unet_config(SD2), SD2, device="meta")
     return ModelPatcher(network, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
 

@@ -75,7 +75,7 @@ def test_comfyui_knows_a_saved_unet_of_full_size(models, module):
     """Shapes alone: names and sizes of the published UNet as ModelSave writes them, read as UNETLoader reads them."""
     import comfy.model_detection
 
-    native, presets = module("nodes.native"), module("ladivton_core.presets")
+    native, presets = module("nodes.host.native"), module("ladivton_core.presets")
     config = native._unet_config(presets.SD2)
     config.set_inference_dtype(torch.float16, None)
     with torch.device("meta"):
@@ -95,7 +95,7 @@ def test_comfyuis_loaders_take_saved_vae_and_clip_of_full_size(models, module):
     """Stand-ins of Stable Diffusion 2's sizes, every tensor a number of its own: 0.5 G parameters."""
     import comfy.sd
 
-    native, presets = module("nodes.native"), module("ladivton_core.presets")
+    native, presets = module("nodes.host.native"), module("ladivton_core.presets")
     build, layout = module("ladivton_core.checkpoints.build"), module("ladivton_core.checkpoints.clip_layout")
 
     def numbered(part: str) -> dict[str, torch.Tensor]:

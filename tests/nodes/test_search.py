@@ -29,7 +29,7 @@ def test_hosts_that_search_names_only_find_every_word_in_one(nodes, repository, 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_hosts_that_know_aliases_find_every_word_in_them(nodes, module, monkeypatch, word):
-    io = module("nodes.types").io
+    io = module("nodes.host.types").io
 
     @dataclass
     class Later(io.Schema):

@@ -72,7 +72,7 @@ def rows(models):
 @pytest.fixture
 def computed(models, module):
     """Names of the key and value layers, once for every time one of them computes."""
-    layers = module("nodes.prompt_projections").projections(models.model.model.diffusion_model)
+    layers = module("nodes.host.speed_hooks").projections(models.model.model.diffusion_model)
     calls: list[str] = []
 
     def counted(name, compute):
@@ -253,7 +253,7 @@ def test_a_run_that_fails_leaves_the_network_as_it_was(speed, samplers, models, 
     kept.set_model_sampler_cfg_function(fail)
     with pytest.raises(RuntimeError, match="in the middle"):
         samplers["KSampler"](kept, conditioned)
-    layers = module("nodes.prompt_projections").projections(models.model.model.diffusion_model)
+    layers = module("nodes.host.speed_hooks").projections(models.model.model.diffusion_model)
     assert layers and not any("forward" in layer.__dict__ for layer in layers.values())
 
 

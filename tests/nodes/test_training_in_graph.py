@@ -21,7 +21,7 @@ SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "worke
 @pytest.fixture
 def native(pack, nodes):
     """The pack's module that builds ComfyUI's own models."""
-    return importlib.import_module(f"{pack.__name__}.nodes.native")
+    return importlib.import_module(f"{pack.__name__}.nodes.host.native")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_a_folder_that_may_not_be_read_leaves_the_examples(nodes, input_folder, 
     monkeypatch.setattr(os, "scandir", closed)
     monkeypatch.setattr(os, "listdir", lambda folder=".": [entry.name for entry in closed(folder)])
     for node, name in LISTS:
-        assert all(choice.startswith("[") for choice in options(nodes, node, name))
+        assert all(" [example]" in choice for choice in options(nodes, node, name))
     assert "Permission denied" in caplog.text
 
 
@@ -69,7 +69,7 @@ def test_whatever_fails_in_a_list_is_logged_and_the_node_is_there(nodes, module,
         raise RuntimeError("a strange disk")
 
     monkeypatch.setattr(module("nodes.datasets"), "find", fails)
-    monkeypatch.setattr(module("nodes.model_files"), "_fits", fails)
+    monkeypatch.setattr(module("nodes.host.model_files"), "_fits", fails)
     assert options(nodes, "DatasetSample", "root") == []
     assert options(nodes, "LoadEMASC", "emasc_name") == []
     assert "a strange disk" in caplog.text
@@ -167,7 +167,7 @@ def test_the_stage_where_the_first_of_them_appears_is_named(run, models, scene, 
 
 
 def test_no_hook_stays_when_one_cannot_be_registered(models, module, monkeypatch):
-    taps, vae = module("nodes.native_taps"), models.vae.first_stage_model
+    taps, vae = module("nodes.host.taps"), models.vae.first_stage_model
 
     def refuses(*_):
         raise RuntimeError("no hooks here")

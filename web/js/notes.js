@@ -1,4 +1,4 @@
-// Shows on a node what its last run said beside its outputs: settings taken, warnings (`nodes/notes.py`).
+// Shows on a node what its last run said beside its outputs: settings taken, warnings (`nodes/host/notes.py`).
 // The lines are the node's `text` in ComfyUI's "executed" message; an empty list takes them away again.
 
 import { app } from "../../../scripts/app.js";

@@ -275,7 +275,7 @@ def find_loaders(nodes: Nodes, slot: str) -> tuple[Place, ...]:
         place for key, node in nodes.items() if _title_of(node).strip().lower().replace(" ", "_") == slot
         for place in find_inputs({key: node}, _LOADED) if isinstance(place.value, str)
     ]  # fmt: skip
-    file = re.compile(rf"(.*[/ _])?{FILES[slot]}(_atr18)?\.\w+( \[\w+\])?")
+    file = re.compile(rf"(.*[/ _])?{FILES[slot]}(_atr18)?( \[example\])?\.\w+( \[\w+\])?")
     texts = [Place(key, name, node["inputs"][name]) for key, node in nodes.items() for name in _free_inputs(node)]
     return tuple(by_title or (place for place in texts if isinstance(place.value, str) and file.fullmatch(place.value)))
 

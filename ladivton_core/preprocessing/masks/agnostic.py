@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ...mask_edges import grow_mask
 from ..labels import LabelSet, Regions
 from ..modes import PUBLISHED, Mode, mode_of
 from ..pose.body_size import relative_stroke, share_of_reference
@@ -104,9 +104,9 @@ def agnostic_mask(
     repaint = repaint[:, None].float()
     if relative:
         pixels = [round(grow * share_of_reference(joints, size)) for joints in joints_known]
-        bigger = torch.cat([grown(item[None], by) for item, by in zip(repaint, pixels, strict=True)])
+        bigger = torch.cat([grow_mask(item[None], by) for item, by in zip(repaint, pixels, strict=True)])
     else:
-        bigger = grown(repaint, grow)
+        bigger = grow_mask(repaint, grow)
     return (bigger.bool() & ~(fixed | head)[:, None]).float()
 
 
@@ -115,15 +115,23 @@ def nothing_to_repaint(mask: Tensor) -> list[int]:
     return [picture for picture, some in enumerate((mask >= 0.5).flatten(1).any(1).tolist()) if not some]
 
 
-def agnostic_image(person: Tensor, mask: Tensor) -> Tensor:
-    """The person with the masked region set to 0, which is mid-grey in [-1, 1].
+def agnostic_by_product(person: Tensor, mask: Tensor) -> Tensor:
+    """The person times what is kept: the masked region goes to 0, which is mid-grey in [-1, 1].
+
+    As in the data sets' samples. What the VAE encodes is cut at one half instead:
+    `denoising.conditioning.masked_at_half`.
 
     Args:
         person: (B, 3, H, W) in [-1, 1].
-        mask: (B, 1, H, W) in {0, 1}; 1 is cut out.
+        mask: (B, 1, H, W) in [0, 1]; 1 is cut out.
+
+    Returns:
+        (B, 3, H, W) in [-1, 1].
 
     Raises:
         ValueError: the sizes differ.
+
+    Source: published §1.5.6.
     """
     if person.ndim != 4 or mask.ndim != 4 or mask.shape[1] != 1 or person.shape[-2:] != mask.shape[-2:]:
         raise ValueError(
@@ -133,13 +141,8 @@ def agnostic_image(person: Tensor, mask: Tensor) -> Tensor:
     return person * (1 - mask)
 
 
-def grown(mask: Tensor, pixels: int) -> Tensor:
-    """Grow a mask (B, 1, H, W) by a square of 2 * pixels + 1; nothing comes in from outside the picture."""
-    if pixels == 0:
-        return mask
-    # A square is a row, then a column.
-    mask = F.max_pool2d(mask, (1, 2 * pixels + 1), stride=1, padding=(0, pixels))
-    return F.max_pool2d(mask, (2 * pixels + 1, 1), stride=1, padding=(pixels, 0))
+agnostic_image = agnostic_by_product
+"""Its public name since 0.1."""
 
 
 def _below_neck(

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...mask_edges import grow_mask
 from ..flood import reached
 from ..labels import CATEGORIES, Category, LabelSet
 from ..pose.body_size import share_of_reference
 from ..pose.dialects import finite_joints
-from .agnostic import NECK_LIFT_AT_512, grown
+from .agnostic import NECK_LIFT_AT_512
 from .body_drawing import NECK, Size, arms, feet, filled, hands, head, legs, trunk
 from .body_frame import BodyFrame, body_frame
 from .body_region import check_pictures, check_points
@@ -131,7 +132,7 @@ def body_mask(
         if category == "lower_body" and frame is not None and parse is None:
             part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))  # not beyond an arm
         part = torch.from_numpy(part)[None, None].float()
-        mask = grown(part, round(margin * share))[0, 0].bool().numpy() & ~beyond
+        mask = grow_mask(part, round(margin * share))[0, 0].bool().numpy() & ~beyond
         masks.append((mask if lies is None else mask | lies) & ~kept)
     region = torch.from_numpy(np.stack(masks))[:, None].to(first.device)
     return (region if keep is None else region & (keep < 0.5)).float()
@@ -150,7 +151,7 @@ def cloth_on_white(garment: Tensor) -> Tensor:
     ground = (garment.detach().cpu().amin(1) >= _GROUND).numpy()
     step = -(-max(ground.shape[1:]) // 512)
     cloth = torch.from_numpy(np.stack([~reached(item) for item in ground[:, ::step, ::step]]))[:, None].float()
-    thick = (1 - grown(1 - cloth, _SPECK)).bool()[:, 0].numpy()
+    thick = (1 - grow_mask(1 - cloth, _SPECK)).bool()[:, 0].numpy()
     cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
     cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
     return torch.from_numpy(cloth)[:, None].float().to(garment.device)

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...mask_edges import grow_mask
 from ..flood import reached
 from ..labels import ATR18, CATEGORIES, LIP20, Category, LabelSet
 from ..pose.body_size import relative_stroke, share_of_reference
 from ..pose.dialects import JOINTS, finite_joints
 from ..pose.hands import POINTS
-from .agnostic import GROW, NECK_LIFT_AT_512, Neck, grown
+from .agnostic import GROW, NECK_LIFT_AT_512, Neck
 from .arms import LEFT_WRIST, RIGHT_WRIST, arm_stroke, known_shoulders
 from .body_drawing import Size, arms, feet, hands, head, legs, neck_above, trunk
 from .body_frame import BodyFrame, body_frame
@@ -160,7 +161,7 @@ def _region(
         repaint = reached(repaint & ~fixed, legs(frame, replace(shape, thigh=0.1, shin=0.05), size))
     repaint |= stroke
     pixels = round(grow * share_of_reference(joints, size))
-    bigger = grown(torch.from_numpy(repaint)[None, None].float(), pixels)[0, 0].bool().numpy()
+    bigger = grow_mask(torch.from_numpy(repaint)[None, None].float(), pixels)[0, 0].bool().numpy()
     return bigger & ~(fixed | face)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...mask_edges import grow_mask
 from ..labels import LIP20
 from ..modes import PUBLISHED, Mode, mode_of
 from ..pose.body_size import relative_stroke, share_of_reference
 from ..pose.dialects import finite_joints
-from .agnostic import GROW, grown, nothing_to_repaint
+from .agnostic import GROW, nothing_to_repaint
 from .arms import arm_stroke, known_shoulders
 
 log = logging.getLogger(__name__)
@@ -104,5 +105,5 @@ def region_mask(
             protected = protected | ((arms >= 0.5) & ~stroke)
     elif arms is not None:
         repaint = repaint | (arms >= 0.5)
-    bigger = torch.cat([grown(item[None], by) for item, by in zip(repaint.float(), pixels, strict=True)])
+    bigger = torch.cat([grow_mask(item[None], by) for item, by in zip(repaint.float(), pixels, strict=True)])
     return (bigger.bool() & ~protected).float()

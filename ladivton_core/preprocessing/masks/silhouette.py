@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...mask_edges import grow_mask
 from ..flood import reached
-from .agnostic import grown
 from .body_drawing import Size, arms, filled, hands, limb, trunk
 from .body_frame import BodyFrame
 from .body_shapes import Shape
@@ -82,7 +82,7 @@ def _filled_up(silhouette: np.ndarray, frame: BodyFrame, solid: np.ndarray, body
     small = silhouette[::step, ::step]
     pixels = round(_CRACK * frame.size / step)
     around = torch.from_numpy(np.pad(small, pixels))[None, None].float()
-    closed = (1 - grown(1 - grown(around, pixels), pixels))[0, 0].bool().numpy()
+    closed = (1 - grow_mask(1 - grow_mask(around, pixels), pixels))[0, 0].bool().numpy()
     closed = closed[pixels : closed.shape[0] - pixels, pixels : closed.shape[1] - pixels]
     whole = ~reached(~closed)
     whole = reached(whole, body[::step, ::step] & whole)

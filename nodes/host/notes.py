@@ -7,14 +7,8 @@ The one way for it: a line in ComfyUI's log, and a line in the node's `ui` outpu
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
-
-from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
 
 log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 WARNING = "Warning: "
 """How a line starts that reports something that looks wrong; the page colours it."""
@@ -53,14 +47,3 @@ class Notes:
         run, and ComfyUI joins the outputs of several runs only if all have the same keys.
         """
         return {"text": list(self._lines)}
-
-
-def of_empty_masks(mask: Tensor) -> str | None:
-    """What to say of the pictures whose mask (B, 1, H, W) has nothing to repaint; None where every one has."""
-    empty = nothing_to_repaint(mask)
-    if not empty:
-        return None
-    return (
-        f"Nothing is repainted in picture {', '.join(map(str, empty))}: 'mask' is below one half all over. "
-        "Check the category of Agnostic Person, and that a painted mask is white over the garment."
-    )

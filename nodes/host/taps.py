@@ -1,7 +1,8 @@
 """ComfyUI's VAE, its encoder tapped and its decoder fed with skip features.
 
 The counterpart of `ladivton_core/decoding/taps.py` for ComfyUI's own autoencoder: hooks on its modules, there for
-one call and always removed. Paper section 3.4; SPEC 3.1 and 3.4. `sampling.py` encodes, `decoding.py` decodes.
+one call and always removed. Paper section 3.4; published §3.1 and 3.4. `../conditioning.py` encodes, `../decoding.py`
+decodes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..ladivton_core.runtime.finite import require_finite
-from .host_versions import on_device
+from ...ladivton_core.runtime.finite import require_finite
+from .types import one_by_one
+from .versions import on_device
 
 LEVELS = 4
 VAE_ADVICE = "Start ComfyUI with --fp32-vae (or --bf16-vae), or load another VAE file."
@@ -48,7 +50,7 @@ def encode_moments(vae, image: Tensor, progress=None) -> tuple[Tensor, tuple[Ten
     Args:
         vae: ComfyUI VAE.
         image: (B, 3, H, W) in [-1, 1], sides divisible by 8.
-        progress: ComfyUI's `ProgressBar`, moved on by one a picture.
+        progress: ComfyUI's `ProgressBar`, moved on by one a picture; the node's own by itself.
 
     Returns:
         Moments (B, 8, h, w) float32 on ComfyUI's intermediate device, and f1...f5, (B, C_i, h_i, w_i), on the VAE's
@@ -59,23 +61,20 @@ def encode_moments(vae, image: Tensor, progress=None) -> tuple[Tensor, tuple[Ten
     model = load_vae(vae, memory_required=vae.memory_used_encode(image.shape, vae.vae_dtype))
     encoder = model.encoder
     moments, taps = [], []
-    for item in range(image.shape[0]):
-        memory.throw_exception_if_processing_interrupted()
+    for item in one_by_one(range(image.shape[0]), progress):
         with on_device(vae.device), taps_kept(encoder) as seen:
             pixels = image[item : item + 1].to(vae.device, vae.vae_dtype)
             found = model.quant_conv(encoder(pixels))
             require_finite(found, "The VAE's encoder", VAE_ADVICE, vae.vae_dtype)
             moments.append(found.float().to(memory.intermediate_device()))
         taps.append([seen[level].to(vae.patcher.offload_device) for level in range(LEVELS)])
-        if progress is not None:
-            progress.update(1)
     f1, f3, f4, f5 = (torch.cat(level) for level in zip(*taps, strict=True))
     return torch.cat(moments), (f1, f1, f3, f4, f5)
 
 
 @contextmanager
 def taps_kept(encoder: nn.Module) -> Iterator[dict[int, Tensor]]:
-    """While inside, an encoder pass leaves its taps in the dict: 0 = f1 (= f2), 1...3 = f3...f5 (SPEC 3.1)."""
+    """While inside, an encoder pass leaves its taps in the dict: 0 = f1 (= f2), 1...3 = f3...f5 (published §3.1)."""
     seen: dict[int, Tensor] = {}
 
     def keeper(level: int):
@@ -90,7 +89,7 @@ def taps_kept(encoder: nn.Module) -> Iterator[dict[int, Tensor]]:
 
 @contextmanager
 def skips_added(model: nn.Module, skips: Sequence[Tensor]) -> Iterator[None]:
-    """While inside, every decode of `model` adds masked EMASC outputs f1'...f5' on its way up (SPEC 3.4).
+    """While inside, every decode of `model` adds masked EMASC outputs f1'...f5' on its way up (published §3.4).
 
     Raises:
         ValueError: during the decode, a skip feature has not the size of what it is added to.

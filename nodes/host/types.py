@@ -1,25 +1,28 @@
 """What travels on LaDI-VTON's wires beside ComfyUI's own types; the pack's one import of `comfy_api`.
 
 ComfyUI's MODEL, VAE, CLIP, CLIP_VISION, IMAGE, MASK, LATENT and CONDITIONING are used wherever they say enough;
-the types here exist for the rest. `tensors.py` converts between ComfyUI's layout and the core's.
+the types here exist for the rest. `../tensors.py` converts between ComfyUI's layout and the core's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
+from comfy.utils import ProgressBar
 from comfy_api.latest import ComfyExtension, io, ui
 from torch import Tensor, nn
 
-from ..ladivton_core.preprocessing.labels import LabelSet
+from ...ladivton_core.denoising.noise import item_noise
+from ...ladivton_core.preprocessing.labels import LabelSet
 
 __all__ = [
-    "CATEGORY", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPersonType", "FitRecord",
-    "InversionAdapter", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords", "SkipFeatures",
-    "SkipFeaturesType", "TorchPart", "Warper", "check_choices", "io", "search_aliases", "ui",
+    "CATEGORY", "LARGEST_SEED", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPerson", "FitRecord",
+    "InversionAdapter", "ItemNoise", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords",
+    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "io", "item_seeds", "one_by_one",
+    "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"
@@ -34,7 +37,8 @@ PseudoWords = io.Custom("LADI_PSEUDO_WORDS")
 """Tensor (B, 16, width of the text encoder)."""
 ParseMapType = io.Custom("LADI_PARSE_MAP")
 SkipFeaturesType = io.Custom("LADI_SKIP_FEATURES")
-EncodedPersonType = io.Custom("LADI_ENCODED_PERSON")
+EncodedPerson = io.Custom("LADI_ENCODED_PERSON")
+"""A `ladivton_core.encodings.PersonEncoding`."""
 Choice = io.Custom("COMBO,STRING")
 """A text that other nodes' combo boxes take by wire as well as their text fields."""
 FitRecord = io.Custom("LADI_FIT")
@@ -43,6 +47,9 @@ BoundingBox = io.Custom("BOUNDING_BOX")
 """A list with one {"x", "y", "width", "height"} in pixels a picture."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 """Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
+
+LARGEST_SEED = 2**64 - 1
+Item = TypeVar("Item")
 
 
 def search_aliases(*words: str) -> dict[str, list[str]]:
@@ -55,21 +62,19 @@ def search_aliases(*words: str) -> dict[str, list[str]]:
     return {"search_aliases": list(words)} if known else {}
 
 
-def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> bool | str:
-    """For `validate_inputs`: ComfyUI 0.3.75 checks the combo boxes of older nodes, but not those of V3 nodes.
+def one_by_one(items: Sequence[Item], progress: ProgressBar | None = None) -> Iterator[Item]:
+    """Items of a batch, each after a look at whether the run was interrupted.
 
     Args:
-        node: node class with a combo box for every name.
-        chosen: value by input; None (a wire, not known yet) passes.
-
-    Returns:
-        True, or a message that names the input and what can be chosen.
+        progress: goes on with each item; the node's own bar where it has nothing else to do.
     """
-    options = {box.id: box.options for box in node.define_schema().inputs if isinstance(box, io.Combo.Input)}
-    for name, value in chosen.items():
-        if value is not None and value not in options[name]:
-            return f"'{name}' cannot be {value!r}; choose one of {', '.join(map(str, options[name]))}."
-    return True
+    import comfy.model_management as memory
+
+    progress = progress or ProgressBar(len(items))
+    for item in items:
+        memory.throw_exception_if_processing_interrupted()
+        yield item
+        progress.update(1)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,43 @@ class SkipFeatures:
     mask: Tensor
 
 
+def item_seeds(seed: int, items: int, index: list[int] | None = None) -> list[int]:
+    """Seed of every item of a batch: item i is what a run of its own with `seed + i` would give.
+
+    Args:
+        seed: of item 0.
+        items: batch size.
+        index: original positions, when a batch was cut up before (`batch_index` of a LATENT).
+
+    Raises:
+        ValueError: `index` does not name one position an item.
+    """
+    if index is not None and len(index) != items:
+        raise ValueError(
+            f"'latent' was cut down to the items {list(index)} of its batch, 'positive' and 'negative' hold {items}. "
+            "Take the same items out of person, mask, pose_map and warped_garment before 'Try-On Conditioning'."
+        )
+    positions = range(items) if index is None else index
+    return [(seed + position) % (LARGEST_SEED + 1) for position in positions]
+
+
+class ItemNoise:
+    """ComfyUI's NOISE with the paper's draws: the second one of each item's own generator (Q6).
+
+    Args:
+        seed: of item 0.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def generate_noise(self, latent: dict) -> Tensor:
+        """First noise (B, 4, h, w) of a LATENT, float32 on the CPU; `batch_index` picks the draws of a cut batch."""
+        samples = latent["samples"]
+        seeds = item_seeds(self.seed, samples.shape[0], latent.get("batch_index"))
+        return item_noise(seeds, tuple(samples.shape[1:])).latents
+
+
 class TorchPart:
     """One of LaDI-VTON's own networks under ComfyUI's memory management.
 
@@ -110,7 +152,7 @@ class TorchPart:
     def __init__(self, module: nn.Module, source: str, **settings: Any) -> None:
         import comfy.model_management as memory
 
-        from .whole_patcher import WholePatcher
+        from .native import WholePatcher
 
         self.source, self.settings = source, settings
         # ModelPatcher writes attributes of its own on the model it manages: it gets a shell, named for ComfyUI's log.

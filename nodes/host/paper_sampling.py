@@ -1,8 +1,8 @@
 """The paper's DDIM steps in ComfyUI's sampling machinery.
 
 DDIM without noise is Euler on sigmas. What differs from KSampler is which sigmas are visited, how the first noise is
-scaled, and that the run ends at sigma_0 instead of 0 (SPEC section 6). `sampling.py` and `custom_sampling.py` hold the
-nodes. Imported only when sampling.
+scaled, and that the run ends at sigma_0 instead of 0 (published §6). `../sampling.py` holds the nodes. Imported only
+when sampling.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import trange
 
-from ..ladivton_core.denoising.conditioning import without_garment
-from ..ladivton_core.denoising.sampling import garment_steps
-from ..ladivton_core.denoising.schedule import timesteps
-from ..ladivton_core.presets import NoiseSchedule
-from .noise import ItemNoise
+from ...ladivton_core.denoising.conditioning import without_garment
+from ...ladivton_core.denoising.sampling import garment_steps
+from ...ladivton_core.denoising.schedule import timesteps
+from ...ladivton_core.presets import NoiseSchedule
+from .types import ItemNoise
 
 
 @torch.no_grad()
@@ -59,7 +59,7 @@ class DDIMSteps(comfy.samplers.KSAMPLER):
     def _between(self, model, x: Tensor, sigmas: Tensor, extra_args=None, callback=None, disable=None) -> Tensor:
         mask = (extra_args or {}).get("denoise_mask")
         if model.noise.any():
-            if _same(sigmas[0], self.first):
+            if _is_level(sigmas[0], self.first):
                 x = model.noise * (1 + sigmas[0] ** 2).sqrt()
         elif mask is not None and (mask < 1).any():
             raise ValueError(
@@ -69,13 +69,13 @@ class DDIMSteps(comfy.samplers.KSAMPLER):
                 "and lay what is to be kept over the result with 'LatentCompositeMasked'."
             )
         x = sample_ddim(model, x, sigmas, extra_args, callback, disable)
-        if not _same(sigmas[-1], self.last):
+        if not _is_level(sigmas[-1], self.last):
             return x
         x = x / (1 + sigmas[-1] ** 2).sqrt()
         return x if mask is None else torch.where(mask == 0, model.latent_image, x)
 
 
-def _same(sigma: Tensor, level: float) -> bool:
+def _is_level(sigma: Tensor, level: float) -> bool:
     """Neighbouring levels of a schedule that ends in pure noise differ by parts in a million (`native.py`)."""
     return math.isclose(float(sigma), level, rel_tol=1e-6)
 
@@ -146,7 +146,7 @@ def paper_steps(model, steps: int, denoise: float = 1.0) -> PaperSteps:
 
 
 def garment_for_first_steps(conditioning: list, rate: float, times: Tensor) -> list:
-    """Conditioning whose warped garment is seen for the first share `rate` of the steps only (SPEC section 6, step 9).
+    """Conditioning whose warped garment is seen for the first share `rate` of the steps only (published §6.9).
 
     Args:
         conditioning: with `noise_concat` entries of 27 channels.

@@ -1,8 +1,8 @@
 """ComfyUI's own MODEL, VAE, CLIP and CLIP_VISION from a preset and a state dict.
 
 Nothing is wrapped: what comes out is what ComfyUI's loaders return, so KSampler, previews, LoRA, ControlNet and
-offloading work. Noise schedule and recommended settings travel inside the MODEL. `models.py` holds the nodes,
-`sampling.py` reads the settings. Imported only when a model is loaded: it pulls in most of ComfyUI.
+offloading work. Noise schedule and recommended settings travel inside the MODEL. `../models.py` holds the nodes,
+`../sampling.py` reads the settings. Imported only when a model is loaded: it pulls in most of ComfyUI.
 """
 
 from __future__ import annotations
@@ -26,17 +26,21 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ladivton_core.checkpoints.layouts import describe, expect, load_strict
-from ..ladivton_core.checkpoints.reading import CheckpointError
-from ..ladivton_core.denoising.schedule import sigmas
-from ..ladivton_core.presets import PRESETS
-from .host_versions import in_precision, patcher_class
+from ...ladivton_core.checkpoints.layouts import describe, expect, load_strict
+from ...ladivton_core.checkpoints.reading import CheckpointError
+from ...ladivton_core.denoising.schedule import sigmas
+from ...ladivton_core.presets import PRESETS
+from .versions import in_precision, patcher_class
 
 if TYPE_CHECKING:
-    from ..ladivton_core.presets import ClipTower, Preset
+    from ...ladivton_core.presets import ClipTower, Preset
 
 IN_CHANNELS = 31
-"""Latent 4, mask 1, masked-image latent 4, pose 18, warped-garment latent 4 (SPEC section 5)."""
+"""Latent 4, mask 1, masked-image latent 4, pose 18, warped-garment latent 4 (published §5)."""
+
+
+ALL = 1e32
+"""ComfyUI's own number for "no limit" (`LoadedModel.model_load`)."""
 
 
 class TryOnModel(comfy.model_base.BaseModel):
@@ -114,6 +118,23 @@ def unet_model(
     load_strict(model.diffusion_model, renamed, "unet", path)
     model.diffusion_model.requires_grad_(False)
     return patcher_class()(model, load_device=load_device, offload_device=offload_device)
+
+
+class WholePatcher(ModelPatcher):
+    """ComfyUI's patcher for networks that it cannot take apart: they come to the device whole, or go whole.
+
+    Where memory is short ComfyUI loads a model in pieces, and casts what it left behind weight by weight; only layers
+    of its own can do that (`comfy.ops`, told by `comfy_cast_weights`). LaDI-VTON's own networks are plain torch. With
+    `--novram` ComfyUI asks for pieces whatever `force_full_load` says, so the answer is given here.
+    """
+
+    def partially_load(self, device_to, extra_memory=0, force_patch_weights=False):
+        """Load everything, whatever part was asked for."""
+        return super().partially_load(device_to, ALL, force_patch_weights=force_patch_weights)
+
+    def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False):
+        """Free nothing, which makes ComfyUI take the whole model away (`LoadedModel.model_unload`)."""
+        return 0
 
 
 def preset_of_unet(state_dict: dict[str, Tensor], path: str) -> Preset:

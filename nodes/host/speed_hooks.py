@@ -1,8 +1,12 @@
-"""Cross-attention keys and values of a prompt, computed once a run in place of once a step.
+"""What Try-On Speed hangs into ComfyUI's own sampling, so that every sampler knows it. `../sampling.py` has the node.
 
-They depend on the prompt and on two weights only. What is kept is found by the prompt's values, never by who it came
-from: another prompt, another order or number of conditionings, another batch finds nothing and is computed. A run
-starts with nothing kept, so that a LoRA is always seen. `speed.py` is the node.
+Guidance in a part of the noise schedule only, after Kynkäänniemi et al. (arXiv 2404.07724): outside the interval the
+model runs on the positive conditioning alone, as with a guidance of 1.
+
+Cross-attention keys and values of a prompt, computed once a run in place of once a step: they depend on the prompt and
+on two weights only. What is kept is found by the prompt's values, never by who it came from: another prompt, another
+order or number of conditionings, another batch finds nothing and is computed. A run starts with nothing kept, so that a
+LoRA is always seen.
 """
 
 from __future__ import annotations
@@ -14,20 +18,43 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-KEY = "LadiVTON_prompt_projections"
+INTERVAL = "LadiVTON_guidance_interval"
+PROJECTIONS = "LadiVTON_prompt_projections"
 KEPT = 4
 """Prompts a run keeps: both sides together, the positive alone outside a guidance interval, and each alone where memory
 is short. A batch of one at full size takes 8 MB each in float16."""
 
 
-def with_projections_kept(model, kept: bool):
+def guide_between(model, start: float, end: float):
+    """The MODEL, guided between two shares of the noise schedule, 0 the noisiest; changes the clone it is given.
+
+    A second call replaces the first. Samplers with more than a positive and a negative side are left as they are.
+    """
+
+    def predict(executor, model, conds, x_in, timestep, model_options):
+        """ComfyUI's function for both predictions, which outside the interval makes one and gives it for both."""
+        sampling, sigma = model.model_sampling, float(timestep.max())
+        # Both ends belong to it, as with ComfyUI's own timestep ranges.
+        guided = sampling.percent_to_sigma(end) <= sigma <= sampling.percent_to_sigma(start)
+        if guided or len(conds) != 2 or conds[1] is None:
+            return executor(model, conds, x_in, timestep, model_options)
+        (prediction,) = executor(model, conds[:1], x_in, timestep, model_options)
+        return [prediction, prediction.clone()]  # apart, should a patch write into one of them
+
+    model.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, INTERVAL)
+    if (start, end) != (0.0, 1.0):
+        model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, INTERVAL, predict)
+    return model
+
+
+def keep_projections(model, kept: bool):
     """The MODEL whose runs keep the prompt's keys and values, or no longer do; changes the clone it is given.
 
     Raises:
         ValueError: its network has no cross-attention as Stable Diffusion's.
     """
     for kind in (WrappersMP.SAMPLER_SAMPLE, WrappersMP.APPLY_MODEL):
-        model.remove_wrappers_with_key(kind, KEY)
+        model.remove_wrappers_with_key(kind, PROJECTIONS)
     if not kept:
         return model
     if not projections(model.model.diffusion_model):
@@ -49,13 +76,16 @@ def with_projections_kept(model, kept: bool):
 
     def step(executor, *args, **kwargs):
         if runs:
-            options = next((each for each in (*args, *kwargs.values()) if _is_options(each)), {})
+            given = (*args, *kwargs.values())
+            # ComfyUI's `transformer_options`, and in them whoever is handed the prompt, or its keys and values
+            options = next((each for each in given if isinstance(each, dict) and "cond_or_uncond" in each), {})
+            patched = options.get("patches", {}).get("attn2_patch") or options.get("patches_replace", {}).get("attn2")
             patcher = getattr(executor.class_obj, "current_patcher", None)
-            runs[-1].begin(known=not _changes_attention(options) and getattr(patcher, "current_hooks", None) is None)
+            runs[-1].begin(known=not patched and getattr(patcher, "current_hooks", None) is None)
         return executor(*args, **kwargs)
 
-    model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, run)
-    model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, step)
+    model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, PROJECTIONS, run)
+    model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, PROJECTIONS, step)
     return model
 
 
@@ -77,7 +107,11 @@ class PromptProjections:
 
     @contextmanager
     def installed(self) -> Iterator[PromptProjections]:
-        """While inside, the layers answer from what is kept; afterwards they are as they were."""
+        """While inside, the layers answer from what is kept; afterwards they are as they were.
+
+        A layer's `forward` is exchanged: torch's public hooks run before or after it, none in its place, and ComfyUI's
+        object patches leave one behind when they are taken off. `tests/nodes/test_speed.py` counts what is computed.
+        """
         before = {name: layer.__dict__.get("forward") for name, layer in self._layers.items()}
         try:
             for name, layer in self._layers.items():
@@ -123,14 +157,3 @@ class PromptProjections:
                 return
         self._of_prompt = {}
         self._made = [*self._made[-KEPT + 1 :], (prompt.clone(), self._of_prompt)]
-
-
-def _is_options(argument: object) -> bool:
-    """Whether an argument of the model is ComfyUI's `transformer_options`."""
-    return isinstance(argument, dict) and "cond_or_uncond" in argument
-
-
-def _changes_attention(options: dict) -> bool:
-    """Whether another patch is handed the prompt, or keys and values, of the cross-attention."""
-    patches, replaced = options.get("patches", {}), options.get("patches_replace", {})
-    return bool(patches.get("attn2_patch") or replaced.get("attn2"))

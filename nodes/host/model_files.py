@@ -1,6 +1,6 @@
 """Which files a loader may offer, where a chosen one lies, and what to say when it is not there.
 
-A list shows what fits by content: a file's names and shapes are looked at once, never its values. `models.py` holds
+A list shows what fits by content: a file's names and shapes are looked at once, never its values. `../models.py` holds
 the loaders.
 """
 
@@ -10,16 +10,16 @@ import functools
 import logging
 from pathlib import Path
 
+import folder_paths
 from torch import Tensor
 
-from ..ladivton_core.checkpoints.build import check, module_names
-from ..ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
-from ..ladivton_core.checkpoints.layouts import check_values
-from ..ladivton_core.checkpoints.reading import read_state_dict
-from ..ladivton_core.checkpoints.sources import sources
-from ..ladivton_core.presets import Preset
-from .listing import can_be_chosen, never_raises
-from .types import check_choices, io
+from ...ladivton_core.checkpoints.build import check, module_names
+from ...ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
+from ...ladivton_core.checkpoints.layouts import check_values
+from ...ladivton_core.checkpoints.reading import read_state_dict
+from ...ladivton_core.checkpoints.sources import sources
+from ...ladivton_core.presets import Preset
+from .listing import Listed, can_be_chosen
 
 FOLDER = LADI_FOLDER
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
@@ -31,25 +31,28 @@ CHANNELS = 31
 log = logging.getLogger(__name__)
 
 
-def register_folder() -> None:
-    """Tell ComfyUI about `models/ladi_vton`, so that its own file lists and extra_model_paths.yaml cover it."""
-    import folder_paths
+def register_folder(name: str, endings: set[str]) -> None:
+    """Tell ComfyUI about `models/<name>`, so that its own file lists and extra_model_paths.yaml cover it.
 
-    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
-    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions | folder_paths.supported_pt_extensions)
+    Args:
+        endings: of the files that ComfyUI lists there, beside those known before.
+    """
+    folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+    paths, known = folder_paths.folder_names_and_paths[name]
+    folder_paths.folder_names_and_paths[name] = (paths, known | endings)
 
 
-@never_raises
-def fitting(part: str, *folders: str) -> list[str]:
+def files_with(part: str, *folders: str) -> Listed:
     """Names of the files in some model folders that hold a part (`embedded.PARTS`), whatever they are called.
 
     Archives that would have to be read whole to be looked into are offered as well.
     """
-    import folder_paths
 
-    names = {name for folder in folders for name in folder_paths.get_filename_list(folder)}
-    return sorted(name for name in names if can_be_chosen(name) and _fits(part, _path(name, *folders)))
+    def offer(*folders: str) -> list[str]:
+        names = {name for folder in folders for name in folder_paths.get_filename_list(folder)}
+        return sorted(name for name in names if can_be_chosen(name) and _fits(part, _path(name, *folders)))
+
+    return Listed.by(lambda file: find(part, file, *folders), offer, *folders)
 
 
 def _fits(part: str, path: str | None) -> bool:
@@ -77,8 +80,6 @@ def _look(path: str, size: int, modified: int) -> Found:
 
 
 def _path(file: str, *folders: str) -> str | None:
-    import folder_paths
-
     paths = (folder_paths.get_full_path(folder, file) for folder in folders if file)
     return next((path for path in paths if path), None)
 
@@ -106,15 +107,8 @@ def find(part: str, file: str, *folders: str) -> str:
     Raises:
         ValueError: no such file; the message says which file to put where, how large it is and under which licence.
     """
-    path = _path(file, *folders)
-    if path is None:
-        raise ValueError(_not_found(part, file, folders))
-    return path
-
-
-def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
-    import folder_paths
-
+    if path := _path(file, *folders):
+        return path
     where = " or ".join(f"models/{folder}" for folder in folders)
     found = f"There is no file {file!r} in {where}." if file else f"No file is chosen: nothing in {where} fits."
     fitting_here = [source for source in sources() if source.part == part and source.folder in folders]
@@ -122,29 +116,12 @@ def _not_found(part: str, file: str | None, folders: tuple[str, ...]) -> str:
     wanted = [source for source in fitting_here if source.folder == FOLDER] or fitting_here
     names, groups = (sorted({getattr(source, field) for source in wanted}) for field in ("name", "group"))
     published = f"from {PUBLISHED}, or " if wanted[0].folder == FOLDER else ""
-    return (
+    raise ValueError(
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
         f"({wanted[0].size_in_words}; licence {wanted[0].licence}): {published}"
         f"in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
         "Then press R to refresh the lists."
     )
-
-
-def acceptable(
-    node: type[io.ComfyNode], part: str, file: str | None, *folders: str, **chosen: str | None
-) -> bool | str:
-    """For a loader's `validate_inputs`: its combo boxes are asked, then whether the file `exists`."""
-    known = check_choices(node, **chosen)
-    return exists(part, file, *folders) if known is True else known
-
-
-def exists(part: str, file: str | None, *folders: str) -> bool | str:
-    """For `validate_inputs`: True, or what `find` would raise; None (a wire, not known yet) passes."""
-    if file is not None and not isinstance(file, str):
-        return f"{file!r} is no name of a file."
-    if file is None or _path(file, *folders):
-        return True
-    return _not_found(part, file, folders)
 
 
 def fingerprint(part: str, file: str, *folders: str) -> str:

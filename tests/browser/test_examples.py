@@ -1,0 +1,78 @@
+"""The example pictures before any run: on nodes, in lists by their names, also for values that older files hold.
+
+With the frontend ComfyUI brings and with the newest one, on the classic canvas and in Nodes 2.0. The mask editor has a
+file of its own.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+COMBINATIONS = [(server, nodes2) for server in ("comfy_server", "newest_server") for nodes2 in (False, True)]
+NAMES = ["classic", "nodes2", "newest-classic", "newest-nodes2"]
+OLD = {"LadiVTON_LoadPicture": "[example] person.png", "LadiVTON_LoadParseMap": "[example] parse.png",
+       "LadiVTON_LoadKeypoints": "[example] keypoints.json", "LadiVTON_DatasetSample": "[example] vitonhd"}  # fmt: skip
+NEW = ["person [example].png [temp]", "parse [example].png [temp]", "keypoints.json [example]", "vitonhd [example]"]
+# A file of the page with one node of each type, as an older version saved it.
+SAVED = """
+(values) => {
+    const graph = window.app.graph;
+    graph.clear();
+    Object.keys(values).forEach((type, place) => {
+        const node = window.LiteGraph.createNode(type);
+        node.pos = [60 + 450 * place, 120];
+        graph.add(node);
+    });
+    const saved = graph.serialize();
+    saved.nodes.forEach((node) => (node.widgets_values[0] = values[node.type]));
+    return saved;
+}
+"""
+VALUES = "() => window.app.graph.nodes.map(node => node.widgets[0].value)"
+LABELS = "() => window.app.graph.nodes.map(({ widgets: [list] }) => list.options.getOptionLabel(list.value))"
+SHOWN = """
+() => {
+    const inNodes = window.app.graph.nodes.flatMap(node => node.imgs ?? []);
+    const pictures = [...inNodes, ...document.images].filter(image => image.src.includes("/view?"));
+    return [...new Set(pictures.filter(image => image.naturalWidth > 1)
+        .map(image => new URL(image.src).searchParams.get("filename")))].sort();
+}
+"""
+BROKEN = "() => [...document.images].filter(image => image.complete && !image.naturalWidth).map(image => image.src)"
+
+OPEN_LIST = """
+() => {
+    const node = window.app.graph.nodes[0], [list] = node.widgets;
+    const e = { canvasX: node.pos[0] + node.size[0] / 2, canvasY: node.pos[1] + 40, clientX: 600, clientY: 300 };
+    list.onClick({ e, node, canvas: window.app.canvas });
+}
+"""
+
+
+@pytest.mark.parametrize(("server", "nodes2"), COMBINATIONS, ids=NAMES)
+def test_values_of_older_files_become_todays_and_show_before_a_run(request, open_page, server, nodes2):
+    page = open_page(request.getfixturevalue(server), nodes2)
+    page.load(page.tab.evaluate(SAVED, OLD))
+    assert page.tab.evaluate(VALUES) == NEW
+    assert page.tab.evaluate(LABELS) == ["person.png [example]", "parse.png [example]", *NEW[2:]]
+    page.tab.wait_for_function(f"() => ({SHOWN})().length === 2", timeout=60_000)
+    assert page.tab.evaluate(SHOWN) == sorted(NEW[:2])
+    page.fit_view()
+    page.screenshot(f"examples_{request.node.callspec.id}")
+    assert page.tab.evaluate(BROKEN) == [] and page.problems == []
+
+
+@pytest.mark.parametrize(("server", "nodes2"), COMBINATIONS, ids=NAMES)
+def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_page, server, nodes2):
+    page = open_page(request.getfixturevalue(server), nodes2)
+    page.load(page.tab.evaluate(SAVED, {"LadiVTON_LoadPicture": OLD["LadiVTON_LoadPicture"]}))
+    page.tab.wait_for_function(f"() => ({SHOWN})().length === 1", timeout=60_000)
+    if nodes2:
+        page.tab.locator("[data-node-id]").get_by_text("person.png [example]").first.click()
+        page.tab.wait_for_function(f"() => ({SHOWN})().length > 8", timeout=60_000)
+    else:
+        page.tab.evaluate(OPEN_LIST)
+    page.tab.get_by_text("dresses_person.png [example]").first.wait_for()
+    page.screenshot(f"examples_listed_{request.node.callspec.id}")
+    assert page.tab.get_by_text("[temp]").count() == 0
+    assert page.tab.evaluate(BROKEN) == [] and page.problems == []

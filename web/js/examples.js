@@ -1,0 +1,40 @@
+// The pack's examples in lists, as nodes/host/listing.py offers them. A picture is called by what ComfyUI finds it under,
+// "person [example].png [temp]", and shown as "person.png [example]". Values of older files, "[example] person.png",
+// become today's, so that the page finds the picture before a run.
+
+import { app } from "../../../scripts/app.js";
+
+const LISTS = {
+    LadiVTON_LoadPicture: "image",
+    LadiVTON_LoadKeypoints: "file",
+    LadiVTON_LoadParseMap: "file",
+    LadiVTON_DatasetSample: "root",
+};
+
+const shown = (value) => String(value ?? "").replace(/ \[example\](\.\w+) \[temp\]$/, "$1 [example]");
+
+function bringUpToDate(list) {
+    const [, name] = String(list.value).match(/^\[example\] (.+)$/) ?? [];
+    const found = name && list.options.values.find((value) => shown(value) === `${name} [example]`);
+    if (found) list.value = found;
+}
+
+app.registerExtension({
+    name: "LadiVTON.Examples",
+    nodeCreated(node) {
+        const list = node.widgets?.find((widget) => widget.name === LISTS[node.comfyClass]);
+        if (!list) return;
+        list.options.getOptionLabel = shown;
+        // A workflow's values come by configure, those of a file in API format with the widget's callback.
+        const configured = node.onConfigure;
+        node.onConfigure = function () {
+            bringUpToDate(list);
+            return configured?.apply(this, arguments);
+        };
+        const chosen = list.callback;
+        list.callback = function () {
+            bringUpToDate(list);
+            return chosen?.apply(this, arguments);
+        };
+    },
+});
