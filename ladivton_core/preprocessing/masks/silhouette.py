@@ -13,7 +13,7 @@ import torch
 
 from ...mask_edges import grow_mask
 from ..flood import reached
-from .body_drawing import Size, arms, filled, hands, limb, trunk
+from .body_drawing import arms, filled, hands, limb, trunk
 from .body_frame import BodyFrame
 from .body_shapes import Shape
 
