@@ -65,7 +65,7 @@ def library(monkeypatch):
     return made
 
 
-@pytest.mark.skip(reason="counts page faults, which are the machine's affair too; this allocator is to leave the library")
+@pytest.mark.skip(reason="counts page faults, which are the machine's affair too; this allocator leaves the library")
 def test_the_next_tensor_takes_a_freed_block_and_afterwards_the_system_has_it():
     """In a process of its own, where nothing else lies between the blocks."""
     usual = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
