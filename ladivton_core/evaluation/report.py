@@ -40,7 +40,7 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
     for path in paths:
         try:
             content = read_json(path, shape=dict, expected=_EXPECTED)
-            runs = content["runs"] if "runs" in content else [content]
+            runs = content.get("runs", [content])
             check_shape(runs, [_SHAPE], "runs" if "runs" in content else "")
             check_shape([run["figures"] for run in runs], [{str: {str: float}}], "figures")
             for run in runs:
