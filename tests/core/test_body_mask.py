@@ -1,4 +1,4 @@
-"""The body's mask, and silhouettes as evidence: what must be repainted is, what must stay stays, and holes do not matter."""
+"""The body's mask, and silhouettes as evidence: what must be repainted is, what must stay stays."""
 
 import numpy as np
 import pytest

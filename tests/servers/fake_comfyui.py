@@ -154,7 +154,7 @@ class FakeComfy:
             return len(self.pending) + (self.running is not None)
 
 
-def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
+def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one class, a branch an address
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True

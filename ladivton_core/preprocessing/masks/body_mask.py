@@ -171,7 +171,7 @@ def _beside(cloth: np.ndarray, outline: np.ndarray | None) -> np.ndarray:
 def _part(
     frame: BodyFrame, category: Category, ends: Ends, outline: np.ndarray | None, size: Size
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What of a person a garment may cover or have covered, and the clothes above or below it that its edge stays off."""
+    """What of a person a garment may cover or have covered, and the clothes beside it that its edge stays off."""
     shape, below = ends.fitted(SHAPES[category], category), ends.below(SHAPES[category])
     person = np.ones(size, bool) if outline is None else outline
     part, beyond, depth = np.zeros(size, bool), np.zeros(size, bool), frame.depth(size)
@@ -230,7 +230,7 @@ def _by_labels(
     parse: np.ndarray, labels: LabelSet, category: Category, frame: BodyFrame | None, part: np.ndarray,
     neck_lift: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """What the garment may cover, what is kept, and what its edge stays off (height, width); `part` as the joints tell it."""
+    """What the garment may cover, what is kept, what its edge stays off (height, width); `part` as joints tell it."""
     regions = labels.regions_of(category)
 
     def has(names: Sequence[str]) -> np.ndarray:
