@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_run_and_the_next_goes_on(dress, tmp_path):
     out = tmp_path / "out"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
         with pytest.raises(OSError, match="no room is left"):
             dress(out)
     finally:

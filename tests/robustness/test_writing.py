@@ -230,8 +230,8 @@ def test_a_lock_is_held_by_one_and_let_go_of_when_its_holder_is_killed(tmp_path)
         pass
     holder.kill()
     holder.communicate()
-    here = pytest.raises(locking.Locked, match=f"process {os.getpid()} on ")
-    with locking.locked(path), here, locking.locked(path):
+    ours = pytest.raises(locking.Locked, match=f"process {os.getpid()} on ")
+    with locking.locked(path), ours, locking.locked(path):
         pass
     with locking.locked(path):
         pass

@@ -66,7 +66,7 @@ def orders(form) -> Callable:
 def impatient(monkeypatch) -> None:
     """Servers are looked at more often than people would mind, and their queues at every look."""
     monkeypatch.setattr("ladivton_core.batch.comfyui.server.LOOK_SECONDS", 0)
-    monkeypatch.setattr("ladivton_core.batch.comfyui.worker._LONGEST_LOOK", 0.02)
+    monkeypatch.setattr("ladivton_core.batch.comfyui.pool._LONGEST_LOOK", 0.02)
 
 
 @pytest.fixture
