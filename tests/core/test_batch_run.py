@@ -169,9 +169,7 @@ def test_the_same_pixels_whatever_the_order_memory_and_interruption(dress, tmp_p
 def test_batches_agree_within_a_level_and_exact_makes_none(dress, tmp_path):
     _, counted = dress(tmp_path / "one", settings=dataclasses.replace(SMALL, batch=3, exact=True))
     assert counted["__call__"] == 4
-    _, counted = dress(
-        tmp_path / "two", settings=Settings(size=(64, 48), options=Options(steps=1), threads=1, batch=3)
-    )
+    _, counted = dress(tmp_path / "two", settings=dataclasses.replace(SMALL, batch=3))
     assert counted["__call__"] == 2
     for a, b in zip(pixels(tmp_path / "one", *MADE), pixels(tmp_path / "two", *MADE), strict=True):
         assert np.abs(a.astype(int) - b).max() <= 1
