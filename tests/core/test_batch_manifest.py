@@ -143,7 +143,7 @@ def test_a_template_holds_plain_fields_and_ends_in_a_pictures_ending(text):
 
 @pytest.mark.parametrize("person", ["..", "a/b", "a\\b", "C:", "x\n"])
 def test_no_field_leads_out_of_the_folder(person):
-    with pytest.raises(ValueError, match="person is .* cannot stand in a file's name"):
+    with pytest.raises(ValueError, match="person is .*cannot stand in a file's name"):
         Template("{person}/{garment}.png").name(person=person, garment="g", id="i", category="c", seed=1)
 
 
