@@ -441,7 +441,7 @@ def test_a_command_sets_its_allocator_and_no_more_threads_than_cores(repository)
 
 
 def state_of_the_process() -> dict:
-    names = ("get_num_threads", "get_default_dtype", "is_grad_enabled", "get_deterministic_debug_mode")
+    names = ("get_num_threads", "get_default_dtype", "get_deterministic_debug_mode")
     return {name: getattr(torch, name)() for name in names} | os.environ
 
 
@@ -456,5 +456,6 @@ def test_a_pipeline_changes_nothing_of_its_process(inputs, monkeypatch, speed):
         before = state_of_the_process()
         pipeline(**inputs, steps=1, callback=lambda *_, **__: seen.append(state_of_the_process()))
         assert seen and all(state == before for state in [*seen, state_of_the_process()])
+        assert torch.is_grad_enabled()  # off while it runs, in its thread alone
     finally:
         torch.set_num_threads(threads)
