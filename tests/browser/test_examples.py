@@ -25,7 +25,7 @@ SAVED = """
     });
     const saved = graph.serialize();
     saved.nodes.forEach((node) => (node.widgets_values[0] = values[node.type]));
-    return saved;
+    return JSON.parse(JSON.stringify(saved)); // what a file can hold
 }
 """
 VALUES = "() => window.app.graph.nodes.map(node => node.widgets[0].value)"
