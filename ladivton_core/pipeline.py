@@ -2,7 +2,7 @@
 
 Encode a garment or a person once, combine them many times. The same call gives the same picture for a
 seed in any batch, as far as kernels allow (see `items_alone`); `reference_generator` gives the paper's shared random
-stream instead. Paper section 3; SPEC section 6. `stages.py` has each stage by itself, `encodings.py` what is encoded,
+stream instead. Paper section 3; published §6. `stages.py` has each stage by itself, `encodings.py` what is encoded,
 `docs/performance.md` what the fast mode does. The graph engine (`nodes/`) is the other user of the stages.
 """
 
@@ -45,7 +45,7 @@ class TryOnPipeline(Stages):
         no_pose: leave the pose out of the UNet's input; the warper still sees it.
         posterior: `sample` (the reference) or `mode` of the VAE posteriors.
         reference_generator: the reference's single generator; replaces `seeds`, and then a picture depends
-            on its batch (SPEC section 6).
+            on its batch (published §6).
         noise: ready noises; replace both.
         emasc: False decodes without skip features.
         paste_back, paste_feather: put the person's own pixels back outside the mask (not in the paper).
@@ -84,7 +84,7 @@ class TryOnPipeline(Stages):
             files: path by part (`embedded.PARTS`); `emasc` may be left out, `text_encoder` and `vision` may be
                 the same whole CLIP file.
             preset: sizes every file must have, e.g. `presets.SD2`.
-            device, dtype: of everything; the warper stays float32 (SPEC section 0). None as `dtype` is float32, and
+            device, dtype: of everything; the warper stays float32 (published §0). None as `dtype` is float32, and
                 in fast mode on a CPU bfloat16 where `processor.fastest_dtype` measured that to be faster.
             speed: see the attribute.
 

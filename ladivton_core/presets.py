@@ -1,6 +1,6 @@
 """Model sizes, prediction type and noise schedule as data.
 
-`SD2` is the paper's setup (arXiv 2305.13501, SPEC sections 2-6), `TINY` the embedded default: the
+`SD2` is the paper's setup (arXiv 2305.13501, published §2 to §6), `TINY` the embedded default: the
 same geometry (512x384 pictures, factor 8, TPS at 256x192) with small widths. A third size is a third
 `Preset`, never an `if`. Read `denoising/schedule.py` next for how `NoiseSchedule` becomes numbers.
 """
@@ -113,7 +113,7 @@ def _vae(widths, layers) -> dict[str, Any]:
 
 
 def _emasc(vae_widths, kind="nonlinear") -> dict[str, Any]:
-    """Tap widths (SPEC 3.1) and decoder widths (SPEC 3.4) that follow from a VAE's level widths."""
+    """Tap widths (published §3.1) and decoder widths (published §3.4) that follow from a VAE's level widths."""
     a, b, c, d = vae_widths
     return dict(in_channels=(a, a, a, b, c), out_channels=(a, b, c, d, d), kind=kind)
 

@@ -1,6 +1,6 @@
 """The stages of one preset on loaded models: what is encoded, warped, conditioned and decoded, each by itself.
 
-`pipeline.py` runs them together. Paper section 3; SPEC sections 4 to 6. `encodings.py` holds what comes out.
+`pipeline.py` runs them together. Paper section 3; published §4 to §6. `encodings.py` holds what comes out.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class Stages:
         posterior: str = "sample",
         no_pose: bool = False,
     ) -> Tensor:
-        """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (SPEC section 5)."""
+        """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (published §5)."""
         garment_moments = None
         if self.unet.config.in_channels != 27:
             if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
@@ -243,14 +243,14 @@ class Stages:
 
     @torch.no_grad()
     def empty_prompt(self) -> Tensor:
-        """Embedding (1, 77, C) of the empty prompt, computed once (SPEC 4.6)."""
+        """Embedding (1, 77, C) of the empty prompt, computed once (published §4.6)."""
         if self._empty_prompt is None:
             self._empty_prompt = self.text_encoder(tokenize([""]).to(self.device))
         return self._empty_prompt
 
     @torch.no_grad()
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
-        """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (SPEC section 6, step 10)."""
+        """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (published §6.10)."""
         image = decode_with_skips(self.vae, self._picture(latents) / self.preset.vae_scale, skips)
         self._numbers(image, "The VAE's decoder")
         return (image / 2 + 0.5).clamp(0, 1).float()

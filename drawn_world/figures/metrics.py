@@ -29,7 +29,7 @@ def ssim(image: Tensor, truth: Tensor, where: Tensor | None = None) -> Tensor:
     Raises:
         ImportError: torchmetrics is not installed.
 
-    Source: SPEC section 9.
+    Source: published §9.
     """
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure

@@ -1,6 +1,6 @@
 """What the UNet sees beside the noisy latent: mask, masked person, pose, warped garment.
 
-Order of the 31 channels (SPEC section 5): noisy latents 4, mask 1, masked-image latents 4, pose map 18,
+Order of the 31 channels (published §5): noisy latents 4, mask 1, masked-image latents 4, pose map 18,
 garment latents 4. This file builds the last 27; `sampling.py` puts the latent in front.
 Paper section 3.3.
 """
@@ -43,7 +43,7 @@ def binary_mask(mask: Tensor) -> Tensor:
     Raises:
         ValueError: not (B, 1, H, W), or values outside [0, 1].
 
-    Source: SPEC section 6, step 3.
+    Source: published §6.3.
     """
     if mask.ndim != 4 or mask.shape[1] != 1:
         raise ValueError(f"mask must be (B, 1, H, W), got {tuple(mask.shape)}.")
@@ -80,12 +80,12 @@ def masked_at_half(person: Tensor, mask: Tensor) -> Tensor:
 
 
 def latent_mask(mask: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """Mask at latent size, nearest (picks pixel 8 i, 8 j). Source: SPEC section 6, step 7."""
+    """Mask at latent size, nearest (picks pixel 8 i, 8 j). Source: published §6.7."""
     return F.interpolate(mask, size=size or latent_size(mask.shape[-2:]), mode="nearest")
 
 
 def latent_pose(pose_map: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """Pose map at latent size, bilinear and *not* antialiased. Source: SPEC section 6, step 4."""
+    """Pose map at latent size, bilinear and *not* antialiased. Source: published §6.4."""
     return F.interpolate(pose_map, size=size or latent_size(pose_map.shape[-2:]), mode="bilinear", align_corners=False)
 
 
@@ -107,7 +107,7 @@ def sample_posterior(
     Returns:
         (B, 4, h, w), not scaled.
 
-    Source: SPEC section 6, step 7.
+    Source: published §6.7.
     """
     mean, log_variance = moments.chunk(2, dim=1)
     if noise is None:
@@ -135,7 +135,7 @@ def concat_conditioning(mask: Tensor, masked_latents: Tensor, pose: Tensor, garm
     Raises:
         ValueError: a channel count, a size or a batch differs; names which.
 
-    Source: SPEC section 5.
+    Source: published §5.
     """
     parts = {
         "mask": (mask, 1),
@@ -203,7 +203,7 @@ def unconditional(conditioning: Tensor) -> Tensor:
 
 
 def without_garment(conditioning: Tensor) -> Tensor:
-    """The conditioning with the garment latents zeroed, for steps after `cloth_cond_rate` (SPEC section 6, step 9)."""
+    """The conditioning with the garment latents zeroed, for steps after `cloth_cond_rate` (published §6.9)."""
     zeroed = conditioning.clone()
     zeroed[:, GARMENT_START:] = 0
     return zeroed

@@ -1,7 +1,7 @@
 """Where the three noises of a picture come from.
 
 The reference draws them from one generator for the whole run, so a picture changes with its batch
-(SPEC section 6). The default here is one CPU generator an item: the same seed gives the same noise in
+(published §6). The default here is one CPU generator an item: the same seed gives the same noise in
 any batch, and so the same picture up to rounding. Both draw in the order garment posterior, initial latents,
 masked-image posterior (Q6).
 """

@@ -1,7 +1,7 @@
 """The sampling loop with classifier-free guidance.
 
 One flat function over any diffusers scheduler. `schedule.ddim_scheduler` is the paper's, and
-`conditioning.py` makes the conditioning channels. Paper section 3.3; SPEC section 6, steps 8 and 9.
+`conditioning.py` makes the conditioning channels. Paper section 3.3; published §6.8 and 9.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def denoise(
     Raises:
         ValueError: shapes, batches or channel counts do not fit; names which.
 
-    Source: SPEC section 6.
+    Source: published §6.
     """
     guided = guidance_scale > 1
     _check(unet, latents, conditioning, prompt, negative_prompt, guided)
@@ -98,7 +98,7 @@ def denoise(
 
 
 def _by_guidance(conditioning: Tensor, guided: bool) -> dict[bool, Tensor]:
-    """Channels of an unguided and of a guided step, whose unconditional half comes first (SPEC section 6, step 8)."""
+    """Channels of an unguided and of a guided step, whose unconditional half comes first (published §6.8)."""
     return {
         False: conditioning,
         True: torch.cat([unconditional(conditioning), conditioning]) if guided else conditioning,

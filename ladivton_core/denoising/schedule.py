@@ -1,6 +1,6 @@
 """`NoiseSchedule` as numbers: cumulative alphas, sigmas, timesteps, a diffusers scheduler.
 
-The paper samples with DDIM on Stable Diffusion 2's schedule (SPEC section 6). The tiny preset shifts it
+The paper samples with DDIM on Stable Diffusion 2's schedule (published §6). The tiny preset shifts it
 to lower signal-to-noise ratios and ends in pure noise. `sampling.py` runs the loop.
 """
 
@@ -68,7 +68,7 @@ def timesteps(schedule: NoiseSchedule, steps: int) -> Tensor:
     Raises:
         ValueError: fewer than 1 step, or more than the schedule has room for.
 
-    Source: SPEC section 6, scheduler.
+    Source: published §6, scheduler.
     """
     total = schedule.train_steps
     if not 1 <= steps <= total:
@@ -100,7 +100,7 @@ def paper_sigmas(schedule: NoiseSchedule, steps: int) -> Tensor:
 def ddim_scheduler(schedule: NoiseSchedule) -> DDIMScheduler:
     """The reference's scheduler for a schedule: diffusers' DDIM, no clipping, last alpha = that of timestep 0.
 
-    Source: SPEC section 6, scheduler.
+    Source: published §6, scheduler.
     """
     from diffusers import DDIMScheduler
 

@@ -2,7 +2,7 @@
 
 Nothing is downloaded unless asked for. A torch archive reaches its library's loader only after it has been found whole
 and free of anything but tensors; clean-fid's network is TorchScript, a program. All three are pinned by their hash.
-`picture_metrics.py` and `set_metrics.py` use the networks. SPEC section 9.
+`picture_metrics.py` and `set_metrics.py` use the networks. Published §9.
 """
 
 from __future__ import annotations

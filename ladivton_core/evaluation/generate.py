@@ -1,6 +1,6 @@
 """The paper's test run: everyone on a data set's test list dressed, a file a picture, resumable at any moment.
 
-SPEC section 0. `items.py` says what is made and where it goes, and keeps a folder to one set of settings; `measure.py`
+Published §0. `items.py` says what is made and where it goes, and keeps a folder to one set of settings; `measure.py`
 compares the results with the data set.
 """
 

@@ -1,6 +1,6 @@
 """What a test run consists of: who wears what, the seed of each picture, its file, and whether that is whole.
 
-SPEC 0.5. `generate.py` runs them, `truth.py` compares with them. A folder holds the pictures of one set of settings
+Published §0.5. `generate.py` runs them, `truth.py` compares with them. A folder holds pictures of one set of settings
 (`claim`).
 """
 

@@ -1,6 +1,6 @@
 """The paper's figures of one order of a test run: SSIM, LPIPS, IS, FID, KID, for each category and for all.
 
-SPEC section 9. `truth.py` says what is compared with what, `report.py` puts the result into words and pictures.
+Published §9. `truth.py` says what is compared with what, `report.py` puts the result into words and pictures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROTOCOL = {
     "fid": "clean-fid, mode clean, files at their own size, whole test set",
     "kid": "clean-fid, mode clean, files at their own size, whole test set; kid_x1000 is 1000 times kid",
 }
-"""How each figure is made, in words (SPEC section 9)."""
+"""How each figure is made, in words (published §9)."""
 
 Figures = dict[str, float]
 

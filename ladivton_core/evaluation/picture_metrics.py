@@ -1,6 +1,6 @@
 """What is measured picture by picture: SSIM and LPIPS against the truth, and what the Inception Score sees.
 
-SPEC section 9. `set_metrics.py` has what compares whole sets.
+Published §9. `set_metrics.py` has what compares whole sets.
 """
 
 from __future__ import annotations

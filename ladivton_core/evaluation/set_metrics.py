@@ -1,7 +1,7 @@
 """What is measured between two sets of pictures: FID and KID on clean-fid's features, mode "clean".
 
 Features are taken from the files at their own size, anew on every run: nothing is kept under a name, so nothing can be
-out of date (clean-fid's own custom statistics would be). SPEC section 9.
+out of date (clean-fid's own custom statistics would be). Published §9.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The pictures that results are compared with, and which result belongs to which.
 
-SPEC section 9: the whole test set at its own size, and names that agree one by one, in order.
+Published §9: the whole test set at its own size, and names that agree one by one, in order.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def people_of(dataset: str, root: Path, category: str) -> list[Path]:
     Raises:
         FileNotFoundError: no list or folder, or not one photo.
 
-    Source: SPEC section 9.
+    Source: published §9.
     """
     if dataset == "vitonhd":
         folder = root / "test" / "image"

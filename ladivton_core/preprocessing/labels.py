@@ -1,6 +1,6 @@
 """What the numbers in a parse map mean, and which of them each garment category keeps or repaints.
 
-Paper section 4.1 (VITON-HD, Dress Code); SPEC 1.2, 1.3 and the table of 1.5. `agnostic.py` applies it.
+Paper section 4.1 (VITON-HD, Dress Code); published §1.2, 1.3 and the table of 1.5. `agnostic.py` applies it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Regions:
         repaint: the old garment, and what it may uncover.
         head: kept, down to the neck line where there is one.
         arms: both arms; parts of them outside the arms' stroke count as hands and are kept.
-        garment: the garment alone, for training's target picture (SPEC 8.1).
+        garment: the garment alone, for training's target picture (published §8.1).
         arms_exchanged: whether the arms' stroke is repainted at all.
         neck_cut: whether the published code repaints the head labels below the shoulder line (Q11).
     """
@@ -91,7 +91,7 @@ class LabelSet:
         return tuple(x for x in self.labels if x in _CLOTHES and x not in (*regions.repaint, *regions.fixed))
 
     def stroke_width(self, height: int) -> int:
-        """Published width in pixels of the arms' stroke for pictures `height` pixels high. Source: SPEC 1.5, Q10."""
+        """Published width in pixels of the arms' stroke for pictures `height` pixels high; published §1.5, Q10."""
         return int(self.stroke_at_512 / 512 * height) if self.stroke_scales else self.stroke_at_512
 
 
@@ -125,7 +125,7 @@ LIP20 = LabelSet(
     stroke_at_512=90,
     stroke_scales=True,
 )  # fmt: skip
-"""VITON-HD's `image-parse-v3` (SPEC 1.2). Label 10 is the neck and the skin of the torso."""
+"""VITON-HD's `image-parse-v3` (published §1.2). Label 10 is the neck and the skin of the torso."""
 
 _ATR_HEAD = ("hat", "hair", "sunglasses", "head")
 _ATR_FIXED = ("hat", "hair", "sunglasses", "left_shoe", "right_shoe", "bag", "scarf")
@@ -154,7 +154,7 @@ ATR18 = LabelSet(
     stroke_at_512=45,
     stroke_scales=False,
 )  # fmt: skip
-"""Dress Code's `label_maps` (SPEC 1.3)."""
+"""Dress Code's `label_maps` (published §1.3)."""
 
 LIP20_SCHP = LabelSet(
     name="LIP20-SCHP",

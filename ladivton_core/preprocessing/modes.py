@@ -1,6 +1,6 @@
 """The two ways of reading a body: as the published code does, or as it stands in somebody's own photo.
 
-They are never mixed. `published` is SPEC 1.4 and 1.5 to the bit, fixed pixels and quirks included: what the weights
+They are never mixed. `published` is §1.4 and §1.5 to the bit, fixed pixels and quirks included: what the weights
 were trained with. `body` is for people's own photos: doubtful joints are left out, and everything that is drawn
 follows the size of the body. `keypoints.py`, `body.py` and `agnostic.py` ask here.
 """

@@ -1,4 +1,4 @@
-"""Stages `inversion` and `tryon`: UNet, text encoder and adapter, held-out gates (SPEC 8.3, 8.4).
+"""Stages `inversion` and `tryon`: UNet, text encoder and adapter, held-out gates (published §8.3, 8.4).
 
 Both are settings of one stage. `inversion` sees neither pose nor warped garment, so that only the pseudo-words
 can say what to paint: the 31-channel UNet with these channels at zero is the inpainting UNet. `tryon` sees

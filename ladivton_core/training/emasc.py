@@ -1,4 +1,4 @@
-"""Stage `emasc` (paper 3.4, SPEC 8.2): the VAE frozen, latents of the whole picture, taps of the masked one.
+"""Stage `emasc` (paper 3.4, published §8.2): the VAE frozen, latents of the whole picture, taps of the masked one.
 
 The loss is over the whole picture. Read `denoiser.py` next.
 """
@@ -81,7 +81,7 @@ class Emasc(TrainingStage):
         with torch.no_grad():
             moments = encode_with_taps(self.vae, person)[0].parameters.float()
             taps = encode_with_taps(self.vae, batch["agnostic"])[1]
-        # not scaled either way, as at inference after the division (SPEC 8.2)
+        # not scaled either way, as at inference after the division (published §8.2)
         latents = sample_posterior(moments, noise=draws.normal(*moments[0, :4].shape))
         result = decode_with_skips(self.vae, latents, mask_features(module(taps), mask)).float()
         return F.l1_loss(result, person) + self.settings.perceptual_weight * self.perceptual(result, person)

@@ -1,7 +1,7 @@
 """Stage `extract`: what the denoising stages see of every scene, encoded once.
 
 The published recipe writes warped garments as JPEG of quality 95 and CLIP features of every garment, which
-later stages read (SPEC 8.1). Here the warped garment goes to the VAE as inference has it, without JPEG, and
+later stages read (published §8.1). Here the warped garment goes to the VAE as inference has it, without JPEG, and
 posteriors are kept, not samples, so that training still draws its latents anew each time.
 
 Files: `RUNS/<stage>/train` and `RUNS/<stage>/held_out`, chunks of rows (`chunks.py`) with

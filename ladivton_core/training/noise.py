@@ -1,4 +1,4 @@
-"""What the denoising stages do to clean latents and conditions: noise, its targets, dropping (SPEC 8.3, 8.4).
+"""What the denoising stages do to clean latents and conditions: noise, its targets, dropping (published §8.3, 8.4).
 
 `denoiser.py` is the user.
 """

@@ -1,6 +1,6 @@
 """VGG19 perceptual loss of the refinement and EMASC stages.
 
-SPEC section 8.1: relu1_1 ... relu5_1, L1, weights 1/32 ... 1. The ImageNet weights are torchvision's; they
+Published §8.1: relu1_1 ... relu5_1, L1, weights 1/32 ... 1. The ImageNet weights are torchvision's; they
 are downloaded by torchvision or given as a file, and never shipped. `configured` picks between it and its
 stand-in by a setting.
 """
@@ -78,7 +78,7 @@ class PerceptualLoss(nn.Module):
         state_dict: VGG19 weights under `features.*` or the bare numbers; None leaves random weights, which
             only tests want.
 
-    Source: SPEC 8.1.
+    Source: published §8.1.
     """
 
     def __init__(self, state_dict: dict[str, Tensor] | None = None) -> None:

@@ -1,6 +1,6 @@
 """Weights to start from: Stable Diffusion 2 inpainting, in any form `checkpoints` reads.
 
-A UNet of 9 input channels is extended with zeros for pose and garment (SPEC section 5), one that has them
+A UNet of 9 input channels is extended with zeros for pose and garment (published §5), one that has them
 already is taken as it is. `stage.Run.part` is the user.
 """
 

@@ -1,6 +1,6 @@
 """Stages `tps` and `refinement`: the garment warper, first the spline, then the U-Net (paper 3.2).
 
-Objectives of SPEC 8.1. Stages with steps of their own, so that a resumed refinement ends where it was meant
+Objectives of published §8.1. Stages with steps of their own, so that a resumed refinement ends where it was meant
 to (Q26: the published script adds a full set of epochs). Read `extraction.py` next.
 """
 
@@ -26,7 +26,7 @@ from .scenes import Scenes, open_scenes, stacked
 from .stage import Run, TrainingStage, frozen
 
 POSE_SIGMA = 9
-"""Of the pose map's dots at 512 rows (SPEC 1.4)."""
+"""Of the pose map's dots at 512 rows (published §1.4)."""
 
 
 def shrink(pictures: Tensor, size: tuple[int, int]) -> Tensor:

@@ -198,7 +198,7 @@ def test_half_precision_is_kept_but_for_the_warper():
 
 
 def test_a_published_warping_archive_is_read(tmp_path):
-    """Nested dict with an epoch and optimiser states beside the two networks (SPEC section 7)."""
+    """Nested dict with an epoch and optimiser states beside the two networks (published §7)."""
     warper = build.build_warper(TINY)
     content = {"epoch": 3, "tps": warper.tps.state_dict(), "refinement": warper.refinement.state_dict()}
     content["optimizer_tps"] = {

@@ -67,7 +67,7 @@ def test_off_proportion_sizes_scale_arms_by_height_and_dots_by_both():
     sample = data[0]
     nose = torch.tensor([189.771 / 2, 80.987])
     assert torch.allclose(sample.keypoints[0].float(), nose)
-    # SPEC 1.3: arms and neck take H/512 in both directions
+    # published §1.3: arms and neck take H/512 in both directions
     arms = sample.keypoints * torch.tensor([2.0, 1.0])
     assert torch.equal(sample.mask, agnostic_mask(sample.parse[None], arms[None], "upper_body", data.labels)[0])
 

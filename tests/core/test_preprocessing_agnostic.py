@@ -13,7 +13,7 @@ SIZE = (128, 96)
 # right shoulder, elbow, wrist, then left ones, of a person who fills a 128 x 96 picture
 ARMS = {2: (34, 38), 3: (24, 58), 4: (38, 74), 5: (62, 38), 6: (72, 58), 7: (60, 74)}
 
-# SPEC 1.5 as published: fixed, repainted and head labels, arm stroke and neck rule.
+# published §1.5 as published: fixed, repainted and head labels, arm stroke and neck rule.
 PUBLISHED = {
     ("LIP20", "upper_body"): ({1, 2, 18, 19, 9, 12}, {5, 6, 7}, {1, 2, 4, 13}),
     ("ATR18", "upper_body"): ({1, 2, 3, 9, 10, 16, 17, 5, 6}, {4}, {1, 2, 3, 11}),
@@ -39,7 +39,7 @@ def blocks(seed, labels=20, block=8):
 
 
 def literal_mask(parse, points, name, category):
-    """SPEC 1.5 step by step on numpy arrays, with Python's own slicing for the neck (Q7)."""
+    """Published §1.5 step by step on numpy arrays, with Python's own slicing for the neck (Q7)."""
     fixed_ids, repaint_ids, head_ids = PUBLISHED[name, category]
     height, width = parse.shape
     p = {k: points[k] for k in ARMS}

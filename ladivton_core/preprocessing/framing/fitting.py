@@ -1,6 +1,6 @@
 """Fitting a photo of any size to the size the models want, and putting a result back into the photo.
 
-The data sets simply stretch (SPEC 1.1); real photos have other proportions. `Fit` remembers what was done, so
+The data sets simply stretch (published §1.1); real photos have other proportions. `Fit` remembers what was done, so
 that keypoints, label maps and results travel the same way.
 """
 
@@ -162,7 +162,7 @@ def fit_image(
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Labels (B, H, W) at (height, width), by nearest neighbour as the data sets do (SPEC 1.1).
+    """Labels (B, H, W) at (height, width), by nearest neighbour as the data sets do (published §1.1).
 
     Raises:
         ValueError: other proportions: the labels are another photo's, or of a part of it.

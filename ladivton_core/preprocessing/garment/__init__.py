@@ -1,1 +1,1 @@
-"""The shop garment on white (SPEC 1.3): `garment.py`, and the ground it was photographed on: `backdrop.py`."""
+"""The shop garment on white (published §1.3): `garment.py`, and the ground it was photographed on: `backdrop.py`."""

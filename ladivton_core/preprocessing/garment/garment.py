@@ -1,6 +1,6 @@
 """Garment on white: the shop photo, or the worn garment, with everything around it turned white.
 
-SPEC 1.3 (Dress Code's masks; VITON-HD's garments already lie on white) and 8.1. `agnostic.py` makes the other
+Published §1.3 (Dress Code's masks; VITON-HD's garments already lie on white) and 8.1. `agnostic.py` makes the other
 half of the warper's input.
 """
 
@@ -32,7 +32,7 @@ def garment_on_white(garment: Tensor, mask: Tensor) -> Tensor:
     Raises:
         ValueError: the sizes differ.
 
-    Source: SPEC 1.3.
+    Source: published §1.3.
     """
     if garment.ndim != 4 or mask.ndim != 4 or mask.shape[1] != 1 or garment.shape[-2:] != mask.shape[-2:]:
         raise ValueError(
@@ -53,7 +53,7 @@ def garment_picture_on_white(garment: Image, mask: Image) -> Image:
     Raises:
         ValueError: the sizes differ.
 
-    Source: SPEC 1.3.
+    Source: published §1.3.
     """
     from PIL import Image, ImageOps
 
@@ -81,7 +81,7 @@ def worn_garment(person: Tensor, parse: Tensor, category: str, labels: LabelSet)
     Raises:
         ValueError: the sizes differ.
 
-    Source: SPEC 8.1.
+    Source: published §8.1.
     """
     if person.ndim != 4 or parse.shape != (person.shape[0], *person.shape[-2:]):
         raise ValueError(

@@ -1,1 +1,1 @@
-"""What is repainted (SPEC 1.5) by labels (`agnostic.py`), painted masks (`regions.py`) or joints (`body_region.py`)."""
+"""What is repainted (published §1.5): `agnostic.py` by labels, `regions.py` by painted masks, others by joints."""

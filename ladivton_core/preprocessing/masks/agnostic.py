@@ -1,6 +1,6 @@
 """Agnostic person: the picture with the old garment, the arms and the neck cut out, and the mask of the cut.
 
-Paper section 3.1, SPEC 1.5. Values that look arbitrary are those the published weights were trained with;
+Paper section 3.1, published §1.5. Values that look arbitrary are those the published weights were trained with;
 each can be changed by name. `arms.py` draws the stroke along the arms, `regions.py` builds the same mask from
 painted region masks, `labels.py` says which labels are kept.
 """
@@ -23,9 +23,9 @@ from .arms import LEFT_SHOULDER, RIGHT_SHOULDER, MissingJoints, arm_stroke, is_m
 
 Neck = Literal["published", "cut", "keep"]
 
-# A 5 x 5 dilation five times over, at every picture size (SPEC 1.5.6).
+# A 5 x 5 dilation five times over, at every picture size (published §1.5.6).
 GROW = 10
-# The neck line runs this far above the shoulders, for pictures 512 pixels high (SPEC 1.5.4).
+# The neck line runs this far above the shoulders, for pictures 512 pixels high (published §1.5.4).
 NECK_LIFT_AT_512 = 20
 
 
@@ -68,7 +68,7 @@ def agnostic_mask(
     Raises:
         ValueError: shapes disagree, an unknown option or category, or (with `skip`) no shoulder is known.
 
-    Source: paper section 3.2; SPEC 1.5; published-weights quirks Q7, Q8, Q9, Q10, Q11.
+    Source: paper section 3.2; published §1.5; published-weights quirks Q7, Q8, Q9, Q10, Q11.
     """
     regions = labels.regions_of(category)
     _check(parse, keypoints, missing_joints, neck, grow)
@@ -172,7 +172,7 @@ def _shoulder_line(joints: np.ndarray, level: bool) -> tuple[float, float]:
     if level and len(known) == 1:
         return 0.0, float(known[0][1])
     system = np.stack([shoulders[:, 0], np.ones(2)], axis=1)
-    # Least squares, because two shoulders above each other have no such line (SPEC 1.5.4).
+    # Least squares, because two shoulders above each other have no such line (published §1.5.4).
     slope, offset = np.linalg.lstsq(system, shoulders[:, 1], rcond=None)[0]
     return float(slope), float(offset)
 

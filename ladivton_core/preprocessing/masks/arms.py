@@ -1,6 +1,6 @@
 """The stroke along both arms, from wrist to wrist through the shoulders: what a new sleeve may cover.
 
-Paper section 3.1, SPEC 1.5.1. `agnostic.py` adds it to the region that is repainted.
+Paper section 3.1, published §1.5.1. `agnostic.py` adds it to the region that is repainted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FAR = 30_000
 
 
 def is_missing(joint: np.ndarray) -> bool:
-    """Whether a joint (x, y) in pixels was not found: both coordinates at most 1, as in SPEC 1.5.1, or no numbers."""
+    """Whether a joint (x, y) in pixels was not found: both coordinates at most 1 (published §1.5.1), or no numbers."""
     return bool((joint <= 1.0).all() or not np.isfinite(joint).all())
 
 
@@ -51,7 +51,7 @@ def arm_stroke(joints: np.ndarray, size: tuple[int, int], width: int, missing_jo
     Returns:
         (height, width) bool.
 
-    Source: SPEC 1.5.1; Q8 for the published treatment of missing joints.
+    Source: published §1.5.1; Q8 for the published treatment of missing joints.
     """
     from PIL import Image, ImageDraw
 
@@ -74,7 +74,7 @@ def arm_stroke(joints: np.ndarray, size: tuple[int, int], width: int, missing_jo
 
 
 def _published_path(joints: np.ndarray) -> tuple[int, ...]:
-    """Which joints the published stroke visits; the right side is looked at first (SPEC 1.5.1)."""
+    """Which joints the published stroke visits; the right side is looked at first (published §1.5.1)."""
     if is_missing(joints[RIGHT_WRIST]):
         if is_missing(joints[RIGHT_ELBOW]):
             return _WRIST_TO_WRIST[:4]

@@ -1,6 +1,6 @@
 """Inpaint mask from painted or segmented region masks, for pictures without a parse map.
 
-The rule of SPEC 1.5 with masks in the place of labels. `agnostic.py` is the version with labels.
+The rule of published §1.5 with masks in the place of labels. `agnostic.py` is the version with labels.
 """
 
 from __future__ import annotations

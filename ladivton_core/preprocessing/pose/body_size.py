@@ -31,7 +31,7 @@ _LIMBS = (((8, 9), 1.4), ((11, 12), 1.4), ((9, 10), 1.35), ((12, 13), 1.35), ((2
 
 
 def known(joints: Tensor, *indices: int) -> bool:
-    """Whether all these joints (18, 2) were found: a joint with both coordinates at most 1 was not (SPEC 1.5.1)."""
+    """Whether these joints (18, 2) were all found: one with both coordinates at most 1 was not (published §1.5.1)."""
     return bool((joints[list(indices)] > 1).any(-1).all())
 
 

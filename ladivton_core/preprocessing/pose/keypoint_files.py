@@ -1,6 +1,6 @@
 """Keypoint files as POSE_KEYPOINT: which JSON documents there are, and what their scores mean.
 
-The data sets' own code takes every joint that has a place, whatever its score (SPEC 1.2): such a joint gets the
+The data sets' own code takes every joint that has a place, whatever its score (published §1.2): such a joint gets the
 confidence 1, and the file's score goes on beside it for whoever asks (`keypoints.SCORES`). `keypoints.py` reads the
 result.
 """

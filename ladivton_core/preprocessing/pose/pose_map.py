@@ -1,6 +1,6 @@
 """Pose map: one blurred dot a joint, the form in which warper and UNet see the pose.
 
-Paper section 3.1, SPEC 1.4. `keypoints.py` reads the joints.
+Paper section 3.1, published §1.4. `keypoints.py` reads the joints.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def pose_map(keypoints: Tensor, size: tuple[int, int], sigma: float = SIGMA, mod
     Raises:
         ValueError: the shape is not (B, 18, 2).
 
-    Source: SPEC 1.4.
+    Source: published §1.4.
     """
     if keypoints.ndim != 3 or keypoints.shape[1:] != (JOINTS, 2):
         raise ValueError(
