@@ -26,6 +26,7 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 WINDOW = {"width": 1920, "height": 1080}
 PAGE_SECONDS, COVERED_SECONDS, RUN_SECONDS = 180, 30, 600
+"""How long anything on a page, its cover, and a run may take before a test fails: for the slowest machine."""
 PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
 UNCOVERED = "() => !document.querySelector('.p-blockui-mask')"
 SET = """
@@ -43,6 +44,7 @@ EMPTY = """
     const dialogs = page._p._s.get("dialog");
     for (const { key } of [...dialogs.dialogStack]) dialogs.closeDialog({ key });
     page.toast.removeAll?.();
+    window.LiteGraph.closeAllContextMenus();
     const panel = page.sidebarTab.activeSidebarTabId;
     if (panel) page.sidebarTab.toggleSidebarTab(panel);
     window.app.graph.clear();
@@ -94,14 +96,14 @@ class Page:
         """
         from playwright.sync_api import TimeoutError as NotInTime
 
-        for attempt in range(3):
-            self.tab.goto(self.url, timeout=PAGE_SECONDS * 1000)
-            self.tab.wait_for_function(PAGE_READY, timeout=PAGE_SECONDS * 1000)
+        for patience in (COVERED_SECONDS, COVERED_SECONDS, PAGE_SECONDS):
+            self.tab.goto(self.url)
+            self.tab.wait_for_function(PAGE_READY)
             try:
-                self.tab.wait_for_function(UNCOVERED, timeout=COVERED_SECONDS * 1000)
+                self.tab.wait_for_function(UNCOVERED, timeout=patience * 1000)
                 return
             except NotInTime:
-                if attempt == 2:
+                if patience == PAGE_SECONDS:
                     raise
 
     def set(self, **settings: Any) -> None:
@@ -138,7 +140,7 @@ class Page:
     def load(self, workflow: dict) -> None:
         """Load a workflow, as a dropped file is."""
         self.tab.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
-        self.tab.wait_for_function(f"() => window.app.graph.nodes.length === {len(workflow['nodes'])}", timeout=60_000)
+        self.tab.wait_for_function(f"() => window.app.graph.nodes.length === {len(workflow['nodes'])}")
 
     def alerts(self) -> list[str]:
         """What stands in message boxes and dialogs."""
@@ -232,7 +234,9 @@ def open_page(browser):
         if last is None or last.url != server.url:
             if last:
                 last.tab.context.close()  # an open page goes on drawing
-            last = Page(browser.new_context(viewport=WINDOW).new_page(), server.url)
+            context = browser.new_context(viewport=WINDOW)
+            context.set_default_timeout(PAGE_SECONDS * 1000)
+            last = Page(context.new_page(), server.url)
             last.start()
             last.watch()
         elif fresh:

@@ -55,7 +55,7 @@ def test_values_of_older_files_become_todays_and_show_before_a_run(request, open
     page.load(page.tab.evaluate(SAVED, OLD))
     assert page.tab.evaluate(VALUES) == NEW
     assert page.tab.evaluate(LABELS) == ["person.png [example]", "parse.png [example]", *NEW[2:]]
-    page.tab.wait_for_function(f"() => ({SHOWN})().length === 2", timeout=60_000)
+    page.tab.wait_for_function(f"() => ({SHOWN})().length === 2")
     assert page.tab.evaluate(SHOWN) == sorted(NEW[:2])
     page.fit_view()
     page.screenshot(f"examples_{request.node.callspec.id}")
@@ -66,10 +66,10 @@ def test_values_of_older_files_become_todays_and_show_before_a_run(request, open
 def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_page, server, nodes2):
     page = open_page(request.getfixturevalue(server), nodes2)
     page.load(page.tab.evaluate(SAVED, {"LadiVTON_LoadPicture": OLD["LadiVTON_LoadPicture"]}))
-    page.tab.wait_for_function(f"() => ({SHOWN})().length === 1", timeout=60_000)
+    page.tab.wait_for_function(f"() => ({SHOWN})().length === 1")
     if nodes2:
         page.tab.locator("[data-node-id]").get_by_text("person.png [example]").first.click()
-        page.tab.wait_for_function(f"() => ({SHOWN})().length > 8", timeout=60_000)
+        page.tab.wait_for_function(f"() => ({SHOWN})().length > 8")
     else:
         page.tab.evaluate(OPEN_LIST)
     page.tab.get_by_text("dresses_person.png [example]").first.wait_for()

@@ -44,7 +44,7 @@ def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, 
     page.tab.get_by_test_id(f"template-workflow-{START}").click()
     page.tab.wait_for_function("() => window.app.graph.nodes.some(node => node.type === 'LadiVTON_LoadPicture')")
 
-    page.tab.wait_for_function(f"() => ({SAMPLES_SHOWN})().shown.length === {len(PICTURES)}", timeout=60_000)
+    page.tab.wait_for_function(f"() => ({SAMPLES_SHOWN})().shown.length === {len(PICTURES)}")
     assert page.tab.evaluate(SAMPLES_SHOWN) == {"shown": PICTURES, "broken": []}
     assert page.missing_nodes() == []
 
@@ -54,9 +54,7 @@ def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, 
     thumbnail = Image.open(page_file("tryon_embedded").with_suffix(".jpg"))
     difference = np.asarray(result.resize(thumbnail.size), float) - np.asarray(thumbnail, float)
     assert np.abs(difference).mean() < 12, "not the picture that the card promised"
-    page.tab.wait_for_function(
-        f"() => ({SAMPLES_SHOWN})().shown.some(name => name.startsWith('tryon'))", timeout=60_000
-    )
+    page.tab.wait_for_function(f"() => ({SAMPLES_SHOWN})().shown.some(name => name.startsWith('tryon'))")
     page.screenshot(f"first_minutes_{request.node.callspec.id}")
     assert page.alerts() == []
     text = page.tab.evaluate("() => document.body.innerText")

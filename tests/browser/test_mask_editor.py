@@ -27,10 +27,10 @@ def test_a_stroke_on_the_sample_person_becomes_transparency(request, open_page, 
     server = request.getfixturevalue(server)
     page, client = open_page(server), ComfyClient(server.url)
     page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
-    page.tab.wait_for_function(f"() => {PERSON}.imgs?.[0]?.naturalWidth", timeout=60_000)
+    page.tab.wait_for_function(f"() => {PERSON}.imgs?.[0]?.naturalWidth")
     page.tab.evaluate(OPEN)
     save = page.tab.locator("button:visible", has_text=re.compile(r"^\s*Save\s*$"))
-    save.wait_for(timeout=60_000)
+    save.wait_for()
     page.still("Object.values(document.querySelector('#maskEditorCanvasContainer').getBoundingClientRect().toJSON())")
     box = page.tab.locator("#maskEditorCanvasContainer").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.9  # between the legs
@@ -40,7 +40,7 @@ def test_a_stroke_on_the_sample_person_becomes_transparency(request, open_page, 
     page.tab.mouse.up()
     page.screenshot("mask_editor")
     save.click()
-    page.tab.wait_for_function(f"() => ({VALUE})().includes('painted-masked')", timeout=60_000)
+    page.tab.wait_for_function(f"() => ({VALUE})().includes('painted-masked')")
 
     value = page.tab.evaluate(VALUE)
     folder, _, name = value.removesuffix(" [input]").rpartition("/")

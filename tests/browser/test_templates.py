@@ -45,7 +45,7 @@ def test_every_card_is_ours_and_has_its_thumbnail(open_page, comfy_server):
     page = open_page(comfy_server)
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()
-    page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}", timeout=60_000)
+    page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}")
     assert sorted(title for title, _ in page.tab.evaluate(CARDS)) == sorted(TITLES.values())
     for title in TITLES.values():
         card = page.tab.get_by_test_id(f"template-workflow-{title}")
@@ -66,7 +66,7 @@ def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, com
         for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
             words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()
             page.tab.evaluate(LOOK_AT, note["id"])
-            box = page.tab.wait_for_function(NOTE, arg=words, timeout=60_000)
+            box = page.tab.wait_for_function(NOTE, arg=words)
             assert box.evaluate("box => box.scrollHeight - box.clientHeight") <= 2, (name, note["title"])
         page.fit_view()
         page.screenshot(f"{name}_{'nodes2' if nodes2 else 'classic'}")
@@ -78,7 +78,7 @@ def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy
     broken = copy.deepcopy(workflow("tryon_embedded"))
     broken["nodes"][0]["outputs"][0]["slot_index"] = None
     page.load(broken)
-    page.tab.wait_for_function("() => document.querySelector('.p-toast-message')", timeout=60_000)
+    page.tab.wait_for_function("() => document.querySelector('.p-toast-message')")
     assert any("slot_index" in text for text in page.alerts())
 
 
@@ -86,7 +86,7 @@ def test_the_page_offers_to_fetch_the_stock_files_and_no_button_is_dead(open_pag
     page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
     page.load(workflow("tryon_vitonhd"))
     dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
-    dialog.wait_for(timeout=60_000)
+    dialog.wait_for()
     buttons = dialog.get_by_role("button", name="Download")
     assert buttons.count() == 3
     assert all(buttons.nth(i).is_enabled() for i in range(3))

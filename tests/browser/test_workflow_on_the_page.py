@@ -28,7 +28,7 @@ def test_dropped_workflow_has_every_node_and_gives_a_picture(open_page, comfy_se
     expected = sorted(node["type"] for node in json.loads(text)["nodes"])
 
     page.tab.evaluate(DROP, ["tryon.json", text])
-    page.tab.wait_for_function(f"() => window.app.graph.nodes.length === {len(expected)}", timeout=60_000)
+    page.tab.wait_for_function(f"() => window.app.graph.nodes.length === {len(expected)}")
 
     assert sorted(page.tab.evaluate(NODE_TYPES)) == expected
     assert page.missing_nodes() == []
@@ -36,6 +36,6 @@ def test_dropped_workflow_has_every_node_and_gives_a_picture(open_page, comfy_se
     picture = page.saved(client)
 
     assert len(client.view(picture)) > 10_000
-    page.tab.wait_for_function(PICTURE_SHOWN, timeout=60_000)
+    page.tab.wait_for_function(PICTURE_SHOWN)
     page.fit_view()
     page.screenshot("tryon_embedded")
