@@ -62,7 +62,7 @@ def cloth(light: dict, albedo: np.ndarray, normal: tuple, shine: float) -> np.nd
     if shine:
         # what shines more than the surface that faces the camera, or satin would be pale all over
         facing = highlight(light, *(np.float32([[n]]) for n in (0, 0, 1)))
-        sheen += np.maximum(highlight(light, *normal) - np.float32(0.8) * facing, 0) * np.float32(0.8 * shine)
+        sheen += np.maximum(highlight(light, *normal) - np.float32(0.8) * facing, 0) * np.float32(0.3 * shine)
     return lit + spread(sheen)
 
 

@@ -419,7 +419,10 @@ class Worn:
         nx, nz = 0.62 * q, np.maximum(rounded, 0.06)
         bx, by = _chest(body, x, v)
         normal = (nx - (hx + bx) * nz, 0.05 - (hy + by) * nz, nz)
-        edge = (worn - np.abs(x)) * scale
+        edge = worn - np.abs(x)
+        if self.tucked:
+            edge = np.minimum(edge, WAIST + np.float32(0.2) - v)
+        edge = edge * scale
         return Layer(
             "front", rows, columns, u.astype(np.float32), v2.astype(np.float32), edge.astype(np.float32), normal, true
         )

@@ -49,26 +49,17 @@ def start_as_linear_code(vae: nn.Module, weights: Tensor, bias: Tensor, colour: 
     _select(encoder.conv_in, torch.eye(3))
     width = 3
     for block in encoder.down_blocks[:2]:  # 3 -> 12 -> 48 channels of unshuffled pixels
-        conv = block.downsamplers[0].conv
-        conv.weight[: 4 * width].zero_()
-        conv.bias[: 4 * width].zero_()
-        for channel in range(width):
-            for row in range(2):
-                for column in range(2):
-                    conv.weight[channel * 4 + row * 2 + column, channel, row, column] = 1
-        width *= 4
+        conv, wider = block.downsamplers[0].conv, 4 * width
+        conv.weight[:wider].zero_()
+        conv.bias[:wider].zero_()
+        conv.weight[:wider, :width, :2, :2] = torch.eye(wider).view(wider, width, 2, 2)
+        width = wider
     # channel c of the 48 holds pixel (r1 + 2 r2, c1 + 2 c2): invert that order into the patch's own
     conv = encoder.down_blocks[2].downsamplers[0].conv
     channels = len(weights)
-    patch = weights.reshape(channels, 3, 8, 8)
+    patch = weights.reshape(channels, 3, *(2,) * 6)  # the third, second and first split of rows, then of columns
     conv.weight[:channels].zero_()
-    for rgb in range(3):
-        for first in range(4):
-            for second in range(4):
-                for third in range(4):
-                    y = (first // 2) + 2 * (second // 2) + 4 * (third // 2)
-                    x = (first % 2) + 2 * (second % 2) + 4 * (third % 2)
-                    conv.weight[:channels, (rgb * 4 + first) * 4 + second, third // 2, third % 2] = patch[:, rgb, y, x]
+    conv.weight[:channels, :width, :2, :2] = patch.permute(0, 1, 4, 7, 3, 6, 2, 5).reshape(channels, width, 2, 2)
     conv.bias[:channels] = bias
     shortcut = encoder.down_blocks[3].resnets[0].conv_shortcut
     group = shortcut.out_channels // 32

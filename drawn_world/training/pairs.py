@@ -67,7 +67,8 @@ class Files:
 
         if self._path != (path := chunk_path(self.folder, row // PAIRS)):
             self._path, self._file = path, safe_open(path, framework="pt")
-        return {name: self._file.get_slice(name)[row % PAIRS] for name in self._file.keys()}
+        names = self._file.keys()
+        return {name: self._file.get_slice(name)[row % PAIRS] for name in names}
 
 
 def weave(shares: Sequence[float]) -> Iterator[tuple[int, int]]:

@@ -11,14 +11,18 @@ import contextlib
 import importlib
 import posixpath
 import re
+import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from ..disk.names import fault_of_name
+from ..disk.looking import require_file
+from ..disk.names import fault_of_name, hide_secrets, hide_secrets_in
 
 PROTOCOLS = ("http", "https", "memory", "s3", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "file")
 """What may stand before `://`; others run programs, read code hosts or wrap each other."""
@@ -28,11 +32,19 @@ MAX_BYTES = 256 << 20
 SECONDS = 60.0
 """Without a byte, after which a web server counts as gone."""
 
+_ADVICE = {
+    401: "it wants a login: write user and password into the address",
+    403: "it does not give this file to you: allow it there, or take an address with a token",
+    407: "a proxy on the way wants a login",
+    429: "too many requests: try again later, or copy the files first",
+}
+"""What to do about an answer; what is 500 and more is the server's own fault."""
+
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 class Unreachable(OSError):
-    """A file that is not there or does not come; the message names it."""
+    """A file that is not there or does not come; the message names it, without its address's secrets, and says why."""
 
 
 def is_address(text: str) -> bool:
@@ -64,7 +76,7 @@ def resolve(text: str, base: str) -> str:
     if is_address(text):
         return text
     if is_address(base):
-        return f"{posixpath.dirname(base)}/{text}" if not text.startswith("/") else text
+        return f"{posixpath.dirname(re.split('[?#]', base)[0])}/{text}" if not text.startswith("/") else text
     return str((Path(base).absolute().parent / Path(text).expanduser()).resolve())
 
 
@@ -74,17 +86,17 @@ def open_filesystem(address: str) -> tuple[Any, str]:
     Raises:
         ImportError: fsspec, or what it needs for this protocol, is missing; says how to install it.
     """
-    fsspec = require_package("fsspec", f"the address {address}", "fsspec[http]")
+    what = f"the address {hide_secrets(address)}"
+    fsspec = require_package("fsspec", what, "fsspec[http]")
     options: dict[str, Any] = {}
     if address.lower().startswith("http"):
-        aiohttp = require_package("aiohttp", f"the address {address}", "fsspec[http]")
+        aiohttp = require_package("aiohttp", what, "fsspec[http]")
         limits = aiohttp.ClientTimeout(total=None, sock_connect=SECONDS, sock_read=SECONDS)
         options = {"client_kwargs": {"timeout": limits}}
     try:
-        system, path = fsspec.core.url_to_fs(address, **options)
+        return fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
-        raise ImportError(f"{address}: {error}. Install what fsspec asks for with {sys.executable}") from error
-    return system, path
+        raise ImportError(f"{what}: {error}. Install what fsspec asks for with {sys.executable}") from error
 
 
 def read_bytes(address: str, largest: int = MAX_BYTES) -> bytes:
@@ -94,25 +106,71 @@ def read_bytes(address: str, largest: int = MAX_BYTES) -> bytes:
         Unreachable: it is not there, does not come in time, or is larger than `largest` bytes.
     """
     content = bytearray()
-    try:
-        with _opened(address) as file:
-            while len(content) <= largest and (part := file.read(min(1 << 20, largest + 1 - len(content)))):
-                content += part
-    except ImportError:
-        raise
-    except Exception as error:  # every store has errors of its own: botocore's, aiohttp's, ...
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Unreachable(f"{address} cannot be read: {why}") from error
+    with _telling(address), _opened(address) as file:
+        while len(content) <= largest and (part := file.read(min(1 << 20, largest + 1 - len(content)))):
+            content += part
     if len(content) > largest:
-        raise Unreachable(f"{address} is larger than {largest >> 20} MB, the most that is read")
+        raise Unreachable(f"{hide_secrets(address)} is larger than {largest >> 20} MB, the most that is read")
     return bytes(content)
+
+
+def require_there(address: str) -> None:
+    """Make sure that a file can be read, without reading it; asks its server for an address.
+
+    Raises:
+        Unreachable: it cannot; says why.
+    """
+    with _telling(address):
+        if not is_address(address):
+            require_file(Path(address))
+        elif address.lower().startswith("http"):  # asked for as it will be when it is read: not every server knows HEAD
+            _opened(address).close()
+        else:
+            system, path = open_filesystem(address)
+            system.info(path)
 
 
 def _opened(address: str) -> IO[bytes]:
     if not is_address(address):
         return open(address, "rb")
     system, path = open_filesystem(address)
-    return system.open(path, "rb", **({"block_size": 0} if address.lower().startswith("http") else {}))
+    # with a size fsspec asks no questions before, whose errors would all be "not found"
+    stream = {"block_size": 0, "size": 1} if address.lower().startswith("http") else {}
+    return system.open(path, "rb", **stream)
+
+
+@contextlib.contextmanager
+def _telling(address: str) -> Iterator[None]:
+    """Whatever goes wrong while a file is asked for, as `Unreachable`: "there is no file" where that is known."""
+    shown = hide_secrets(address)
+    try:
+        yield
+    except (ImportError, Unreachable):
+        raise
+    except FileNotFoundError as error:
+        raise Unreachable(f"there is no file {shown}") from error
+    except Exception as error:  # every store has errors of its own: botocore's, aiohttp's, ...
+        raise Unreachable(f"{shown} cannot be read: {hide_secrets_in(_find_reason(error))}") from error
+
+
+def _find_reason(error: BaseException) -> str:
+    """What a person can act upon, of an error of any store."""
+    kind, status = type(error).__name__, getattr(error, "status", None)
+    if isinstance(status, int) and status >= 300:
+        phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+        advice = _ADVICE.get(status, "the fault is the server's: try again later" if status >= 500 else "")
+        return f"the server answered {status} {phrase}".rstrip() + (f"; {advice}" if advice else "")
+    reason = getattr(error, "os_error", None) or error
+    text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    if "DNS" in kind or isinstance(reason, socket.gaierror):
+        return f"the name {getattr(error, 'host', 'of its host')} cannot be resolved ({text}); look for a typing error"
+    if "SSL" in kind or "Certificate" in kind or isinstance(reason, ssl.SSLError):
+        return f"no secure connection (TLS): {reason}"
+    if "Timeout" in kind:
+        return f"no answer within {SECONDS:.0f} s"
+    if isinstance(reason, ConnectionRefusedError):
+        return "nobody answers there (connection refused): is the server running, and the port right?"
+    return f"the connection ended before all had come ({text})" if "Payload" in kind else text
 
 
 @contextlib.contextmanager
@@ -131,19 +189,6 @@ def local_file(address: str) -> Iterator[Path]:
         path = Path(folder) / (name if fault_of_name(name) is None else "file")
         path.write_bytes(content)
         yield path
-
-
-def is_there(address: str) -> bool:
-    """Whether a file is there; asks its server for an address."""
-    if not is_address(address):
-        return Path(address).is_file()
-    try:
-        system, path = open_filesystem(address)
-        return bool(system.exists(path))
-    except ImportError:
-        raise
-    except Exception:  # as in `read_bytes`
-        return False
 
 
 def require_package(name: str, what: str, install: str) -> Any:

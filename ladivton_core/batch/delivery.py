@@ -11,6 +11,7 @@ import errno
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -86,7 +87,7 @@ class FolderDelivery(Delivery):
     ) -> Outcome:
         seconds, check = round(seconds, 4), None if check is None else round(check, 3)
         note = PictureNote(id=item.id, mark=item.mark, seed=item.seed, seconds=seconds, check=check, worker=worker)
-        root = self.store.root
+        root = str(self.store)
         try:
             self.store.write(item.file, encode_picture(pixels, item.file, json.dumps(note.model_dump())))
         except OSError as error:
@@ -134,17 +135,23 @@ def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def mark_item(item: Item, manifest: Manifest, facts: dict[str, Any], settings: Settings) -> str:
-    """What a picture depends on, in 16 characters: another seed, file name, option or model gives another.
+def mark_item(
+    item: Item, manifest: Manifest, facts: dict[str, Any], settings: Settings, exchanged: Mapping[str, str]
+) -> str:
+    """What a picture depends on, in 16 characters: another seed, file, option or model gives another.
 
-    What stands in the files is not looked at: a photo exchanged under the same name goes unnoticed.
+    Args:
+        exchanged: hashes of files that are not what they were when the folder first knew them.
     """
-    parts = [dataclasses.asdict(manifest.persons[item.person]), dataclasses.asdict(manifest.garments[item.garment])]
+    things = manifest.persons[item.person], manifest.garments[item.garment]
+    parts = [dataclasses.asdict(thing) for thing in things]
     for part in parts:
         del part["where"]
     options = dataclasses.astuple(resolve_options(item, settings))
-    told = json.dumps([item.id, item.category, item.seed, options, parts, facts], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    told = [item.id, item.category, item.seed, options, parts, facts]
+    if others := [exchanged[file] for thing in things for file in thing.files if file in exchanged]:
+        told.append(others)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def resolve_options(item: Item, settings: Settings) -> Options:

@@ -74,7 +74,7 @@ class KeptEncoding:
         try:
             with safe_open(path, "pt") as file:
                 told = json.loads(file.metadata()["ladi_vton"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # no dictionary
+                tensors = {name: file.get_tensor(name) for name in file}  # no dictionary
             photo = tensors.pop("photo", None)
             fit = told["fit"] and Fit(**{name: tuple(value) for name, value in told["fit"].items()})
             return cls(_encoding(_KINDS[told["kind"]], tensors), told["cost"], fit, photo)

@@ -116,7 +116,7 @@ def read_index(store: Store) -> list[dict[str, Any]]:
             rows += table.to_pylist()
         except (pyarrow.ArrowException, ValueError) as error:
             raise ValueError(
-                f"{store.root}/{name} is no index of a run ({error}). Delete it: the pictures tell what they are"
+                f"{store}/{name} is no index of a run ({error}). Delete it: the pictures tell what they are"
             ) from error
     once: dict[str, str] = {}
     for row in rows:  # a million rows hold a few of these, not a million copies

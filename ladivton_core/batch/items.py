@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic.dataclasses import dataclass
 
-from ..disk.names import is_plain_name
+from ..disk.names import hide_secrets, hide_secrets_in, is_plain_name, printable
 from ..disk.terminal import option
 from ..embedded import PARTS
 from ..preprocessing.labels import CATEGORIES, LABEL_SETS, Category
@@ -218,6 +218,12 @@ class Outcome:
     worker: str = ""
     stop: bool = False
 
+    def __post_init__(self) -> None:
+        if self.error is not None:  # what is written holds no tokens and no orders to a terminal
+            object.__setattr__(self, "error", printable(hide_secrets_in(self.error)))
+        if self.error_file is not None:
+            object.__setattr__(self, "error_file", hide_secrets(self.error_file))
+
 
 @dataclass(frozen=True, config=_NAMED)
 class Request:
@@ -327,6 +333,9 @@ class ServerOptions:
     hosts: str | Sequence[str] = option("", "comfyui: addresses of its servers", metavar="A,B,C")
     workflow: tuple[str | Path, ...] = option(
         (), "comfyui: in API format, the first that fits; repeatable", metavar="FILE"
+    )
+    header: tuple[str, ...] = option(
+        (), "comfyui: sent with every request, e.g. 'Authorization: Bearer ...'; repeatable", metavar="'NAME: VALUE'"
     )
     queue: int = option(2, "comfyui: prompts at a server at once", metavar="N")
     patience: float = option(1800.0, "comfyui: seconds a picture may take", metavar="S")

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from ..datasets.results import SUFFIXES
 from ..disk.names import fault_of_name, is_plain_name, same_everywhere
-from .addresses import fault_of_address, is_address, is_there, resolve
+from .addresses import Unreachable, fault_of_address, is_address, require_there, resolve
 from .items import FIELDS, SEEDS, TEMPLATE, Garment, Item, Manifest, Options, PairLine, Person, Request, as_text
 from .tables import Cell, Line, ManifestError, Problem, Table, read_table
 
@@ -33,7 +33,7 @@ PAIRED_GARMENT = GARMENT | {"id": "garment_id", "picture": "garment", "mask": "g
 PICTURE = ("id", "seed", "steps", "guidance_scale")
 """Columns of a list of pairs: of files, and of the picture itself."""
 
-OWN = ("index", "index.parquet", "index.html", "settings.json", "seconds.json", "encodings")
+OWN = ("index", "index.parquet", "index.html", "inputs.parquet", "settings.json", "seconds.json", "encodings", ".lock")
 """What the run itself writes into its folder."""
 _CHECKERS = 16
 """Addresses looked up at a time."""
@@ -289,16 +289,24 @@ def _look_up(line: Line, column: str, things: Mapping[str, Thing], table: str | 
 
 
 def _find_missing_files(manifest: Manifest) -> list[Problem]:
-    """Files that people and garments name and that are not there."""
+    """Files that people and garments name and that are not there, or cannot be read, and why."""
     wanted: dict[str, list[tuple[str, int, str]]] = {}
     for thing in (*manifest.persons.values(), *manifest.garments.values()):
         place, _, number = thing.where.rpartition(", line ")
         for name in ("photo", "picture", "keypoints", "parse_map", "mask"):
             if file := getattr(thing, name, None):
                 wanted.setdefault(file, []).append((place, int(number), name))
+
+    def find_fault(file: str) -> str:
+        try:
+            require_there(file)
+        except Unreachable as error:
+            return str(error)
+        return ""
+
     away = [file for file in wanted if is_address(file)]
     with ThreadPoolExecutor(_CHECKERS) as threads:
-        there = dict(zip(away, threads.map(is_there, away), strict=True))
-    missing = [file for file in wanted if not (there[file] if file in there else is_there(file))]
-    problems = [Problem(*place, f"there is no file {file}") for file in missing for place in wanted[file]]
+        faults = dict(zip(away, threads.map(find_fault, away), strict=True))
+    faults |= {file: find_fault(file) for file in wanted if file not in faults}
+    problems = [Problem(*place, faults[file]) for file in wanted if faults[file] for place in wanted[file]]
     return sorted(problems, key=lambda problem: (problem.file, problem.line))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..disk.documents import read_json
+from ..disk.names import hide_secrets_in
 from ..finishing.stitching import stitch
 from ..mask_edges import soften_mask
 from ..preprocessing import prepare
@@ -45,7 +46,7 @@ class FileError(ValueError):
     """
 
     def __init__(self, message: str, file: str) -> None:
-        super().__init__(message, file)
+        super().__init__(hide_secrets_in(message), file)
         self.file = file
 
     def __str__(self) -> str:

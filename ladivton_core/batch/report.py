@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..disk.names import printable
+from ..disk.names import hide_secrets, printable
 from .addresses import local_file
 from .index import Index
 from .items import Manifest
@@ -80,7 +80,7 @@ def _copy_small(file: str) -> str:
         with local_file(file) as path:
             picture = on_white(ImageOps.exif_transpose(open_picture(path)))
     except (OSError, ValueError) as error:
-        log.info("no small copy of %s: %s", file, error)
+        log.info("no small copy of %s: %s", hide_secrets(file), error)
         return ""
     picture.thumbnail((COPY_HEIGHT * 2, COPY_HEIGHT))
     buffer = io.BytesIO()

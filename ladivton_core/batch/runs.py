@@ -31,6 +31,7 @@ from .delivery import FolderDelivery, mark_item, resolve_options
 from .engines import make_engine
 from .engines.base import Engine, Needs, Spent, Work, group_items, leave_out
 from .index import Index, discard
+from .inputs import INPUTS, find_exchanged
 from .items import Manifest, Options, Request, Settings
 from .manifest import read_manifest
 from .report import write_page
@@ -144,6 +145,7 @@ def run(
         ManifestError: every problem of the manifest.
         OtherSettingsError: `out` holds pictures of other models or settings.
         OSError: no room is left, or `out` cannot be written. The same call goes on from there.
+        RuntimeError: another run works in `out`; or the engine cannot.
         ImportError: a package is missing; says how to install it.
     """
     settings = settings or Settings()
@@ -151,7 +153,7 @@ def run(
     named = {name: value for name, value in wanted.items() if name in fields and value is not None}
     sizes = {name: value for name, value in wanted.items() if name not in fields}
     manifest, store = read_manifest(Request(**{"seed": settings.seed} | named)), open_store(out)
-    with _encodings_folder(store, encodings) as folder:
+    with store.hold(), _encodings_folder(store, encodings) as folder:
         working = engine
         if isinstance(engine, str):
             working = make_engine(engine, **({} if engine == "comfyui" else {"folder": folder}), **sizes)
@@ -183,14 +185,17 @@ def plan_run(
     options = Options(**{name: facts.get(name) if value is None else value for name, value in given.items()})
     settings = dataclasses.replace(settings, options=options)
     facts |= dataclasses.asdict(options) | {"seed": settings.seed}
-    items = tuple(
-        dataclasses.replace(item, mark=mark_item(item, manifest, facts, settings)) for item in manifest.items
-    )  # fmt: skip
-    manifest = dataclasses.replace(manifest, items=items)
     if claim:
         _claim(store, facts, force)
+    things = [manifest.persons[item.person] for item in manifest.items]
+    things += [manifest.garments[item.garment] for item in manifest.items]
+    exchanged = find_exchanged(store, (file for thing in things for file in thing.files), note=claim)
+    items = tuple(
+        dataclasses.replace(item, mark=mark_item(item, manifest, facts, settings, exchanged)) for item in manifest.items
+    )
+    manifest = dataclasses.replace(manifest, items=items)
     index, delivery = Index(store, facts), FolderDelivery(store)
-    report, done = RunReport(place=store.root), set()
+    report, done = RunReport(place=str(store)), set()
     for item in items:
         row = index.rows.get(item.id)
         if row is not None and row["mark"] == item.mark:
@@ -315,15 +320,16 @@ def _claim(store: Store, facts: dict[str, Any], force: bool) -> None:
     except FileNotFoundError:
         before = None
     except (OSError, ValidationError) as error:
-        raise OtherSettingsError(f"{store.root}/{NOTE} is no note of a run ({error}); choose another folder") from error
+        raise OtherSettingsError(f"{store}/{NOTE} is no note of a run ({error}); choose another folder") from error
     differences = [] if before is None else describe_differences(before, facts)
     if differences and not force:
         raise OtherSettingsError(
-            f"{store.root} holds pictures made otherwise: {'; '.join(differences)}. Use these settings, choose another "
+            f"{store} holds pictures made otherwise: {'; '.join(differences)}. Use these settings, choose another "
             "folder, or discard those pictures with --force"
         )
     if differences:
         discard(store)
+        store.delete(INPUTS)
     if before is None or differences:
         note = FolderNote(settings=facts, versions=list_versions())
         store.write(NOTE, (json.dumps(note.model_dump(), indent=1) + "\n").encode())

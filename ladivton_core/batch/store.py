@@ -6,6 +6,7 @@ which object stores do at once; tested with `memory://`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import uuid
@@ -13,8 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..disk.locking import Locked, locked
+from ..disk.names import hide_secrets, printable
 from ..disk.writing import clean, write_bytes
 from .addresses import fault_of_address, is_address, open_filesystem
+
+LOCK = ".lock"
+"""The file that a run holds."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,9 @@ class Store:
     """A folder on a disk: files by name, with `/` between folders. It can be sent to other processes."""
 
     root: str
+
+    def __str__(self) -> str:
+        return printable(hide_secrets(self.root))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all.
@@ -54,6 +63,22 @@ class Store:
         """Take a file away; nothing happens where there is none."""
         Path(self.root, name).unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """While the block lasts no other run works in the folder; behind an address nobody can tell.
+
+        Raises:
+            RuntimeError: another one does; says which.
+        """
+        Path(self.root).mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(Path(self.root, LOCK)):
+                yield
+        except Locked as error:
+            raise RuntimeError(
+                f"another command works in {self} ({error.strerror}); wait for it to end, or choose another folder"
+            ) from error
+
 
 @dataclass(frozen=True)
 class AddressStore(Store):
@@ -69,7 +94,7 @@ class AddressStore(Store):
         except OSError:
             raise
         except Exception as error:  # every store has errors of its own
-            raise OSError(f"{self.root}/{name} could not be written: {error or type(error).__name__}") from error
+            raise OSError(f"{self}/{name} could not be written: {error or type(error).__name__}") from error
 
     def read(self, name: str) -> bytes:
         system, path = open_filesystem(f"{self.root}/{name}")
@@ -89,6 +114,9 @@ class AddressStore(Store):
                 if not entry.endswith(".part"):
                     yield posixpath.basename(entry)
 
+    def hold(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def delete(self, name: str) -> None:
         system, path = open_filesystem(f"{self.root}/{name}")
         if system.exists(path):
@@ -106,8 +134,8 @@ def open_store(place: str | Path) -> Store:
     if not is_address(text):
         return Store(str(Path(text).expanduser().absolute()))
     if fault := fault_of_address(text):
-        raise ValueError(f"the folder {text!r} cannot be written: {fault}")
+        raise ValueError(f"the folder {hide_secrets(text)!r} cannot be written: {fault}")
     if text.lower().startswith("http"):
-        raise ValueError(f"{text}: a web server cannot be written to; name a folder or an object store")
+        raise ValueError(f"{hide_secrets(text)}: a web server cannot be written to; name a folder or an object store")
     open_filesystem(text)
     return AddressStore(text.rstrip("/"))

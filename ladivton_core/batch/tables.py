@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ..disk.documents import text_of
-from ..disk.names import in_one_line
+from ..disk.names import hide_secrets, hide_secrets_in, in_one_line
 from ..disk.structure import explain_validation
 from .addresses import is_address, read_bytes, require_package
 
@@ -50,6 +50,10 @@ class Problem:
     line: int
     column: str
     text: str
+
+    def __post_init__(self) -> None:
+        for name in ("file", "text"):
+            object.__setattr__(self, name, hide_secrets_in(getattr(self, name)))
 
     def __str__(self) -> str:
         place = f"{self.file}, line {self.line}" if self.line else self.file
@@ -108,7 +112,7 @@ class Table:
             else:
                 ignored.append(column)
         if ignored:
-            log.warning("%s: the columns %s are not used", self.name, ", ".join(map(repr, ignored)))
+            log.warning("%s: the columns %s are not used", hide_secrets(self.name), ", ".join(map(repr, ignored)))
 
 
 @dataclass
@@ -128,7 +132,7 @@ class Line:
     @property
     def where(self) -> str:
         """File and line, for messages."""
-        return f"{posixpath.basename(self.table.name)}, line {self.number}"
+        return f"{posixpath.basename(hide_secrets(self.table.name))}, line {self.number}"
 
     def blame(self, column: str, text: str) -> None:
         """Note a problem."""
@@ -197,13 +201,15 @@ def read_table(name: str | Path) -> Table:
 
 
 def _csv(text: str, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
-    head = text.lstrip().split("\n", 1)[0]
+    head = text.lstrip().split("\n", 1)[0].rstrip("\r")
     mark = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     number = 1
     for cells in reader:
         cells = [cell.strip() for cell in cells]
-        if any(cells) and not table.columns:
+        if number == 1 and head.lower() == f"sep={mark}":  # as spreadsheets write it
+            pass
+        elif any(cells) and not table.columns:
             table.columns = tuple(cell.lower() for cell in cells[: max(i for i, cell in enumerate(cells) if cell) + 1])
             for name in sorted({name for name in table.columns if table.columns.count(name) > 1}):
                 table.blame("stands twice in the head line", number, name)
@@ -234,7 +240,7 @@ def _jsonl(text: str, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
 
 
 def _parquet(content: bytes, table: Table) -> Iterator[tuple[int, dict[str, Cell]]]:
-    pyarrow = require_package("pyarrow", table.name, "pyarrow")
+    pyarrow = require_package("pyarrow", hide_secrets(table.name), "pyarrow")
     import pyarrow.parquet as parquet
 
     try:

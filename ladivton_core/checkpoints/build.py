@@ -314,9 +314,9 @@ def _module_state(
 
 def cut_text(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Text tower cut to the layers that run, when it has exactly one more, as a whole OpenCLIP model does."""
-    if f"transformer.resblocks.{layers}.ln_1.weight" in state:
-        if f"transformer.resblocks.{layers + 1}.ln_1.weight" not in state:
-            return clip_layout.text_from_openclip(state, layers)
+    last, beyond = (f"transformer.resblocks.{number}.ln_1.weight" in state for number in (layers, layers + 1))
+    if last and not beyond:
+        return clip_layout.text_from_openclip(state, layers)
     return state
 
 

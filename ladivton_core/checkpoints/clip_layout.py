@@ -81,9 +81,8 @@ def text_from_openclip(state: Mapping[str, Tensor], layers: int | None = None) -
     kept = {}
     for key, tensor in state.items():
         match = _OPEN_LAYER.fullmatch(key)
-        if match and key.startswith("transformer.") and (layers is None or int(match[1]) < layers):
-            kept[key] = tensor
-        elif key in _TEXT_NAMES.values():
+        runs = match and key.startswith("transformer.") and (layers is None or int(match[1]) < layers)
+        if runs or key in _TEXT_NAMES.values():
             kept[key] = tensor
     return kept
 

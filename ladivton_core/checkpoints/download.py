@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..disk.documents import read_json
+from ..disk.locking import Locked, locked
 from ..disk.tensors import require_space
 from ..disk.writing import write_json
 
@@ -96,38 +97,23 @@ def download(
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """While a file is fetched nobody else adds to its unfinished part; the system lets go of it when we are killed.
+    """While a file is fetched nobody else adds to its unfinished part.
 
     Raises:
         DownloadError: another command is fetching it, or its part is a link.
     """
-    path = target.with_name(f"{target.name}.part.lock")
-    for beside in (path, target.with_name(f"{target.name}.part")):
+    lock = target.with_name(f"{target.name}.part.lock")
+    for beside in (lock, target.with_name(f"{target.name}.part")):
         if beside.is_symlink():  # what it leads to, anywhere, would be written
             raise DownloadError(f"{beside} is a link, which is not written through; take it away.")
-    with path.open("ab") as file:
-        try:
-            _lock(file.fileno())
-        except OSError as error:
-            raise DownloadError(
-                f"{target.name} is being fetched into {target.parent} by another command; wait for it to end."
-            ) from error
-        try:
+    try:
+        with locked(lock):
             yield
-        finally:
-            if os.name != "nt":  # there an open file stays, and does no harm
-                path.unlink(missing_ok=True)
-
-
-def _lock(file: int) -> None:
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except Locked as error:
+        raise DownloadError(
+            f"{target.name} is being fetched into {target.parent} by another command ({error.strerror}); wait for it "
+            "to end."
+        ) from error
 
 
 def file_sha256(path: Path) -> str:

@@ -59,3 +59,30 @@ def printable(text: str) -> str:
 def in_one_line(text: str) -> str:
     """`printable`, with line breaks and tabs escaped as well: for names in a list."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def hide_secrets(address: str) -> str:
+    """An address as it may be printed or written: without user, password, query and fragment, where tokens stand.
+
+    What is no address (a path, `host:port`) comes back as it is.
+    """
+    scheme, mark, rest = address.partition("://")
+    if not mark or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return address
+    host, after = re.match(r"([^/?#]*)(.*)", rest, re.DOTALL).groups()
+    if "@" not in host and "@" in after and re.search(r"^[^[].*:(?!\d*$)", host):  # a password with / ? or # in it
+        host, after = re.match(r"(.*@[^/?#]*)(.*)", rest, re.DOTALL).groups()
+    return f"{scheme}://{host.rpartition('@')[2]}{re.split(r'[?#]', after, maxsplit=1)[0]}"
+
+
+def hide_secrets_in(text: str) -> str:
+    """The same for every address in a text; punctuation behind one stays."""
+
+    def hidden(found: re.Match) -> str:
+        end = re.search(r"[)\]}>.,:;'\"]*$", found[0])[0]
+        return hide_secrets(found[0][: len(found[0]) - len(end)]) + end
+
+    return _ADDRESS.sub(hidden, text)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .names import hide_secrets_in
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -77,7 +79,7 @@ def check_depth(content: Any) -> None:
         level = below
 
 
-def check_shape(content: Any, shape: Any, where: str = "") -> None:
+def check_shape(content: Any, shape: Any, where: str = "") -> None:  # noqa: C901 - a case a kind of shape
     """Compare JSON's types with what is expected.
 
     Args:
@@ -139,7 +141,7 @@ def explain_validation(error: ValidationError) -> list[tuple[str, str]]:
 
 
 def _shown(content: Any) -> str:
-    text = repr(content)
+    text = hide_secrets_in(repr(content))
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 

@@ -18,18 +18,18 @@ import typing
 from collections.abc import Iterator
 from typing import IO, Any, Literal, TypeVar
 
-from .names import printable
+from .names import hide_secrets_in, printable
 from .structure import explain_validation
 
 Kind = TypeVar("Kind")
 
 
 class PlainText(logging.Formatter):
-    """A formatter whose lines hold no orders to a terminal."""
+    """A formatter whose lines hold no orders to a terminal, and no secrets of addresses."""
 
     def format(self, record: logging.LogRecord) -> str:
         """As `logging.Formatter`, then escaped."""
-        return printable(super().format(record))
+        return printable(hide_secrets_in(super().format(record)))
 
 
 def to_terminal(stream: IO[str] | None = None, form: str = "%(message)s") -> None:

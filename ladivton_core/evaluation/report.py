@@ -12,7 +12,7 @@ from typing import Any
 
 from ..datasets import DATASETS
 from ..disk.documents import read_json
-from ..disk.names import printable
+from ..disk.names import in_one_line, printable
 from ..disk.structure import StructureError, check_shape
 from ..disk.writing import write_json, write_text
 from .contact import Sheet, contact_sheet
@@ -40,7 +40,7 @@ def read_measurements(paths: Sequence[Path]) -> list[dict[str, Any]]:
     for path in paths:
         try:
             content = read_json(path, shape=dict, expected=_EXPECTED)
-            runs = content["runs"] if "runs" in content else [content]
+            runs = content.get("runs", [content])
             check_shape(runs, [_SHAPE], "runs" if "runs" in content else "")
             check_shape([run["figures"] for run in runs], [{str: {str: float}}], "figures")
             for run in runs:
@@ -102,7 +102,7 @@ def write_report(
 
 
 def text_table(report: Mapping[str, Any]) -> str:
-    """The figures as lines of text."""
+    """The figures as lines of text, in which no name can order a terminal about."""
     rows = [["", *(column.title for column in COLUMNS)], *_rows(report)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join(
@@ -159,7 +159,7 @@ def faults(report: Mapping[str, Any]) -> list[str]:
                 )
     if any(figures["people"] < 100 for run in report["runs"] for figures in run["figures"].values()):
         lines.append("FID, KID and IS of fewer than some hundred pictures say nothing about quality.")
-    return lines
+    return [in_one_line(line) for line in lines]
 
 
 def _rows(report: Mapping[str, Any]) -> list[list[str]]:
@@ -174,7 +174,7 @@ def _rows(report: Mapping[str, Any]) -> list[list[str]]:
             for order, group in figures.items()
             for metric, value in group.get(name, {}).items()
         }
-        rows.append([f"here, {name}", *(_cell(column, cells) for column in _keyed())])
+        rows.append([in_one_line(f"here, {name}"), *(_cell(column, cells) for column in _keyed())])
     return rows
 
 

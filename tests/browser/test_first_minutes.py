@@ -32,7 +32,9 @@ BROKEN_WORDS = ("does not exist", "failed to load", "Error loading image", "Sche
 PICTURES = [f"{name} [example].png [temp]" for name in ("garment", "parse", "person")]
 
 
-@pytest.mark.parametrize("server, nodes2", COMBINATIONS, ids=["classic", "nodes2", "newest-classic", "newest-nodes2"])
+@pytest.mark.parametrize(
+    ("server", "nodes2"), COMBINATIONS, ids=["classic", "nodes2", "newest-classic", "newest-nodes2"]
+)
 def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, server, nodes2):
     server = request.getfixturevalue(server)
     page, client = open_page(server, nodes2, fresh=True), ComfyClient(server.url)

@@ -6,6 +6,7 @@ import http.server
 import itertools
 import json
 import os
+import re
 import threading
 
 import pytest
@@ -142,7 +143,7 @@ def test_a_template_holds_plain_fields_and_ends_in_a_pictures_ending(text):
 
 @pytest.mark.parametrize("person", ["..", "a/b", "a\\b", "C:", "x\n"])
 def test_no_field_leads_out_of_the_folder(person):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="person is .*cannot stand in a file's name"):
         Template("{person}/{garment}.png").name(person=person, garment="g", id="i", category="c", seed=1)
 
 
@@ -200,6 +201,91 @@ def test_tables_and_pictures_come_from_a_web_server(web, tables):
     (tables / "ann.jpg").unlink()
     with pytest.raises(ManifestError, match="ann.jpg"):
         read_manifest(Request(f"{web}/persons.csv", f"{web}/garments.csv"))
+
+
+class _Shop(http.server.BaseHTTPRequestHandler):
+    """Answers with the status that stands in the path; `half` ends in the middle of a file."""
+
+    def do_GET(self):
+        name = self.path.split("?")[0].rpartition("/")[2].partition(".")[0]
+        if name.isdigit():
+            self.send_error(int(name))
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b"x" * 10)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def shop():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("{}/404.png", "there is no file"),
+        ("{}/401.png", "401 Unauthorized; it wants a login"),
+        ("{}/403.png", "403 Forbidden"),
+        ("{}/410.png", "410 Gone"),
+        ("{}/429.png", "429 Too Many Requests; too many requests: try again later"),
+        ("{}/503.png", "503 Service Unavailable; the fault is the server's"),
+        ("{}/599.png", "answered 599; the fault is the server's"),
+        ("{}/half.png", "the connection ended before all had come"),
+        ("https{}/404.png", r"no secure connection \(TLS\)"),
+        ("http://no-such-shop.invalid/a.png", r"the name no-such-shop.invalid cannot be resolved"),
+        ("http://127.0.0.1:9/a.png", "nobody answers there"),
+        ("memory://nowhere/a.png", "there is no file"),
+    ],
+)
+def test_why_an_address_cannot_be_read(tables, shop, address, said):
+    """The same reason when files are looked for and when they are read; "there is no file" is said of 404 alone."""
+    pytest.importorskip("fsspec")
+    address = address.replace("https{}", shop.replace("http:", "https:")).format(shop)
+    with pytest.raises(OSError, match=said) as error:
+        addresses.read_bytes(address + "?sig=s3cret")
+    assert str(error.value).count(address) == 1 and "s3cret" not in str(error.value)
+    (tables / "garments.csv").write_text(f"id,picture,category\nred,{address}?sig=s3cret,dresses\n")
+    if "half" not in address:  # nothing is read when files are looked for
+        ((_, _, column, text),) = problems(tables)
+        assert column == "picture" and address in text and "s3cret" not in text
+        assert ("there is no file" in text) == ("there is no file" in said) and re.search(said, text)
+
+
+def test_a_file_that_may_not_be_read_and_a_folder_are_told_apart_from_none(tables):
+    (tables / "red.jpg").unlink()
+    (tables / "red.jpg").mkdir()
+    (tables / "blue.jpg").unlink()
+    told = {text for *_, text in problems(tables)}
+    assert told == {
+        f"{tables}/red.jpg cannot be read: {tables}/red.jpg is a folder",
+        f"there is no file {tables}/blue.jpg",
+    }
+
+
+def test_a_table_behind_a_signed_address_keeps_its_signature_to_itself(web, tables):
+    pytest.importorskip("fsspec")
+    (tables / "ann.jpg").unlink()
+    manifest = read_manifest(Request(f"{web}/persons.csv?sig=a/s3cret", f"{web}/garments.csv?sig=s3cret#x", look=False))
+    assert manifest.persons["ann"].photo == f"{web}/ann.jpg" and manifest.persons["ann"].where == "persons.csv, line 2"
+    with pytest.raises(ManifestError) as error:
+        read_manifest(Request(f"{web}/persons.csv?sig=a/s3cret", f"{web}/garments.csv?sig=s3cret#x"))
+    assert "s3cret" not in str(error.value) + repr(error.value.problems) and "ann.jpg" in str(error.value)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_the_line_that_spreadsheets_put_before_the_head_is_no_head(tables, mark):
+    rows = PERSONS.replace(",", mark)
+    (tables / "persons.csv").write_text(f"sep={mark}\r\n{rows}", encoding="utf-8-sig")
+    assert [*read_manifest(request(tables)).persons] == ["ann", "bob"]
 
 
 def test_what_an_address_gives_is_bounded(web):

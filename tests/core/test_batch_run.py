@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import uuid
 from pathlib import Path
@@ -29,6 +32,7 @@ from ladivton_core.pipeline import TryOnPipeline
 pytest.importorskip("pyarrow")
 resource = pytest.importorskip("resource")  # not on Windows
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = Settings(size=(64, 48), options=Options(steps=1), threads=1)
 
 
@@ -118,15 +122,76 @@ def test_everything_is_encoded_once_and_a_bad_garment_is_a_row(dress, tmp_path, 
 def test_errors_are_tried_again_when_asked_and_other_settings_are_refused(dress, tmp_path, catalogue):
     out = tmp_path / "out"
     dress(out, sample=3)
-    shutil.copy(catalogue["garments"].parent / "cloth" / "00003_00.jpg", catalogue["garments"].parent / "cut.jpg")
-    assert len(dress(out, page=False)[0].errors) > 0
+    assert dress(out, page=False)[1]["__call__"] > 0
+    assert dress(out, page=False)[0].spent == {}
     report, _ = dress(out, retry_errors=True, page=False)
+    assert report.spent["prepare person"][0] == 2 and len(report.errors) == 2  # tried, and as damaged as before
+    shutil.copy(catalogue["garments"].parent / "cloth" / "00003_00.jpg", catalogue["garments"].parent / "cut.jpg")
+    report, _ = dress(out, page=False)  # mended files need no option
     assert not report.errors and report.made + report.kept == 6
     for other in (Options(steps=2), Options(steps=1, guidance_scale=2.0)):
         with pytest.raises(OtherSettingsError, match="steps|guidance"):
             dress(out, settings=dataclasses.replace(SMALL, options=other))
     report, _ = dress(out, settings=dataclasses.replace(SMALL, options=Options(steps=2)), force=True, sample=1)
     assert report.made == 1 and len([*out.rglob("*.png")]) == 1
+
+
+def test_a_photo_exchanged_under_its_old_name_is_noticed_and_one_that_was_touched_is_not(dress, tmp_path, catalogue):
+    out, photo = tmp_path / "out", catalogue["persons"].parent / "image" / "00001_00.jpg"
+    first, other = photo.read_bytes(), photo.with_name("00002_00.jpg").read_bytes()
+    dress(out, sample=6)
+    before = pixels(out, *MADE)
+    os.utime(photo, ns=(1, 1))
+    assert dress(out)[0].made == 0
+    photo.write_bytes(other)
+    report, _ = dress(out)
+    assert (report.made, report.kept) == (2, 2)
+    assert not np.array_equal(before[0], pixels(out, *MADE)[0]) and np.array_equal(before[2], pixels(out, *MADE)[2])
+    assert dress(out)[0].made == 0
+    photo.write_bytes(first)
+    assert dress(out)[0].made == 2
+    assert all(np.array_equal(a, b) for a, b in zip(before, pixels(out, *MADE), strict=True))
+
+
+def test_a_second_command_in_a_folder_is_told_of_the_first(dress, tmp_path):
+    out = tmp_path / "out"
+    with open_store(out).hold():
+        with pytest.raises(
+            RuntimeError, match=rf"another command works in .*out \(process {os.getpid()} on .*\); wait"
+        ):
+            dress(out)
+        assert [path.name for path in out.iterdir()] == [".lock"]
+    assert dress(out, sample=1)[0].made == 1 and not (out / ".lock").exists()
+
+
+def test_nothing_that_a_run_writes_or_prints_holds_what_is_secret_in_addresses(catalogue, tmp_path):
+    """Tables and pictures behind a web server that wants a login and a signature; some pictures are damaged or away."""
+    pytest.importorskip("fsspec")
+    folder, secret = catalogue["persons"].parent, "s3cret"
+    handler = lambda *given: _Quiet(*given, directory=str(folder))  # noqa: E731
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    web = f"http://shop:{secret}@127.0.0.1:{server.server_port}"
+    clothes = {"a": "cloth/00001_00.jpg", "cut": "cut.jpg", "away": "nothing.jpg"}
+    lines = [f"{name},{web}/{path}?sig={secret}#{secret}" for name, path in clothes.items()]
+    (folder / "garments.csv").write_text("\n".join(["id,picture", *lines]))
+    out, tables = tmp_path / "out", [f"--{name}={web}/{name}.csv?sig={secret}" for name in ("persons", "garments")]
+    small = ["--category=upper_body", "--height=128", "--width=96", "--steps=1", "--threads=1", f"--out={out}"]
+    command = [sys.executable, "-m", "ladivton_core.batch", *tables, *small]
+    try:
+        looked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        assert looked.returncode == 1 and "there is no file" in looked.stderr and not out.exists()
+        made = subprocess.run([*command, "--no-look"], cwd=REPOSITORY, capture_output=True, text=True)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "2 made" in made.stderr and "4 errors" in made.stderr, made.stderr
+    rows = read_index(open_store(out))
+    assert {row["error_file"] for row in rows} >= {f"http://127.0.0.1:{server.server_port}/cut.jpg"}
+    written = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
+    assert len(written) == 6  # two pictures, index, page, settings, seconds: no file on a disk was taken
+    assert secret not in looked.stdout + looked.stderr + made.stdout + made.stderr + repr(rows)
+    assert not any(secret.encode() in content for content in written)
 
 
 def test_a_full_disk_ends_the_run_and_the_next_goes_on(dress, tmp_path):
@@ -169,9 +234,7 @@ def test_the_same_pixels_whatever_the_order_memory_and_interruption(dress, tmp_p
 def test_batches_agree_within_a_level_and_exact_makes_none(dress, tmp_path):
     _, counted = dress(tmp_path / "one", settings=dataclasses.replace(SMALL, batch=3, exact=True))
     assert counted["__call__"] == 4
-    _, counted = dress(
-        tmp_path / "two", settings=Settings(size=(64, 48), options=Options(steps=1), threads=1, batch=3)
-    )
+    _, counted = dress(tmp_path / "two", settings=dataclasses.replace(SMALL, batch=3))
     assert counted["__call__"] == 2
     for a, b in zip(pixels(tmp_path / "one", *MADE), pixels(tmp_path / "two", *MADE), strict=True):
         assert np.abs(a.astype(int) - b).max() <= 1

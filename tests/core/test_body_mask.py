@@ -1,4 +1,4 @@
-"""The body's mask, and silhouettes as evidence: what must be repainted is, what must stay stays, and holes do not matter."""
+"""The body's mask, and silhouettes as evidence: what must be repainted is, what must stay stays."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,9 @@ def test_what_is_kept_stays_and_the_cloth_is_covered(drawn, by_labels):
         assert not everywhere[has(parse, ("face",))].any() or not by_labels
         if by_labels:
             kept = has(parse, LIP20.regions_of(category).fixed) & ~has(parse, ("pants", "skirt"))
-            assert not everywhere[kept].any() and mask[has(parse, LIP20.regions_of(category).repaint) & (keep == 0)].all()
+            assert (
+                not everywhere[kept].any() and mask[has(parse, LIP20.regions_of(category).repaint) & (keep == 0)].all()
+            )
 
 
 def test_hair_beside_the_neck_stays_where_the_silhouette_shows_it(drawn):
@@ -126,7 +128,9 @@ def test_hair_beside_the_neck_stays_where_the_silhouette_shows_it(drawn):
     free = torch.from_numpy(beside > 0.35) & hair  # neither neck nor the face's drawn surroundings
     given = {"cloth": torch.ones(1, 1, *SIZE)}
     told = body(category, joints, silhouette=(silhouette_of(parse) + hair).clamp(0, 1), **given)
-    assert not told[torch.from_numpy((beside > 0.3) & (beside < 0.55) & (above > 0.54) & (above < 0.7))[None, None]].any(), "also where the garment would lie over it"
+    assert not told[
+        torch.from_numpy((beside > 0.3) & (beside < 0.55) & (above > 0.54) & (above < 0.7))[None, None]
+    ].any(), "also where the garment would lie over it"
     assert body(category, joints, silhouette=silhouette_of(parse) * ~hair, **given)[free].all()
 
 
@@ -192,7 +196,9 @@ def test_a_hand_is_kept_where_its_points_are(drawn):
     wrist = frame.hips[1] - frame.across * 0.1 * frame.size
     points[0, 7] = torch.from_numpy(wrist)
     for place, along in zip(KNUCKLES, (0.0, 0.05, 0.1, 0.15), strict=True):  # pointing into the picture's left
-        points[0, 18 + 21 + place] = torch.from_numpy(wrist - frame.across * 0.3 * frame.size + frame.down * along * frame.size)
+        points[0, 18 + 21 + place] = torch.from_numpy(
+            wrist - frame.across * 0.3 * frame.size + frame.down * along * frame.size
+        )
     x, y = np.rint(wrist - frame.across * 0.45 * frame.size + frame.down * 0.1 * frame.size).astype(int)
     for rule in (region, body):
         assert rule(category, joints)[0, 0, y, x] and not rule(category, points)[0, 0, y, x]

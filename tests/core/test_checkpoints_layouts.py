@@ -205,7 +205,7 @@ def tracing():
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("dtype, width", [("F32", 4), ("F16", 2)])
+@pytest.mark.parametrize(("dtype", "width"), [("F32", 4), ("F16", 2)])
 def test_loading_takes_at_most_1_3_times_the_file_beyond_the_model(tmp_path, tracing, dtype, width):
     with torch.device("meta"):
         adapter = build.build_inversion_adapter(SD2).state_dict()

@@ -27,7 +27,7 @@ def plan():
 
 @pytest.fixture(scope="module")
 def models():
-    """The mode and a pipeline whose weights live in it; of the small preset, `plan` runs every stage of the large one."""
+    """The mode and a pipeline whose weights live in it, of the small preset: `plan` runs the large one's stages."""
     with FakeTensorMode() as mode:
         return mode, fake_pipeline(TINY, CUDA, HALF)
 

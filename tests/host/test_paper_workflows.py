@@ -42,7 +42,7 @@ def shown(client, run, workflow: dict, class_type: str) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "name, folder, category, person",
+    ("name", "folder", "category", "person"),
     [
         ("vitonhd", "vitonhd/test/image", "upper_body", "00003_00.jpg"),
         ("dresscode", "dresscode/lower_body/images", "lower_body", "000201_0.jpg"),

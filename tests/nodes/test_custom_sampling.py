@@ -120,7 +120,9 @@ def test_the_parts_rebuild_the_sampler_to_the_bit(sample, custom, dressed, half,
 
 
 @pytest.mark.parametrize(
-    "cuts, options", [((1,), {}), ((1, 2), {"denoise": 0.5, "rate": 0.5})], ids=["two parts", "three, from the latent"]
+    ("cuts", "options"),
+    [((1,), {}), ((1, 2), {"denoise": 0.5, "rate": 0.5})],
+    ids=["two parts", "three, from the latent"],
 )
 def test_a_split_schedule_joins_without_a_seam(sample, custom, dressed, cuts, options):
     whole = {"denoise": options.get("denoise", 1.0), "cloth_cond_rate": options.get("rate", 1.0)}

@@ -68,7 +68,7 @@ def graph(run, sample):
 
 
 @pytest.mark.parametrize(
-    "name, order, category, index",
+    ("name", "order", "category", "index"),
     [
         ("vitonhd", "unpaired", "all", 0),
         ("dresscode", "paired", "all", 0),

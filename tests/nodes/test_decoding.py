@@ -100,9 +100,10 @@ def test_emasc_of_another_vae_is_named(decoded, module):
 
 def test_tiles_cannot_carry_skip_features(models, decoded, module, nodes):
     taps = module("nodes.host.taps")
-    with torch.inference_mode(), pytest.raises(ValueError, match="switch tiled decoding off"):
-        with taps.skips_added(models.vae.first_stage_model, decoded.skips.features):
-            models.vae.decode_tiled(decoded.samples["samples"], tile_x=8, tile_y=8, overlap=2)
+    refused = pytest.raises(ValueError, match="switch tiled decoding off")
+    added = taps.skips_added(models.vae.first_stage_model, decoded.skips.features)
+    with torch.inference_mode(), refused, added:
+        models.vae.decode_tiled(decoded.samples["samples"], tile_x=8, tile_y=8, overlap=2)
     assert hooks(models.vae) == 0
 
 

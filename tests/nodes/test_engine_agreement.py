@@ -41,7 +41,7 @@ def test_stages_before_the_sampler_agree(pipeline, scene, prepared, across):
 
 
 @pytest.mark.parametrize(
-    "graph, options",
+    ("graph", "options"),
     [
         ({}, {}),
         ({"guidance": 1.0}, {"guidance_scale": 1.0}),

@@ -101,7 +101,7 @@ def test_folders_of_extra_model_paths_count(run, nodes, model_folder, tmp_path_f
 
 
 @pytest.mark.parametrize(
-    "loader, name, said",
+    ("loader", "name", "said"),
     [
         ("LoadTryOnModel", "unet_name", ["unet_vitonhd.pth", "3,464 MB", "1,732 MB", "download dresscode"]),
         ("LoadWarper", "warper_name", ["warping_dresscode.pth", "151 MB"]),

@@ -96,7 +96,7 @@ def test_keypoint_files_of_both_data_sets_are_read(run, nodes, input_folder):
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("{", "is no valid JSON"),
         ('{"joints": []}', "neither an OpenPose file"),

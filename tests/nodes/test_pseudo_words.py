@@ -80,7 +80,7 @@ def test_the_file_is_whole_and_has_ordinary_rights(nodes, folders, words):
 
 
 @pytest.mark.parametrize(
-    "taken, overwritable",
+    ("taken", "overwritable"),
     [
         ("first/shirt.safetensors", True), ("first/shirt.pt", True), ("first/shirt.bin", True),
         ("first/shirt", False), ("second/shirt.safetensors", False), ("second/deep/shirt.pt", False),

@@ -98,7 +98,7 @@ def test_as_it_is_set_at_first_nothing_is_patched(speed, models):
 
 
 @pytest.mark.parametrize("sampler", ["Try-On Sampler", "KSampler", "SamplerCustomAdvanced"])
-@pytest.mark.parametrize("interval, twice", [((0.0, 0.4), [0, 1]), ((0.4, 1.0), [2, 3]), ((0.1, 0.6), [1, 2])])
+@pytest.mark.parametrize(("interval", "twice"), [((0.0, 0.4), [0, 1]), ((0.4, 1.0), [2, 3]), ((0.1, 0.6), [1, 2])])
 def test_outside_the_interval_the_model_runs_once(speed, samplers, conditioned, rows, sampler, interval, twice):
     samplers[sampler](speed(guidance_start=interval[0], guidance_end=interval[1]), conditioned)
     assert [step for step, batch in enumerate(rows) if batch == 2] == twice and len(rows) == STEPS

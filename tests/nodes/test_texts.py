@@ -55,7 +55,7 @@ def test_pages_of_neighbours_link_to_each_other(pages):
         assert all(name in links[other] for other in others), f"{name}: a link without a way back"
 
 
-@pytest.mark.parametrize("picture, node", STAGES.items())
+@pytest.mark.parametrize(("picture", "node"), STAGES.items())
 def test_every_stage_is_shown_on_its_page(repository, pages, picture, node):
     from PIL import Image
 

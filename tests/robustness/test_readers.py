@@ -21,7 +21,7 @@ from ladivton_core.disk.documents import read_json
 from ladivton_core.disk.names import printable
 from ladivton_core.disk.pictures import open_picture
 from ladivton_core.embedded import embedded_path
-from ladivton_core.evaluation.report import combine, html_page, read_measurements, text_table
+from ladivton_core.evaluation.report import combine, faults, html_page, read_measurements, text_table
 from ladivton_core.models import NOTE, OtherSettingsError, read_note
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.pictures import read_picture
@@ -97,7 +97,17 @@ def test_measurements_of_any_shape_are_refused_or_reported(desk, document):
     runs = tried(lambda: read_measurements([path]), path)
     if runs:
         report = combine(runs)
-        assert text_table(report) and html_page(report).endswith("</html>\n")
+        told = [text_table(report), *faults(report)]
+        assert printable("".join(told)) == "".join(told) and html_page(report).endswith("</html>\n")
+
+
+def test_names_in_measurements_order_no_terminal_about():
+    figures = {"\x1b[2J\nall": {"pictures": 1, "people": 2}}
+    run = MEASUREMENT | {"figures": figures, "failed": {"fid": "\x1b]0;mine\x07 in \x9b31m"}}
+    report = combine([run])
+    table = text_table(report)
+    assert len(table.splitlines()) == 3 and "\\x1b[2J\\nall" in table
+    assert printable(table + "".join(faults(report))) == table + "".join(faults(report))
 
 
 @given(document=changed(RECIPE) | JSON)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
 from ladivton_core.datasets.results import result_path, write_pictures
-from ladivton_core.disk import names, tensors, writing
+from ladivton_core.disk import locking, names, tensors, writing
 from ladivton_core.training.export import END, START, note
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def left(folder):
@@ -184,3 +189,59 @@ def test_a_file_larger_than_the_process_may_write_leaves_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.bin")], capture_output=True, text=True)
     assert "x.bin could not be written: File too large; this disk or this process" in done.stdout, done.stderr
     assert left(tmp_path) == ["x.bin"] and (tmp_path / "x.bin").stat().st_size == 10_000
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://h/a.png?token=x", "http://h/a.png"),
+        ("https://user:x@h:80/a/b#x", "https://h:80/a/b"),
+        ("https://user:x/y@h/a?b", "https://h/a"),
+        ("https://user:x#y?z@h/a", "https://h/a"),
+        ("https://us@er:x@h", "https://h"),
+        ("http://h?token=a/b@c", "http://h"),
+        ("http://[::1]:80/?token=a@b", "http://[::1]:80/"),
+        ("s3://key:x@bucket/a b.png?versionId=x y", "s3://bucket/a b.png"),
+        ("http://h/@somebody/a.png", "http://h/@somebody/a.png"),
+        ("/a/b?c#d", "/a/b?c#d"),
+        ("host:8188", "host:8188"),
+    ],
+)
+def test_secrets_of_an_address_are_hidden(address, shown):
+    assert names.hide_secrets(address) == names.hide_secrets(shown) == shown
+
+
+def test_secrets_of_addresses_in_a_text_are_hidden():
+    text = "no 'http://u:x@h/a?token=x': asked (https://h/b#x), s3://b/c?x, and a?b@c"
+    assert names.hide_secrets_in(text) == "no 'http://h/a': asked (https://h/b), s3://b/c, and a?b@c"
+
+
+def test_a_lock_is_held_by_one_and_let_go_of_when_its_holder_is_killed(tmp_path):
+    path = tmp_path / ".lock"
+    code = (
+        "import sys, time; from pathlib import Path; from ladivton_core.disk.locking import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(locking.Locked, match=f"process {holder.pid} on "), locking.locked(path):
+        pass
+    holder.kill()
+    holder.communicate()
+    here = pytest.raises(locking.Locked, match=f"process {os.getpid()} on ")
+    with locking.locked(path), here, locking.locked(path):
+        pass
+    with locking.locked(path):
+        pass
+    assert left(tmp_path) == ([".lock"] if os.name == "nt" else [])
+
+
+def test_a_disk_without_locks_is_said_and_used(tmp_path, monkeypatch, caplog):
+    def none(_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locking, "_lock", none)
+    with locking.locked(tmp_path / ".lock"), locking.locked(tmp_path / ".lock"):
+        assert "cannot be locked (No locks available)" in caplog.text

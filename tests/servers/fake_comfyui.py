@@ -31,6 +31,7 @@ class FakeComfy:
         nodes: class types it has; None has all.
         pictures: how many a run shows.
         picture: the file it shows; None shows the digest.
+        lets_in: (path with query, headers) -> whether the gateway before it lets a request through; others get 401.
 
     Attributes:
         made: items in the order they were computed.
@@ -50,9 +51,11 @@ class FakeComfy:
         nodes: set[str] | None = None,
         pictures: int = 1,
         picture: bytes | None = None,
+        lets_in: Callable | None = None,
         port: int = 0,
     ):
         self.during, self.fails, self.rejects, self.nodes, self.pictures = during, fails, rejects, nodes, pictures
+        self.lets_in = lets_in
         self.picture = picture
         self.made: list[str] = []
         self.posted: list[str] = []
@@ -151,7 +154,7 @@ class FakeComfy:
             return len(self.pending) + (self.running is not None)
 
 
-def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
+def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one class, a branch an address
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -166,6 +169,11 @@ def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:
                     fake.credentials.add(self.headers["Authorization"])
                     fake.asked += 1
                     fake.lock.notify_all()
+                if fake.lets_in and not fake.lets_in(self.path, self.headers):
+                    self.rfile.read(int(self.headers["Content-Length"] or 0))
+                    self._send(401, b"")
+                    return False
+                self.path = self.path.replace("token=s3cret&", "").replace("?token=s3cret", "")
             return understood
 
         def do_GET(self):

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import io
+import socket
+import subprocess
+import sys
 import threading
+import traceback
 from collections import Counter
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+import requests
 from fake_comfyui import SOON
-from hosting.places import SAMPLES
+from hosting.places import REPOSITORY, SAMPLES
 from PIL import Image
 
 from ladivton_core.batch import Outcome, Request, Settings, read_manifest, run
+from ladivton_core.batch.comfyui.client import ComfyClient
 from ladivton_core.batch.comfyui.engine import ComfyEngine
 from ladivton_core.batch.comfyui.pool import NoServer
 from ladivton_core.batch.comfyui.workflow import WorkflowError
 from ladivton_core.batch.engines.base import Engine, Work, group_items
+from ladivton_core.batch.index import read_index
+from ladivton_core.batch.store import open_store
 
 SHOP = {"persons": SAMPLES / "catalogue" / "persons.csv", "garments": SAMPLES / "catalogue" / "garments.csv"}
 
@@ -141,9 +151,122 @@ def test_passwords_are_sent_and_never_shown(start, picture, caplog, nobody):
     with pytest.raises(NoServer) as told:
         ComfyEngine(away).prepare(Settings())
     assert "s3cret" not in str(told.value)
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError, match="ftp") as told:
         ComfyEngine("ftp://shop:s3cret@a")
     assert "s3cret" not in str(told.value)
+
+
+LOGINS = {
+    "password": (lambda path, headers: headers["Authorization"] == "Basic c2hvcDpzM2NyZXQ=", "shop:s3cret@", "", []),
+    "token": (
+        lambda path, headers: parse_qs(urlsplit(path).query).get("token") == ["s3cret"],
+        "",
+        "/?token=s3cret",
+        [],
+    ),
+    "header": (lambda path, headers: headers["X-Key"] == "s3cret", "", "", ["--header", "X-Key: s3cret"]),
+}
+
+
+@pytest.mark.parametrize("way", LOGINS)
+def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(start, picture, tmp_path, way):
+    """The command against a gateway: a run, one whose login is wrong, and one of a server that is gone."""
+    lets_in, user, query, more = LOGINS[way]
+    server, gone, out = start(picture=picture, lets_in=lets_in), start(lets_in=lets_in), tmp_path / "out"
+    addresses = [one.url.replace("//", f"//{user}") + query for one in (server, gone)]
+    gone.close()
+    command = [sys.executable, "-m", "ladivton_core.batch", *(f"--{name}={path}" for name, path in SHOP.items()),
+               "--engine=comfyui", f"--out={out}"]  # fmt: skip
+
+    def give(*hosts: str, login: list[str] = more) -> subprocess.CompletedProcess:
+        given = [*command, f"--hosts={','.join(hosts)}", *login]
+        return subprocess.run(given, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+
+    made = give(*addresses)
+    assert made.returncode == 0 and "12 made" in made.stderr and f"{gone.url} cannot be used now" in made.stderr
+    wrong = give(*(address.replace("s3cret", "s4cret") for address in addresses[:1]),
+                 login=[word.replace("s3cret", "s4cret") for word in more])  # fmt: skip
+    assert wrong.returncode == 1 and "it answered 401 Unauthorized; give its login with --header" in wrong.stderr
+    nobody, broken = give(addresses[1]), give(addresses[0].replace("http", "ftp", 1))
+    assert "nobody answers there" in nobody.stderr and "is no address" in broken.stderr
+    printed = "".join(done.stdout + done.stderr for done in (made, wrong, nobody, broken))
+    written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    rows = read_index(open_store(out))
+    assert {row["worker"] for row in rows} == {server.url}
+    for secret in ("s3cret", "s4cret", "c2hvcDpzM2NyZXQ="):
+        assert secret not in printed + repr(rows) and secret.encode() not in written
+
+
+def test_a_header_that_is_none_is_refused_without_being_shown():
+    with pytest.raises(ValueError, match="--header number 2 is none") as told:
+        ComfyEngine("a", header=("X-Key: a", "s3cret"))
+    assert "s3cret" not in str(told.value)
+
+
+def test_clients_say_who_did_not_answer_and_nothing_secret(start):
+    server = start(lets_in=lambda path, headers: False)
+    for url, how in ((f"{server.url}?token=s3cret", {}), (server.url.replace("//", "//u:s3cret@"), {}),
+                     (server.url, {"headers": {"X-Key": "s3cret"}})):  # fmt: skip
+        client = ComfyClient(url, **how)
+        assert client.url == server.url
+        with pytest.raises(requests.HTTPError, match=f"{server.url}/queue answered 401 Unauthorized$"):
+            client.queued()
+        with pytest.raises(ConnectionError, match=f"no web socket of {server.url}: .*401"):
+            client.run({})
+    server.close()
+    for ask in (lambda: client.queued(), lambda: client.run({})):
+        with pytest.raises(OSError, match="refused|closed") as told:
+            ask()
+        assert "s3cret" not in "".join(traceback.format_exception(told.value))
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """A company's proxy in the environment, with a login, and the addresses that it was asked for."""
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(403, "denied by policy")
+
+        do_POST = do_CONNECT = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    asked: list[str] = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://me:s3cret@127.0.0.1:{server.server_port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_proxy_is_never_asked_for_this_machines_own_server(start, proxy):
+    server, (_, asked) = start(), proxy
+    for host in ("127.0.0.1", "localhost", socket.gethostname()):
+        client = ComfyClient(server.url.replace("127.0.0.1", host))
+        assert client.proxy is None
+    assert ComfyClient(server.url.replace("127.0.0.1", "localhost")).queued() == (set(), set())
+    with pytest.raises(ConnectionError, match="no web socket"):  # the stand-in has none
+        client.run({})
+    assert not asked
+
+
+def test_a_proxy_on_the_way_to_another_server_is_named(proxy):
+    address, asked = proxy
+    client = ComfyClient("http://shop.invalid:8188?token=t0ken")
+    with pytest.raises(requests.HTTPError, match=f"403 denied by policy .asked through the proxy {address}; no_proxy="):
+        client.queued()
+    with pytest.raises(NoServer, match=f"it answered 403 denied by policy .asked through the proxy {address}") as told:
+        ComfyEngine("shop.invalid?token=t0ken").prepare(Settings())
+    with pytest.raises(ConnectionError, match=f"no web socket of http://shop.invalid:8188 .*the proxy {address}"):
+        client.run({})
+    assert asked and "t0ken" not in str(told.value) and "s3cret" not in str(told.value)
 
 
 def test_a_whole_run_and_the_same_again(start, picture, tmp_path):

@@ -6,13 +6,17 @@ executed, which came from the cache, and what came out. `server.py` keeps a queu
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
+import ssl
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 try:
     import requests
@@ -22,9 +26,12 @@ except ImportError as error:
         "Talking to a ComfyUI needs requests and websocket-client: install the extra, pip install -e .[batch]"
     ) from error
 
+from ...disk.names import hide_secrets, hide_secrets_in
+
 HTTP_SECONDS = 60
 CONNECT_SECONDS = 10
 """Until a server that does not even take the connection counts as not there."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
 END_EVENTS = {
     "execution_success": "success",
     "execution_error": "error",
@@ -96,6 +103,32 @@ class Run:
         raise RunFailed(f"the run ended as {self.status!r}")
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name or number is this machine's own."""
+    if host.lower() in ("localhost", socket.gethostname().lower()):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        for family, _, _, _, address in found:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.bind((address[0], 0))  # nobody can be bound to an address of somewhere else
+        return bool(found)
+    except (OSError, UnicodeError):
+        return False
+
+
+def find_reason(error: BaseException) -> str:
+    """The words at the bottom of requests' and urllib3's nested errors."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or next(
+            (part for part in getattr(reason, "args", ()) if isinstance(part, BaseException)), None
+        )
+        if not isinstance(inner, BaseException):
+            return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        reason = inner
+
+
 Event = dict[str, Any]
 """One web-socket message: {"type": ..., "data": {...}}."""
 
@@ -103,17 +136,39 @@ Event = dict[str, Any]
 class ComfyClient:
     """A client of the server at `url`.
 
+    A server of this machine is asked directly, whatever proxy the environment names; another one through that proxy,
+    which is then named where there is no answer.
+
     Args:
-        url: such as `http://127.0.0.1:8188`.
+        url: such as `http://127.0.0.1:8188`. A user and password, and a query (`?token=...`), go with every request and
+            into no message.
         seconds: how long an answer may take.
+        headers: that go with every request, such as {"Authorization": "Bearer ..."}; into no message either.
+
+    Attributes:
+        url: the address without them.
     """
 
-    def __init__(self, url: str, seconds: float = HTTP_SECONDS):
-        self.url = url.rstrip("/")
+    def __init__(self, url: str, seconds: float = HTTP_SECONDS, headers: Mapping[str, str] | None = None):
+        self.url = hide_secrets(url).rstrip("/")
         self.client_id = uuid.uuid4().hex
         self.seconds = seconds
         self._timeout = (min(CONNECT_SECONDS, seconds), seconds)
+        self._query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+        self._headers = dict(headers or {})
+        name, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+        if name or password:
+            login = f"{unquote(name)}:{unquote(password)}".encode()
+            self._headers = {"Authorization": f"Basic {base64.b64encode(login).decode()}"} | self._headers
+        self._secrets = [password, unquote(password), *self._query.values(), *self._headers.values()]
         self._session = requests.Session()
+        self._session.params = self._query
+        self._session.headers.update(self._headers)
+        proxy = requests.utils.select_proxy(self.url, requests.utils.get_environ_proxies(self.url))
+        if proxy and is_this_machine(urlsplit(self.url).hostname or ""):
+            self._session.trust_env, proxy = False, None
+        self.proxy = hide_secrets(proxy) if proxy else None
+        """The proxy that the server is asked through."""
 
     def run(
         self, workflow: dict[str, Any], on_event: Callable[[Event], None] | None = None, timeout: float = 1800
@@ -131,17 +186,16 @@ class ComfyClient:
             ConnectionError: the server went away.
         """
         started = time.monotonic()
-        address = self.url.replace("http", "ws", 1) + f"/ws?clientId={self.client_id}"
         # The socket is opened first, so that no message about the run can be missed.
-        socket = websocket.create_connection(address, timeout=timeout)
+        events = self._listen(timeout)
         try:
             run = Run(self.queue(workflow))
             while run.status not in END_EVENTS.values():
-                event = self._receive(socket, timeout)
+                event = self._receive(events, timeout)
                 if event and self._note(event, run) and on_event:
                     on_event(event)
         finally:
-            socket.close()
+            events.close()
         run.seconds = time.monotonic() - started
         run.outputs = self._finished_history(run.prompt_id)["outputs"]
         return run
@@ -161,10 +215,9 @@ class ComfyClient:
         body = {"prompt": workflow, "client_id": self.client_id, "extra_data": extra or {}}
         if prompt_id is not None:
             body["prompt_id"] = prompt_id
-        answer = self._session.post(f"{self.url}/prompt", json=body, timeout=self._timeout)
+        answer = self._ask("POST", "/prompt", accepted=(400,), json=body)
         if answer.status_code == 400:
             raise PromptRejected(answer.json())
-        answer.raise_for_status()
         accepted = answer.json()
         if accepted.get("node_errors"):
             self.cancel(accepted["prompt_id"])
@@ -179,7 +232,7 @@ class ComfyClient:
 
     def extras(self, most: int) -> list[dict[str, Any]]:
         """`extra_data` of all runs in the queue and of the last `most` in the history, anyone's."""
-        queue, history = self._get("/queue"), self._get(f"/history?max_items={most}")
+        queue, history = self._get("/queue"), self._get("/history", max_items=most)
         entries = [*queue["queue_running"], *queue["queue_pending"], *(entry["prompt"] for entry in history.values())]
         return [entry[3] for entry in entries]
 
@@ -214,9 +267,7 @@ class ComfyClient:
 
     def view(self, picture: dict[str, str]) -> bytes:
         """The bytes of a picture listed in a run's outputs."""
-        answer = self._session.get(f"{self.url}/view", params=picture, timeout=self._timeout)
-        answer.raise_for_status()
-        return answer.content
+        return self._ask("GET", "/view", params=picture).content
 
     def upload(self, file: Path, name: str | None = None) -> str:
         """Copy a file of any kind into ComfyUI's input folder; the name to use in a workflow.
@@ -231,27 +282,71 @@ class ComfyClient:
         Without `overwrite` a file of that name stays: ComfyUI takes it for this one when the contents are equal, and
         else gives this one another name.
         """
-        answer = self._session.post(
-            f"{self.url}/upload/image",
-            files={"image": (name, content)},
-            data={"subfolder": folder} | ({"overwrite": "true"} if overwrite else {}),
-            timeout=self._timeout,
-        )
-        answer.raise_for_status()
-        placed = answer.json()
+        said = {"subfolder": folder} | ({"overwrite": "true"} if overwrite else {})
+        placed = self._ask("POST", "/upload/image", files={"image": (name, content)}, data=said).json()
         return "/".join(filter(None, (placed["subfolder"].replace("\\", "/"), placed["name"])))
 
     def _post(self, path: str, body: dict[str, Any]) -> None:
-        self._session.post(self.url + path, json=body, timeout=self._timeout).raise_for_status()
+        self._ask("POST", path, json=body)
 
-    def _get(self, path: str) -> dict[str, Any]:
-        answer = self._session.get(self.url + path, timeout=self._timeout)
-        answer.raise_for_status()
-        return answer.json()
+    def _get(self, path: str, **query: Any) -> dict[str, Any]:
+        return self._ask("GET", path, params=query).json()
 
-    def _receive(self, socket: websocket.WebSocket, timeout: float) -> Event | None:
+    def _ask(self, method: str, path: str, accepted: tuple[int, ...] = (), **how: Any) -> requests.Response:
+        """An answer of 2xx, or one that is accepted.
+
+        Raises:
+            requests.RequestException: of the kind that came, without the address's secrets; names a proxy on the way.
+        """
         try:
-            message = socket.recv()
+            answer = self._session.request(method, self.url + path, timeout=self._timeout, **how)
+        except requests.RequestException as error:
+            words = f"{self.url}{path} does not answer: {self._show(find_reason(error))}{self.through}"
+            raise type(error)(words, request=error.request) from None
+        if not answer.ok and answer.status_code not in accepted:
+            words = f"{self.url}{path} answered {answer.status_code} {self._show(answer.reason)}{self.through}"
+            raise requests.HTTPError(words, response=answer)
+        return answer
+
+    @property
+    def through(self) -> str:
+        """The proxy on the way, for messages; empty where there is none."""
+        return (
+            f" (asked through the proxy {self.proxy}; no_proxy={urlsplit(self.url).hostname} asks it directly)"
+            if (self.proxy)
+            else ""
+        )
+
+    def _show(self, text: str) -> str:
+        """Somebody else's words without what is secret here."""
+        for secret in self._secrets:
+            text = text.replace(secret, "...") if len(secret) > 2 else text
+        return hide_secrets_in(text)
+
+    def _listen(self, timeout: float) -> websocket.WebSocket:
+        query = urlencode({**self._query, "clientId": self.client_id})
+        try:
+            return websocket.create_connection(
+                f"{self.url.replace('http', 'ws', 1)}/ws?{query}",
+                timeout=timeout,
+                header=self._headers,
+                socket=None if self._session.trust_env else self._connect(timeout),
+            )
+        except (websocket.WebSocketException, OSError) as error:
+            words = self._show(find_reason(error).partition("-+-")[0].strip())
+            raise ConnectionError(f"no web socket of {self.url}{self.through}: {words}") from None
+
+    def _connect(self, timeout: float) -> socket.socket:
+        """A socket to this machine's own server: left to itself, websocket would ask the environment's proxy for it."""
+        parts = urlsplit(self.url)
+        plain = socket.create_connection((parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]), timeout)
+        if parts.scheme == "http":
+            return plain
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname)
+
+    def _receive(self, events: websocket.WebSocket, timeout: float) -> Event | None:
+        try:
+            message = events.recv()
         except websocket.WebSocketTimeoutException:
             raise TimeoutError(f"nothing was heard from {self.url} for {timeout:.0f} s") from None
         except (websocket.WebSocketConnectionClosedException, ConnectionError) as error:

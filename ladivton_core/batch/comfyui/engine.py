@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...disk.names import hide_secrets
 from ..addresses import read_bytes
 from ..delivery import resolve_options
 from ..engines.base import Spent, Work
 from ..items import Item, Outcome, ServerOptions, Settings
 from .pool import NoServer, ServerPool
-from .server import InputFile, Made, Order, Server, ServerGone, hide_password, parse_host
+from .server import InputFile, Made, Order, Server, ServerGone, parse_host
 from .workflow import Workflow, WorkflowError, read_nodes, with_cores_fitting
 
 log = logging.getLogger(__name__)
@@ -58,15 +59,22 @@ class ComfyEngine:
         addresses = [parse_host(host) for host in listed if host.strip()]
         if not addresses:
             raise ValueError("--engine comfyui needs --hosts: addresses of ComfyUI servers, joined by commas")
-        shown = [hide_password(address) for address in addresses]
+        shown = [hide_secrets(address) for address in addresses]
         if twice := sorted({address for address in shown if shown.count(address) > 1}):
             raise ValueError(f"--hosts names {', '.join(twice)} twice; a server has one worker, --queue is its prompts")
         if asked.queue < 1:
             raise ValueError(f"--queue must be at least 1, got {asked.queue}")
         self.workflows = load_workflows(files)
         self._choose = functools.cache(functools.partial(choose_workflow, self.workflows))
+        headers = {}
+        for place, header in enumerate(asked.header, start=1):
+            name, colon, value = header.partition(":")
+            if not colon or not name.strip():
+                raise ValueError(f"--header number {place} is none; write 'Name: value'")
+            headers[name.strip()] = value.strip()
         self.servers = [
-            Server(address, self.workflows, most=asked.queue, patience=asked.patience) for address in addresses
+            Server(address, self.workflows, most=asked.queue, patience=asked.patience, headers=headers)
+            for address in addresses
         ]
         self.give_up, self.workers, self.spent = asked.give_up, len(self.servers), Spent()
 

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...disk.names import printable
+from ...disk.names import hide_secrets, printable
 from .client import ComfyClient, PromptRejected, requests
 from .workflow import FilledForm, Workflow, WorkflowError, name_node
 
@@ -147,24 +147,18 @@ def parse_host(host: str) -> str:
     except ValueError as error:
         parts, port, why = urlsplit(""), None, f" ({error})"
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        shown = host.rpartition("@")[2]
+        shown = hide_secrets(whole) if "://" in host else hide_secrets(whole).removeprefix("http://")
         raise ValueError(f"--hosts: {shown!r} is no address{why}; say host, host:port or http://host:port")
     if "://" not in host and port is None:
-        whole = f"http://{parts.netloc}:{PORT}{parts.path}"
-    return whole.rstrip("/")
-
-
-def hide_password(address: str) -> str:
-    """An address for messages and the index: without the user and password that stand in it."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        parts = parts._replace(netloc=f"{parts.netloc}:{PORT}")
+    return parts._replace(path=parts.path.rstrip("/")).geturl()
 
 
 class Server:
     """A ComfyUI at an address, used by one thread.
 
     Args:
-        address: see `parse_host`; a user and password in it are sent and never shown.
+        address: see `parse_host`; a user, password and query in it are sent and never shown, and so are `headers`.
         workflows: what it may have to run.
         most: prompts at the server at once, anyone's: none is queued where so many run and wait.
         patience: seconds that one picture may take.
@@ -184,12 +178,13 @@ class Server:
         most: int,
         patience: float,
         seconds: float = ANSWER_SECONDS,
+        headers: Mapping[str, str] | None = None,
     ):
-        self.address = hide_password(address)
         self.workflows = tuple(workflows)
         self.most, self.patience = most, patience
         self.held: frozenset[str] = frozenset()
-        self._client = ComfyClient(address, seconds)
+        self._client = ComfyClient(address, seconds, headers)
+        self.address = self._client.url
         self._names: dict[str, tuple[str, str]] = {}
 
     def check(self) -> None:
@@ -341,29 +336,19 @@ def ask(question: Callable, *arguments: Any) -> Any:
         answer = error.response
         if answer is not None and 400 <= answer.status_code < 500 and question.__name__ in ("upload_bytes", "view"):
             raise Refused(f"{answer.status_code} {answer.reason}") from None
-        raise ServerGone(f"it answered {answer.status_code if answer is not None else error}") from None
+        told = str(error).partition(" answered ")[2] or str(error)
+        login = "; give its login with --header, or in its address" if told.startswith("401") else ""
+        raise ServerGone(f"it answered {told}{login}") from None
     except requests.JSONDecodeError:
         raise ServerGone("it does not answer in JSON: is there a ComfyUI behind this address?") from None
     except requests.ConnectionError as error:
-        raise ServerGone(f"nobody answers there ({_find_reason(error)})") from None
+        raise ServerGone(f"nobody answers there ({str(error).partition(' does not answer: ')[2] or error})") from None
     except requests.RequestException as error:
-        raise ServerGone(f"no answer ({_find_reason(error)})") from None
+        raise ServerGone(f"no answer ({str(error).partition(' does not answer: ')[2] or error})") from None
     except PromptRejected:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ServerGone(f"it does not answer as a ComfyUI does ({type(error).__name__}: {error})") from None
-
-
-def _find_reason(error: BaseException) -> str:
-    """The words at the bottom of requests' and urllib3's nested errors."""
-    reason: Any = error
-    while True:
-        inner = getattr(reason, "reason", None) or next(
-            (part for part in getattr(reason, "args", ()) if isinstance(part, BaseException)), None
-        )
-        if not isinstance(inner, BaseException):
-            return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        reason = inner
 
 
 def explain_failure(entry: Mapping[str, Any], filled: FilledForm) -> OrderFailed:

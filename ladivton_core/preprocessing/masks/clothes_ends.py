@@ -1,7 +1,7 @@
 """Where clothes end, by the photo's colours: the waist between top and trousers, and the hems above the feet.
 
-Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth below
-them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
+Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth
+below them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
     seen = np.where((arms(frame, 0.14, 0.1, size) | hands(frame, Shape(), size))[..., None], np.nan, picture)
     shins = [
         None if ankle is None else _change(
-            picture, ankle, direction(ankle - leg[1]), frame.size, half=0.05, between=(-0.45, 0.26), compared=(0.3, 0.15)
+            picture,
+            ankle,
+            direction(ankle - leg[1]),
+            frame.size,
+            half=0.05,
+            between=(-0.45, 0.26),
+            compared=(0.3, 0.15),
         ) for ankle, leg in zip(frame.ankles, frame.legs, strict=True)
     ]  # fmt: skip
     waist = _change(seen, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4), compared=(0.55, 0.45))

@@ -43,7 +43,7 @@ class Outline:
 def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Outline:
     """The person in a silhouette (height, width) bool.
 
-    Holes and cracks are filled, but for what one sees through between an arm and the trunk; pieces that touch nothing of
+    Holes and cracks are filled, but for what one sees between an arm and the trunk; pieces that touch nothing of
     the body are left out; trunk, limbs and hands are added as the joints tell them.
 
     Args:
