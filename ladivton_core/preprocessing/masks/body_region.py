@@ -48,8 +48,8 @@ def body_region(
     """Region the sampler repaints, from joints.
 
     Args:
-        keypoints: COCO-18 joints (B, 18, 2), or with hands behind them (B, 60, 2) (`pose/hands.py`), (x, y) in pixels of
-            `size`; missing ones (0, 0).
+        keypoints: COCO-18 joints (B, 18, 2), or with hands behind them (B, 60, 2) (`pose/hands.py`), (x, y) in pixels
+            of `size`; missing ones (0, 0).
         category: which garment is exchanged.
         size: (height, width) of the photo.
         silhouette: the person alone (B, 1, height, width) in [0, 1]; 0.5 and more counts. Trunk and legs follow it, as
@@ -100,12 +100,12 @@ def check_points(keypoints: Tensor) -> None:
     """Raise a ValueError unless these are joints (B, 18, 2), or joints and hands (B, 60, 2)."""
     if keypoints.ndim != 3 or keypoints.shape[1:] not in ((JOINTS, 2), (POINTS, 2)):
         raise ValueError(
-            f"keypoints have the shape {tuple(keypoints.shape)}; expected (B, {JOINTS}, 2), or (B, {POINTS}, 2) with hands"
+            f"keypoints have the shape {tuple(keypoints.shape)}; expected (B, {JOINTS}, 2), with hands (B, {POINTS}, 2)"
         )
 
 
 def check_pictures(batch: int, size: Size, **pictures: Tensor | None) -> None:
-    """Raise a ValueError that names a mask that is not (batch, 1, *size), or a `picture` that is not (batch, 3, *size)."""
+    """Raise a ValueError that names a mask that is not (batch, 1, *size), a `picture` that is not (batch, 3, *size)."""
     for name, tensor in pictures.items():
         expected = (batch, 3 if name == "picture" else 1, *size)
         if tensor is not None and tuple(tensor.shape) != expected:

@@ -205,7 +205,7 @@ def people_in_frame(
 
 
 def person_points(person: Any, where: str, own_scores: bool = True, hands: bool = False) -> Tensor | None:
-    """COCO-18 joints (18, 3) of one entry of `people`, with hands (60, 3), as it counts them; None when it shows no body.
+    """Joints (18, 3) of one entry of `people`, or joints and hands (60, 3), as it counts; None when it shows no body.
 
     Raises:
         ValueError: the entry cannot be read.
