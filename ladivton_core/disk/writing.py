@@ -22,7 +22,7 @@ from typing import IO, Any
 from .names import MAX_NAME
 
 _PART = re.compile(r"\.[0-9a-f]{8}\.part")
-_FORGOTTEN = 24 * 3600
+FORGOTTEN = 24 * 3600
 """Seconds after which an unfinished file is a killed run's; until then somebody may be writing it."""
 _ADVICE = {
     getattr(errno, "EDQUOT", errno.ENOSPC): "make room in your share of the disk and try again",
@@ -140,7 +140,7 @@ def clean(folder: Path) -> int:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # Windows does not delete what another process has open
-                old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN
+                old = time.time() - entry.stat(follow_symlinks=False).st_mtime > FORGOTTEN
                 if old and _PART.fullmatch(entry.name):
                     os.unlink(entry.path)
                     removed += 1

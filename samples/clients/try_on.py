@@ -25,7 +25,7 @@ from pathlib import Path
 
 START = Path(__file__).resolve().parents[2] / "workflows" / "api" / "tryon_embedded.json"
 ROLES = {"person": "png", "garment": "png", "keypoints": "json", "parse": "png"}
-"""Files that the workflow loads; its loaders name them `person.png`, `[example] keypoints.json` and so on."""
+"""Files that the workflow loads; its loaders name them `person.png`, `keypoints.json [example]` and so on."""
 
 
 class TryOnError(RuntimeError):
@@ -195,7 +195,8 @@ def try_on(chosen: argparse.Namespace) -> list[Path]:
     workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
     prefix = "" if chosen.category == "upper_body" else f"{chosen.category}_"
     files = {role: getattr(chosen, role) for role in ROLES}
-    examples = {role: f"[example] {prefix}{role}.{ending}" for role, ending in ROLES.items()}
+    marks = {"png": " [example].png [temp]", "json": ".json [example]"}  # as the pack's lists have them
+    examples = {role: f"{prefix}{role}{marks[ending]}" for role, ending in ROLES.items()}
     set_files(workflow, {role: server.upload(file) if file else examples[role] for role, file in files.items()})
     if chosen.person:
         fit_person(workflow)

@@ -19,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 ROLES = ("person", "garment", "keypoints", "parse")
-"""The input files of the workflow. Its loader nodes name them `person.png`, `[example] keypoints.json` and so on."""
+"""The input files of the workflow. Its loader nodes name them `person.png`, `keypoints.json [example]` and so on."""
 
 Workflow = dict[str, Any]
 """API format: node id -> {"class_type", "inputs"}; an input that is a list [node id, output] is a wire."""

@@ -47,7 +47,7 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client)
     heights = page.tab.evaluate(HEIGHTS)
     page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 0])
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "dresses"])
-    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "[example] parse_atr18.png"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "parse_atr18 [example].png [temp]"])
     page.press_run(client)
 
     shown = page.tab.evaluate(SHOWN)
@@ -62,7 +62,7 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client)
     page.screenshot("notes")
 
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "upper_body"])
-    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "[example] parse.png"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "parse [example].png [temp]"])
     page.press_run(client)
     assert page.tab.evaluate(SHOWN).keys() == {"TryOnSampler", "EMASCDecoder"}
     quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in ("LadiVTON_EMASCDecoder", "SaveImage")]

@@ -78,7 +78,11 @@ def test_scripts_load_without_a_word_and_colour_the_wires(whole_page, page, faul
 
 def test_the_slider_shows_first_and_last_picture_and_moves(whole_page, page, client, faults):
     types = ["LadiVTON_LoadPicture", "LadiVTON_LoadPicture", SHEET]
-    values = [{"image": "[example] person.png"}, {"image": "[example] garment.png"}, {"captions": "person, garment"}]
+    values = [
+        {"image": "person [example].png [temp]"},
+        {"image": "garment [example].png [temp]"},
+        {"captions": "person, garment"},
+    ]
     *_, sheet = page.evaluate(BUILD, {"types": types, "wires": [[0, 0, 2, 0], [1, 0, 2, 1]], "values": values})
     outputs = whole_page.press_run(client)[str(sheet)]
     assert len(outputs["before"]) == len(outputs["after"]) == 1

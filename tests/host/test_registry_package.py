@@ -52,7 +52,7 @@ def test_no_import_fails_and_all_nodes_and_examples_are_there(installed, nodes_o
     assert not installed.failed_imports(), installed.log()
     nodes = ComfyClient(installed.url).object_info()
     assert nodes.keys() >= nodes_of_the_checkout
-    assert "[example] person.png" in nodes["LadiVTON_LoadPicture"]["input"]["required"]["image"][1]["options"]
+    assert "person [example].png [temp]" in nodes["LadiVTON_LoadPicture"]["input"]["required"]["image"][1]["options"]
 
 
 @pytest.fixture

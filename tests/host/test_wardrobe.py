@@ -31,7 +31,7 @@ def wardrobe(two_garments) -> dict:
     workflow = copy.deepcopy(two_garments)
     first, agnostic = workflow[the(workflow, CONDITIONING)]["inputs"], the(workflow, AGNOSTIC)
     category = {"class_type": "LadiVTON_Category", "inputs": {"category": "upper_body"}}
-    sample = {"root": "[example] vitonhd", "split": "test", "order": "paired", "category": "all", "index": 0,
+    sample = {"root": "vitonhd [example]", "split": "test", "order": "paired", "category": "all", "index": 0,
               "batch_size": 1}  # fmt: skip
     size = {"width": 96, "height": 128}
     fit = {"photo": ["sample", 0], "keypoints": ["sample", 3], "parse_map": ["sample", 4], "fit": "pad",

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from drawn_world.training.__main__ import main
 from ladivton_core.checkpoints.reading import read_state_dict
 from ladivton_core.embedded import embedded_path
 from ladivton_core.presets import TINY
-from ladivton_core.training.__main__ import main
 from ladivton_core.training.starting_points import find
 
 SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "workers=1")
@@ -29,7 +29,7 @@ def trained(tmp_path_factory) -> Path:
     """One step of every stage, exported."""
     folder = tmp_path_factory.mktemp("trained")
     changes = [word for change in SMALL for word in ("--set", change)]
-    main(["all", "--preset", "embedded", "--init", "scratch", "--out", str(folder / "runs"), *changes])
+    main(["all", "--init", "scratch", "--out", str(folder / "runs"), *changes])
     main(["export", str(folder / "runs"), "--to", str(folder)])
     return folder
 

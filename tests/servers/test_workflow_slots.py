@@ -91,7 +91,9 @@ def test_a_missing_slot_is_named_with_those_there_are():
 
 
 def test_a_file_that_the_item_does_not_give_is_never_the_examples():
-    with pytest.raises(WorkflowError, match=r"loads '\[example\] parse.png' in node 4 .* the item gives no parse_map"):
+    with pytest.raises(
+        WorkflowError, match=r"loads 'parse \[example\].png \[temp\]' in node 4 .* the item gives no parse_map"
+    ):
         shipped("tryon_embedded").fill({"person": "p", "garment": "g", "keypoints": "k", "seed": 1})
 
 

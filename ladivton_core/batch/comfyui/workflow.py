@@ -2,7 +2,7 @@
 
 A node's title says that it is filled in: `slot:person` for the node's one free input, `slot:seed.noise_seed` for a
 named one, several with blanks between. What no title names is found by itself: a loader titled `Person` or `Garment`, a
-loaded file called `person.png`, `[example] lower_body_keypoints.json` and so on, inputs called `category`, `seed`,
+loaded file called `person.png`, `lower_body_keypoints.json [example]` and so on, inputs called `category`, `seed`,
 `steps`. Previews on the way to the result are left out, so that a server computes and keeps nothing that nobody
 fetches.
 """
