@@ -20,6 +20,8 @@ _UNCHANGED = 0.02
 """A result within this distance of the fitted photo, all around a pixel, has not changed it."""
 _RING = 24
 _GAIN = (0.8, 1.25)
+_PLAIN = 0.05
+"""Surroundings that spread less than this are too plain to tell how colours spread."""
 
 
 def stitch(
@@ -90,7 +92,11 @@ def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
     if ring.sum() < 64:
         return result
     now, right = result[:, ring], fitted[:, ring]
-    gain = (right.std(1) / now.std(1).clamp_min(1e-3)).clamp(*_GAIN)[:, None, None]
+    # How far the result follows the photo's texture there. Its own ripple is no spread of colours; where the photo is
+    # plain nothing tells the gain, and garments far from that colour would be faded or burnt.
+    own, texture = (colours - colours.mean(1, keepdim=True) for colours in (now, right))
+    followed = ((own * texture).mean(1) + _PLAIN**2) / (texture.square().mean(1) + _PLAIN**2)
+    gain = (1 / followed.clamp_min(1e-3)).clamp(*_GAIN)[:, None, None]
     return ((result - now.mean(1)[:, None, None]) * gain + right.mean(1)[:, None, None]).clamp(0, 1)
 
 

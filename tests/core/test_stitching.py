@@ -93,3 +93,16 @@ def test_labels_of_half_the_size_are_scaled_and_others_refused():
 def test_a_window_beside_the_photo_is_refused():
     with pytest.raises(ValueError, match="shows nothing"):
         Fit.window((100, 100), (64, 48), 200.0, 0.0, 50.0)
+
+
+@pytest.mark.parametrize("ground", [1.0, 0.85, 0.05])
+@pytest.mark.parametrize("garment", [(200, 40, 40), (30, 60, 200), (250, 250, 250), (5, 5, 5)])
+def test_colours_stay_where_the_surroundings_are_plain(ground, garment):
+    generator = torch.Generator().manual_seed(0)
+    photo = torch.full((3, 128, 96), ground)
+    weight = torch.zeros(1, 128, 96)
+    weight[:, 40:100, 30:70] = 1
+    painted = torch.where(weight > 0, torch.tensor(garment).view(3, 1, 1) / 255, photo)
+    rippled = (painted + torch.randn(3, 128, 96, generator=generator) * 0.008).clamp(0, 1)
+    matched = colours_matched(rippled, photo, weight)[:, 50:90, 40:60].mean((1, 2)) * 255
+    assert (matched - torch.tensor(garment)).abs().max() < 6
