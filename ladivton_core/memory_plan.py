@@ -131,15 +131,13 @@ def _fused(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, sc
 def fake_pipeline(preset: Preset, device: torch.device, dtype: torch.dtype) -> TryOnPipeline:
     """All models of a preset as fake tensors, the warper float32; to be called inside a FakeTensorMode."""
     parts = {}
-    before = torch.get_default_dtype()
-    try:
-        for part, build in BUILDERS.items():
-            # built in the type: fake parameters cannot be converted in place
-            torch.set_default_dtype(torch.float32 if part == "warping" else dtype)
-            with torch.device(device):
-                parts[part] = build(preset).eval()
-    finally:
-        torch.set_default_dtype(before)
+    for part, build in BUILDERS.items():
+        with torch.device(device):
+            module = build(preset).eval()
+        if part != "warping":  # taken over: fake parameters cannot be converted in place
+            own = {key: x.to(dtype) if x.is_floating_point() else x for key, x in module.state_dict().items()}
+            module.load_state_dict(own, assign=True)
+        parts[part] = module
     return TryOnPipeline.from_parts(preset, parts)
 
 

@@ -24,9 +24,10 @@ from .denoising.noise import TryOnNoise, item_noise, shared_noise
 from .denoising.sampling import Callback, denoise
 from .denoising.schedule import ddim_scheduler, sampling_scheduler
 from .embedded import PARTS
-from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded
+from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded, require_pictures
 from .items_alone import run_alone
 from .presets import TINY, Preset
+from .runtime.defaults import own_defaults
 from .runtime.speed import SPEEDS, chosen_dtype
 from .stages import Stages
 
@@ -110,6 +111,7 @@ class TryOnPipeline(Stages):
             speed=speed,
         )
 
+    @own_defaults()
     @torch.no_grad()
     def __call__(
         self,
@@ -148,6 +150,10 @@ class TryOnPipeline(Stages):
         Raises:
             ValueError: something is missing or does not fit; says what.
         """
+        if not isinstance(person, PersonEncoding):
+            require_pictures("person", person, 3, -1)
+        if not isinstance(garment, GarmentEncoding):
+            require_pictures("garment", garment, 3, -1)
         if items_alone:
             given = locals()
             del given["self"], given["items_alone"]

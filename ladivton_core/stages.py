@@ -23,13 +23,14 @@ from .denoising.conditioning import (
 )
 from .denoising.fast_unet import FastUNet
 from .denoising.noise import TryOnNoise
-from .encodings import GarmentEncoding, PersonEncoding
+from .encodings import GarmentEncoding, PersonEncoding, require_pictures
 from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
 from .inversion.prompts import prompts_for, tokenize
 from .preprocessing.masks.agnostic import nothing_to_repaint
 from .presets import Preset
+from .runtime.defaults import own_defaults
 from .runtime.finite import require_finite
 from .runtime.processor import layout
 from .runtime.speed import checked_speed, lay_out
@@ -111,6 +112,7 @@ class Stages:
         self.vision = self.adapter = self.text_encoder = None
         return self
 
+    @own_defaults()
     @torch.no_grad()
     def encode_garment(
         self, garment: Tensor, category: str | Sequence[str], prompt: str | None = None
@@ -123,9 +125,10 @@ class Stages:
             prompt: own prompt in place of the paper's; `$` marks the place, one for each pseudo-word.
 
         Raises:
-            ValueError: unknown category, a count that does not fit, a prompt with another number of `$`, or
-                `release_encoders` let go of the models.
+            ValueError: no such pictures, unknown category, a count that does not fit, a prompt with another number of
+                `$`, or `release_encoders` let go of the models.
         """
+        garment = require_pictures("garment", garment, 3, -1)
         if self.vision is None or self.adapter is None or self.text_encoder is None:
             raise ValueError("release_encoders let go of what encodes garments: encode all of them before it.")
         num_words = self.preset.num_words
@@ -138,6 +141,7 @@ class Stages:
         prompt = self._numbers(self.text_encoder(tokenize(prompts).to(self.device), words), "The text encoder")
         return GarmentEncoding(garment, words, prompt)
 
+    @own_defaults()
     @torch.no_grad()
     def encode_person(
         self,
@@ -161,13 +165,14 @@ class Stages:
         Raises:
             ValueError: ranges, sizes or batches do not fit; names which.
         """
-        person, mask, pose_map = (x.to(self.device) for x in (person, mask, pose_map))
+        given = (("person", person, 3, -1), ("mask", mask, 1, 0), ("pose map", pose_map, 18, 0))
+        person, mask, pose_map = (require_pictures(*each).to(self.device) for each in given)
         if not person.shape[0] == mask.shape[0] == pose_map.shape[0]:
             raise ValueError(
                 f"person, mask and pose map need one batch size, "
                 f"got {person.shape[0]}, {mask.shape[0]}, {pose_map.shape[0]}."
             )
-        if pose_map.ndim != 4 or pose_map.shape[1] != 18 or pose_map.shape[-2:] != person.shape[-2:]:
+        if pose_map.shape[-2:] != person.shape[-2:]:
             raise ValueError(
                 f"pose map must be (B, 18, {person.shape[-2]}, {person.shape[-1]}), got {tuple(pose_map.shape)}."
             )
@@ -188,9 +193,11 @@ class Stages:
                 self._numbers(skip, "EMASC")
         return PersonEncoding(person, mask, pose_map, posterior.parameters, skips)
 
+    @own_defaults()
     @torch.no_grad()
     def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
+        require_pictures("garment", garment, 3, -1)
         garment, agnostic, pose_map = (
             x.to(self.device, torch.float32) for x in (garment, person.agnostic, person.pose_map)
         )
@@ -211,6 +218,7 @@ class Stages:
         self._fast_unet.begin()
         return self._fast_unet
 
+    @own_defaults()
     @torch.no_grad()
     def conditioning(
         self,
@@ -224,6 +232,7 @@ class Stages:
         """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (published §5)."""
         garment_moments = None
         if self.unet.config.in_channels != 27:
+            warped = None if warped is None else require_pictures("warped garment", warped, 3, -1)
             if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
                 raise ValueError(
                     f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]})."
@@ -241,6 +250,7 @@ class Stages:
             no_pose=no_pose,
         )
 
+    @own_defaults()
     @torch.no_grad()
     def empty_prompt(self) -> Tensor:
         """Embedding (1, 77, C) of the empty prompt, computed once (published §4.6)."""
@@ -248,6 +258,7 @@ class Stages:
             self._empty_prompt = self.text_encoder(tokenize([""]).to(self.device))
         return self._empty_prompt
 
+    @own_defaults()
     @torch.no_grad()
     def decode(self, latents: Tensor, skips: Sequence[Tensor] | None = None) -> Tensor:
         """Scaled latents (B, 4, h, w) to pictures (B, 3, H, W) float32 in [0, 1] (published §6.10)."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,11 +69,11 @@ def arguments() -> argparse.Namespace:
 def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
     """Run the workflow on a server of its own; the pictures written, the result first."""
     from hosting.client import ComfyClient
-    from hosting.graph import with_files, with_person_fitted, with_value
+    from hosting.graph import read_nodes, with_files, with_person_fitted, with_value
 
     with contextlib.ExitStack() as stack:
         with Step("[demo] starting ComfyUI", LOG):
-            workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
+            workflow = read_nodes(chosen.workflow)
             server = stack.enter_context(ComfyServer(host, log=LOG))
         if server.failed_imports():
             raise ServerError("ComfyUI could not import the pack:\n" + server.log())

@@ -20,6 +20,7 @@ from ..embedded import PARTS, embedded_path
 from ..inversion.adapter import InversionAdapter
 from ..inversion.encoders import TextTower, VisionTower
 from ..presets import PRESETS, TINY, Preset
+from ..runtime.defaults import in_float32, own_defaults
 from ..warping.warper import GarmentWarper
 from . import clip_layout, unet_layout, vae_layout
 from .folders import part_file
@@ -33,6 +34,7 @@ WARP_GRID = "tps.gridGen."
 """What the warper computes when it is built; the published files hold it as well."""
 
 
+@in_float32
 def build_unet(preset: Preset) -> UNet2DConditionModel:
     """The try-on UNet (31 input channels, published §5), randomly initialised."""
     from diffusers import UNet2DConditionModel
@@ -40,6 +42,7 @@ def build_unet(preset: Preset) -> UNet2DConditionModel:
     return UNet2DConditionModel(**preset.unet)
 
 
+@in_float32
 def build_vae(preset: Preset) -> AutoencoderKL:
     """The autoencoder, randomly initialised; its config carries the preset's latent scale."""
     from diffusers import AutoencoderKL
@@ -47,26 +50,31 @@ def build_vae(preset: Preset) -> AutoencoderKL:
     return AutoencoderKL(**preset.vae, scaling_factor=preset.vae_scale)
 
 
+@in_float32
 def build_text_encoder(preset: Preset) -> TextTower:
     """The text tower, randomly initialised."""
     return TextTower(preset.text)
 
 
+@in_float32
 def build_vision(preset: Preset) -> VisionTower:
     """The vision tower, randomly initialised."""
     return VisionTower(preset.vision)
 
 
+@in_float32
 def build_inversion_adapter(preset: Preset) -> InversionAdapter:
     """The inversion adapter, randomly initialised."""
     return InversionAdapter(**preset.adapter)
 
 
+@in_float32
 def build_warper(preset: Preset) -> GarmentWarper:
     """Thin-plate-spline matcher and refinement U-Net, randomly initialised."""
     return GarmentWarper.from_preset(preset)
 
 
+@in_float32
 def build_emasc(preset: Preset) -> EMASC:
     """EMASC, randomly initialised."""
     return EMASC(**preset.emasc)
@@ -182,7 +190,8 @@ def build_from(
         )
     if part == "warping":
         # small, and its grid is computed: built for real and filled by copying
-        module = load_strict(build_warper(preset), state, part, path, optional=(WARP_GRID,))
+        with own_defaults():
+            module = load_strict(build_warper(preset), state, part, path, optional=(WARP_GRID,))
         return (module if device is None else module.to(device)).eval()
     with torch.device("meta"):
         module = BUILDERS[part](preset)

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..disk import documents, pictures
 from ..disk.looking import file_there
 from ..disk.names import is_plain_name
-from ..preprocessing.label_pictures import in_label_order
+from ..preprocessing.label_pictures import in_label_order, require_known
 from ..preprocessing.labels import LabelSet
 from ..preprocessing.pictures import eight_bits, on_white
 from .files import PairList
@@ -89,12 +89,14 @@ def open_labels(path: Path, labels: LabelSet) -> Image:
         labels: vocabulary of the data set.
 
     Raises:
-        FileNotFoundError, ValueError: as `open_picture`, it is coloured, or see `in_label_order`.
+        FileNotFoundError, ValueError: as `open_picture`, it is coloured, or see `in_label_order` and `require_known`.
     """
     picture = _opened(path)
     with naming(path):
         _check_labels(picture)
-        return in_label_order(picture, labels)
+        ordered = in_label_order(picture, labels)
+        require_known(np.asarray(ordered), labels)
+        return ordered
 
 
 def read_json(path: Path) -> Any:

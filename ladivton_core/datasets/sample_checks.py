@@ -6,13 +6,13 @@ other than the released one is only unusual: toy sets and smaller copies are rea
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..preprocessing import LabelSet, keypoints_from_dresscode, keypoints_from_openpose
+from ..preprocessing.label_pictures import UnknownLabel
 from ..preprocessing.masks.arms import LEFT_SHOULDER, RIGHT_SHOULDER
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from .files import SampleFiles
@@ -29,6 +29,8 @@ PARSE_SIZES = ((768, 1024), (384, 512))
 """The same of parse maps; Dress Code's are half as large."""
 SAME_PROPORTIONS = 0.01
 """Relative difference of width to height under which a parse map still lies over its person."""
+_LARGEST = float(np.finfo(np.float32).max)
+"""Above it the reader's tensor holds infinity."""
 OUTSIDE = 1.25
 """Joints this many times outside the frame are counted in another one; a body cut by the border stays within."""
 
@@ -47,10 +49,6 @@ def check_person(files: SampleFiles, labels: LabelSet, dataset: str) -> list[Fin
         _check_size(files.person, person, PICTURE_SIZES, findings)
     if parse is not None:
         _check_size(files.parse, parse, PARSE_SIZES, findings)
-        highest = int(np.asarray(parse).max())
-        if highest >= len(labels.labels):
-            message = f"label {highest}; {labels.name} ends at {len(labels.labels) - 1}: another parser's numbers"
-            findings.append(Finding("wrong labels", True, files.parse, message))
     if person is not None and parse is not None and not _same_proportions(person, parse):
         message = f"{_size(parse)}, the person {_size(person)} (width x height): not the same proportions"
         findings.append(Finding("wrong size", True, files.parse, message))
@@ -83,6 +81,8 @@ def _opened(path: Path, opened, findings: list[Finding]) -> Image | None:
         return opened(path)
     except FileNotFoundError:
         findings.append(Finding("missing file", True, path, "a pair list names it"))
+    except UnknownLabel as error:
+        findings.append(Finding("wrong labels", True, path, _without(path, error)))
     except (ValueError, OSError) as error:
         findings.append(Finding("unreadable file", True, path, _without(path, error)))
     return None
@@ -103,7 +103,7 @@ def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
     frame = VITONHD_FRAME if dataset == "vitonhd" else DRESSCODE_FRAME
     read = keypoints_from_openpose if dataset == "vitonhd" else keypoints_from_dresscode
     if unknown := _not_numbers(document, dataset):
-        message = f"{unknown} coordinates are no numbers (NaN or infinite): these joints count as missing"
+        message = f"{unknown} coordinates are no numbers (NaN, infinite or beyond float32): these joints count as missing"
         findings.append(Finding("joints that are no numbers", True, path, message))
     try:
         joints = read(document, frame)
@@ -114,7 +114,7 @@ def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
 
 
 def _not_numbers(document: Any, dataset: str) -> int:
-    """How many coordinates of the person's joints are NaN or infinite, before anything is made of them.
+    """How many coordinates of the person's joints are NaN or infinite, or too large, before anything is made of them.
 
     A null says that nobody found the joint.
     """
@@ -124,7 +124,7 @@ def _not_numbers(document: Any, dataset: str) -> int:
             values = [value for place, value in enumerate(values) if place % 3 < 2]
         else:
             values = [value for row in document["keypoints"] if row is not None for value in row[:2]]
-        return sum(not math.isfinite(float(value)) for value in values if value is not None)
+        return sum(not abs(float(value)) <= _LARGEST for value in values if value is not None)
     except (TypeError, ValueError, LookupError, OverflowError):  # another kind of document: the reader says which
         return 0
 

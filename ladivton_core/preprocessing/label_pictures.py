@@ -62,12 +62,26 @@ def labels_from_picture(picture: Image, labels: LabelSet, name: str = "the parse
     else:
         colours = torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0)[None].float() / 255
         return labels_from_colours(colours, labels, name)[0].numpy()
-    if values.max(initial=0) >= len(labels.labels):
-        raise ValueError(
-            f"{name} has the label {values.max()}, but {labels.name} ends at {len(labels.labels) - 1}. "
-            f"Choose the label set of the parser that made it: {', '.join(LABEL_SETS)}."
-        )
+    require_known(values, labels, name)
     return values
+
+
+class UnknownLabel(ValueError):
+    """A label picture holds a number that its vocabulary has not."""
+
+
+def require_known(values: np.ndarray, labels: LabelSet, name: str = "the parse map") -> None:
+    """Refuse numbers outside the vocabulary, such as 255 for void: they would count as nothing without a word.
+
+    Raises:
+        UnknownLabel: names the first.
+    """
+    for label in (values.max(initial=0), values.min(initial=0)):
+        if not 0 <= label < len(labels.labels):
+            raise UnknownLabel(
+                f"{name} has the label {label}, but {labels.name} ends at {len(labels.labels) - 1}. "
+                f"Choose the label set of the parser that made it: {', '.join(LABEL_SETS)}."
+            )
 
 
 def in_label_order(picture: Image, labels: LabelSet, name: str = "the parse map") -> Image:

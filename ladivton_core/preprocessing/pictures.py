@@ -1,6 +1,6 @@
 """Picture files as colours and coverage: the one place that knows the kinds of pixels a file may hold.
 
-8 and 16 bit grey, colour, palettes, transparency, the camera's orientation. `labels.py` is for label pictures, whose
+8 and 16 bit grey, colour, palettes, transparency, colour profiles, the camera's orientation. `labels.py` is for label pictures, whose
 numbers are no colours.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..disk.pictures import open_picture, upright
+from ..disk.pictures import colours_shown, open_picture, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,9 +75,11 @@ def on_white(picture: Image, called: str = "the picture") -> Image:
 
 
 def eight_bits(picture: Image, called: str = "the picture") -> Image:
-    """A grey Pillow picture of 16 bits (or, in mode F, of real numbers) with 8, white at the top of its range.
+    """A Pillow picture of 8 bits a channel whose numbers are sRGB: what every reader of colours starts from.
 
-    Pillow's own conversion clips at 255: nearly everything would be white. Other pictures pass unchanged.
+    A grey one of 16 bits (or, in mode F, of real numbers) has white at the top of its range; Pillow's own conversion
+    clips at 255: nearly everything would be white. A colour profile is applied (`disk.pictures.colours_shown`). Other
+    pictures pass unchanged.
 
     Args:
         called: what the message calls the picture.
@@ -88,7 +90,7 @@ def eight_bits(picture: Image, called: str = "the picture") -> Image:
     from PIL import Image
 
     if picture.mode not in DEEP:
-        return picture
+        return colours_shown(picture, called)
     values = np.asarray(picture).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(
@@ -99,4 +101,6 @@ def eight_bits(picture: Image, called: str = "the picture") -> Image:
     clear = picture.info.get("transparency")
     if isinstance(clear, int):  # a PNG's one grey that counts as transparent
         grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return grey
+    if profile := picture.info.get("icc_profile"):
+        grey.info["icc_profile"] = profile
+    return colours_shown(grey, called)

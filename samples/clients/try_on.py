@@ -41,19 +41,25 @@ class Server:
 
     def __init__(self, address: str, headers: dict[str, str]):
         self.address, self.headers = address.rstrip("/"), headers
+        url = urllib.parse.urlsplit(self.address)
+        own = re.fullmatch(r"(.*\.)?localhost|127\.[\d.]+|::1", url.hostname or "")
+        # a proxy knows nothing of this machine's own servers
+        proxies = {} if own or urllib.request.proxy_bypass(url.hostname or "") else urllib.request.getproxies()
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+        self.through = f" (through the proxy that {url.scheme}_proxy names)" if url.scheme in proxies else ""
 
     def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
         """The answer to a GET, or to a POST of `body`."""
         headers = self.headers | ({"Content-Type": kind} if body is not None else {})
         try:
             request = urllib.request.Request(self.address + path, body, headers)
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with self.opener.open(request, timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise TryOnError(f"{self.address}{path} answered {error.code}: {explained(error.read())}") from None
+            raise TryOnError(f"{self.address}{path} answered {error.code}{self.through}: {explained(error.read())}") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            message = f"no ComfyUI answers at {self.address} ({reason}): start it, or give its address with --server"
+            message = f"no ComfyUI answers at {self.address}{self.through} ({reason}): start it, or give its address with --server"
             raise TryOnError(message) from None
 
     def json(self, path: str, content: object = None):
@@ -120,6 +126,22 @@ def explained(answer: bytes) -> str:
         return "\n".join(lines)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return answer.decode(errors="replace")[:500]
+
+
+def read_workflow(file: Path) -> dict:
+    """A workflow in API format; a byte order mark, as Windows editors write it, is left out."""
+    way_out = "open it in ComfyUI and save it with File > Export (API)"
+    try:
+        workflow = json.loads(file.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise TryOnError(f"{file} is no JSON, or cut short: {way_out}") from None
+    if isinstance(workflow, dict) and isinstance(workflow.get("nodes"), list):
+        raise TryOnError(f"{file} is a workflow of the page; servers take the API format: {way_out}")
+    nodes = workflow.values() if isinstance(workflow, dict) else ()
+    parts = {"class_type": str, "inputs": dict}
+    if not nodes or not all(isinstance(n, dict) and all(isinstance(n.get(k), t) for k, t in parts.items()) for n in nodes):
+        raise TryOnError(f"{file} is no workflow in API format: {way_out}")
+    return workflow
 
 
 def set_files(workflow: dict, values: dict[str, str]) -> None:
@@ -192,7 +214,7 @@ def try_on(chosen: argparse.Namespace) -> list[Path]:
     """The files written."""
     headers = {name.strip(): value.strip() for name, _, value in (h.partition(":") for h in chosen.header)}
     server = Server(chosen.server, headers)
-    workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
+    workflow = read_workflow(chosen.workflow)
     prefix = "" if chosen.category == "upper_body" else f"{chosen.category}_"
     files = {role: getattr(chosen, role) for role in ROLES}
     marks = {"png": " [example].png [temp]", "json": ".json [example]"}  # as the pack's lists have them

@@ -11,10 +11,17 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
-from ladivton_core.batch.comfyui.workflow import FILES, fill_in, find_inputs, find_loaders, with_person_fitted
+from ladivton_core.batch.comfyui.workflow import (
+    FILES,
+    fill_in,
+    find_inputs,
+    find_loaders,
+    read_nodes,
+    with_person_fitted,
+)
 
 __all__ = [
-    "ROLES", "Workflow", "downstream", "the", "with_defaults", "with_embedded_models", "with_files",
+    "ROLES", "Workflow", "downstream", "read_nodes", "the", "with_defaults", "with_embedded_models", "with_files",
     "with_person_fitted", "with_value", "without_ids",
 ]  # fmt: skip
 

@@ -30,6 +30,9 @@ from ladivton_core.runtime.process import ALLOCATOR
 from .installation import Host
 from .places import PACK, PACK_NAME
 
+_HERE = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself: a proxy that the environment names knows nothing of its servers."""
+
 BASE_PREFIX = "ladivton-comfyui-"
 READY_SECONDS = 300  # 7 to 15 s on two idle cores; a cold disk or a busy machine takes much longer
 BASE_FOLDERS = ("models", "custom_nodes", "input", "output", "temp", "user/default")
@@ -147,7 +150,7 @@ class ComfyServer:
                 code = self.process.returncode
                 raise ServerError(f"ComfyUI stopped with exit code {code} while starting.\n{self._tail()}")
             try:
-                urllib.request.urlopen(f"{self.url}/system_stats", timeout=5).close()
+                _HERE.open(f"{self.url}/system_stats", timeout=5).close()
                 return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.2)

@@ -191,6 +191,8 @@ def _check(parse: Tensor, keypoints: Tensor, missing_joints: str, neck: str, gro
             f"the parse map is {tuple(parse.shape)} {parse.dtype}; expected integers (B, H, W). Load it with a loader "
             "for label pictures: an ordinary picture loader turns labels into colours"
         )
+    if parse.numel() and int(parse.min()) < 0:
+        raise ValueError(f"the parse map has the label {int(parse.min())}; labels count from 0")
     if keypoints.shape != (parse.shape[0], 18, 2):
         raise ValueError(
             f"keypoints have the shape {tuple(keypoints.shape)}; expected {(parse.shape[0], 18, 2)}: COCO-18 joints as "
