@@ -25,6 +25,7 @@ from .disk.looking import file_there
 from .embedded import PARTS, embedded_path
 from .pipeline import TryOnPipeline
 from .presets import PRESETS, SD2, TINY, Preset
+from .start import command
 
 log = logging.getLogger(__name__)
 EMBEDDED = "embedded"
@@ -84,8 +85,8 @@ def choose_pipeline(
         where = f"in {models}" if models not in (None, EMBEDDED) else "among --weights"
         raise ValueError(
             f"the preset {chosen.name} lacks {', '.join(missing)}: no such weights {where}. Name files with --weights "
-            f"PART=FILE, a folder with --models, or fetch them: python -m ladivton_core.checkpoints download {dataset} "
-            "sd2 --models FOLDER (docs/models.md)"
+            "PART=FILE, a folder with --models, or fetch them (docs/models.md): "
+            + command(f"checkpoints download {dataset} sd2 --models FOLDER")
         )
     for part, file in files.items():
         log.info("%s: %s", part, file)

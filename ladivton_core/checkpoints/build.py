@@ -24,7 +24,7 @@ from ..runtime.defaults import in_float32, own_defaults
 from ..warping.warper import GarmentWarper
 from . import clip_layout, unet_layout, vae_layout
 from .folders import part_file
-from .layouts import check_strict, describe, identify, load_strict, part_of
+from .layouts import check_strict, describe, identify, load_strict, part_of, unet_channels
 from .reading import CheckpointError, read_state_dict
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def fitted(part: str, preset: Preset, state: Mapping[str, Tensor]) -> Preset:
     if part == "emasc":
         kind = "linear" if "conv.0.weight" in state else "nonlinear"
         return dataclasses.replace(preset, emasc=preset.emasc | {"kind": kind})
-    if part == "unet" and "conv_in.weight" in state and state["conv_in.weight"].shape[1] == 27:
+    if part == "unet" and unet_channels(state) == 27:
         return dataclasses.replace(preset, unet=preset.unet | {"in_channels": 27})
     return preset
 
@@ -183,7 +183,7 @@ def build_from(
     if part not in BUILDERS:
         raise ValueError(f"there is no part {part!r}; parts are {', '.join(BUILDERS)}.")
     state, preset = _module_state(part, state, preset, path)
-    if part == "unet" and state["conv_in.weight"].shape[1] != preset.unet["in_channels"]:
+    if part == "unet" and unet_channels(state) not in (None, preset.unet["in_channels"]):
         raise CheckpointError(
             f"{path or 'this state dict'} is {describe(state)}; "
             f"the try-on UNet has {preset.unet['in_channels']} input channels."
@@ -213,7 +213,7 @@ def check(part: str, state: Mapping[str, Tensor], path: Path | str | None = None
     state, preset = _module_state(part, {key: tensor.to("meta") for key, tensor in state.items()}, None, path)
     with torch.device("meta"):
         own = BUILDERS[part](preset).state_dict()
-    if part == "unet" and state["conv_in.weight"].shape[1] == unet_layout.INPAINTING_CHANNELS:
+    if part == "unet" and unet_channels(state) == unet_layout.INPAINTING_CHANNELS:
         own |= {"conv_in.weight": own["conv_in.weight"][:, : unet_layout.INPAINTING_CHANNELS]}
     check_strict(own, state, part, path, optional=(WARP_GRID,) if part == "warping" else ())
     return preset

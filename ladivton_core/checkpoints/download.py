@@ -100,10 +100,14 @@ def _alone(target: Path) -> Iterator[None]:
     """While a file is fetched nobody else adds to its unfinished part.
 
     Raises:
-        DownloadError: another command is fetching it.
+        DownloadError: another command is fetching it, or its part is a link.
     """
+    path = target.with_name(f"{target.name}.part.lock")
+    for beside in (path, target.with_name(f"{target.name}.part")):
+        if beside.is_symlink():  # what it leads to, anywhere, would be written
+            raise DownloadError(f"{beside} is a link, which is not written through; take it away.")
     try:
-        with locked(target.with_name(f"{target.name}.part.lock")):
+        with locked(path):
             yield
     except Locked as error:
         raise DownloadError(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..embedded import PARTS
 from ..runtime.finite import first_not_finite
+from ..start import command
 from .errors import CheckpointError
 
 KINDS = {
@@ -260,8 +261,9 @@ def _found_below(part: str, state: Mapping[str, Tensor]) -> str:
     found = [key for key, inner in below_keys(state).items() if part in parts_in(inner)]
     if not found:
         return ""
-    command = f"python -m ladivton_core.checkpoints convert SOURCE TARGET --inside {found[0]}"
-    return f" There is one under {' and under '.join(map(repr, found))}; take it out: {command}"
+    return f" There is one under {' and under '.join(map(repr, found))}; take it out: " + command(
+        f"checkpoints convert SOURCE TARGET --inside {found[0]}"
+    )
 
 
 def _difference(own, state, what, path, missing, surplus, wrong) -> str:

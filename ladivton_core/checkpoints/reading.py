@@ -25,6 +25,7 @@ from ..disk.documents import read_json
 from ..disk.looking import file_there
 from ..disk.names import is_text
 from ..disk.structure import StructureError, walk
+from ..start import command
 from .errors import CheckpointError
 from .other_files import ASK, TO_TENSORS, what_else
 from .unwrapping import unwrapped
@@ -244,7 +245,7 @@ def _require_safe_torch(path: Path) -> None:
         raise CheckpointError(
             f"{path} is an archive of torch, which torch {torch.__version__} cannot read without the danger that the "
             f"file runs code (CVE-2025-32434, CVE-2026-24747). Update torch to {wanted} or newer, or convert the file "
-            "where that is installed: python -m ladivton_core.checkpoints convert FILE.pth FILE.safetensors"
+            f"where that is installed: {command('checkpoints convert FILE.pth FILE.safetensors')}"
         )
 
 

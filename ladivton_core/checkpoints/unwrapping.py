@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..embedded import PARTS
+from ..start import command
 from .errors import CheckpointError
 from .layouts import KINDS, below_keys, identify
 
@@ -159,11 +160,11 @@ def _kind_inside(state: dict[str, Tensor], path: object) -> str | None:
 
 
 def _twice(path: object, what: str, keys: list[str], inside: list[str]) -> CheckpointError:
-    command = f" python -m ladivton_core.checkpoints convert SOURCE TARGET --inside {inside[-1]}" if inside else ""
+    way = f" {command(f'checkpoints convert SOURCE TARGET --inside {inside[-1]}')}" if inside else ""
     return CheckpointError(
         f"{path} holds {what} more than once, under {' and '.join(map(repr, keys))} "
         "(often the trained weights and their running average). "
-        f"Say which is meant and save it by itself{':' if command else '.'}{command}"
+        f"Say which is meant and save it by itself{':' if way else '.'}{way}"
     )
 
 

@@ -95,8 +95,8 @@ def open_labels(path: Path, labels: LabelSet) -> Image:
     with naming(path):
         _check_labels(picture)
         ordered = in_label_order(picture, labels)
-        require_known(np.asarray(ordered), labels)
-        return ordered
+    require_known(np.asarray(ordered), labels, f"{path}: the parse map")
+    return ordered
 
 
 def read_json(path: Path) -> Any:

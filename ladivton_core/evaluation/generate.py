@@ -7,6 +7,7 @@ compares the results with the data set.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +145,12 @@ def _unfinished(paths: dict[Item, Path], size: tuple[int, int], progress: bool) 
 
     for folder in {path.parent for path in paths.values()}:
         clean(folder)
-    there = any(path.exists() for path in paths.values())
+    there = any(os.path.exists(path) for path in paths.values())
     todo = []
     for item, path in tqdm(paths.items(), desc="checking", unit="picture", disable=not (progress and there)):
         if is_whole(path, size):
             continue
-        if path.exists():
+        if os.path.exists(path):  # unlike Path.exists it takes a name that is too long for one that is not there
             log.warning("%s is not whole and is made again.", path)
         todo.append(item)
     return todo

@@ -317,3 +317,11 @@ def test_files_without_tensors_and_missing_files_are_named(tmp_path):
         read_state_dict(tmp_path / "nowhere.pth")
     with pytest.raises(ValueError, match="no embedded part"):
         embedded_path("hat")
+
+
+@pytest.mark.parametrize("shape", [(), (32,), (32, 31), (32, 31, 3)])
+def test_a_unet_whose_first_convolution_is_none_is_refused(shape):
+    state = build.build_unet(TINY).state_dict() | {"conv_in.weight": torch.zeros(shape)}
+    for refuse in (build.check, build.build_from):
+        with pytest.raises(CheckpointError, match="conv_in.weight"):
+            refuse("unet", state)

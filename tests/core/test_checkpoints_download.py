@@ -110,6 +110,16 @@ def test_a_file_arrives_whole_and_alone(server, tmp_path):
     assert names(tmp_path / "new") == ["a.pth"]
 
 
+@pytest.mark.parametrize("ending", [".part", ".part.lock"])
+def test_a_part_that_is_a_link_is_not_written_through(server, tmp_path, ending):
+    other = tmp_path / "other"
+    other.write_bytes(b"mine")
+    (tmp_path / f"a{ending}").symlink_to(other)
+    with pytest.raises(DownloadError, match=f"a{ending} is a link"):
+        fetch(f"{server.url}/file", tmp_path / "a")
+    assert other.read_bytes() == b"mine" and not server.seen
+
+
 def test_a_broken_connection_is_resumed(server, tmp_path):
     server.cuts = [1000, 2000]
     fetch(f"{server.url}/file", tmp_path / "a", sha256=SHA256)

@@ -23,7 +23,7 @@ def exchanged():
 
 def picture(seed=0, mode="RGB"):
     values = np.random.default_rng(seed).integers(0, 256, (16, 12, 4), np.uint8)
-    return Image.fromarray(values, "RGBA").convert(mode)
+    return Image.fromarray(values if mode == "RGBA" else values[..., :3].copy()).convert(mode)
 
 
 def pixels(file):

@@ -211,6 +211,15 @@ def test_broken_items_are_named_and_the_rest_goes_on(finished, tmp_path):
     assert len(pictures(out)) == 3
 
 
+def test_a_name_that_no_disk_takes_stops_no_other(finished, tmp_path):
+    root, out = Path(shutil.copytree(TREES / "dresscode", tmp_path / "data")), tmp_path / "out"
+    pairs = root / "dresses/test_pairs_unpaired.txt"
+    pairs.write_text(pairs.read_text() + f"{'x' * 300}_0.jpg 000302_1.jpg\n")
+    outcome = run(out, None, dresscode(root=root), batch=2)
+    assert len(outcome.broken) == 1
+    assert pictures(out) == pictures(finished)
+
+
 def test_one_person_in_two_garments_is_refused(tmp_path):
     root = Path(shutil.copytree(TREES / "vitonhd", tmp_path / "data"))
     pairs = root / "test_pairs.txt"

@@ -35,7 +35,6 @@ WRONG = {
     "no text": b"\xff\xfe\x00\xd8",
     "a list": b"[]",
     "a number": b"3",
-    "no nodes": b"{}",
     "another shape": b'{"1": {"class_type": "X"}}',
     "inputs a list": b'{"1": {"class_type": "X", "inputs": []}}',
     "deep": b"[" * 100_000,

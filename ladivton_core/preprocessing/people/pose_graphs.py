@@ -14,13 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ...start import command
+
 FOLDER = "pose"
 """Folder of the graphs under `models/ladi_vton`."""
 
 DETECTOR, LANDMARKS, SILHOUETTE = "pose_detection.tflite", "pose_landmark_full.tflite", "selfie_segmentation.tflite"
 GRAPHS = (DETECTOR, LANDMARKS, SILHOUETTE)
 
-DOWNLOAD = "python -m ladivton_core.checkpoints download pose"
+DOWNLOAD = command("checkpoints download pose")
 
 
 def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
@@ -36,7 +38,7 @@ def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
         raise FileNotFoundError(
             f"{', '.join(missing)} is not in {places}. "
             "These are BlazePose's graphs (10 MB in all, Google, Apache-2.0). "
-            f"Fetch them with `{DOWNLOAD}`, run in this pack's folder, or copy them there. "
+            f"Fetch them with `{DOWNLOAD}`, or copy them there. "
             "Without them, connect another pose detector's POSE_KEYPOINT, or a painted mask"
         )
     return {name: found[name] for name in GRAPHS}

@@ -1,0 +1,35 @@
+"""The library's commands by this file's own path, from any folder: `python start.py checkpoints list`.
+
+`python -m ladivton_core.checkpoints` needs the pack's folder to be where one stands, and a Python that looks there;
+ComfyUI's portable one does not. Messages print `command`, which needs neither.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+COMMANDS = ("batch", "checkpoints", "datasets", "evaluation", "memory_plan", "parity", "training")
+
+
+def command(words: str) -> str:
+    """A command line that runs as it is printed, such as of `checkpoints list`: this Python, this file, the words."""
+    return f'"{sys.executable}" "{Path(__file__).resolve()}" {words}'
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    import runpy
+
+    here = Path(__file__).resolve().parent
+    name, *rest = sys.argv[1:] or [""]
+    if name not in COMMANDS:
+        sys.exit(f"usage: {command('COMMAND ...')}\nCOMMAND is one of {', '.join(COMMANDS)}; --help after it says more.")
+    # the file's own folder, which Python may have put there, holds modules of common names
+    sys.path[:] = [str(here.parent), *(place for place in sys.path if not place or Path(place).resolve() != here)]
+    sys.argv = [sys.argv[0], *rest]
+    runpy.run_module(f"{here.name}.{name}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

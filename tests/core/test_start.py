@@ -1,0 +1,40 @@
+"""Commands that messages print run as they are printed, from any folder, with a Python that looks in none."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ladivton_core import start
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "datasets"])
+@pytest.mark.parametrize("flags", [[], ["-P"], ["-I"]])
+def test_a_command_runs_from_any_folder(tmp_path, name, flags):
+    python, *words = shlex.split(start.command(f"{name} --help"))
+    assert python == sys.executable
+    said = subprocess.run([python, *flags, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert f"ladivton_core.{name}" in said.stdout
+
+
+def test_another_command_is_refused_in_words(tmp_path):
+    for words in ("", "nonsense"):
+        said = subprocess.run([sys.executable, start.__file__, *words.split()], capture_output=True, text=True)
+        assert said.returncode == 1 and "checkpoints" in said.stderr and "Traceback" not in said.stderr
+
+
+def test_every_command_that_can_be_run_is_known():
+    folders = {path.parent.name for path in (ROOT / "ladivton_core").glob("*/__main__.py")}
+    assert folders | {"memory_plan"} == set(start.COMMANDS)
+
+
+def test_no_message_of_the_library_prints_a_command_that_needs_a_folder():
+    in_text = re.compile(r"""^\s*(?:f?["'].*|.*[=(]\s*f?["'].*)python -m ladivton_core\.\w+ \w""", re.MULTILINE)
+    for file in (ROOT / "ladivton_core").rglob("*.py"):
+        assert not in_text.search(file.read_text("utf-8").split('"""', 2)[-1]), file
