@@ -24,7 +24,9 @@ def main() -> None:
     here = Path(__file__).resolve().parent
     name, *rest = sys.argv[1:] or [""]
     if name not in COMMANDS:
-        sys.exit(f"usage: {command('COMMAND ...')}\nCOMMAND is one of {', '.join(COMMANDS)}; --help after it says more.")
+        sys.exit(
+            f"usage: {command('COMMAND ...')}\nCOMMAND is one of {', '.join(COMMANDS)}; --help after it says more."
+        )
     # the file's own folder, which Python may have put there, holds modules of common names
     sys.path[:] = [str(here.parent), *(place for place in sys.path if not place or Path(place).resolve() != here)]
     sys.argv = [sys.argv[0], *rest]

@@ -103,7 +103,9 @@ def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
     frame = VITONHD_FRAME if dataset == "vitonhd" else DRESSCODE_FRAME
     read = keypoints_from_openpose if dataset == "vitonhd" else keypoints_from_dresscode
     if unknown := _not_numbers(document, dataset):
-        message = f"{unknown} coordinates are no numbers (NaN, infinite or beyond float32): these joints count as missing"
+        message = (
+            f"{unknown} coordinates are no numbers (NaN, infinite or beyond float32): these joints count as missing"
+        )
         findings.append(Finding("joints that are no numbers", True, path, message))
     try:
         joints = read(document, frame)

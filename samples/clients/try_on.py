@@ -56,7 +56,9 @@ class Server:
             with self.opener.open(request, timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise TryOnError(f"{self.address}{path} answered {error.code}{self.through}: {explained(error.read())}") from None
+            raise TryOnError(
+                f"{self.address}{path} answered {error.code}{self.through}: {explained(error.read())}"
+            ) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             message = f"no ComfyUI answers at {self.address}{self.through} ({reason}): start it, or give its address with --server"
@@ -139,7 +141,9 @@ def read_workflow(file: Path) -> dict:
         raise TryOnError(f"{file} is a workflow of the page; servers take the API format: {way_out}")
     nodes = workflow.values() if isinstance(workflow, dict) else ()
     parts = {"class_type": str, "inputs": dict}
-    if not nodes or not all(isinstance(n, dict) and all(isinstance(n.get(k), t) for k, t in parts.items()) for n in nodes):
+    if not nodes or not all(
+        isinstance(n, dict) and all(isinstance(n.get(k), t) for k, t in parts.items()) for n in nodes
+    ):
         raise TryOnError(f"{file} is no workflow in API format: {way_out}")
     return workflow
 

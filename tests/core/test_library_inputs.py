@@ -16,7 +16,12 @@ def pipeline():
 def inputs():
     generator = torch.Generator().manual_seed(0)
     person, garment = (torch.rand(1, 3, 64, 48, generator=generator) * 2 - 1 for _ in range(2))
-    return {"person": person, "garment": garment, "mask": torch.ones(1, 1, 64, 48), "pose_map": torch.zeros(1, 18, 64, 48)}
+    return {
+        "person": person,
+        "garment": garment,
+        "mask": torch.ones(1, 1, 64, 48),
+        "pose_map": torch.zeros(1, 18, 64, 48),
+    }
 
 
 WRONG = {

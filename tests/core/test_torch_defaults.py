@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from ladivton_core.checkpoints.build import BUILDERS
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import TINY
