@@ -12,6 +12,7 @@ from drawn_world.world.scene import DrawnWorld
 from ladivton_core.preprocessing.framing.framing import framed, framed_together
 from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LABEL_SETS, LIP20, atr18_from_lip20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
+from ladivton_core.preprocessing.masks.body_mask import body_mask
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.masks.regions import region_mask
 from ladivton_core.preprocessing.modes import BODY
@@ -82,12 +83,17 @@ def test_no_input_ends_in_anything_but_a_mask_or_words():
         joints = torch.tensor([[rng.uniform(-0.3, 1.3) * size[1], rng.uniform(-0.3, 1.3) * size[0]] for _ in range(18)])
         joints[[rng.random() < 0.5 for _ in range(18)]] = 0
         category, labels = rng.choice(CATEGORIES), rng.choice(list(LABEL_SETS.values()))
-        silhouette = rng.choice([None, torch.rand(1, 1, *size)])
+        seen = {"silhouette": rng.choice([None, torch.rand(1, 1, *size)]), "picture": torch.rand(1, 3, *size)}
+        hands = torch.rand(42, 2) * max(size) * (torch.rand(42, 1) > rng.choice([0.1, 0.9]))
+        points = torch.cat([joints, hands])[None]
         parse = torch.randint(0, len(labels.labels), (1, *size))
-        for name in ("joints", "labels"):
+        for name in ("joints", "body", "labels"):
             try:
                 if name == "joints":
-                    mask = body_region(joints[None], category, size, silhouette=silhouette)
+                    mask = body_region(points, category, size, **seen)
+                elif name == "body":
+                    given = rng.choice([{}, {"parse": parse, "labels": labels}])
+                    mask = body_mask(category, size, keypoints=points, margin=rng.randrange(40), **seen, **given)
                 else:
                     mask = agnostic_mask(parse, joints[None], category, labels, mode="body")
             except ValueError as error:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ladivton_core.preprocessing.people.blazepose import Region, anchors, cut_out, paste
-from ladivton_core.preprocessing.people.finder import PersonFinder, largest
+from ladivton_core.preprocessing.people.finder import _LOWEST_LEVEL, PersonFinder, _level, largest
 from ladivton_core.preprocessing.people.pose_graphs import GRAPHS, find_graphs
 
 
@@ -75,3 +75,14 @@ def test_missing_graphs_are_named_with_size_licence_and_command(tmp_path):
     pytest.importorskip("ai_edge_litert")
     with pytest.raises(ValueError, match="pose_detection.tflite is no graph"):
         PersonFinder([tmp_path])
+
+
+def test_a_silhouette_counts_from_how_sure_its_graph_is_of_the_body():
+    joints = torch.zeros(18, 3, dtype=torch.float64)
+    for place, x, y in ((2, 40, 30), (5, 60, 30), (8, 44, 70), (11, 56, 70)):
+        joints[place] = torch.tensor([x, y, 0.9])
+    for sure in (0.3, 0.45, 1.0):
+        assert _level(torch.full((100, 100), sure), joints) == pytest.approx(sure)
+    assert _level(torch.zeros(100, 100), joints) == _LOWEST_LEVEL, "nobody is there: nothing is made of noise"
+    assert _level(torch.full((100, 100), 0.4), joints * torch.tensor([1.0, 1.0, 0.1])) == 1
+    assert _level(torch.full((100, 100), 0.4), joints * torch.tensor([9.0, 9.0, 1.0])) == 1, "outside the picture"

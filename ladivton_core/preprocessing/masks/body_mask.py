@@ -157,7 +157,7 @@ def cloth_on_white(garment: Tensor) -> Tensor:
     ground = (garment.detach().cpu().amin(1) >= _GROUND).numpy()
     step = -(-max(ground.shape[1:]) // 512)
     cloth = torch.from_numpy(np.stack([~reached(item) for item in ground[:, ::step, ::step]]))[:, None].float()
-    thick = (1 - grow_mask(1 - cloth, _SPECK)).bool()[:, 0].numpy()
+    thick = grow_mask(cloth, -round(_SPECK * max(cloth.shape[2:]) / 512)).bool()[:, 0].numpy()
     cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
     cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
     return torch.from_numpy(cloth)[:, None].float().to(garment.device)

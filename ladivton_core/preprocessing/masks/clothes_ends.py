@@ -1,7 +1,7 @@
 """Where clothes end, by the photo's colours: the waist between top and trousers, and the hems above the feet.
 
-Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth
-below them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
+Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth below
+them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
 """
 
 from __future__ import annotations
@@ -52,31 +52,29 @@ class Ends:
 
 def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
     """Look along spine and shins of a person in a picture (height, width, 3) in [0, 1]."""
-    size = picture.shape[:2]
-    seen = np.where((arms(frame, 0.14, 0.1, size) | hands(frame, Shape(), size))[..., None], np.nan, picture)
+    size = (picture.shape[0], picture.shape[1])
+    in_front = arms(frame, 0.14, 0.1, size) | hands(frame, Shape(), size)
     shins = [
         None if ankle is None else _change(
-            picture,
-            ankle,
-            direction(ankle - leg[1]),
-            frame.size,
-            half=0.05,
-            between=(-0.45, 0.26),
+            picture, None, ankle, direction(ankle - leg[1]), frame.size, half=0.05, between=(-0.45, 0.26),
             compared=(0.3, 0.15),
         ) for ankle, leg in zip(frame.ankles, frame.legs, strict=True)
     ]  # fmt: skip
-    waist = _change(seen, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4), compared=(0.55, 0.45))
+    waist = _change(
+        picture, in_front, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4), compared=(0.55, 0.45)
+    )
     right, left = (None if shin is None else shin[1] for shin in shins)
     return Ends(waist and (waist[0], waist[2]), (right, left))
 
 
 def _change(
-    picture: np.ndarray, origin: np.ndarray, along: np.ndarray, unit: float, *, half: float,
-    between: tuple[float, float], compared: tuple[float, float],
+    picture: np.ndarray, in_front: np.ndarray | None, origin: np.ndarray, along: np.ndarray, unit: float, *,
+    half: float, between: tuple[float, float], compared: tuple[float, float],
 ) -> tuple[float, float, float] | None:  # fmt: skip
     """First, clearest and last place where the colours of a band change; lengths in `unit` pixels from `origin` on.
 
     Args:
+        in_front: (height, width) bool, what is not looked at.
         half: half the band's width.
         between: where the change may lie.
         compared: lengths of band above and below a place that are compared.
@@ -85,12 +83,14 @@ def _change(
     across = np.linspace(-half, half, 21)[:, None] * np.array([-along[1], along[0]])
     x, y = np.moveaxis(np.rint(origin + (places[:, None, None] * along + across) * unit).astype(int), -1, 0)
     height, width = picture.shape[:2]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    found = picture[y.clip(0, height - 1), x.clip(0, width - 1)] @ _OPPONENT
-    seen = inside & np.isfinite(found).all(-1)
+    seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y = x.clip(0, width - 1), y.clip(0, height - 1)
+    if in_front is not None:
+        seen &= ~in_front[y, x]
+    found = picture[y, x] @ _OPPONENT
     known = seen.sum(1) > 0.3 * seen.shape[1]
     # means, not medians: those of stripes along the spine jump where a body narrows
-    colours = np.where(seen[..., None], found, 0.0).sum(1) / seen.sum(1, keepdims=True).clip(1) * known[:, None]
+    colours = (found * seen[..., None]).sum(1) / seen.sum(1, keepdims=True).clip(1) * known[:, None]
     sums = np.cumsum(np.concatenate([np.zeros((1, 7)), np.c_[known, colours, colours**2]]), 0)
     middles, spread, told = [], 0.0, np.ones(len(places), bool)
     for ahead, length in ((-1, compared[0]), (1, compared[1])):

@@ -82,7 +82,7 @@ def _filled_up(silhouette: np.ndarray, frame: BodyFrame, solid: np.ndarray, body
     small = silhouette[::step, ::step]
     pixels = round(_CRACK * frame.size / step)
     around = torch.from_numpy(np.pad(small, pixels))[None, None].float()
-    closed = (1 - grow_mask(1 - grow_mask(around, pixels), pixels))[0, 0].bool().numpy()
+    closed = grow_mask(grow_mask(around, pixels), -pixels)[0, 0].bool().numpy()
     closed = closed[pixels : closed.shape[0] - pixels, pixels : closed.shape[1] - pixels]
     whole = ~reached(~closed)
     whole = reached(whole, body[::step, ::step] & whole)
