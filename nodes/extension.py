@@ -7,6 +7,7 @@ import functools
 import folder_paths
 
 from . import (
+    body_mask,
     comparison,
     conditioning,
     datasets,
@@ -26,7 +27,7 @@ from .host.limits import hold_to_limits
 from .host.types import ComfyExtension, io
 
 _FILES = (
-    models, files, photo, fitting, person, garment, inversion, conditioning, sampling, decoding, comparison, wardrobe,
+    models, files, photo, fitting, person, garment, body_mask, inversion, conditioning, sampling, decoding, comparison, wardrobe,
     datasets,
 )  # fmt: skip
 """Loaders first, then in the order of the paper's stages."""

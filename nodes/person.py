@@ -186,6 +186,11 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                     tooltip="With joints alone: the mask that the weights know. 'by category' is VITON-HD's for upper "
                         "bodies and Dress Code's for the others; with Dress Code's weights choose 'Dress Code'.",
                 ),
+                io.Boolean.Input(
+                    "repaint_worn", default=False, optional=True,
+                    tooltip="With a parse map: repaint what is worn where the garment goes also where the published "
+                        "rule leaves it, such as shirt and trousers under a dress with Dress Code's labels.",
+                ),
             ],
             outputs=[
                 io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with "
@@ -201,6 +206,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         keep_mask: Tensor | None = None, missing_joints: str = USUAL.missing_joints, neck: str = USUAL.neck,
         grow: int = USUAL.grow, arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0,
         mode: str = "published", silhouette: Tensor | None = None, nobody: str = "stop", rule: str = "by category",
+        repaint_worn: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         check_area(*person.shape[1:3], "person")
         picture, notes = from_image(person, "person").cpu(), Notes("Agnostic Person")  # drawing masks is the CPU's work
@@ -212,7 +218,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             picture, category,
             MaskRule(
                 mode=MODES[mode], missing_joints=missing_joints, neck=neck, grow=grow, stroke_width=arm_width or None,
-                also_repaint=("skirt",) if repaint_skirt else (), labels=RULES[rule], nobody=nobody,
+                also_repaint=("skirt",) if repaint_skirt else (), repaint_worn=repaint_worn, labels=RULES[rule], nobody=nobody,
             ),
             keypoints=keypoints, person_index=person_index, parse_map=parse_map and parse_map.labels,
             labels=parse_map and parse_map.label_set, say=notes.warn,

@@ -23,6 +23,7 @@ from ..ladivton_core.preprocessing.modes import BODY
 from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, largest
 from ..ladivton_core.preprocessing.people.parser import WEIGHTS, load_parser, parse_photo
 from ..ladivton_core.preprocessing.people.pose_graphs import FOLDER, GRAPHS
+from ..ladivton_core.preprocessing.pose.hands import POINTS
 from ..ladivton_core.preprocessing.pose.keypoints import pose_document
 from ..ladivton_core.preprocessing.prepare import NOBODY, chosen_joints, people_in
 from .host.listing import Listed, can_be_chosen
@@ -96,7 +97,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
                 nobody_input(),
             ],
             outputs=[
-                PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints of everyone, with scores."),
+                PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints and hands of everyone, with scores."),
                 io.Mask.Output("silhouette", display_name="silhouette", tooltip="White where the chosen person is."),
                 BoundingBox.Output(
                     "box", display_name="box", tooltip="The chosen person's box in pixels, one a photo."
@@ -118,7 +119,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
             people = find(item, smallest_score)
             person = _chosen(people, person_index, picture, nobody)
             _say_what_was_found(notes, people, person, picture)
-            everyone = torch.stack([one.joints for one in people]) if people else torch.zeros(0, 18, 3)
+            everyone = torch.stack([one.points for one in people]) if people else torch.zeros(0, POINTS, 3)
             documents.append(pose_document(everyone, size))
             silhouettes.append(torch.zeros(size) if person is None else person.silhouette)
             left, top, right, bottom = (0, 0, 0, 0) if person is None else person.box

@@ -169,7 +169,7 @@ def _keypoints(
             f"{person.photo} shows nobody: BlazePose looks for a head with a body below it. Take another photo, or "
             "give the joints in a column 'keypoints'", person.photo,
         )  # fmt: skip
-    document = pose_document(torch.stack([one.joints for one in found]), source)
+    document = pose_document(torch.stack([one.points for one in found]), source)
     return [document], (found[largest(found)].silhouette >= 0.5).float()
 
 

@@ -22,11 +22,13 @@ from .framing.framing import STEADY, Steady, framed_together
 from .labels import Category, LabelSet
 from .masks.agnostic import GROW, Neck, agnostic_mask, nothing_to_repaint
 from .masks.arms import MissingJoints
+from .masks.body_mask import MARGIN, body_mask
 from .masks.body_region import body_region
 from .masks.regions import Say, empty_masks, region_mask
 from .modes import BODY, PUBLISHED, Mode
 from .people.territory import own_territory
 from .pose.agreement import labels_in_doubt, outside_picture
+from .pose.hands import POINTS
 from .pose.keypoints import JOINTS, people_in_frames, pose_document
 from .pose.pose_map import SIGMA, pose_map
 
@@ -37,6 +39,7 @@ Keypoints = Sequence[dict[str, Any] | None]
 Nobody = Literal["stop", "pass"]
 NOBODY: tuple[Nobody, ...] = ("stop", "pass")
 """What a picture without a person does: end the run in words, or go on as it is."""
+_LEFT = 0.1
 SOFT = 2.0
 """A person enlarged more than this many times comes out soft, and is told so."""
 
@@ -48,6 +51,8 @@ class MaskRule:
     Attributes:
         mode: how joints are read, see `modes.py`. Masks from joints alone follow the body whatever this says.
         missing_joints, neck, grow, also_repaint: see `agnostic_mask`, whose own `missing_joints` is the published one.
+        repaint_worn: with labels, repaint also the clothes that the rule neither repaints nor keeps
+            (`LabelSet.left_in_place`), e.g. shirt and trousers under a new dress.
         stroke_width: of the arms' stroke in pixels; None is the published width.
         labels: whose mask is drawn from joints alone, see `body_region`; None goes by category.
         nobody: what a picture without a person does.
@@ -59,6 +64,7 @@ class MaskRule:
     grow: int = GROW
     stroke_width: int | None = None
     also_repaint: tuple[str, ...] = ()
+    repaint_worn: bool = False
     labels: LabelSet | None = None
     nobody: Nobody = "stop"
 
@@ -134,13 +140,13 @@ def people_in(
         nobody: `pass` lets pictures without a person go on, unless all are.
 
     Returns:
-        (P, 18, 3) float64 a picture, (x, y, score) in pixels of `size`; P may be 0.
+        Joints and hands (P, 60, 3) float64 a picture, (x, y, score) in pixels of `size`; P may be 0.
 
     Raises:
         ValueError: a picture shows nobody, or not the person asked for; or keypoints that cannot be read.
     """
-    found = people_in_frames(keypoints, size, person, mode)
-    empty = [picture for picture, people in enumerate(found) if not len(people) or not (people[0, :, 2] > 0).any()]
+    found = people_in_frames(keypoints, size, person, mode, hands=True)
+    empty = [picture for picture, people in enumerate(found) if not (people[:1, :JOINTS, 2] > 0).any()]
     if empty and (nobody != "pass" or len(empty) == len(found)):
         raise ValueError(
             f"Picture {_listed(empty)} of 'keypoints' shows nobody. "
@@ -152,8 +158,13 @@ def people_in(
 
 
 def chosen_joints(people: Sequence[Tensor]) -> Tensor:
-    """Joints (B, 18, 2) of the chosen person of every picture (P, 18, 3); zeros where there is nobody."""
-    return torch.stack([body[0, :, :2] if len(body) else torch.zeros(JOINTS, 2).double() for body in people])
+    """Joints (B, 18, 2) of the chosen person of every picture (P, 60, 3); zeros where there is nobody."""
+    return chosen_points(people)[:, :JOINTS]
+
+
+def chosen_points(people: Sequence[Tensor]) -> Tensor:
+    """The same with hands behind the joints (B, 60, 2)."""
+    return torch.stack([body[0, :, :2] if len(body) else torch.zeros(POINTS, 2).double() for body in people])
 
 
 def draw_pose(
@@ -249,11 +260,10 @@ def mask_person(
     # Shapes drawn from joints alone have no published pixels: they follow the body.
     mode = BODY if parse_map is None and garment_mask is None else rule.mode
     people = None if keypoints is None else people_in(keypoints, size, person_index, mode, rule.nobody)
-    joints = None if people is None else chosen_joints(people)
-    if joints is not None and mode == PUBLISHED:
-        _say_if_outside(joints, size, say)
+    if people is not None and mode == PUBLISHED:
+        _say_if_outside(chosen_joints(people), size, say)
     batch = common_batch(
-        person=person, keypoints=joints, parse_map=None if parse_map is None else labels_at(parse_map, size),
+        person=person, keypoints=None if people is None else chosen_points(people), parse_map=None if parse_map is None else labels_at(parse_map, size),
         own=own_pixels(people, size) if people is not None and mode.alone else None,
         garment_mask=garment_mask, arms_mask=arms_mask, keep_mask=keep_mask, silhouette=silhouette,
     )  # fmt: skip
@@ -268,6 +278,51 @@ def mask_person(
     may_be_empty = parse_map is not None and mode == PUBLISHED
     _say_if_empty(mask, worn, f"{category} is found in {source} there. {_CHECKS[source]}", may_be_empty, say)
     return MaskedPerson(batch["person"], mask, source, mode)
+
+
+def mask_body(
+    category: Category, size: tuple[int, int], *, cloth: Tensor | None = None, keypoints: Keypoints | None = None,
+    person_index: int = 0, silhouette: Tensor | None = None, keep_mask: Tensor | None = None,
+    person: Tensor | None = None, parse_map: Tensor | None = None, labels: LabelSet | None = None,
+    margin: int = MARGIN, nobody: Nobody = "stop", say: Say = log.warning,
+) -> Tensor:  # fmt: skip
+    """The body's mask (`masks/body_mask.py`) of one person a picture; other people keep their own pixels.
+
+    Args:
+        category: which garment is exchanged.
+        size: (height, width) of the pictures.
+        cloth: where the warped garment lies (B, 1, height, width).
+        keypoints, person_index, nobody: who is meant, see `people_in`.
+        silhouette, keep_mask: (B, 1, height, width).
+        person: the photo (B, 3, height, width) in [-1, 1]; its colours tell where clothes end.
+        parse_map, labels: (B, H, W), or of another size with the same proportions, and its vocabulary.
+        margin: pixels on a body of the data sets' size.
+        say: told of what looks wrong.
+
+    Returns:
+        (B, 1, height, width) in {0, 1}; nothing of a picture without a person is repainted.
+
+    Raises:
+        ValueError: as `body_mask` and `people_in`; or nothing is to be repainted in any picture.
+    """
+    people = None if keypoints is None else people_in(keypoints, size, person_index, BODY, nobody)
+    batch = common_batch(
+        keypoints=None if people is None else chosen_points(people), cloth=cloth, silhouette=silhouette, keep=keep_mask,
+        picture=None if person is None else (person + 1) / 2,
+        parse=None if parse_map is None else labels_at(parse_map, size),
+        own=None if people is None else own_pixels(people, size),
+    )  # fmt: skip
+    own = batch.pop("own")
+
+    def draw(rows: Tensor) -> Tensor:
+        given = {name: None if tensor is None else tensor[rows] for name, tensor in batch.items()}
+        return body_mask(category, size, labels=labels, margin=margin, numbers=rows.tolist(), say=say, **given)
+
+    count = next(len(tensor) for tensor in batch.values() if tensor is not None)
+    mask = draw(torch.arange(count)) if people is None else _each(draw, batch["keypoints"], size, nobody)
+    mask = mask if own is None else mask * own
+    _say_if_empty(mask, None, f"{category} is found there. Check 'category' and 'keep_mask'.", False, say)
+    return mask
 
 
 def prepare_person(
@@ -298,7 +353,7 @@ def prepare_person(
     if parse_map is not None:
         parse_map = labels_at(parse_map[None], source)
     people = people_in(keypoints, source, who, mode)
-    findings = check_person(people[0][0, :, :2], source, category, None if parse_map is None else parse_map[0], labels)
+    findings = check_person(chosen_joints(people)[0], source, category, None if parse_map is None else parse_map[0], labels)
     region = garment_mask if garment_mask is not None else silhouette
     fitted = fit_person(
         photo[None], size, people=people, parse_map=parse_map, mask=None if region is None else region[None, None],
@@ -344,20 +399,24 @@ def _from_labels(batch: dict, category: str, labels: LabelSet, mode: Mode, rule:
         raise ValueError("Both 'parse_map' and region masks are connected. Disconnect one of them.")
     if batch["keypoints"] is None:
         raise ValueError("'parse_map' needs 'keypoints' beside it: connect Load Keypoints or a pose detector.")
-    parse_map = batch["parse_map"]
+    parse_map, joints = batch["parse_map"], batch["keypoints"][:, :JOINTS]
     if batch["own"] is not None:
         parse_map = torch.where(batch["own"][:, 0], parse_map, 0)
-    if doubt := labels_in_doubt(parse_map, batch["keypoints"], labels):
+    if doubt := labels_in_doubt(parse_map, joints, labels):
         say(f"{doubt} Check 'label_set' of Load Parse Map, and that all are of one photo.")
+
+    left = labels.left_in_place(category)
+    also = (*rule.also_repaint, *(left if rule.repaint_worn else ()))
 
     def draw(rows: Tensor) -> Tensor:
         return agnostic_mask(
-            parse_map[rows], batch["keypoints"][rows], category, labels, mode=mode, neck=rule.neck, grow=rule.grow,
-            missing_joints=rule.missing_joints, stroke_width=rule.stroke_width, also_repaint=rule.also_repaint,
+            parse_map[rows], joints[rows], category, labels, mode=mode, neck=rule.neck, grow=rule.grow,
+            missing_joints=rule.missing_joints, stroke_width=rule.stroke_width, also_repaint=also,
             numbers=rows.tolist(),
         )  # fmt: skip
 
-    mask = _each(draw, batch, rule.nobody)
+    mask = _each(draw, joints, tuple(parse_map.shape[-2:]), rule.nobody)
+    _say_what_is_left(mask, parse_map, [name for name in left if name not in also], category, labels, say)
     empty_masks("keep_mask", batch["keep_mask"], say)
     if batch["keep_mask"] is not None:
         mask = mask * (1 - batch["keep_mask"])
@@ -366,10 +425,11 @@ def _from_labels(batch: dict, category: str, labels: LabelSet, mode: Mode, rule:
 
 
 def _from_regions(batch: dict, category: str, mode: Mode, rule: MaskRule, say: Say) -> Drawn:
+    along_arms = batch["keypoints"] is not None and category != "lower_body"
     mask = region_mask(
         batch["garment_mask"], arms=batch["arms_mask"], keep=batch["keep_mask"],
         # The stroke hides sleeves; a lower-body garment has none.
-        keypoints=batch["keypoints"] if category != "lower_body" else None,
+        keypoints=batch["keypoints"][:, :JOINTS] if along_arms else None,
         mode=mode, stroke_width=rule.stroke_width, grow=rule.grow, say=say,
     )  # fmt: skip
     return mask, batch["garment_mask"], "the painted masks"
@@ -382,20 +442,20 @@ def _from_joints(batch: dict, category: str, rule: MaskRule, say: Say) -> Drawn:
     def draw(rows: Tensor) -> Tensor:
         return body_region(
             batch["keypoints"][rows], category, size, silhouette=None if silhouette is None else silhouette[rows],
-            keep=None if keep is None else keep[rows], labels=rule.labels, neck=rule.neck,
+            picture=(batch["person"][rows] + 1) / 2, keep=None if keep is None else keep[rows], labels=rule.labels, neck=rule.neck,
             stroke_width=rule.stroke_width, grow=rule.grow, numbers=rows.tolist(), say=say,
         )  # fmt: skip
 
     source = "the joints alone" if silhouette is None else "the joints and the silhouette"
-    return _each(draw, batch, rule.nobody), None, source
+    return _each(draw, batch["keypoints"], size, rule.nobody), None, source
 
 
-def _each(draw: Callable[[Tensor], Tensor], batch: dict[str, Tensor | None], nobody: Nobody) -> Tensor:
-    """Masks (B, 1, H, W) of those pictures that show somebody; empty ones for the rest, if they may pass."""
-    some = (batch["keypoints"] > 0).flatten(1).any(1)
+def _each(draw: Callable[[Tensor], Tensor], keypoints: Tensor, size: tuple[int, int], nobody: Nobody) -> Tensor:
+    """Masks (B, 1, *size) of those pictures that show somebody; empty ones for the rest, if they may pass."""
+    some = (keypoints > 0).flatten(1).any(1)
     if nobody != "pass" or bool(some.all()):
         return draw(torch.arange(len(some)))
-    masks = torch.zeros(len(some), 1, *batch["person"].shape[-2:])
+    masks = torch.zeros(len(some), 1, *size)
     masks[some] = draw(some.nonzero().flatten())
     return masks
 
@@ -407,6 +467,22 @@ _CHECKS = {
     "the joints and the silhouette": "Check 'category', and that 'silhouette' is white where the person is.",
 }
 """What may be wrong with the mask's source."""
+
+
+def _say_what_is_left(
+    mask: Tensor, parse_map: Tensor, left: Sequence[str], category: str, labels: LabelSet, say: Say
+) -> None:
+    """Say what of the clothes that a rule neither repaints nor keeps stays though it is worn."""
+    shares = {}
+    for name in left:
+        worn = (parse_map == labels.id(name))[:, None]
+        stays = [float((mask[row][worn[row]] < 0.5).float().mean()) for row in range(len(mask)) if worn[row].any()]
+        shares |= {name.replace("_", " "): max(stays)} if max(stays, default=0) > _LEFT else {}
+    if shares:
+        say(
+            f"{' and '.join(f'{share:.0%} of the {name}' for name, share in shares.items())} stay: {labels.name}'s rule "
+            f"for {category} neither repaints nor keeps them. Turn on 'repaint_worn' to repaint what is worn there."
+        )
 
 
 def _say_if_empty(mask: Tensor, worn: Tensor | None, why: str, may_be_empty: bool, say: Say) -> None:

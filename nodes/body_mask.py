@@ -1,0 +1,97 @@
+"""Body Mask: what is repainted once it is known where the warped garment will lie.
+
+Thin layer over `preprocessing/prepare.py: mask_body`. `person.py` has the masks that come before the warper.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.masks.body_mask import MARGIN, cloth_on_white
+from ..ladivton_core.preprocessing.prepare import NOBODY, mask_body
+from .host.notes import Notes
+from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
+from .person import nobody_input, person_index_input
+from .tensors import check_area, from_image, from_mask, photo_pixels, to_mask
+
+
+class LadiVTON_BodyMask(io.ComfyNode):
+    """The inpaint mask that follows the body and the warped garment."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_BodyMask",
+            display_name="Body Mask",
+            **search_aliases("inpaint mask", "clothing mask", "outfit mask", "silhouette"),
+            category=f"{CATEGORY}/person",
+            description="The mask of what is repainted, no larger than needed: the person where the garment goes, "
+                "a margin around, and where the warped garment lies. Face, hair, hands and other clothes stay. "
+                "For the embedded models and for editors; the published weights know Agnostic Person's masks.",
+            inputs=[
+                io.Image.Input("warped_garment", tooltip="From Garment Warper: warped_garment or coarse, on white."),
+                io.Combo.Input(
+                    "category", options=list(CATEGORIES), default="upper_body",
+                    tooltip="Which garment is exchanged: decides what is repainted and what is kept.",
+                ),
+                io.Mask.Input(
+                    "silhouette", optional=True,
+                    tooltip="The person, white where they are, from Find Person or any cut-out. "
+                        "Holes are filled, and the joints add what it leaves out.",
+                ),
+                PoseKeypoint.Input(
+                    "keypoints", optional=True,
+                    tooltip="Body joints, with hands where the detector finds them. "
+                        "Without them face and hands are not known: keep them with 'keep_mask'.",
+                ),
+                io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: hair over a shoulder, a bag."),
+                io.Int.Input(
+                    "margin", default=MARGIN, min=0, max=256,
+                    tooltip="Pixels around the person that are repainted too, "
+                        "counted on a body of the data sets' size at 512 x 384; it follows the body.",
+                ),
+                io.Image.Input(
+                    "person", optional=True,
+                    tooltip="Photo of the person: its colours tell where top and trousers meet and trousers end.",
+                ),
+                ParseMapType.Input(
+                    "parse_map", optional=True,
+                    tooltip="Labels of the photo: they decide what is garment, face, hair and shoes, in place of the "
+                        "silhouette.",
+                ),
+                person_index_input(),
+                nobody_input(),
+            ],
+            outputs=[io.Mask.Output("mask", display_name="mask", tooltip="White where the sampler repaints.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, warped_garment: Tensor, category: str = "upper_body", silhouette: Tensor | None = None,
+        keypoints: list | None = None, keep_mask: Tensor | None = None, margin: int = MARGIN,
+        person: Tensor | None = None, parse_map: ParseMap | None = None, person_index: int = 0,
+        nobody: str = NOBODY[0],
+    ) -> io.NodeOutput:  # fmt: skip
+        check_area(*warped_garment.shape[1:3], "warped_garment")
+        garment, notes = photo_pixels(warped_garment, "warped_garment").cpu(), Notes("Body Mask")
+        size = (garment.shape[-2], garment.shape[-1])
+        if person is not None and tuple(person.shape[1:3]) != size:
+            raise ValueError(
+                f"'person' is {person.shape[1]} x {person.shape[2]} and 'warped_garment' {size[0]} x {size[1]} "
+                "(height x width): connect the photo that Agnostic Person took."
+            )
+        cloth = cloth_on_white(garment)
+        if not cloth.flatten(1).any(1).all():
+            notes.warn("A 'warped_garment' is white all over: the mask follows the person alone.")
+        masks = {"silhouette": silhouette, "keep_mask": keep_mask}
+        mask = mask_body(
+            category, size, cloth=cloth, keypoints=keypoints, person_index=person_index, margin=margin, nobody=nobody,
+            person=None if person is None else from_image(person, "person").cpu(),
+            parse_map=parse_map and parse_map.labels, labels=parse_map and parse_map.label_set, say=notes.warn,
+            **{name: None if given is None else from_mask(given, size, name) for name, given in masks.items()},
+        )  # fmt: skip
+        return io.NodeOutput(to_mask(mask), ui=notes.ui)
+
+
+NODES = [LadiVTON_BodyMask]
