@@ -218,7 +218,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             picture, category,
             MaskRule(
                 mode=MODES[mode], missing_joints=missing_joints, neck=neck, grow=grow, stroke_width=arm_width or None,
-                also_repaint=("skirt",) if repaint_skirt else (), repaint_worn=repaint_worn, labels=RULES[rule], nobody=nobody,
+                also_repaint=("skirt",) if repaint_skirt else (), repaint_worn=repaint_worn, labels=RULES[rule],
+                nobody=nobody,
             ),
             keypoints=keypoints, person_index=person_index, parse_map=parse_map and parse_map.labels,
             labels=parse_map and parse_map.label_set, say=notes.warn,

@@ -97,7 +97,9 @@ class LadiVTON_FindPerson(io.ComfyNode):
                 nobody_input(),
             ],
             outputs=[
-                PoseKeypoint.Output("keypoints", display_name="keypoints", tooltip="Joints and hands of everyone, with scores."),
+                PoseKeypoint.Output(
+                    "keypoints", display_name="keypoints", tooltip="Joints and hands of everyone, with scores."
+                ),
                 io.Mask.Output("silhouette", display_name="silhouette", tooltip="White where the chosen person is."),
                 BoundingBox.Output(
                     "box", display_name="box", tooltip="The chosen person's box in pixels, one a photo."

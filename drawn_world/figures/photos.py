@@ -148,8 +148,7 @@ def _table(category: str, rows: dict[str, dict[str, list[float]]]) -> str:
     lines = [
         f"**{category}**, {len(rows['true joints']['iou'])} people",
         "",
-        "| from | IoU | garment covered | head cut | of it background | people found | joints' median error "
-        "| ms a photo |",
+        "| from | IoU | garment covered | head cut | of it background | people found | joints' median error | ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, figures in rows.items():

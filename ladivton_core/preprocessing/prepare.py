@@ -263,7 +263,8 @@ def mask_person(
     if people is not None and mode == PUBLISHED:
         _say_if_outside(chosen_joints(people), size, say)
     batch = common_batch(
-        person=person, keypoints=None if people is None else chosen_points(people), parse_map=None if parse_map is None else labels_at(parse_map, size),
+        person=person, keypoints=None if people is None else chosen_points(people),
+        parse_map=None if parse_map is None else labels_at(parse_map, size),
         own=own_pixels(people, size) if people is not None and mode.alone else None,
         garment_mask=garment_mask, arms_mask=arms_mask, keep_mask=keep_mask, silhouette=silhouette,
     )  # fmt: skip
@@ -353,7 +354,8 @@ def prepare_person(
     if parse_map is not None:
         parse_map = labels_at(parse_map[None], source)
     people = people_in(keypoints, source, who, mode)
-    findings = check_person(chosen_joints(people)[0], source, category, None if parse_map is None else parse_map[0], labels)
+    joints, labelled = chosen_joints(people)[0], None if parse_map is None else parse_map[0]
+    findings = check_person(joints, source, category, labelled, labels)
     region = garment_mask if garment_mask is not None else silhouette
     fitted = fit_person(
         photo[None], size, people=people, parse_map=parse_map, mask=None if region is None else region[None, None],
@@ -442,8 +444,9 @@ def _from_joints(batch: dict, category: str, rule: MaskRule, say: Say) -> Drawn:
     def draw(rows: Tensor) -> Tensor:
         return body_region(
             batch["keypoints"][rows], category, size, silhouette=None if silhouette is None else silhouette[rows],
-            picture=(batch["person"][rows] + 1) / 2, keep=None if keep is None else keep[rows], labels=rule.labels, neck=rule.neck,
-            stroke_width=rule.stroke_width, grow=rule.grow, numbers=rows.tolist(), say=say,
+            picture=(batch["person"][rows] + 1) / 2, keep=None if keep is None else keep[rows],
+            labels=rule.labels, neck=rule.neck, stroke_width=rule.stroke_width, grow=rule.grow,
+            numbers=rows.tolist(), say=say,
         )  # fmt: skip
 
     source = "the joints alone" if silhouette is None else "the joints and the silhouette"
@@ -479,9 +482,10 @@ def _say_what_is_left(
         stays = [float((mask[row][worn[row]] < 0.5).float().mean()) for row in range(len(mask)) if worn[row].any()]
         shares |= {name.replace("_", " "): max(stays)} if max(stays, default=0) > _LEFT else {}
     if shares:
+        listed = " and ".join(f"{share:.0%} of the {name}" for name, share in shares.items())
         say(
-            f"{' and '.join(f'{share:.0%} of the {name}' for name, share in shares.items())} stay: {labels.name}'s rule "
-            f"for {category} neither repaints nor keeps them. Turn on 'repaint_worn' to repaint what is worn there."
+            f"{listed} stay: {labels.name}'s rule for {category} neither repaints nor keeps them. "
+            "Turn on 'repaint_worn' to repaint what is worn there."
         )
 
 

@@ -1,4 +1,4 @@
-"""Body Mask gives the core's mask for any batch, says what looks wrong, and its hands come from Find Person's joints."""
+"""Body Mask gives the core's mask for any batch and says what looks wrong; hands travel with the joints."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def test_the_result_is_stitched_within_it(run, scene, wires):
 
 def test_hands_go_through_fit_person(run, scene):
     hand = [value for place in range(HAND) for value in (30.0 + place, 70.0, 0.9)]
-    documents = [
-        document | {"people": [document["people"][0] | {HAND_KEYS[1]: hand}]} for document in scene.keypoints
-    ]
+    documents = [document | {"people": [document["people"][0] | {HAND_KEYS[1]: hand}]} for document in scene.keypoints]
     fitted = run("FitPerson", photo=scene.person, keypoints=documents, width=192, height=256, mode="body")[1]
     points = torch.tensor(fitted[0]["people"][0][HAND_KEYS[1]]).view(HAND, 3)
     expected = torch.tensor(hand).view(HAND, 3) * torch.tensor([2.0, 2.0, 1.0])

@@ -48,9 +48,8 @@ def legs(frame: BodyFrame, shape: Shape, size: Size, below: Sequence[float] = (0
     for leg, end in zip(frame.legs, below, strict=True):
         hem = leg[2] + direction(leg[2] - leg[1]) * max(end, 0.0) * unit
         limbs.append(limb([*leg[:2], hem], shape.thigh * unit, shape.shin * unit))
-    return filled(
-        size, polygons + [p for polygon, _ in limbs for p in polygon], [d for _, disks in limbs for d in disks]
-    )
+    polygons += [polygon for limb_polygons, _ in limbs for polygon in limb_polygons]
+    return filled(size, polygons, [disk for _, disks in limbs for disk in disks])
 
 
 def arms(frame: BodyFrame, first: float, last: float, size: Size) -> np.ndarray:

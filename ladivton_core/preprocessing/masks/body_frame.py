@@ -73,7 +73,7 @@ class BodyFrame:
 
 
 def body_frame(joints: Tensor) -> BodyFrame | None:
-    """The frame of COCO-18 joints (18, 2), with hands (60, 2); None when neither shoulders nor hips are known."""
+    """The frame of joints (18, 2), or joints and hands (60, 2); None when neither shoulders nor hips are known."""
     size, points = body_size(joints), joints.double().numpy()
     if size is None:
         return None

@@ -84,9 +84,7 @@ def body_mask(
             cloth to tell where the garment goes; names the picture.
     """
     if category not in CATEGORIES or margin < 0:
-        raise ValueError(
-            f"category {category!r}, margin {margin}; expected one of {', '.join(CATEGORIES)} and 0 or more"
-        )
+        raise ValueError(f"category {category!r}, margin {margin}; expected one of {', '.join(CATEGORIES)}, 0 or more")
     if keypoints is None and cloth is None:
         raise ValueError("nothing tells where the garment goes: give keypoints, or the warped garment's cloth")
     first = next(tensor for tensor in (keypoints, cloth) if tensor is not None)
@@ -94,9 +92,8 @@ def body_mask(
         check_points(keypoints)
     check_pictures(len(first), size, cloth=cloth, silhouette=silhouette, keep=keep, picture=picture)
     if parse is not None and (labels is None or tuple(parse.shape) != (len(first), *size) or parse.is_floating_point()):
-        raise ValueError(
-            f"the parse map has the shape {tuple(parse.shape)}; expected {(len(first), *size)} and `labels`"
-        )
+        expected = f"integers {(len(first), *size)}, and `labels`"
+        raise ValueError(f"the parse map is {tuple(parse.shape)} {parse.dtype}; expected {expected}")
     numbers = numbers or range(len(first))
     empty_masks("keep_mask", keep, say, numbers)
     unseen = empty_masks("silhouette", silhouette, say, numbers)
@@ -134,9 +131,8 @@ def body_mask(
             )
         part &= ~kept
         if category == "lower_body" and frame is not None and parse is None:
-            part = reached(
-                part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size)
-            )  # not beyond an arm
+            # what a silhouette shows beyond a hanging arm is no leg
+            part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
         part = torch.from_numpy(part)[None, None].float()
         mask = grow_mask(part, round(margin * share))[0, 0].bool().numpy() & ~beyond
         masks.append((mask if lies is None else mask | lies) & ~kept)
@@ -230,7 +226,7 @@ def _by_labels(
     parse: np.ndarray, labels: LabelSet, category: Category, frame: BodyFrame | None, part: np.ndarray,
     neck_lift: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """What the garment may cover, what is kept, what its edge stays off (height, width); `part` as joints tell it."""
+    """What the garment may cover, what is kept, what its edge stays off (height, width); `part` as the joints tell."""
     regions = labels.regions_of(category)
 
     def has(names: Sequence[str]) -> np.ndarray:

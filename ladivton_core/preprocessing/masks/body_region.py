@@ -1,6 +1,6 @@
 """Inpaint mask from joints alone, or with the person's silhouette: for photos without a parse map or a painted mask.
 
-The rule of published §1.5 with shapes for labels: the arms' stroke, a trunk and legs by category, grown; head,
+The rule of SPEC 1.5 with shapes in the place of labels: the arms' stroke, a trunk and legs by category, grown; head,
 hands, feet and what is worn beside the garment are cut out. Shapes are shares of the body's size (`body_shapes.py`).
 `agnostic.py` is the version with labels, `regions.py` the one with painted masks; figures are in `docs/photos.md`.
 """
@@ -48,8 +48,8 @@ def body_region(
     """Region the sampler repaints, from joints.
 
     Args:
-        keypoints: COCO-18 joints (B, 18, 2), or with hands (B, 60, 2) (`pose/hands.py`), (x, y) in pixels of
-            `size`; missing ones (0, 0).
+        keypoints: COCO-18 joints (B, 18, 2), or with hands behind them (B, 60, 2) (`pose/hands.py`), (x, y) in pixels
+            of `size`; missing ones (0, 0).
         category: which garment is exchanged.
         size: (height, width) of the photo.
         silhouette: the person alone (B, 1, height, width) in [0, 1]; 0.5 and more counts. Trunk and legs follow it, as
@@ -105,7 +105,7 @@ def check_points(keypoints: Tensor) -> None:
 
 
 def check_pictures(batch: int, size: Size, **pictures: Tensor | None) -> None:
-    """Raise a ValueError that names a mask that is not (batch, 1, *size), or a `picture` not (batch, 3, *size)."""
+    """Raise a ValueError that names a mask that is not (batch, 1, *size), a `picture` that is not (batch, 3, *size)."""
     for name, tensor in pictures.items():
         expected = (batch, 3 if name == "picture" else 1, *size)
         if tensor is not None and tuple(tensor.shape) != expected:

@@ -1,7 +1,7 @@
 """Where clothes end, by the photo's colours: the waist between top and trousers, and the hems above the feet.
 
-Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth below
-them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
+Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth
+below them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from .body_shapes import Shape
 
 _STEP = 0.025
 _BEYOND = 0.08
-# A change counts when it is this much larger than what the colours on both sides of it vary by, and nearly as large as
-# the largest.
+# A change counts when it is this much larger than what the colours on both sides of it vary by; the first must be nearly
+# as large as the largest.
 _CLEAR, _NEARLY = 2.0, 0.6
 # Brightness, red against green, blue against yellow.
 _OPPONENT = np.array([[1 / 3, 1.5, -0.5], [1 / 3, -1.5, -0.5], [1 / 3, 0.0, 1.0]])
@@ -102,6 +102,9 @@ def _change(
         told &= count > 0.6 * reach
     sizes = np.linalg.norm(middles[0] - middles[1], axis=0) / (np.sqrt(spread / 2) + 0.05)
     sizes *= told & (places >= between[0]) & (places <= between[1])
-    peaks = (sizes >= np.roll(sizes, 1)) & (sizes >= np.roll(sizes, -1)) & (sizes >= max(_CLEAR, _NEARLY * sizes.max()))
-    found = places[peaks]
-    return (float(found[0]), float(places[sizes.argmax()]), float(found[-1])) if len(found) else None
+    peaks = (sizes >= np.roll(sizes, 1)) & (sizes >= np.roll(sizes, -1)) & (sizes >= _CLEAR)
+    if not peaks.any():
+        return None
+    # the last may be small: a top of two colours ends at its hem, not where they meet
+    first, last = places[peaks & (sizes >= _NEARLY * sizes.max())][0], places[peaks][-1]
+    return float(first), float(places[sizes.argmax()]), float(last)

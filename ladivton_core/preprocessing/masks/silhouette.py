@@ -43,8 +43,8 @@ class Outline:
 def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Outline:
     """The person in a silhouette (height, width) bool.
 
-    Holes and cracks are filled, but for what one sees between an arm and the trunk; pieces that touch nothing of
-    the body are left out; trunk, limbs and hands are added as the joints tell them.
+    Holes and cracks are filled, but for what one sees through between an arm and the trunk; pieces that touch nothing
+    of the body are left out; trunk, limbs and hands are added as the joints tell them.
 
     Args:
         frame: of the person meant.
@@ -62,7 +62,8 @@ def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Out
         if part.any() and (filled_up & part).sum() < _MISSING * part.sum():
             why = "the wrong way round, or another photo's or person's" if part is chest else "cut off, or damaged"
             return Outline(None, f"leaves out {name}: it is {why}. It is not used: the mask is drawn from the joints")
-    lacking = float((body & ~silhouette).sum() / max(body.sum(), 1))
+    core = chest | below  # joints of arms lie beside them too often to be told
+    lacking = float((core & ~silhouette).sum() / max(core.sum(), 1))
     said = f"leaves out {lacking:.0%} of the body: holes are filled, and the joints add what they tell"
     return Outline(filled_up | body, said if lacking > _WORTH_SAYING else None)
 
