@@ -157,8 +157,9 @@ def _region(
     face = head(frame, shape, size)
     if neck_lift is not None and category != "lower_body":
         face |= neck_above(frame, neck_lift * share_of_reference(joints, size), size)
-    if category == "lower_body":  # what a silhouette shows beyond a hanging arm is no leg
-        repaint = reached(repaint & ~fixed, legs(frame, replace(shape, thigh=0.1, shin=0.05), size))
+    repaint &= ~fixed
+    if category != "upper_body":  # what a silhouette shows beyond a hanging arm or hand is no leg
+        repaint = reached(repaint, legs(frame, replace(shape, thigh=0.1, shin=0.05), size))
     repaint |= stroke
     pixels = round(grow * share_of_reference(joints, size))
     bigger = grow_mask(torch.from_numpy(repaint)[None, None].float(), pixels)[0, 0].bool().numpy()
