@@ -1,6 +1,6 @@
 """Inpaint mask from joints alone, or with the person's silhouette: for photos without a parse map or a painted mask.
 
-The rule of SPEC 1.5 with shapes in the place of labels: the arms' stroke, a trunk and legs by category, grown; head,
+The rule of published §1.5 with shapes for labels: the arms' stroke, a trunk and legs by category, grown; head,
 hands, feet and what is worn beside the garment are cut out. Shapes are shares of the body's size (`body_shapes.py`).
 `agnostic.py` is the version with labels, `regions.py` the one with painted masks; figures are in `docs/photos.md`.
 """

@@ -16,8 +16,8 @@ from .body_shapes import Shape
 
 _STEP = 0.025
 _BEYOND = 0.08
-# A change counts when it is this much larger than what the colours on both sides of it vary by; the first must be nearly
-# as large as the largest.
+# A change counts when it is this much larger than what the colours on both sides of it vary by; the first must be
+# nearly as large as the largest.
 _CLEAR, _NEARLY = 2.0, 0.6
 # Brightness, red against green, blue against yellow.
 _OPPONENT = np.array([[1 / 3, 1.5, -0.5], [1 / 3, -1.5, -0.5], [1 / 3, 0.0, 1.0]])

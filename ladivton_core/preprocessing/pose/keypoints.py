@@ -1,6 +1,6 @@
 """Reading body joints: VITON-HD's and Dress Code's files, and what ComfyUI's pose nodes hand around.
 
-SPEC 1.2, 1.3. All end as COCO-18 joints (18, 2), float64, (x, y) in pixels of the asked-for size, with
+Published §1.2, 1.3. All end as COCO-18 joints (18, 2), float64, (x, y) in pixels of the asked-for size, with
 (0, 0) for a missing joint; what is not a finite number is missing. `pose_dialects.py` knows the orders of points,
 `modes.py` which scores count; `pose_map.py` draws the joints, `agnostic.py` follows the arms with them.
 """
@@ -52,7 +52,7 @@ def keypoints_from_openpose(
         frame: (height, width) the file counts in.
 
     Returns:
-        (18, 2) float64. The confidence is not looked at, as in the reference (SPEC 1.2).
+        (18, 2) float64. The confidence is not looked at, as in the reference (published §1.2).
 
     Raises:
         ValueError: the document is no OpenPose document, or shows nobody (Q28).
@@ -79,7 +79,7 @@ def keypoints_from_dresscode(
         frame: (height, width) the file counts in.
 
     Returns:
-        (18, 2) float64. Missing joints stay what the file says, (0, 0) or (-1, -1) times the scale (SPEC 12).
+        (18, 2) float64. Missing joints stay what the file says, (0, 0) or (-1, -1) times the scale (published §12).
 
     Raises:
         ValueError: the document is no Dress Code document.
