@@ -227,6 +227,17 @@ def test_a_top_of_two_colours_ends_at_its_hem(drawn):
     assert mask[0, 0][trunk & middle].all()
 
 
+def test_somebody_who_sits_has_no_waist_by_colour(drawn):
+    _, _, _, joints, _ = drawn[0]
+    frame, sitting = body_frame(joints[0]), joints[0].clone()
+    depth = torch.from_numpy(frame.depth(SIZE))[..., None]
+    picture = torch.where(depth < -0.5, torch.tensor([0.2, 0.2, 0.2]), torch.tensor([0.9, 0.4, 0.1])).numpy()
+    assert clothes_ends(picture, frame).waist is not None
+    for hip, knee in ((8, 9), (11, 12)):
+        sitting[knee] = sitting[hip] + torch.from_numpy(frame.across * 0.8 * frame.size)
+    assert clothes_ends(picture, body_frame(sitting)).waist is None
+
+
 def test_cloth_is_what_is_not_the_white_around(drawn):
     _, _, parse, _, worn = drawn[0]
     garment = torch.where(worn > 0, 0.4, 1.0).expand(1, 3, *SIZE).clone()

@@ -16,6 +16,10 @@ from .body_shapes import Shape
 
 _STEP = 0.025
 _BEYOND = 0.08
+# Thighs that hang less far than this, in body sizes, are those of somebody who sits.
+_STANDING = 0.5
+# No top is taken for shorter than this far above the hips: a wrong guess would leave most of it.
+_SHORTEST = 0.6
 # A change counts when it is this much larger than what the colours on both sides of it vary by; the first must be
 # nearly as large as the largest.
 _CLEAR, _NEARLY = 2.0, 0.6
@@ -41,7 +45,7 @@ class Ends:
         if self.waist is None or category == "dresses":
             return shape
         if category == "upper_body":
-            return replace(shape, hem=self.waist[1] + _BEYOND)
+            return replace(shape, hem=max(self.waist[1], -_SHORTEST) + _BEYOND)
         return replace(shape, waist=_BEYOND - self.waist[0])
 
     def below(self, shape: Shape) -> tuple[float, float]:
@@ -60,9 +64,13 @@ def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
             compared=(0.3, 0.15),
         ) for ankle, leg in zip(frame.ankles, frame.legs, strict=True)
     ]  # fmt: skip
-    waist = _change(
-        picture, in_front, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4), compared=(0.55, 0.45)
-    )
+    waist = None
+    # in a lap, and below hips that are guessed, the spine leads on to no trousers
+    if all((leg[1] - leg[0]) @ frame.down > _STANDING * frame.size for leg in frame.legs):
+        waist = _change(
+            picture, in_front, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4),
+            compared=(0.55, 0.45),
+        )  # fmt: skip
     right, left = (None if shin is None else shin[1] for shin in shins)
     return Ends(waist and (waist[0], waist[2]), (right, left))
 
