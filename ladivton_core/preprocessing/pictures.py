@@ -1,7 +1,7 @@
 """Picture files as colours and coverage: the one place that knows the kinds of pixels a file may hold.
 
-8 and 16 bit grey, colour, palettes, transparency, colour profiles, the camera's orientation. `labels.py` is for label pictures, whose
-numbers are no colours.
+8 and 16 bit grey, colour, palettes, transparency, colour profiles, the camera's orientation. `label_pictures.py` is for
+label pictures, whose numbers are no colours.
 """
 
 from __future__ import annotations

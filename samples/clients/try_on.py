@@ -61,8 +61,8 @@ class Server:
             ) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            message = f"no ComfyUI answers at {self.address}{self.through} ({reason}): start it, or give its address with --server"
-            raise TryOnError(message) from None
+            where = f"{self.address}{self.through} ({reason})"
+            raise TryOnError(f"no ComfyUI answers at {where}: start it, or give its address with --server") from None
 
     def json(self, path: str, content: object = None):
         """The same, of and to JSON."""

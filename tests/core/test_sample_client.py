@@ -1,4 +1,4 @@
-"""The client of plain Python: workflow files of every kind in words, and this machine's server never through a proxy."""
+"""The client of plain Python: workflow files of every kind in words, this machine's server never through a proxy."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What another library of the process sets as torch's default number format changes nothing here, and stays as it is."""
+"""What another library sets as torch's default number format changes nothing here, and stays as it is."""
 
 import pytest
 import torch
