@@ -13,10 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ladivton_core.preprocessing.garment.backdrop import centred_on_white, ground_to_white
+from ladivton_core.preprocessing.garment.garment import garment_on_white
 from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
+from ladivton_core.preprocessing.masks.body_mask import body_mask
+from ladivton_core.preprocessing.masks.body_region import body_region
 
+from ..photographs.scene import Pair
 from .pairs import Fields
+
+MASKS = {"body": 0.45, "joints": 0.25, "labels": 0.3}
+"""How a person's mask is drawn, and how often: around body and cloth, from joints, by labels as in the paper."""
 
 
 class Photographs:
@@ -42,18 +50,50 @@ class Photographs:
         from ..photographs.store import path_of, read
 
         made, rng = read(path_of(self.folder, row)), np.random.default_rng(row)
-        parse = torch.from_numpy(made.parse)
         joints = torch.from_numpy(made.detected if rng.random() < 0.5 else made.joints).double()
-        joints = (joints[:, :2] * (joints[:, 2:] > 0)).expand(2, -1, -1)
-        # at the size it was rendered in: the rule counts in pixels of that size
-        masks = agnostic_mask(parse.long(), joints, made.category, LIP20, missing_joints="skip")
-        scale = torch.tensor([new / old for new, old in zip(self.size[::-1], parse.shape[:0:-1], strict=True)])
-        pictures = {"persons": made.persons, "garments": made.garments, "worn": made.worn}
-        return {name: self._shrunk(torch.from_numpy(picture).movedim(-1, 1)) for name, picture in pictures.items()} | {
+        joints = joints[:, :2] * (joints[:, 2:] > 0)
+        # at the size it was rendered in: the rules count in pixels of that size
+        masks = _masks(made, joints, rng)
+        scale = torch.tensor([new / old for new, old in zip(self.size[::-1], made.parse.shape[:0:-1], strict=True)])
+        pictures = {name: torch.from_numpy(getattr(made, name)).movedim(-1, 1) for name in ("persons", "worn")}
+        cut = rng.random() < 0.5
+        garments = torch.stack([self._laid(made, which, cut) for which in range(2)])
+        return {name: self._shrunk(picture) for name, picture in pictures.items()} | {
+            "garments": (garments * 255).round().byte(),
             "masks": torch.from_numpy(np.packbits(self._shrunk(masks * 255)[:, 0].numpy() > 127, axis=-1)),
-            "keypoints": (joints[0] * scale).float(),
+            "keypoints": (joints * scale).float(),
             "category": torch.tensor(CATEGORIES.index(made.category)),
         }
 
+    def _laid(self, made: Pair, which: int, cut: bool) -> Tensor:
+        """A shop photo as Prepare Garment gives it (3, *size): cut out or as it lies, on white, in the middle."""
+        picture = torch.from_numpy(made.garments[which]).movedim(-1, 0).float() / 255
+        if cut:
+            cover = torch.from_numpy(made.garment_masks[which])[None, None].float() / 255
+            picture = (garment_on_white(picture[None] * 2 - 1, cover)[0] + 1) / 2
+        else:
+            white = ground_to_white(picture)
+            picture = picture if white is None else white
+        return centred_on_white(picture, self.size)
+
     def _shrunk(self, pictures: Tensor) -> Tensor:
         return F.interpolate(pictures.float(), self.size, mode="area").round().byte()
+
+
+def _masks(made: Pair, joints: Tensor, rng: np.random.Generator) -> Tensor:
+    """Masks (2, 1, H, W) of the person in each garment, for the other one to be put on."""
+    kind, seen = rng.choice(list(MASKS), p=list(MASKS.values())), rng.random() < 0.7
+    parse, size = torch.from_numpy(made.parse), made.parse.shape[1:]
+    both = joints.expand(2, -1, -1)
+    silhouette = torch.from_numpy(made.silhouettes)[:, None].float() / 255 if seen else None
+    told: dict = {"silhouette": silhouette, "say": lambda _: None}
+    picture = torch.from_numpy(made.persons).movedim(-1, 1).float() / 255
+    if kind == "body":
+        cloth = (torch.from_numpy(made.worn[::-1].copy()) < 255).any(-1)[:, None].float()
+        return body_mask(made.category, size, keypoints=both, cloth=cloth, picture=picture, **told)
+    try:
+        if kind == "joints":
+            return body_region(both, made.category, size, picture=picture, **told)
+    except ValueError:  # too few joints to hang a garment on
+        pass
+    return agnostic_mask(parse.long(), both, made.category, LIP20, missing_joints="skip")
