@@ -193,7 +193,8 @@ def _letters(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int
     for row in range(int(height // step[1]) + 2):
         for column in range(int(width // step[0]) + 2):
             left, top = int((column - 0.5 + 0.5 * (row % 2)) * step[0]), int((row - 0.5) * step[1])
-            x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + sign.shape[0], height)
+            x0, y0 = max(left, 0), max(top, 0)
+            x1, y1 = min(left + sign.shape[1], width), min(top + sign.shape[0], height)
             if x1 <= x0 or y1 <= y0:
                 continue
             part = sign[y0 - top : y1 - top, x0 - left : x1 - left] / np.float32(255)

@@ -102,6 +102,41 @@ def looks_inverted(mask: Tensor) -> bool:
     return bool((border >= 0.5).float().mean() > 0.98 and (mask < 0.5).float().mean() > 0.05)
 
 
+@dataclass(frozen=True)
+class Centring:
+    """How a garment's box comes into the middle of a picture; every box is (top, bottom, left, right) in pixels.
+
+    Attributes:
+        box: what is cut out of the garment's picture.
+        target: where it lies in the new one.
+    """
+
+    box: tuple[int, int, int, int]
+    target: tuple[int, int, int, int]
+
+    @classmethod
+    def plan(cls, garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Centring:
+        """See `centred_on_white`."""
+        height, width = garment.shape[-2:]
+        cloth = (garment < WHITE - 0.02).any(0)
+        rows, columns = cloth.any(1).nonzero().flatten(), cloth.any(0).nonzero().flatten()
+        box = (0, height, 0, width)
+        if len(rows):
+            box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+        tall, wide = box[1] - box[0], box[3] - box[2]
+        scale = fill * min(size[0] / tall, size[1] / wide)
+        tall, wide = (min(max(round(n * scale), 1), most) for n, most in zip((tall, wide), size, strict=True))
+        row, column = (size[0] - tall) // 2, (size[1] - wide) // 2
+        return cls(box, (row, row + tall, column, column + wide))
+
+    def place(self, points: Tensor) -> Tensor:
+        """Where points (..., 2), (x, y) in pixels of the garment's picture, lie in the new one; pixels' middles."""
+        (top, bottom, left, right), (row, row_end, column, column_end) = self.box, self.target
+        scale = points.new_tensor([(column_end - column) / (right - left), (row_end - row) / (bottom - top)])
+        corner, lies = points.new_tensor([left, top]), points.new_tensor([column, row])
+        return (points + 0.5 - corner) * scale + lies - 0.5
+
+
 def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Tensor:
     """One garment on white (3, H, W) in [0, 1], its box in the middle and as large as in the data sets' pictures.
 
@@ -113,18 +148,10 @@ def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) 
     Returns:
         (3, *size) in [0, 1], proportions kept.
     """
-    height, width = garment.shape[-2:]
-    cloth = (garment < WHITE - 0.02).any(0)
-    rows, columns = cloth.any(1).nonzero().flatten(), cloth.any(0).nonzero().flatten()
-    box = (0, height, 0, width)
-    if len(rows):
-        box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-    top, bottom, left, right = box
-    cut = garment[:, top:bottom, left:right]
-    scale = fill * min(size[0] / cut.shape[-2], size[1] / cut.shape[-1])
-    target = (min(max(round(cut.shape[-2] * scale), 1), size[0]), min(max(round(cut.shape[-1] * scale), 1), size[1]))
-    cut = F.interpolate(cut[None], target, mode="bicubic", antialias=True, align_corners=False)[0].clamp(0, 1)
+    plan = Centring.plan(garment, size, fill)
+    (top, bottom, left, right), (row, row_end, column, column_end) = plan.box, plan.target
+    cut, target = garment[None, :, top:bottom, left:right], (row_end - row, column_end - column)
     result = torch.ones(3, *size, dtype=garment.dtype)
-    row, column = (size[0] - target[0]) // 2, (size[1] - target[1]) // 2
-    result[:, row : row + target[0], column : column + target[1]] = cut
+    cut = F.interpolate(cut, target, mode="bicubic", antialias=True, align_corners=False)[0]
+    result[:, row:row_end, column:column_end] = cut.clamp(0, 1)
     return result
