@@ -31,14 +31,15 @@ def _row(made: Pair) -> np.ndarray:
         made.persons[1],
         made.garments[1],
     ]
-    first = shown[0].copy()
+    shown = [np.ascontiguousarray(picture).copy() for picture in shown]
+    first = shown[0]
     for x, y, seen in made.detected:
         if seen > 0:
             cv2.circle(first, (int(x), int(y)), max(2, first.shape[0] // 170), (255, 40, 40), -1, cv2.LINE_AA)
     for picture, places in zip((shown[1], shown[2]), made.landmarks[0], strict=True):
         for x, y in places[np.isfinite(places).all(1)]:
             cv2.circle(picture, (int(x), int(y)), max(2, picture.shape[0] // 170), (40, 200, 40), -1, cv2.LINE_AA)
-    return np.concatenate([first, *shown[1:]], 1)
+    return np.concatenate(shown, 1)
 
 
 def main(arguments: list[str] | None = None) -> None:
