@@ -4,8 +4,8 @@
     python -m drawn_world.figures.rendered FOLDER --count 100 --json out.json
 
 Joints are as a detector gives them, the warper sees the person without what `body_region` finds from joints and
-silhouette, garments are cut out and centred, the sampler repaints the body's mask. Each file is both orders: person 0 in
-garment 0 again, and in garment 1.
+silhouette, garments are cut out and centred, the sampler repaints the body's mask. Each file is both orders: person
+0 in garment 0 again, and in garment 1.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Files `RUNS/extract/00000.safetensors`, ... of `PAIRS` rows, in the order of `wo
 
     truth      (2, 8, h, w) float16      posterior moments of the person in either garment, unscaled
     masked     (2, 8, h, w) float16      of the person masked in either
-    warped     (3, 8, h, w) float16      of the refined warped garment, for three `plans`
+    warped     (3, 8, h, w) float16      of the warped garment, refined where the pair says so, for three `plans`
     plans      (3, 2) int64              the garment to wear, and the one the masked person wears
     holes      (2, 1, h, w) uint8        inpaint masks at latent size
     tokens     (2, T, W) float16         last hidden state of the vision tower for either flat garment
@@ -115,7 +115,7 @@ class Latents(WorkStage):
             coarse = self.warper.coarse_warp(flats[index, plan[:, 0]], before, pose)[0]
             with self._autocast():
                 refined = self.warper.refinement(torch.cat([before, pose, coarse], 1)).float().clamp(-1, 1)
-            warped.append(self._moments(refined))
+            warped.append(self._moments(torch.where(read["refined"].view(-1, 1, 1, 1), refined, coarse)))
             truly = worn[index, plan[:, 0]]
             errors.append(torch.stack([(picture - truly).abs().mean() / 2 for picture in (coarse, refined)]))
         both = (count, 2)

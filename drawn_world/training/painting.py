@@ -238,7 +238,9 @@ class PaintingStage(MemoryStage):
         garment, mask = people.pictures("garments", pair, after), people.masks(pair, before)
         encoded = module.encode_person(person, mask, pose_whole(people["keypoints"][pair], self.settings.size))
         category = CATEGORIES[int(people["category"][pair])]
-        result = module(encoded, garment, category=category, seeds=int(pair))
+        warp = module.warp(garment, encoded)
+        warped = warp.warped if people["refined"][pair] else warp.coarse
+        result = module(encoded, garment, warped=warped, category=category, seeds=int(pair))
         image = result.images * 2 - 1
         figures = {"psnr_mask": decibels(image, truth, mask), "psnr_outside": decibels(image, truth, 1 - mask)}
         return figures, [person, garment, result.warped, encoded.agnostic, image, truth]

@@ -9,6 +9,7 @@ rows (the last one may have fewer) with
     masks      (2, H, W / 8) uint8     inpaint masks, a bit a pixel
     keypoints  (18, 2) float32         of the person, in pixels
     category   int64                   index of `CATEGORIES`
+    refined    bool                    whether the workflows for such pictures refine the warped garment
 
 and, where a world knows them, what `reading.py` teaches to read:
 

@@ -1,7 +1,8 @@
-"""Pairs of the photographs' world as rows to learn from: `photographs=FOLDER` among the `sources` of the stage `world`.
+"""Pairs of the photographs' world as rows to learn from: `photographs`, or `photographs=FOLDER`, among the `sources`.
 
-`FOLDER/train` and `FOLDER/held_out` come from `python -m drawn_world.photographs render`, each with a seed of its own.
-Whatever is drawn for a row is drawn from its number, so a row is the same whenever it is read.
+The stage `world` renders the first; `FOLDER/train` and `FOLDER/held_out` come from the command
+`python -m drawn_world.photographs render`, each with a seed of its own. Whatever is drawn for a row is drawn from its
+number, so a row is the same whenever it is made or read.
 """
 
 from __future__ import annotations
@@ -49,35 +50,43 @@ class Photographs:
     def read(self, row: int) -> Fields:
         from ..photographs.store import path_of, read
 
-        made, rng = read(path_of(self.folder, row)), np.random.default_rng(row)
-        joints = torch.from_numpy(made.detected if rng.random() < 0.5 else made.joints).double()
-        joints = joints[:, :2] * (joints[:, 2:] > 0)
-        # at the size it was rendered in: the rules count in pixels of that size
-        masks = _masks(made, joints, rng)
-        scale = torch.tensor([new / old for new, old in zip(self.size[::-1], made.parse.shape[:0:-1], strict=True)])
-        pictures = {name: torch.from_numpy(getattr(made, name)).movedim(-1, 1) for name in ("persons", "worn")}
-        cut = rng.random() < 0.5
-        garments = torch.stack([self._laid(made, which, cut) for which in range(2)])
-        return {name: self._shrunk(picture) for name, picture in pictures.items()} | {
-            "garments": (garments * 255).round().byte(),
-            "masks": torch.from_numpy(np.packbits(self._shrunk(masks * 255)[:, 0].numpy() > 127, axis=-1)),
-            "keypoints": (joints * scale).float(),
-            "category": torch.tensor(CATEGORIES.index(made.category)),
-        }
+        return fields_of(read(path_of(self.folder, row)), row, self.size)
 
-    def _laid(self, made: Pair, which: int, cut: bool) -> Tensor:
-        """A shop photo as Prepare Garment gives it (3, *size): cut out or as it lies, on white, in the middle."""
-        picture = torch.from_numpy(made.garments[which]).movedim(-1, 0).float() / 255
-        if cut:
-            cover = torch.from_numpy(made.garment_masks[which])[None, None].float() / 255
-            picture = (garment_on_white(picture[None] * 2 - 1, cover)[0] + 1) / 2
-        else:
-            white = ground_to_white(picture)
-            picture = picture if white is None else white
-        return centred_on_white(picture, self.size)
 
-    def _shrunk(self, pictures: Tensor) -> Tensor:
-        return F.interpolate(pictures.float(), self.size, mode="area").round().byte()
+def fields_of(made: Pair, number: int, size: tuple[int, int]) -> Fields:
+    """A pair as a row of pictures of a size; joints, masks and the garments' state are drawn from its number."""
+    rng = np.random.default_rng(number)
+    joints = torch.from_numpy(made.detected if rng.random() < 0.5 else made.joints).double()
+    joints = joints[:, :2] * (joints[:, 2:] > 0)
+    # at the size it was rendered in: the rules count in pixels of that size
+    masks = _masks(made, joints, rng)
+    scale = torch.tensor([new / old for new, old in zip(size[::-1], made.parse.shape[:0:-1], strict=True)])
+    pictures = {name: torch.from_numpy(getattr(made, name)).movedim(-1, 1) for name in ("persons", "worn")}
+    cut = rng.random() < 0.5
+    garments = torch.stack([_laid(made, which, cut, size) for which in range(2)])
+    return {name: _shrunk(picture, size) for name, picture in pictures.items()} | {
+        "garments": (garments * 255).round().byte(),
+        "masks": torch.from_numpy(np.packbits(_shrunk(masks * 255, size)[:, 0].numpy() > 127, axis=-1)),
+        "keypoints": (joints * scale).float(),
+        "category": torch.tensor(CATEGORIES.index(made.category)),
+        "refined": torch.tensor(False),
+    }
+
+
+def _laid(made: Pair, which: int, cut: bool, size: tuple[int, int]) -> Tensor:
+    """A shop photo as Prepare Garment gives it (3, *size): cut out or as it lies, on white, in the middle."""
+    picture = torch.from_numpy(made.garments[which]).movedim(-1, 0).float() / 255
+    if cut:
+        cover = torch.from_numpy(made.garment_masks[which])[None, None].float() / 255
+        picture = (garment_on_white(picture[None] * 2 - 1, cover)[0] + 1) / 2
+    else:
+        white = ground_to_white(picture)
+        picture = picture if white is None else white
+    return centred_on_white(picture, size)
+
+
+def _shrunk(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(pictures.float(), size, mode="area").round().byte()
 
 
 def _masks(made: Pair, joints: Tensor, rng: np.random.Generator) -> Tensor:

@@ -29,7 +29,7 @@ from ..world.garments import sample_garment
 from ..world.people import sample_person
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld, draw
 from .pairs import PAIRS, SPLITS, Fields, Files, Pairs, Source, weave
-from .photographs import Photographs
+from .photographs import Photographs, fields_of
 
 NUMBERS = 10
 """Numeric attributes of a garment: two colours (3 + 3), period, sleeve, neck depth, length."""
@@ -100,12 +100,27 @@ def drawn_pair(settings: WorldSettings, split: str, index: int) -> Fields:
         "masks": torch.from_numpy(np.packbits(scenes.inpaint_mask()[:, 0].byte().numpy(), axis=-1)),
         "keypoints": scenes.keypoints[0].float(),
         "category": torch.tensor(CATEGORIES.index(person["category"])),
+        "refined": torch.tensor(True),
         "patterns": torch.tensor([int(garment["pattern"]) for garment in garments]),
         "numbers": torch.tensor(np.array(numbers), dtype=torch.float32),
     }
 
 
-WORLDS: Mapping[str, Callable[[WorldSettings, str, int], Fields]] = {"drawn": drawn_pair}
+def photographed_pair(settings: WorldSettings, split: str, index: int) -> Fields:
+    """A pair of the photographs' world, likewise. It needs OpenCV, which the test tools bring."""
+    from ..photographs.scene import pair
+
+    if split == "held_out":
+        made = pair(settings.held_out_world, index, settings.size)
+    else:
+        made = pair(settings.world, index, settings.size, settings.cycle[index % len(settings.cycle)])
+    return fields_of(made, index, settings.size)
+
+
+WORLDS: Mapping[str, Callable[[WorldSettings, str, int], Fields]] = {
+    "drawn": drawn_pair,
+    "photographs": photographed_pair,
+}
 """Worlds by name: what makes the fields of a row of a split (`pairs.SPLITS`), of the settings' size and seeds."""
 READERS: Mapping[str, Callable[[Path, str, tuple[int, int]], Source]] = {
     "": lambda folder, split, size: Files(folder / split),

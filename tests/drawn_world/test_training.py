@@ -33,7 +33,7 @@ from ladivton_core.denoising.conditioning import latent_pose
 from ladivton_core.denoising.schedule import ddim_scheduler
 from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.pipeline import TryOnPipeline
-from ladivton_core.preprocessing.labels import LIP20
+from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import TINY
@@ -46,7 +46,16 @@ from ladivton_core.training.stage import Run, TrainingStage
 from ladivton_core.warping.refinement import RefinementUNet
 
 SIZE = (128, 96)
-SMALL = {"size": SIZE, "count": 8, "held_out": 2, "steps": 2, "batch": 2, "workers": 1}
+SMALL = {
+    "size": SIZE,
+    "count": 8,
+    "held_out": 2,
+    "steps": 2,
+    "batch": 2,
+    "workers": 1,
+    "sources": ["drawn"],
+    "shares": [],
+}
 
 
 RECIPES = {"embedded": EMBEDDED}
@@ -224,9 +233,9 @@ def test_a_budget_is_shared_out_and_what_it_leaves_is_for_looking():
         (
             "world",
             {"sources": ["drawn", "nowhere"]},
-            "'nowhere' is no world .drawn. and no folder of pairs",
+            "'nowhere' is no world .drawn, photographs. and no folder of pairs",
         ),
-        ("world", {"shares": [0.5, 0.5]}, "a number above 0 for each of the sources"),
+        ("world", {"shares": [0.5]}, "a number above 0 for each of the sources"),
         ("vae", {"memory": 1.5}, "memory = 1.5 is a share: between 0 and 1"),
         ("vision", {"recolour": -0.5}, "recolour = -0.5 is a share"),
         ("extract", {"precision": "fp16"}, "choose one of no, bf16, auto"),
@@ -315,7 +324,8 @@ def unlabelled(folder: Path, name: str, level: int, count: int) -> Path:
             keypoints = torch.arange(8 * file, 8 * file + rows).view(-1, 1, 1).expand(-1, 18, 2).float()
             fields = {"persons": pictures, "garments": pictures, "worn": pictures, "keypoints": keypoints.contiguous(),
                       "masks": torch.full((rows, 2, SIZE[0], SIZE[1] // 8), 240, dtype=torch.uint8),
-                      "category": torch.zeros(rows, dtype=torch.long)}  # fmt: skip
+                      "category": torch.zeros(rows, dtype=torch.long),
+                      "refined": torch.ones(rows, dtype=torch.bool)}  # fmt: skip
             write_chunk(folder / name / split, file, fields)
     return folder / name
 
@@ -366,6 +376,20 @@ def test_photographs_are_rows_of_any_size_and_the_same_whenever_they_are_read(tm
     assert torch.allclose(shrunk["keypoints"] * 2, again["keypoints"])
     away = F.avg_pool2d(again["persons"].float(), 2) - shrunk["persons"].float()
     assert away.abs().max() <= 0.5 and unpacked(shrunk["masks"]).shape == (2, 1, 64, 48)
+
+
+def test_photographs_are_rendered_by_the_stage_itself_as_from_a_folder():
+    pytest.importorskip("cv2")
+    from drawn_world.photographs.scene import pair
+
+    settings = sitting(Path("runs"), cycle=["dresses"]).plan()["world"]
+    made = world.WORLDS["photographs"](settings, "train", 0)
+    dressed = pair(settings.world, 0, SIZE, "dresses")
+    wanted = world.fields_of(dressed, 0, SIZE)
+    assert all(torch.equal(made[name], wanted[name]) for name in wanted)
+    assert made["category"] == CATEGORIES.index("dresses")
+    other = world.WORLDS["photographs"](settings, "held_out", 0)
+    assert other["category"] != made["category"] and other.keys() == made.keys()
 
 
 def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):

@@ -15,7 +15,7 @@ from ladivton_core.embedded import embedded_path
 from ladivton_core.presets import TINY
 from ladivton_core.training.starting_points import find
 
-SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "workers=1")
+SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "workers=1", 'sources=["drawn"]', "shares=[]")
 
 
 @pytest.fixture
