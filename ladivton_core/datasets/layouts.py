@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..disk.looking import file_there, folder_there
-from ..disk.names import is_text
+from ..disk.names import is_hidden, is_text
 from .dresscode import ALL_CATEGORIES, DressCode
 from .reading import check_choice
 from .sample import SIZE, Order, Split
@@ -92,7 +92,7 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
 
 def _is_visible_folder(entry: os.DirEntry) -> bool:
     try:
-        if not entry.is_dir() or entry.name.startswith("."):
+        if not entry.is_dir() or is_hidden(entry.name):
             return False
     except OSError:  # a link in a circle, an unreachable disk
         return False

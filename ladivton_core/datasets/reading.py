@@ -192,16 +192,14 @@ def _lines(path: Path) -> list[str]:
     return documents.read_text(path, expected="a person and a garment on every line").splitlines()
 
 
-_PICTURE_THEN_BLANK = re.compile(r"(?:(?<=\.jpg)|(?<=\.png)|(?<=\.jpeg)|(?<=\.webp))\s+", re.IGNORECASE)
-
-
 def _columns(line: str) -> list[str]:
     """Names on a line: between tabs, between blanks, or, where names hold blanks, after a picture's ending."""
     if "\t" in line.strip():
         return [name.strip() for name in line.split("\t") if name.strip()]
     names = line.split()
     if len(names) > 2:
-        after_endings = _PICTURE_THEN_BLANK.split(line.strip())
+        ended = "|".join(f"(?<={re.escape(ending)})" for ending in pictures.endings())
+        after_endings = re.split(rf"(?:{ended})\s+", line.strip(), flags=re.IGNORECASE)
         return after_endings if len(after_endings) == 2 else names
     return names
 

@@ -30,6 +30,11 @@ def is_text(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not a person's: macOS's `._name` and `.DS_Store`, what Windows keeps in a folder."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
 def fault_of_name(name: str) -> str | None:
     """What is wrong with a name for a new file, in words; None when it can be written and read on every system.
 

@@ -6,6 +6,7 @@ numbers mean.
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,6 +28,15 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I",
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 """Pillow's decoders that are asked; others start programs (EPS runs Ghostscript) or are rarely tried."""
+
+
+@functools.cache
+def endings() -> tuple[str, ...]:
+    """Endings of the names of pictures that are read here, in lower case with their dot: what lists offer."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(sorted(ending for ending, kind in Image.EXTENSION.items() if kind in FORMATS and kind in Image.OPEN))
 
 
 def open_picture(

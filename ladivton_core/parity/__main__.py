@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     load_families()
     cases = failures = 0
-    for path in sorted(options.folder.glob("*.json")):
+    for path in sorted(options.folder.glob("[!.]*.json")):
         if options.names and not path.stem.startswith(tuple(options.names)):
             continue
         cases += 1

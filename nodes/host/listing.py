@@ -23,13 +23,14 @@ from typing import Any
 
 import folder_paths
 
-from ...ladivton_core.disk.names import is_text
+from ...ladivton_core.disk.names import is_hidden, is_text
+from ...ladivton_core.disk.pictures import endings
 from ...ladivton_core.disk.writing import whole_files
 
 log = logging.getLogger(__name__)
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURES = endings()
 EXAMPLE = " [example]"
 """Marks the pack's own files in a list, so that the shipped workflow runs before anything is uploaded."""
 BEFORE = "[example] "
@@ -78,7 +79,9 @@ class Listed(list):
 
 
 def can_be_chosen(name: str) -> bool:
-    """Whether a name can travel to the page and back: bytes that are no text on this system cannot."""
+    """Whether a list may offer a name: not what the system keeps there, nor bytes that are no text on this system."""
+    if is_hidden(os.path.basename(name)):
+        return False
     if is_text(name):
         return True
     _say_once(name)
@@ -113,8 +116,8 @@ def input_files(*endings: str, labels_first: bool = False) -> Listed:
 def _names(folder: Path, *endings: str) -> list[str]:
     """Sorted names of a folder's files with some endings; none where it cannot be read.
 
-    Left out: what is no file (folders, dangling links, pipes), and names that are not text, which no browser could
-    send back.
+    Left out: what is no file (folders, dangling links, pipes), hidden files, and names that are not text, which no
+    browser could send back.
     """
     try:
         entries = os.listdir(folder)
