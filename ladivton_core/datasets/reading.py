@@ -82,11 +82,12 @@ def _opened(path: Path) -> Image:
     return pictures.open_picture(path, advice="Unpack or download it again")
 
 
-def open_labels(path: Path, labels: LabelSet) -> Image:
+def open_labels(path: Path, labels: LabelSet, *, unknown: bool = False) -> Image:
     """Open a label picture of the data set; one whose palette an image program has renumbered comes in label order.
 
     Args:
         labels: vocabulary of the data set.
+        unknown: take numbers that it has not as well.
 
     Raises:
         FileNotFoundError, ValueError: as `open_picture`, it is coloured, or see `in_label_order` and `require_known`.
@@ -95,7 +96,8 @@ def open_labels(path: Path, labels: LabelSet) -> Image:
     with naming(path):
         _check_labels(picture)
         ordered = in_label_order(picture, labels)
-    require_known(np.asarray(ordered), labels, f"{path}: the parse map")
+    if not unknown:
+        require_known(np.asarray(ordered), labels, f"{path}: the parse map")
     return ordered
 
 
