@@ -11,6 +11,7 @@ Without --person the pack's example of the category wears the garment.
 from __future__ import annotations
 
 import argparse
+import base64
 import http.client
 import json
 import os
@@ -36,12 +37,23 @@ class Server:
     """A ComfyUI at an address such as `https://host:8188/path`, asked over HTTP.
 
     Args:
+        address: a user and password in it, and a query (`?token=...`), go with every request and into no message.
         headers: sent with every request, such as {"Authorization": "Bearer ..."}.
     """
 
     def __init__(self, address: str, headers: dict[str, str]):
-        self.address, self.headers = address.rstrip("/"), headers
-        url = urllib.parse.urlsplit(self.address)
+        try:
+            url = urllib.parse.urlsplit(address)
+            whole = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:
+            whole = False
+        if not whole:  # which may hold a password: it is not shown
+            raise TryOnError("--server is no address: write it like http://127.0.0.1:8188")
+        login, _, host = url.netloc.rpartition("@")
+        self.address, self.query = f"{url.scheme}://{host}{url.path.rstrip('/')}", url.query
+        if login:
+            headers = {"Authorization": f"Basic {base64.b64encode(urllib.parse.unquote(login).encode()).decode()}"} | headers
+        self.headers = headers
         own = re.fullmatch(r"(.*\.)?localhost|127\.[\d.]+|::1", url.hostname or "")
         # a proxy knows nothing of this machine's own servers
         proxies = {} if own or urllib.request.proxy_bypass(url.hostname or "") else urllib.request.getproxies()
@@ -51,14 +63,15 @@ class Server:
     def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
         """The answer to a GET, or to a POST of `body`."""
         headers = self.headers | ({"Content-Type": kind} if body is not None else {})
+        query = ("&" if "?" in path else "?") + self.query if self.query else ""
         try:
-            request = urllib.request.Request(self.address + path, body, headers)
+            request = urllib.request.Request(self.address + path + query, body, headers)
             with self.opener.open(request, timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise TryOnError(
-                f"{self.address}{path} answered {error.code}{self.through}: {explained(error.read())}"
-            ) from None
+            login = ": give its login with --header, or in its address" if error.code == 401 else ""
+            words = f"{error.code}{login}{self.through}: {explained(error.read())}"
+            raise TryOnError(f"{self.address}{path} answered {words}") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             where = f"{self.address}{self.through} ({reason})"
