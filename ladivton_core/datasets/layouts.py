@@ -79,7 +79,7 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if _is_visible_folder(entry))
-    except OSError:  # not there, or not ours to read
+    except (OSError, ValueError):  # not there, not ours to read, or a name beyond the locale
         return found
     for name in names:
         inside = Path(folder) / name

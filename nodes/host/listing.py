@@ -1,8 +1,8 @@
 """What a list of files offers and where a choice lies: ComfyUI's input folder, then the pack's own examples.
 
 ComfyUI asks for every schema when it imports the pack and at each press of R. What lies on the disk, an unreadable
-folder, a link in a circle, a name that is no text, is then logged and left out: a person can act on a shorter list, not
-on missing nodes. `model_files.py` lists models.
+folder, a link in a circle, a name that is no text or beyond the locale, is then logged and left out: a person can act
+on a shorter list, not on missing nodes. `model_files.py` lists models.
 
 Examples lie in the pack. ComfyUI's page shows a chosen picture from its own folders only, and Nodes 2.0 asks for a
 list's thumbnails by name alone, without a subfolder. So a copy of each example picture goes into ComfyUI's temp folder
@@ -121,7 +121,7 @@ def _names(folder: Path, *endings: str) -> list[str]:
     """
     try:
         entries = os.listdir(folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning("LaDI-VTON cannot list %s: %s", folder, error)
         return []
@@ -135,7 +135,7 @@ def _names(folder: Path, *endings: str) -> list[str]:
 def _can_be_labels(path: str) -> bool:
     try:
         state = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return _is_grey_or_palette(path, state.st_size, state.st_mtime_ns)
 
@@ -212,5 +212,5 @@ def show_examples() -> None:
         with whole_files() as writer:
             for name in _names(SAMPLES, *PICTURES):
                 writer.open(folder / example(name).removesuffix(SHOWN)).write((SAMPLES / name).read_bytes())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         log.warning("The page will not show LaDI-VTON's example pictures; its nodes read them all the same: %s", error)

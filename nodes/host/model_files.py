@@ -61,7 +61,7 @@ def _fits(part: str, path: str | None) -> bool:
         return False
     try:
         stat = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return False
     try:
         found = _look(path, stat.st_size, stat.st_mtime_ns)

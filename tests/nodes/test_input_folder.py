@@ -142,3 +142,27 @@ def test_models_lists_pass_over_what_a_mac_writes_beside_them(tmp_path, comfyui,
     monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: ["._old.pth", "sub/._old.pth", "old.pth"])
     monkeypatch.setattr(folder_paths, "get_full_path", lambda folder, name: str(tmp_path / os.path.basename(name)))
     assert module("nodes.host.model_files").files_with("emasc", "ladi_vton") == ["old.pth"]
+
+
+BEYOND = "Donn\ud800es"
+"""To a disk whose names are UTF-8 what an accent is to an ASCII locale: no system call takes it."""
+
+
+def test_a_folder_whose_name_the_locale_cannot_write_costs_no_list(tmp_path, comfyui, module, offered, monkeypatch):
+    import folder_paths
+
+    bad = str(tmp_path / BEYOND)
+    (tmp_path / "clothes").mkdir()
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda name: [bad, str(tmp_path)])
+    assert any("[example]" in name for name in offered("DatasetSample"))
+    for file in ("config.json", module("nodes.photo").WEIGHTS):
+        (tmp_path / "clothes" / file).touch()
+    assert list(module("nodes.photo").parser_folders())[0].endswith("/clothes")
+    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: ["a.pth"])
+    monkeypatch.setattr(folder_paths, "get_full_path", lambda folder, name: f"{bad}/{name}")
+    assert module("nodes.host.model_files").files_with("emasc", "ladi_vton") == []
+    monkeypatch.setattr(folder_paths, "get_input_directory", lambda: bad)
+    monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: bad)
+    module("nodes.host.listing").show_examples()
+    for node in ("LoadPicture", "LoadParseMap", "LoadKeypoints", "DatasetSample"):
+        assert offered(node) and all("[example]" in name for name in offered(node))
