@@ -6,8 +6,11 @@ numbers mean.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -71,11 +74,12 @@ def decoded(
     limit = max_pixels or MAX_PIXELS
     Image.init()
     try:
-        picture = Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
-        if picture.width * picture.height <= limit:
-            if points := code_points(picture, source):
-                picture.info["cicp"] = points
-            picture.load()
+        with _whole():
+            picture = Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+            if picture.width * picture.height <= limit:
+                if points := code_points(picture, source):
+                    picture.info["cicp"] = points
+                picture.load()
     except FileNotFoundError:
         raise
     except Image.DecompressionBombError as error:
@@ -94,6 +98,29 @@ def decoded(
     if picture.mode not in MODES:
         raise ValueError(f"{called} has pixels of the kind {picture.mode}, which are not read. {advice}.")
     return picture
+
+
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Inside, Pillow refuses what is cut short, whatever another library of this process has told it."""
+    from PIL import ImageFile
+
+    global _inside, _theirs
+    with _lock:
+        if not _inside:
+            _theirs, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _theirs
+
+
+_lock, _inside, _theirs = threading.Lock(), 0, False
+"""Of `_whole`: how many threads are in there, and what Pillow was told before the first."""
 
 
 def upright(picture: Image, called: str) -> Image:
