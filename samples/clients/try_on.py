@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -70,8 +71,11 @@ class Server:
                 return answer.read()
         except urllib.error.HTTPError as error:
             login = ": give its login with --header, or in its address" if error.code == 401 else ""
-            words = f"{error.code}{login}{self.through}: {explained(error.read())}"
-            raise TryOnError(f"{self.address}{path} answered {words}") from None
+            try:
+                told = explained(error.read())
+            except (OSError, http.client.HTTPException):
+                told = "and broke off"
+            raise TryOnError(f"{self.address}{path} answered {error.code}{login}{self.through}: {told}") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             where = f"{self.address}{self.through} ({reason})"
@@ -96,15 +100,18 @@ class Server:
         head += "Content-Type: application/octet-stream\r\n\r\n"
         body = head.encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
         answer = self.ask("/upload/image", body, f"multipart/form-data; boundary={mark}")
-        placed = self.read("/upload/image", answer)
-        return "/".join(filter(None, (placed["subfolder"], placed["name"])))
+        with self.understood():
+            placed = self.read("/upload/image", answer)
+            return "/".join(filter(None, (placed["subfolder"], placed["name"])))
 
     def run(self, workflow: dict, patience: float) -> list[dict[str, str]]:
         """Queue a workflow in API format and wait; the pictures it saved, for `download`."""
-        queued = self.json("/prompt", {"prompt": workflow})
-        key, finished, deadline = queued["prompt_id"], {}, time.monotonic() + patience
+        with self.understood():
+            queued = self.json("/prompt", {"prompt": workflow})
+            key, errors = str(queued["prompt_id"]), queued.get("node_errors")
+        finished, deadline = {}, time.monotonic() + patience
         try:
-            if queued.get("node_errors"):  # ComfyUI would run what does not need the faulty node
+            if errors:  # ComfyUI would run what does not need the faulty node
                 raise TryOnError(explained(json.dumps(queued).encode()))
             while key not in finished:
                 if time.monotonic() > deadline:
@@ -115,14 +122,24 @@ class Server:
             self.json("/queue", {"delete": [key]})
             self.json("/interrupt", {"prompt_id": key})
             raise
-        messages = dict(finished[key]["status"]["messages"])
-        if error := messages.get("execution_error"):
-            raise TryOnError(f"node {error['node_id']} ({error['node_type']}): {error['exception_message'].strip()}")
-        shown = [picture for node in finished[key]["outputs"].values() for picture in node.get("images", ())]
-        saved = [picture for picture in shown if picture["type"] == "output"]
-        if not saved:
-            raise TryOnError(f"the run ended as {finished[key]['status']['status_str']} and saved no picture")
-        return saved
+        with self.understood():
+            messages = dict(finished[key]["status"]["messages"])
+            if error := messages.get("execution_error"):
+                told = f"({error['node_type']}): {error['exception_message'].strip()}"
+                raise TryOnError(f"node {error['node_id']} {told}")
+            shown = [picture for node in finished[key]["outputs"].values() for picture in node.get("images", ())]
+            saved = [picture for picture in shown if picture["type"] == "output"]
+            if not saved:
+                raise TryOnError(f"the run ended as {finished[key]['status']['status_str']} and saved no picture")
+            return saved
+
+    @contextlib.contextmanager
+    def understood(self):
+        """Around what takes an answer apart, which may be any other server's."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise TryOnError(f"{self.address} does not answer as a ComfyUI does: is there one behind it?") from None
 
     def download(self, picture: dict[str, str]) -> bytes:
         """A picture that a run saved."""
