@@ -8,7 +8,6 @@ stages.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import weakref
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from . import start
 from .checkpoints.build import BUILDERS
 from .denoising.noise import item_noise
 from .denoising.sampling import denoise
@@ -224,7 +224,7 @@ def markdown(single: list[Stage], half: list[Stage]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ladivton_core.memory_plan", description=__doc__.splitlines()[0])
+    parser = start.make_parser("memory_plan", __doc__.splitlines()[0])
     parser.add_argument("device", type=torch.device, help="kind of device to plan for; it need not be there")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="sd2")
     options = parser.parse_args(arguments)

@@ -6,6 +6,7 @@ ComfyUI's portable one does not. Messages print `command`, which needs neither.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -15,6 +16,19 @@ COMMANDS = ("batch", "checkpoints", "datasets", "evaluation", "memory_plan", "pa
 def command(words: str) -> str:
     """A command line that runs as it is printed, such as of `checkpoints list`: this Python, this file, the words."""
     return f'"{sys.executable}" "{Path(__file__).resolve()}" {words}'
+
+
+def make_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """The command line of one of `COMMANDS`, whose help shows it as it runs here.
+
+    Args:
+        description: its module's docstring, in which lines begin with `python -m ladivton_core.NAME`.
+    """
+    return argparse.ArgumentParser(
+        command(name),
+        description=description.replace(f"python -m ladivton_core.{name}", command(name)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                 "which Load Image would turn into colours. A parser's colour picture is read by its colours.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=input_files(".png", labels_first=True), upload=io.UploadType.image,
+                    "file", options=input_files(*PICTURES, labels_first=True), upload=io.UploadType.image,
                     tooltip="Label PNG (palette or grey) in ComfyUI's input folder; "
                         "pictures that can be one come first. "
                         "Entries with [example] ship with this pack.",

@@ -178,7 +178,7 @@ def parser_folders() -> dict[str, Path]:
     for root in dict.fromkeys(roots):
         try:
             names = sorted(os.listdir(root))
-        except OSError:
+        except (OSError, ValueError):
             continue
         for name in filter(can_be_chosen, names):
             if _holds_a_parser(root / name):

@@ -15,6 +15,7 @@ import logging
 import sys
 from typing import Any
 
+from .. import start
 from ..disk.terminal import add_options, read_options, to_terminal, unwinding_on_terminate
 from ..runtime.process import prepare_process
 from .cost import describe_room, estimate_cost
@@ -33,9 +34,7 @@ ENGINES = {"local": EncodingLimits, "ray": RaySizes, "comfyui": ServerOptions}
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        "python -m ladivton_core.batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = start.make_parser("batch", __doc__)
     add_options(
         parser.add_argument_group("what is wanted; tables are CSV, JSONL or Parquet, paths or addresses"), Request
     )

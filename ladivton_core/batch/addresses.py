@@ -134,9 +134,14 @@ def _opened(address: str) -> IO[bytes]:
     if not is_address(address):
         return open(address, "rb")
     system, path = open_filesystem(address)
+    if not address.lower().startswith("http"):
+        return system.open(path, "rb")
     # with a size fsspec asks no questions before, whose errors would all be "not found"
-    stream = {"block_size": 0, "size": 1} if address.lower().startswith("http") else {}
-    return system.open(path, "rb", **stream)
+    file = system.open(path, "rb", block_size=0, size=1)
+    if file.r.status not in (200, 203):  # an answer, and not the file: nothing new, nothing at all, many to choose from
+        file.close()
+        raise Unreachable(f"{hide_secrets(address)} cannot be read: {_explain_answer(file.r.status)}")
+    return file
 
 
 @contextlib.contextmanager
@@ -156,21 +161,30 @@ def _telling(address: str) -> Iterator[None]:
 def _find_reason(error: BaseException) -> str:
     """What a person can act upon, of an error of any store."""
     kind, status = type(error).__name__, getattr(error, "status", None)
+    if any(cause.__name__ == "HttpProcessingError" for cause in type(error.__cause__).__mro__):  # aiohttp calls it 400
+        return "what answers there does not speak HTTP, or breaks off: is the port right, and https:// or http://?"
     if isinstance(status, int) and status >= 300:
-        phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-        advice = _ADVICE.get(status, "the fault is the server's: try again later" if status >= 500 else "")
-        return f"the server answered {status} {phrase}".rstrip() + (f"; {advice}" if advice else "")
+        return _explain_answer(status)
     reason = getattr(error, "os_error", None) or error
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     if "DNS" in kind or isinstance(reason, socket.gaierror):
         return f"the name {getattr(error, 'host', 'of its host')} cannot be resolved ({text}); look for a typing error"
     if "SSL" in kind or "Certificate" in kind or isinstance(reason, ssl.SSLError):
         return f"no secure connection (TLS): {reason}"
+    if "Redirect" in kind:
+        return f"it leads elsewhere, which is not followed ({text})"
     if "Timeout" in kind:
         return f"no answer within {SECONDS:.0f} s"
     if isinstance(reason, ConnectionRefusedError):
         return "nobody answers there (connection refused): is the server running, and the port right?"
     return f"the connection ended before all had come ({text})" if "Payload" in kind else text
+
+
+def _explain_answer(status: int) -> str:
+    """An answer that is not the file, and what to do."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    advice = _ADVICE.get(status, "the fault is the server's: try again later" if status >= 500 else "")
+    return f"the server answered {status} {phrase}".rstrip() + (f"; {advice}" if advice else "")
 
 
 @contextlib.contextmanager

@@ -122,7 +122,7 @@ class Encodings:
         self.folder, self.memory, self.disk, self.through = folder, memory, disk, through
         self._held: OrderedDict[str, KeptEncoding] = OrderedDict()
         found = []
-        for path in folder.glob("*.safetensors") if folder is not None else ():
+        for path in folder.glob("[!.]*.safetensors") if folder is not None else ():
             with contextlib.suppress(OSError):  # another worker has just given it up
                 found.append((path.stat().st_mtime_ns, path.stem, path.stat().st_size))
         self._files: OrderedDict[str, int] = OrderedDict((key, size) for _, key, size in sorted(found))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..datasets.results import SUFFIXES
-from ..disk.names import fault_of_name, is_plain_name, same_everywhere
+from ..disk.names import fault_of_name, hide_secrets, is_plain_name, same_everywhere
 from .addresses import Unreachable, fault_of_address, is_address, require_there, resolve
 from .items import FIELDS, SEEDS, TEMPLATE, Garment, Item, Manifest, Options, PairLine, Person, Request, as_text
 from .tables import Cell, Line, ManifestError, Problem, Table, read_table
@@ -259,7 +259,7 @@ def _read(line: Line, kind: type[Thing], columns: Mapping[str, str], picture: st
     if columns["id"] not in line.cells:
         given["id"] = "none"  # where the picture's cell is wrong the line is wrong, whatever the id
         if text and not fault_of_address(text):
-            file = resolve(text, line.table.name).replace("\\", "/").split("?")[0]
+            file = hide_secrets(resolve(text, line.table.name)).replace("\\", "/")
             given["id"] = posixpath.splitext(posixpath.basename(file))[0]
     return line.read(kind, columns, where=line.where, **given)
 

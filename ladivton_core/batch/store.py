@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..disk.locking import Locked, locked
-from ..disk.names import hide_secrets, printable
+from ..disk.names import hide_secrets, is_hidden, printable
 from ..disk.writing import clean, write_bytes
 from .addresses import fault_of_address, is_address, open_filesystem
 
@@ -57,7 +57,7 @@ class Store:
         clean(place)
         if place.is_dir():
             with os.scandir(place) as entries:
-                yield from sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != ".")
+                yield from sorted(entry.name for entry in entries if entry.is_file() and not is_hidden(entry.name))
 
     def delete(self, name: str) -> None:
         """Take a file away; nothing happens where there is none."""

@@ -175,7 +175,7 @@ def read_table(name: str | Path) -> Table:
         ImportError: pyarrow (Parquet) or fsspec (an address) is missing.
     """
     table = Table(str(name) if is_address(str(name)) else str(Path(name).expanduser()))
-    ending = posixpath.splitext(table.name.split("?")[0])[1].lower()
+    ending = posixpath.splitext(hide_secrets(table.name))[1].lower()
     if ending not in KINDS:
         table.blame(f"ends in {ending or 'nothing'!r}; expected one of {', '.join(KINDS)}")
         return table

@@ -13,6 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
+from .. import start
 from ..disk.terminal import to_terminal
 from .download import DownloadError, download
 from .reading import CheckpointError
@@ -32,9 +33,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Parsed command line."""
     from .conversion import DTYPES, LAYOUTS
 
-    parser = argparse.ArgumentParser(
-        "python -m ladivton_core.checkpoints", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = start.make_parser("checkpoints", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     places = argparse.ArgumentParser(add_help=False)
     places.add_argument("--models", type=Path, default=models_folder(), metavar="FOLDER", help="(%(default)s)")

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from ..disk.documents import read_json
 from ..disk.locking import Locked, locked
+from ..disk.names import hide_secrets, hide_secrets_in, login_in
 from ..disk.tensors import require_space
 from ..disk.writing import write_json
 
@@ -40,7 +41,10 @@ _BROKEN = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, Conne
 
 
 class DownloadError(RuntimeError):
-    """A file that could not be downloaded; the message says why and what is left on the disk."""
+    """A file that could not be downloaded; the message says why and what is left on the disk, and no address's secrets."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_secrets_in(message))
 
 
 class _Refused(Exception):
@@ -91,7 +95,7 @@ def download(
                 return part.finish(sha256, check)
             except _Refused as refused:
                 reasons.append(f"{url}: {refused}")
-                log.warning("%s", reasons[-1])
+                log.warning("%s", hide_secrets_in(reasons[-1]))
     raise DownloadError(f"{target.name} could not be downloaded.\n  " + "\n  ".join(reasons) + part.left())
 
 
@@ -188,7 +192,7 @@ class _Part:
             log.warning("%s; starting from the beginning.", error)
             return None
         validator = note["validator"]
-        return validator if note["url"] == url and validator and validator.isprintable() else None
+        return validator if note["url"] == hide_secrets(url) and validator and validator.isprintable() else None
 
     def start(self, url: str, headers) -> None:
         """Begin anew, and remember what the server says about the file."""
@@ -196,7 +200,7 @@ class _Part:
         # a weak ETag does not promise equal bytes and is not allowed in If-Range
         validator = headers.get("Last-Modified") if not etag or etag.startswith("W/") else etag
         self.path.write_bytes(b"")
-        write_json({"url": url, "validator": validator}, self.note)
+        write_json({"url": hide_secrets(url), "validator": validator}, self.note)
 
     def finish(self, sha256: str | None, check: Callable[[Path], None] | None) -> str:
         """Give the file its name when it is right; the hash."""
@@ -247,7 +251,7 @@ def _fetch(url: str, part: _Part, largest: int | None, retries: int, pause: floa
         failures = 0 if part.size > before else failures + 1
         if failures > retries:
             raise _Refused(reason)
-        log.warning("%s: %s; trying again.", url, reason)
+        log.warning("%s: %s; trying again.", hide_secrets(url), reason)
         time.sleep(pause * 2 ** max(0, failures - 1))
 
 
@@ -255,7 +259,10 @@ def _continue(url: str, part: _Part, largest: int | None, progress: bool) -> Non
     """One connection. Raises one of `_BROKEN` when it ends early."""
     from tqdm import tqdm
 
-    request = urllib.request.Request(url, headers={"User-Agent": "comfyui-ladi-vton", "Accept-Encoding": "identity"})
+    plain, login = login_in(url)
+    request = urllib.request.Request(plain, headers={"User-Agent": "comfyui-ladi-vton", "Accept-Encoding": "identity"})
+    for name, value in login.items():
+        request.add_unredirected_header(name, value)  # not for whoever the server sends us to
     validator = part.validator(url)
     if validator:
         request.add_header("Range", f"bytes={part.size}-")

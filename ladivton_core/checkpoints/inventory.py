@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..disk.looking import file_there
+from ..disk.names import is_hidden
 from .build import check
 from .download import file_sha256
 from .layouts import check_values, describe, part_of, parts_in, unet_channels
@@ -70,10 +71,10 @@ def weight_files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         visited.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         indices = [name for name in names if ".index." in name and name.endswith(".json")]
         split = {shard for name in indices for shard in _shards(Path(place) / name)}
-        for name in sorted(names):
+        for name in sorted(name for name in names if not is_hidden(name)):
             if name in indices or (Path(name).suffix in _SUFFIXES and name not in split):
                 yield Path(place) / name
 

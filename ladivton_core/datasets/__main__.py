@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from .. import start
 from ..disk.terminal import to_terminal
 from ..disk.writing import write_json
 from .layouts import DATASETS
@@ -24,9 +25,7 @@ WORKERS = min(os.cpu_count() or 1, 8)
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Parsed command line."""
-    parser = argparse.ArgumentParser(
-        "python -m ladivton_core.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = start.make_parser("datasets", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("verify", help="is every file there, readable and of the right size and kind")
     check.add_argument("--dataset", choices=tuple(DATASETS), required=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..disk.looking import file_there, folder_there
-from ..disk.names import is_text
+from ..disk.names import is_hidden, is_text
 from .dresscode import ALL_CATEGORIES, DressCode
 from .reading import check_choice
 from .sample import SIZE, Order, Split
@@ -79,7 +79,7 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if _is_visible_folder(entry))
-    except OSError:  # not there, or not ours to read
+    except (OSError, ValueError):  # not there, not ours to read, or a name beyond the locale
         return found
     for name in names:
         inside = Path(folder) / name
@@ -92,7 +92,7 @@ def find(folder: str | Path, depth: int = 2) -> dict[str, Path]:
 
 def _is_visible_folder(entry: os.DirEntry) -> bool:
     try:
-        if not entry.is_dir() or entry.name.startswith("."):
+        if not entry.is_dir() or is_hidden(entry.name):
             return False
     except OSError:  # a link in a circle, an unreachable disk
         return False

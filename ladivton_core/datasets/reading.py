@@ -82,11 +82,12 @@ def _opened(path: Path) -> Image:
     return pictures.open_picture(path, advice="Unpack or download it again")
 
 
-def open_labels(path: Path, labels: LabelSet) -> Image:
+def open_labels(path: Path, labels: LabelSet, *, unknown: bool = False) -> Image:
     """Open a label picture of the data set; one whose palette an image program has renumbered comes in label order.
 
     Args:
         labels: vocabulary of the data set.
+        unknown: take numbers that it has not as well.
 
     Raises:
         FileNotFoundError, ValueError: as `open_picture`, it is coloured, or see `in_label_order` and `require_known`.
@@ -95,7 +96,8 @@ def open_labels(path: Path, labels: LabelSet) -> Image:
     with naming(path):
         _check_labels(picture)
         ordered = in_label_order(picture, labels)
-    require_known(np.asarray(ordered), labels, f"{path}: the parse map")
+    if not unknown:
+        require_known(np.asarray(ordered), labels, f"{path}: the parse map")
     return ordered
 
 
@@ -192,16 +194,14 @@ def _lines(path: Path) -> list[str]:
     return documents.read_text(path, expected="a person and a garment on every line").splitlines()
 
 
-_PICTURE_THEN_BLANK = re.compile(r"(?:(?<=\.jpg)|(?<=\.png)|(?<=\.jpeg)|(?<=\.webp))\s+", re.IGNORECASE)
-
-
 def _columns(line: str) -> list[str]:
     """Names on a line: between tabs, between blanks, or, where names hold blanks, after a picture's ending."""
     if "\t" in line.strip():
         return [name.strip() for name in line.split("\t") if name.strip()]
     names = line.split()
     if len(names) > 2:
-        after_endings = _PICTURE_THEN_BLANK.split(line.strip())
+        ended = "|".join(f"(?<={re.escape(ending)})" for ending in pictures.endings())
+        after_endings = re.split(rf"(?:{ended})\s+", line.strip(), flags=re.IGNORECASE)
         return after_endings if len(after_endings) == 2 else names
     return names
 

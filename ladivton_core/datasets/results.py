@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ..disk.names import fault_of_name, same_everywhere
+from ..disk.pictures import endings
 from ..disk.writing import whole_files
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def result_path(folder: Path, order: str, category: str, name: str, kind: str = 
     if kind not in SUFFIXES:
         raise ValueError(f"the format is {kind!r}; expected one of {', '.join(SUFFIXES)}")
     stem, ending = os.path.splitext(name)
-    if ending.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+    if ending.lower() not in endings():
         stem = name
     for part in (order, category, name, stem + SUFFIXES[kind]):
         if fault := fault_of_name(part):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..preprocessing import LabelSet, keypoints_from_dresscode, keypoints_from_openpose
-from ..preprocessing.label_pictures import UnknownLabel
+from ..preprocessing.label_pictures import require_known
 from ..preprocessing.masks.arms import LEFT_SHOULDER, RIGHT_SHOULDER
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
 from .files import SampleFiles
@@ -44,11 +44,15 @@ def check_person(files: SampleFiles, labels: LabelSet, dataset: str) -> list[Fin
     """
     findings: list[Finding] = []
     person = _opened(files.person, open_picture, findings)
-    parse = _opened(files.parse, lambda path: open_labels(path, labels), findings)
+    parse = _opened(files.parse, lambda path: open_labels(path, labels, unknown=True), findings)
     if person is not None:
         _check_size(files.person, person, PICTURE_SIZES, findings)
     if parse is not None:
         _check_size(files.parse, parse, PARSE_SIZES, findings)
+        try:
+            require_known(np.asarray(parse), labels)
+        except ValueError as error:
+            findings.append(Finding("wrong labels", True, files.parse, str(error)))
     if person is not None and parse is not None and not _same_proportions(person, parse):
         message = f"{_size(parse)}, the person {_size(person)} (width x height): not the same proportions"
         findings.append(Finding("wrong size", True, files.parse, message))
@@ -81,8 +85,6 @@ def _opened(path: Path, opened, findings: list[Finding]) -> Image | None:
         return opened(path)
     except FileNotFoundError:
         findings.append(Finding("missing file", True, path, "a pair list names it"))
-    except UnknownLabel as error:
-        findings.append(Finding("wrong labels", True, path, _without(path, error)))
     except (ValueError, OSError) as error:
         findings.append(Finding("unreadable file", True, path, _without(path, error)))
     return None

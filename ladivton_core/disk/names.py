@@ -5,9 +5,11 @@ Names come out of workflows, pair lists and archives; `writing.py` writes under 
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import unicodedata
+from urllib.parse import unquote, urlsplit
 
 MAX_NAME = 255
 """Bytes of a file name on every file system in common use."""
@@ -28,6 +30,11 @@ def is_plain_name(name: str) -> bool:
 def is_text(name: str) -> bool:
     """Whether a name found on a disk is text here: bytes of another encoding cannot travel to a page and back."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not a person's: macOS's `._name` and `.DS_Store`, what Windows keeps in a folder."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
 
 
 def fault_of_name(name: str) -> str | None:
@@ -76,6 +83,17 @@ def hide_secrets(address: str) -> str:
     if "@" not in host and "@" in after and re.search(r"^[^[].*:(?!\d*$)", host):  # a password with / ? or # in it
         host, after = re.match(r"(.*@[^/?#]*)(.*)", rest, re.DOTALL).groups()
     return f"{scheme}://{host.rpartition('@')[2]}{re.split(r'[?#]', after, maxsplit=1)[0]}"
+
+
+def login_in(address: str) -> tuple[str, dict[str, str]]:
+    """An address without its user and password, and the header that says them to a server in their place."""
+    parts = urlsplit(address)
+    login, _, host = parts.netloc.rpartition("@")
+    if not login:
+        return address, {}
+    name, _, password = login.partition(":")
+    code = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {code}"}
 
 
 def hide_secrets_in(text: str) -> str:

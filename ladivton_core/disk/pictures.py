@@ -1,15 +1,20 @@
 """Opening a picture from anywhere: its size is looked at before a pixel is decoded, and every failure names the file.
 
-Pillow's decoders raise a dozen kinds of errors on damaged files; here all of them become one.
+Pillow's decoders raise a dozen kinds of errors on damaged files; here all of them become one. `colours.py` says what the
+numbers mean.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
+import functools
 import logging
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from .colours import code_points
 from .looking import open_file
 from .names import printable
 
@@ -26,6 +31,15 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I",
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000")
 """Pillow's decoders that are asked; others start programs (EPS runs Ghostscript) or are rarely tried."""
+
+
+@functools.cache
+def endings() -> tuple[str, ...]:
+    """Endings of the names of pictures that are read here, in lower case with their dot: what lists offer."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(sorted(ending for ending, kind in Image.EXTENSION.items() if kind in FORMATS and kind in Image.OPEN))
 
 
 def open_picture(
@@ -60,9 +74,12 @@ def decoded(
     limit = max_pixels or MAX_PIXELS
     Image.init()
     try:
-        picture = Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
-        if picture.width * picture.height <= limit:
-            picture.load()
+        with _whole():
+            picture = Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+            if picture.width * picture.height <= limit:
+                if points := code_points(picture, source):
+                    picture.info["cicp"] = points
+                picture.load()
     except FileNotFoundError:
         raise
     except Image.DecompressionBombError as error:
@@ -83,60 +100,27 @@ def decoded(
     return picture
 
 
-def colours_shown(picture: Image, called: str) -> Image:
-    """The picture in sRGB, as a viewer shows its colour profile; unchanged without one, or where it is sRGB already.
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Inside, Pillow refuses what is cut short, whatever another library of this process has told it."""
+    from PIL import ImageFile
 
-    CMYK becomes RGB, and opacity stays. For pictures only: the numbers of label pictures are no colours. A profile that
-    is damaged, or of another kind of pixels, is ignored with a word, as viewers do.
-    """
-    from PIL import ImageCms
-
-    profile = picture.info.get("icc_profile")
-    if not profile:
-        return picture
+    global _inside, _theirs
+    with _lock:
+        if not _inside:
+            _theirs, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        _inside += 1
     try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = own.profile.xcolor_space.strip()
-        if space == "RGB" and picture.mode in ("P", "PA"):
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space)
-        kinds = {"RGB": ("RGB", "RGBA", "RGBX", "YCbCr"), "L": ("1", "L", "LA"), "CMYK": ("CMYK",)}.get(mode, ())
-        if picture.mode not in kinds:
-            raise ValueError(f"it is for {space} and the pixels are {picture.mode}")
-        rgba = picture.convert("RGBA") if picture.has_transparency_data else None
-        way = ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), mode, "RGB")
-        if mode != "CMYK" and _alike(probe := _probe(), ImageCms.applyTransform(probe.convert(mode), way), mode):
-            return picture
-        shown = ImageCms.applyTransform(picture.convert(mode), way)
-    except Exception as error:  # as many kinds as LittleCMS and Pillow have
-        log.warning(
-            "%s has a colour profile that cannot be used (%s); its colours are taken as sRGB.",
-            called,
-            printable(str(error) or type(error).__name__),
-        )
-        return picture
-    if rgba is not None:
-        shown.putalpha(rgba.getchannel("A"))
-    shown.info = {key: value for key, value in picture.info.items() if key not in ("icc_profile", "transparency")}
-    return shown
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _theirs
 
 
-def _probe() -> Image:
-    """Colours from all over, 9 levels a channel."""
-    from PIL import Image
-
-    levels = [round(step * 255 / 8) for step in range(9)]
-    probe = Image.new("RGB", (27, 27))
-    probe.putdata([(red, green, blue) for red in levels for green in levels for blue in levels])
-    return probe
-
-
-def _alike(before: Image, after: Image, mode: str) -> bool:
-    """Whether a profile changes no colour by more than rounding: sRGB by any name, to the bit as it was."""
-    from PIL import ImageChops
-
-    change = ImageChops.difference(before.convert(mode).convert("RGB"), after)
-    return max(high for _, high in change.getextrema()) <= 2
+_lock, _inside, _theirs = threading.Lock(), 0, False
+"""Of `_whole`: how many threads are in there, and what Pillow was told before the first."""
 
 
 def upright(picture: Image, called: str) -> Image:

@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from .. import start
 from ..disk.terminal import to_terminal
 from ..runtime.process import prepare_process
 from . import commands
@@ -25,9 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in MOVED:
         moved = f"python -m drawn_world.figures{MOVED[arguments[0]]}"
         sys.exit(f"{arguments[0]} is now `{moved}`, with the same options, in a checkout of the repository.")
-    parser = argparse.ArgumentParser(
-        "python -m ladivton_core.evaluation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = start.make_parser("evaluation", __doc__)
     commands.add(parser.add_subparsers(dest="command", required=True))
     chosen = parser.parse_args(arguments)
     prepare_process()

@@ -7,7 +7,6 @@ compares the results with the data set.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +41,11 @@ class Outcome:
     made: int = 0
     kept: int = 0
     broken: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, item: Item, why: str) -> None:
+        """Note and log that an item gets no picture."""
+        self.broken[item.name] = why
+        log.error("%s is left out: %s", item.name, why)
 
 
 def generate(
@@ -95,11 +99,15 @@ def generate(
         "format": kind,
         **describe_pipeline(pipeline),
     }
-    paths = {item: item.path(out, data.order, kind) for item in chosen}
     claim(out, settings, _lists(data.order, everything), force=force)
-    outcome = Outcome()
+    outcome, paths = Outcome(), {}
+    for item in chosen:
+        try:
+            paths[item] = item.path(out, data.order, kind)
+        except ValueError as error:  # a name that no result can have
+            outcome.leave_out(item, str(error))
     todo = _unfinished(paths, data.size, progress)
-    outcome.kept = len(chosen) - len(todo)
+    outcome.kept = len(paths) - len(todo)
     for items, samples in _read(data, todo, batch, workers, outcome, progress):
         pixels = _dress(pipeline, samples, [item_seed(seed, item) for item in items], settings)
         write_pictures([to_picture(picture) for picture in pixels], [paths[item] for item in items], overwrite=True)
@@ -145,12 +153,12 @@ def _unfinished(paths: dict[Item, Path], size: tuple[int, int], progress: bool) 
 
     for folder in {path.parent for path in paths.values()}:
         clean(folder)
-    there = any(os.path.exists(path) for path in paths.values())
+    there = any(path.exists() for path in paths.values())
     todo = []
     for item, path in tqdm(paths.items(), desc="checking", unit="picture", disable=not (progress and there)):
         if is_whole(path, size):
             continue
-        if os.path.exists(path):  # unlike Path.exists it takes a name that is too long for one that is not there
+        if path.exists():
             log.warning("%s is not whole and is made again.", path)
         todo.append(item)
     return todo
@@ -168,8 +176,7 @@ def _read(
             block = items[place * batch : place * batch + len(samples)]
             for item, sample in zip(block, samples, strict=True):
                 if isinstance(sample, _Broken):
-                    outcome.broken[item.name] = sample.why
-                    log.error("%s is left out: %s", item.name, sample.why)
+                    outcome.leave_out(item, sample.why)
             good = [(item, sample) for item, sample in zip(block, samples, strict=True) if not _is_broken(sample)]
             if good:
                 yield [item for item, _ in good], [sample for _, sample in good]

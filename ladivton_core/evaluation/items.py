@@ -15,7 +15,7 @@ from typing import Any
 
 from ..datasets import DressCode, VitonHD
 from ..datasets.results import SUFFIXES, result_path
-from ..disk.names import same_everywhere
+from ..disk.names import is_hidden, same_everywhere
 from ..disk.pictures import open_picture
 from ..disk.writing import write_json
 from ..models import NOTE, OtherSettingsError, describe_differences, list_versions, read_note
@@ -98,7 +98,7 @@ def is_whole(path: Path, size: tuple[int, int]) -> bool:
 
 def results_in(folder: Path) -> list[Path]:
     """Finished pictures of a folder, in the order of their names; neither leftovers nor notes."""
-    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES.values() and path.name[0] != ".")
+    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES.values() and not is_hidden(path.name))
 
 
 def claim(out: Path, settings: Mapping[str, Any], lists: Mapping[str, str], *, force: bool = False) -> None:

@@ -12,10 +12,9 @@ from ..datasets import DressCode, VitonHD
 from ..datasets.dresscode import ALL_CATEGORIES
 from ..datasets.reading import is_plain_name, read_columns, read_pairs
 from ..disk.looking import file_there
+from ..disk.names import is_hidden
+from ..disk.pictures import endings
 from .items import results_in
-
-PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
-
 
 class MismatchError(ValueError):
     """Results and test set do not have the same names; the message names the first difference."""
@@ -41,7 +40,8 @@ def people_of(dataset: str, root: Path, category: str) -> list[Path]:
     """
     if dataset == "vitonhd":
         folder = root / "test" / "image"
-        names = [path.name for path in folder.glob("*") if path.suffix.lower() in PICTURES] if folder.is_dir() else []
+        there = [path for path in folder.glob("*") if not is_hidden(path.name)] if folder.is_dir() else []
+        names = [path.name for path in there if path.suffix.lower() in endings()]
     else:
         folder = root / category / "images"
         whole = root / "test_pairs_paired.txt"

@@ -6,11 +6,11 @@ unknown family or cannot be run, and when the folder holds no case.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
+from .. import start
 from . import FAMILIES, load_families
 from .case import Case, Check, read_case
 
@@ -35,7 +35,7 @@ def worst(checks: list[Check]) -> Check:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ladivton_core.parity", description=__doc__.splitlines()[0])
+    parser = start.make_parser("parity", __doc__)
     parser.add_argument("folder", type=Path, help="folder of golden cases (<name>.json + <name>.safetensors)")
     parser.add_argument("names", nargs="*", help="only cases whose name starts with one of these")
     parser.add_argument("-v", "--verbose", action="store_true", help="one line a check")
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     load_families()
     cases = failures = 0
-    for path in sorted(options.folder.glob("*.json")):
+    for path in sorted(options.folder.glob("[!.]*.json")):
         if options.names and not path.stem.startswith(tuple(options.names)):
             continue
         cases += 1

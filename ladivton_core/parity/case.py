@@ -210,5 +210,5 @@ def read_case(path: Path) -> Case:
 
 def read_cases(folder: Path | str) -> Iterator[Case]:
     """Every case of a folder in name order (only the folder itself, not `datasets/` below it)."""
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(Path(folder).glob("[!.]*.json")):
         yield read_case(path)

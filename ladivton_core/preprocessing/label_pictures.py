@@ -66,19 +66,15 @@ def labels_from_picture(picture: Image, labels: LabelSet, name: str = "the parse
     return values
 
 
-class UnknownLabel(ValueError):
-    """A label picture holds a number that its vocabulary has not."""
-
-
 def require_known(values: np.ndarray, labels: LabelSet, name: str = "the parse map") -> None:
     """Refuse numbers outside the vocabulary, such as 255 for void: they would count as nothing without a word.
 
     Raises:
-        UnknownLabel: names the first.
+        ValueError: names the first.
     """
     for label in (values.max(initial=0), values.min(initial=0)):
         if not 0 <= label < len(labels.labels):
-            raise UnknownLabel(
+            raise ValueError(
                 f"{name} has the label {label}, but {labels.name} ends at {len(labels.labels) - 1}. "
                 f"Choose the label set of the parser that made it: {', '.join(LABEL_SETS)}."
             )

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..disk.pictures import colours_shown, open_picture, upright
+from ..disk.colours import DESCRIBED, colours_shown
+from ..disk.pictures import open_picture, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,14 +79,14 @@ def eight_bits(picture: Image, called: str = "the picture") -> Image:
     """A Pillow picture of 8 bits a channel whose numbers are sRGB: what every reader of colours starts from.
 
     A grey one of 16 bits (or, in mode F, of real numbers) has white at the top of its range; Pillow's own conversion
-    clips at 255: nearly everything would be white. A colour profile is applied (`disk.pictures.colours_shown`). Other
+    clips at 255: nearly everything would be white. What the file says of its colours is applied (`disk.colours`). Other
     pictures pass unchanged.
 
     Args:
         called: what the message calls the picture.
 
     Raises:
-        ValueError: values that are no numbers (NaN or infinite).
+        ValueError: values that are no numbers (NaN or infinite), or of a high dynamic range.
     """
     from PIL import Image
 
@@ -101,6 +102,5 @@ def eight_bits(picture: Image, called: str = "the picture") -> Image:
     clear = picture.info.get("transparency")
     if isinstance(clear, int):  # a PNG's one grey that counts as transparent
         grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    if profile := picture.info.get("icc_profile"):
-        grey.info["icc_profile"] = profile
+    grey.info |= {key: picture.info[key] for key in DESCRIBED if key in picture.info}
     return colours_shown(grey, called)

@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .. import start
 from . import commands
 from .recipe import RECIPES
 
@@ -27,7 +28,8 @@ def main(given: Sequence[str] | None = None) -> None:
         sys.exit(
             "The embedded default is trained by `python -m drawn_world.training`, in a checkout of the repository."
         )
-    commands.main(given, "python -m ladivton_core.training", __doc__, RECIPES)
+    program = start.command("training")
+    commands.main(given, program, __doc__.replace("python -m ladivton_core.training", program), RECIPES)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What a list of files offers and where a choice lies: ComfyUI's input folder, then the pack's own examples.
 
 ComfyUI asks for every schema when it imports the pack and at each press of R. What lies on the disk, an unreadable
-folder, a link in a circle, a name that is no text, is then logged and left out: a person can act on a shorter list, not
-on missing nodes. `model_files.py` lists models.
+folder, a link in a circle, a name that is no text or beyond the locale, is then logged and left out: a person can act
+on a shorter list, not on missing nodes. `model_files.py` lists models.
 
 Examples lie in the pack. ComfyUI's page shows a chosen picture from its own folders only, and Nodes 2.0 asks for a
 list's thumbnails by name alone, without a subfolder. So a copy of each example picture goes into ComfyUI's temp folder
@@ -23,13 +23,14 @@ from typing import Any
 
 import folder_paths
 
-from ...ladivton_core.disk.names import is_text
+from ...ladivton_core.disk.names import is_hidden, is_text
+from ...ladivton_core.disk.pictures import endings
 from ...ladivton_core.disk.writing import whole_files
 
 log = logging.getLogger(__name__)
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURES = endings()
 EXAMPLE = " [example]"
 """Marks the pack's own files in a list, so that the shipped workflow runs before anything is uploaded."""
 BEFORE = "[example] "
@@ -78,7 +79,9 @@ class Listed(list):
 
 
 def can_be_chosen(name: str) -> bool:
-    """Whether a name can travel to the page and back: bytes that are no text on this system cannot."""
+    """Whether a list may offer a name: not what the system keeps there, nor bytes that are no text on this system."""
+    if is_hidden(os.path.basename(name)):
+        return False
     if is_text(name):
         return True
     _say_once(name)
@@ -113,12 +116,12 @@ def input_files(*endings: str, labels_first: bool = False) -> Listed:
 def _names(folder: Path, *endings: str) -> list[str]:
     """Sorted names of a folder's files with some endings; none where it cannot be read.
 
-    Left out: what is no file (folders, dangling links, pipes), and names that are not text, which no browser could
-    send back.
+    Left out: what is no file (folders, dangling links, pipes), hidden files, and names that are not text, which no
+    browser could send back.
     """
     try:
         entries = os.listdir(folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         if not isinstance(error, FileNotFoundError):
             log.warning("LaDI-VTON cannot list %s: %s", folder, error)
         return []
@@ -132,7 +135,7 @@ def _names(folder: Path, *endings: str) -> list[str]:
 def _can_be_labels(path: str) -> bool:
     try:
         state = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return _is_grey_or_palette(path, state.st_size, state.st_mtime_ns)
 
@@ -209,5 +212,5 @@ def show_examples() -> None:
         with whole_files() as writer:
             for name in _names(SAMPLES, *PICTURES):
                 writer.open(folder / example(name).removesuffix(SHOWN)).write((SAMPLES / name).read_bytes())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         log.warning("The page will not show LaDI-VTON's example pictures; its nodes read them all the same: %s", error)

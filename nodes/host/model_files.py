@@ -19,6 +19,7 @@ from ...ladivton_core.checkpoints.layouts import check_values
 from ...ladivton_core.checkpoints.reading import read_state_dict
 from ...ladivton_core.checkpoints.sources import sources
 from ...ladivton_core.presets import Preset
+from ...ladivton_core.start import command
 from .listing import Listed, can_be_chosen
 
 FOLDER = LADI_FOLDER
@@ -60,7 +61,7 @@ def _fits(part: str, path: str | None) -> bool:
         return False
     try:
         stat = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return False
     try:
         found = _look(path, stat.st_size, stat.st_mtime_ns)
@@ -119,7 +120,7 @@ def find(part: str, file: str, *folders: str) -> str:
     raise ValueError(
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
         f"({wanted[0].size_in_words}; licence {wanted[0].licence}): {published}"
-        f"in the pack's folder with `python -m ladivton_core.checkpoints download {'` or `'.join(groups)}`. "
+        f"with `{'` or `'.join(command(f'checkpoints download {group}') for group in groups)}`. "
         "Then press R to refresh the lists."
     )
 

@@ -11,6 +11,8 @@ Without --person the pack's example of the category wears the garment.
 from __future__ import annotations
 
 import argparse
+import base64
+import contextlib
 import http.client
 import json
 import os
@@ -36,12 +38,23 @@ class Server:
     """A ComfyUI at an address such as `https://host:8188/path`, asked over HTTP.
 
     Args:
+        address: a user and password in it, and a query (`?token=...`), go with every request and into no message.
         headers: sent with every request, such as {"Authorization": "Bearer ..."}.
     """
 
     def __init__(self, address: str, headers: dict[str, str]):
-        self.address, self.headers = address.rstrip("/"), headers
-        url = urllib.parse.urlsplit(self.address)
+        try:
+            url = urllib.parse.urlsplit(address)
+            whole = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:
+            whole = False
+        if not whole:  # which may hold a password: it is not shown
+            raise TryOnError("--server is no address: write it like http://127.0.0.1:8188")
+        login, _, host = url.netloc.rpartition("@")
+        self.address, self.query = f"{url.scheme}://{host}{url.path.rstrip('/')}", url.query
+        if login:
+            headers = {"Authorization": f"Basic {base64.b64encode(urllib.parse.unquote(login).encode()).decode()}"} | headers
+        self.headers = headers
         own = re.fullmatch(r"(.*\.)?localhost|127\.[\d.]+|::1", url.hostname or "")
         # a proxy knows nothing of this machine's own servers
         proxies = {} if own or urllib.request.proxy_bypass(url.hostname or "") else urllib.request.getproxies()
@@ -51,14 +64,18 @@ class Server:
     def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
         """The answer to a GET, or to a POST of `body`."""
         headers = self.headers | ({"Content-Type": kind} if body is not None else {})
+        query = ("&" if "?" in path else "?") + self.query if self.query else ""
         try:
-            request = urllib.request.Request(self.address + path, body, headers)
+            request = urllib.request.Request(self.address + path + query, body, headers)
             with self.opener.open(request, timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise TryOnError(
-                f"{self.address}{path} answered {error.code}{self.through}: {explained(error.read())}"
-            ) from None
+            login = ": give its login with --header, or in its address" if error.code == 401 else ""
+            try:
+                told = explained(error.read())
+            except (OSError, http.client.HTTPException):
+                told = "and broke off"
+            raise TryOnError(f"{self.address}{path} answered {error.code}{login}{self.through}: {told}") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             where = f"{self.address}{self.through} ({reason})"
@@ -83,15 +100,18 @@ class Server:
         head += "Content-Type: application/octet-stream\r\n\r\n"
         body = head.encode() + file.read_bytes() + f"\r\n--{mark}--\r\n".encode()
         answer = self.ask("/upload/image", body, f"multipart/form-data; boundary={mark}")
-        placed = self.read("/upload/image", answer)
-        return "/".join(filter(None, (placed["subfolder"], placed["name"])))
+        with self.understood():
+            placed = self.read("/upload/image", answer)
+            return "/".join(filter(None, (placed["subfolder"], placed["name"])))
 
     def run(self, workflow: dict, patience: float) -> list[dict[str, str]]:
         """Queue a workflow in API format and wait; the pictures it saved, for `download`."""
-        queued = self.json("/prompt", {"prompt": workflow})
-        key, finished, deadline = queued["prompt_id"], {}, time.monotonic() + patience
+        with self.understood():
+            queued = self.json("/prompt", {"prompt": workflow})
+            key, errors = str(queued["prompt_id"]), queued.get("node_errors")
+        finished, deadline = {}, time.monotonic() + patience
         try:
-            if queued.get("node_errors"):  # ComfyUI would run what does not need the faulty node
+            if errors:  # ComfyUI would run what does not need the faulty node
                 raise TryOnError(explained(json.dumps(queued).encode()))
             while key not in finished:
                 if time.monotonic() > deadline:
@@ -102,14 +122,24 @@ class Server:
             self.json("/queue", {"delete": [key]})
             self.json("/interrupt", {"prompt_id": key})
             raise
-        messages = dict(finished[key]["status"]["messages"])
-        if error := messages.get("execution_error"):
-            raise TryOnError(f"node {error['node_id']} ({error['node_type']}): {error['exception_message'].strip()}")
-        shown = [picture for node in finished[key]["outputs"].values() for picture in node.get("images", ())]
-        saved = [picture for picture in shown if picture["type"] == "output"]
-        if not saved:
-            raise TryOnError(f"the run ended as {finished[key]['status']['status_str']} and saved no picture")
-        return saved
+        with self.understood():
+            messages = dict(finished[key]["status"]["messages"])
+            if error := messages.get("execution_error"):
+                told = f"({error['node_type']}): {error['exception_message'].strip()}"
+                raise TryOnError(f"node {error['node_id']} {told}")
+            shown = [picture for node in finished[key]["outputs"].values() for picture in node.get("images", ())]
+            saved = [picture for picture in shown if picture["type"] == "output"]
+            if not saved:
+                raise TryOnError(f"the run ended as {finished[key]['status']['status_str']} and saved no picture")
+            return saved
+
+    @contextlib.contextmanager
+    def understood(self):
+        """Around what takes an answer apart, which may be any other server's."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise TryOnError(f"{self.address} does not answer as a ComfyUI does: is there one behind it?") from None
 
     def download(self, picture: dict[str, str]) -> bytes:
         """A picture that a run saved."""

@@ -84,9 +84,9 @@ def files(data_set: str) -> Note:
 
 **models/clip_vision**: CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors
 
-In the pack's folder this fetches them all and names them so:
+In the pack's folder, with ComfyUI's Python, this fetches them all and names them so:
 
-python -m ladivton_core.checkpoints download {data_set} sd2
+python ladivton_core/start.py checkpoints download {data_set} sd2
 
 Files under other names work too: choose them in the lists. What a browser downloads has the name of its address; \
 rename it.
@@ -191,7 +191,7 @@ def paper_results(name: str) -> Note:
         f"""*Save Result* writes output/ladi_vton/{name}/ORDER/CATEGORY/PERSON as JPEG of quality 95, where the \
 paper's evaluation looks. *overwrite* is on here.
 
-The whole test set at once, with metrics: python -m ladivton_core.evaluation (see docs/evaluation.md).
+The whole test set at once, with metrics: python ladivton_core/start.py evaluation (see docs/evaluation.md).
 
 Paired, the result can be compared with the person's own photo; unpaired it is a new outfit.""",
     )
@@ -263,7 +263,7 @@ _PHOTOGRAPH = """The embedded models know drawn people only. For a photograph, p
 *Load Garment Warper*, *Load Inversion Adapter*, *Load EMASC* and ComfyUI's loaders for Stable Diffusion 2's VAE and \
 text encoder and for CLIP ViT-H/14 in the place of *Load Embedded Try-On Models*, with 50 steps and guidance 7.5."""
 _FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB), which \
-**python -m ladivton_core.checkpoints download pose** fetches. It runs on this machine; nothing leaves it."""
+**python ladivton_core/start.py checkpoints download pose**, in the pack's folder, fetches. It runs on this machine; nothing leaves it."""
 PHOTO = Note(
     "Start here",
     f"""## A photo and a garment in, the finished photo out

@@ -27,6 +27,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.content, self.etag, self.ranges = CONTENT, '"one"', True
         self.cuts = []  # a response for every entry, broken off after so many bytes
         self.seen = []  # (path, Range)
+        self.logins = []
 
     @property
     def url(self):
@@ -41,12 +42,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         asked = self.headers.get("Range")
         server.seen.append((self.path, asked))
+        server.logins.append(self.headers["Authorization"])
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", f"{server.url}/file")
             self.end_headers()
             return
-        if self.path != "/file":
+        if self.path.partition("?")[0] != "/file":
             self.send_error(404)
             return
         start = 0
@@ -274,3 +276,21 @@ def test_two_commands_never_write_one_file(server, tmp_path):
     assert names(tmp_path) == []
     fetch(f"{server.url}/file", target)
     assert names(tmp_path) == ["model.bin"]
+
+
+def test_an_addresss_secrets_are_sent_and_neither_told_nor_kept(server, tmp_path, caplog):
+    server.cuts = [3000, 0, 0]
+    secret = f"http://me:s3cret@127.0.0.1:{server.server_port}"
+    with pytest.raises(DownloadError, match="bytes are kept") as told:
+        download([f"{secret}/gone?token=t0ken", f"{secret}/file?token=t0ken#fragment"], tmp_path / "a.bin", retries=1,
+                 pause=0, progress=False)  # fmt: skip
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for word in ("s3cret", "t0ken", "fragment"):
+        assert word not in str(told.value) + caplog.text and word.encode() not in written
+    assert set(server.logins) == {"Basic bWU6czNjcmV0"}
+    server.cuts = []
+    assert download([f"{secret}/file?token=t0ken"], tmp_path / "a.bin", sha256=SHA256, progress=False) == SHA256
+    assert server.seen[-1] == ("/file?token=t0ken", "bytes=3000-")
+    server.logins.clear()
+    assert download([f"{secret}/moved"], tmp_path / "b.bin", progress=False) == SHA256
+    assert server.logins == ["Basic bWU6czNjcmV0", None]

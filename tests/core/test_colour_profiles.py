@@ -1,6 +1,9 @@
 """A picture with a colour profile has the colours a viewer shows; label numbers are never touched."""
 
+import io
 import logging
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -57,6 +60,115 @@ def test_srgb_no_profile_and_a_broken_one_leave_every_bit(tmp_path, profile, cap
     with caplog.at_level(logging.WARNING):
         assert (pixels(file)[..., :3] == np.asarray(source.convert("RGB"))).all()
     assert ("colour profile" in caplog.text) == (profile in ("cut", "other"))
+
+
+SWATCHES = [(200, 40, 40), (40, 180, 60), (30, 60, 200), (230, 180, 40), (128, 128, 128), (20, 140, 140)]
+P3_TO_SRGB = np.array([[1.22494, -0.22494, 0], [-0.04206, 1.04206, 0], [-0.01964, -0.07864, 1.09828]])
+P3_PLACES = (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+
+
+def swatches(mode="RGB"):
+    return Image.fromarray(np.array(SWATCHES, np.uint8).repeat(32, 0)[None].repeat(32, 0)).convert(mode)
+
+
+def as_shown(values, gamma=None, matrix=P3_TO_SRGB):
+    """Levels of sRGB for levels of another curve (None: sRGB's) and other primaries."""
+    part = values / 255
+    linear = part**gamma if gamma else np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    linear = (linear @ matrix.T).clip(0, 1)
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+
+
+def with_chunks(picture, **chunks):
+    """A PNG with chunks before its palette and pixels."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    content = buffer.getvalue()
+    for name, body in chunks.items():
+        kind = name.encode() + body
+        content = content[:33] + struct.pack(">I", len(body)) + kind + struct.pack(">I", zlib.crc32(kind)) + content[33:]
+    return content
+
+
+def chrm(places):
+    return struct.pack(">8I", *(round(place * 100_000) for place in places))
+
+
+GAMMA_22, GAMMA_18 = struct.pack(">I", 45455), struct.pack(">I", 55556)
+SRGB_ICC = b"one\0\0" + zlib.compress(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("mode", "chunks", "shown"),
+    [
+        ("RGB", {"cICP": bytes([12, 13, 0, 1])}, as_shown),
+        ("RGBA", {"cICP": bytes([12, 13, 0, 1]), "iCCP": SRGB_ICC, "sRGB": b"\0"}, as_shown),
+        ("P", {"cICP": bytes([12, 1, 0, 1])}, as_shown),
+        ("RGB", {"gAMA": GAMMA_22, "cHRM": chrm(P3_PLACES)}, as_shown),
+        ("RGB", {"gAMA": GAMMA_18}, lambda values: as_shown(values, 1.8, np.eye(3))),
+        ("L", {"gAMA": GAMMA_18}, lambda values: as_shown(values, 1.8, np.eye(3))),
+        ("RGB", {"gAMA": GAMMA_22}, None),
+        ("RGB", {"gAMA": GAMMA_18, "sRGB": b"\0"}, None),
+        ("RGB", {"gAMA": GAMMA_18, "cHRM": chrm(P3_PLACES), "iCCP": SRGB_ICC}, None),
+        ("RGB", {"cHRM": chrm(P3_PLACES)}, None),
+        ("RGB", {"cICP": bytes([1, 13, 0, 1]), "gAMA": GAMMA_18}, None),
+    ],
+)
+def test_what_a_png_says_of_its_colours_beside_profiles(tmp_path, mode, chunks, shown):
+    """The order is the PNG specification's: cICP, iCCP, sRGB, then gAMA with cHRM."""
+    file = tmp_path / "shirt.png"
+    file.write_bytes(with_chunks(swatches(mode), **chunks))
+    plain = np.asarray(swatches(mode).convert("RGB")).astype(float)
+    if shown is None:
+        assert (pixels(file)[..., :3] == plain).all()
+    else:
+        assert np.abs(pixels(file)[..., :3] - shown(plain)).max() <= 2
+        assert np.abs(np.asarray(reading.open_picture(file).convert("RGB")) - shown(plain)).max() <= 2
+
+
+def test_sixteen_bit_grey_has_the_gamma_it_says(tmp_path):
+    grey = Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(4, 0))
+    (tmp_path / "deep.png").write_bytes(with_chunks(grey, gAMA=GAMMA_18))
+    wanted = as_shown(np.linspace(0, 255, 64)[:, None].repeat(3, 1), 1.8, np.eye(3))
+    assert np.abs(pixels(tmp_path / "deep.png")[0, :, :3] - wanted).max() <= 3
+
+
+def avif(points, **more):
+    buffer = io.BytesIO()
+    swatches().save(buffer, "AVIF", quality=100, subsampling="4:4:4", **more)
+    content = buffer.getvalue()
+    place = content.index(b"colrnclx") + 8
+    return content[:place] + struct.pack(">HH", *points) + content[place + 4 :]
+
+
+@pytest.mark.skipif(".avif" not in Image.registered_extensions(), reason="this Pillow reads no AVIF")
+def test_code_points_of_avif(tmp_path):
+    file, plain = tmp_path / "shirt.avif", np.array(SWATCHES, float)
+    file.write_bytes(avif((12, 13)))
+    assert np.abs(pixels(file)[16, 16::32, :3] - as_shown(plain)).max() <= 5
+    file.write_bytes(avif((1, 13)))
+    assert np.abs(pixels(file)[16, 16::32, :3] - plain).max() <= 4
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_a_high_dynamic_range_is_refused_by_name(tmp_path, transfer):
+    (tmp_path / "sun.png").write_bytes(with_chunks(swatches(), cICP=bytes([9, transfer, 0, 1])))
+    for read in (read_picture, reading.open_picture):
+        with pytest.raises(ValueError, match="sun.png has a high dynamic range .* sRGB"):
+            read(tmp_path / "sun.png")
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [{"cICP": bytes([77, 13, 0, 1])}, {"cICP": bytes([12, 99, 0, 1])}, {"gAMA": GAMMA_22, "cHRM": chrm([0.0] * 8)},
+     {"gAMA": b"\0\0\0\1"}],
+)  # fmt: skip
+def test_what_cannot_be_is_passed_over_with_a_word(tmp_path, chunks, caplog):
+    file = tmp_path / "shirt.png"
+    file.write_bytes(with_chunks(swatches(), **chunks))
+    with caplog.at_level(logging.WARNING):
+        assert (pixels(file)[..., :3] == np.asarray(swatches())).all()
+    assert "shirt.png has a colour profile that cannot be used" in caplog.text
 
 
 def test_label_numbers_keep_their_values_beside_a_profile(tmp_path):

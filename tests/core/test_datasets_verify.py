@@ -13,7 +13,10 @@ from PIL import Image
 from ladivton_core.datasets import DATASETS, DressCode, VitonHD, recognise
 from ladivton_core.datasets import __main__ as command
 from ladivton_core.datasets.layouts import find
+from ladivton_core.datasets.reading import examine_pairs
+from ladivton_core.datasets.results import result_path
 from ladivton_core.datasets.verification import verify
+from ladivton_core.evaluation.truth import people_of
 
 TREES = Path(__file__).parent.parent / "golden" / "datasets"
 SAMPLES = Path(__file__).parents[2] / "samples" / "datasets"
@@ -244,3 +247,29 @@ def test_folders_are_told_by_their_lists(vitonhd, dresscode, tmp_path):
     assert find(tmp_path) == {"dresscode": dresscode, "more/vitonhd": tmp_path / "more" / "vitonhd"}
     assert find(tmp_path, depth=1) == {"dresscode": dresscode}
     assert find(tmp_path / "nowhere") == {}
+
+
+def test_what_a_mac_writes_beside_every_file_is_nobodys(tmp_path):
+    root = Path(shutil.copytree(SAMPLES / "vitonhd", tmp_path / "here" / "vitonhd"))
+    people = people_of("vitonhd", root, "upper_body")
+    (tmp_path / "here" / "__MACOSX").mkdir()
+    for file in [*root.rglob("*")]:
+        if file.is_file():
+            file.with_name("._" + file.name).write_bytes(b"\0\5\x16\7" * 64)
+    assert not verify("vitonhd", root).broken
+    assert people_of("vitonhd", root, "upper_body") == people
+    assert find(tmp_path / "here") == {"vitonhd": root}
+
+
+@pytest.mark.parametrize("ending", ["jfif", "bmp", "tif"])
+def test_pictures_of_every_kind_are_people_with_results_of_their_name(tmp_path, ending):
+    picture(tmp_path / "test" / "image" / "a.jpg")
+    (tmp_path / "test" / "image" / "a.jpg").rename(tmp_path / "test" / "image" / f"a.{ending}")
+    assert [path.name for path in people_of("vitonhd", tmp_path, "upper_body")] == [f"a.{ending}"]
+    assert result_path(tmp_path, "paired", "upper_body", f"a.{ending}").name == "a.jpg"
+    assert examine_pairs_of(tmp_path, f"my a.{ending} my b.{ending}") == [(f"my a.{ending}", f"my b.{ending}")]
+
+
+def examine_pairs_of(folder, text):
+    (folder / "pairs.txt").write_text(text)
+    return examine_pairs(folder / "pairs.txt")[0]

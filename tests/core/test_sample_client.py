@@ -58,6 +58,7 @@ def test_a_byte_order_mark_changes_nothing(tmp_path, read):
 class _Answer(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
+        self.server.logins.append(self.headers["Authorization"])
         self.send_response(self.server.code)
         self.end_headers()
         self.wfile.write(b"{}")
@@ -72,7 +73,7 @@ def serving():
 
     def start(code):
         server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
-        server.code, server.asked = code, []
+        server.code, server.asked, server.logins = code, [], []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return server
@@ -104,3 +105,26 @@ def test_a_proxy_that_refuses_another_machine_is_named(client, proxy):
     with pytest.raises(client.TryOnError, match="403.*proxy"):
         client.Server("http://comfy.invalid:8188", {}).json("/object_info")
     assert proxy.asked
+
+
+def test_a_login_in_the_address_goes_with_every_request_and_into_no_message(client, serving):
+    lets_in, refuses, gone = serving(200), serving(401), serving(200)
+    gone.server_close()
+    for server in (lets_in, refuses, gone):
+        asked = client.Server(f"http://me:s3%20cret@127.0.0.1:{server.server_port}/?token=t0ken#f", {})
+        assert asked.address == f"http://127.0.0.1:{server.server_port}"
+        for path in ("/queue", "/view?filename=a"):
+            try:
+                assert asked.json(path) == {} and server is lets_in
+            except client.TryOnError as error:
+                assert server is not lets_in and not any(word in str(error) for word in ("s3", "t0ken", "me:"))
+                assert server is gone or "answered 401: give its login with --header" in str(error)
+    assert lets_in.asked == ["/queue?token=t0ken", "/view?filename=a&token=t0ken"]
+    assert set(lets_in.logins) == {"Basic bWU6czMgY3JldA=="}
+
+
+@pytest.mark.parametrize("address", ["me:s3cret@host", "ftp://me:s3cret@host", "http://me:s3cret@host:port", "http://"])
+def test_what_is_no_address_is_refused_without_being_shown(client, address):
+    with pytest.raises(client.TryOnError, match="is no address") as told:
+        client.Server(address, {})
+    assert "s3cret" not in str(told.value)

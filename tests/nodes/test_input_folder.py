@@ -103,3 +103,66 @@ def test_only_so_many_files_are_looked_into(folder, offered, module, monkeypatch
     for name in "abc":
         save(folder / f"{name}.png", "P")
     assert offered("LoadParseMap")[:3] == ["a.png", "b.png", "c.png"], "the third keeps its place after them"
+
+
+@pytest.mark.parametrize("node", ["LoadPicture", "LoadParseMap"])
+def test_what_can_be_read_is_listed_whatever_its_ending(folder, offered, module, node):
+    endings = module("ladivton_core.disk.pictures").endings()
+    assert {".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2"} <= set(endings)
+    written = {f"shirt{ending}" for ending in endings} | {f"SHIRT2{ending.upper()}" for ending in endings}
+    for name in written:
+        (folder / name).touch()
+    (folder / "notes.txt").touch()
+    assert {name for name in offered(node) if "[example]" not in name} == written
+
+
+@pytest.mark.parametrize("ending", [".JFIF", ".bmp", ".GIF", ".tif", ".webp", ".avif", ".jp2", ".ppm"])
+def test_every_listed_kind_loads(folder, run, ending):
+    kinds = Image.registered_extensions()
+    if kinds.get(ending.lower()) not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {ending}")
+    Image.new("RGB", (12, 16), (200, 40, 40)).save(folder / f"shirt{ending}", kinds[ending.lower()])
+    picture = run("LoadPicture", image=f"shirt{ending}")[0]
+    assert picture.shape == (1, 16, 12, 3) and abs(float(picture[..., 0].mean()) * 255 - 200) < 6
+
+
+def test_what_a_system_keeps_beside_files_is_in_no_list(folder, offered):
+    for name in ("._a.png", "._a_keypoints.json", ".hidden.png", "Thumbs.db", "desktop.ini", ".DS_Store"):
+        (folder / name).write_bytes(b"\0\5\x16\7" * 64)
+    for node in ("LoadPicture", "LoadParseMap", "LoadKeypoints"):
+        assert all("[example]" in name for name in offered(node))
+
+
+def test_models_lists_pass_over_what_a_mac_writes_beside_them(tmp_path, comfyui, module, monkeypatch):
+    import folder_paths
+    import torch
+
+    torch.save({"a": torch.zeros(1)}, tmp_path / "._old.pth", _use_new_zipfile_serialization=False)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: ["._old.pth", "sub/._old.pth", "old.pth"])
+    monkeypatch.setattr(folder_paths, "get_full_path", lambda folder, name: str(tmp_path / os.path.basename(name)))
+    assert module("nodes.host.model_files").files_with("emasc", "ladi_vton") == ["old.pth"]
+
+
+BEYOND = "Donn\ud800es"
+"""To a disk whose names are UTF-8 what an accent is to an ASCII locale: no system call takes it."""
+
+
+def test_a_folder_whose_name_the_locale_cannot_write_costs_no_list(tmp_path, comfyui, module, offered, monkeypatch):
+    import folder_paths
+
+    bad = str(tmp_path / BEYOND)
+    (tmp_path / "clothes").mkdir()
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda name: [bad, str(tmp_path)])
+    assert any("[example]" in name for name in offered("DatasetSample"))
+    for file in ("config.json", module("nodes.photo").WEIGHTS):
+        (tmp_path / "clothes" / file).touch()
+    assert list(module("nodes.photo").parser_folders())[0].endswith("/clothes")
+    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: ["a.pth"])
+    monkeypatch.setattr(folder_paths, "get_full_path", lambda folder, name: f"{bad}/{name}")
+    assert module("nodes.host.model_files").files_with("emasc", "ladi_vton") == []
+    monkeypatch.setattr(folder_paths, "get_input_directory", lambda: bad)
+    monkeypatch.setattr(folder_paths, "get_temp_directory", lambda: bad)
+    module("nodes.host.listing").show_examples()
+    for node in ("LoadPicture", "LoadParseMap", "LoadKeypoints", "DatasetSample"):
+        assert offered(node) and all("[example]" in name for name in offered(node))

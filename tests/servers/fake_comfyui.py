@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import hashlib
 import json
+import re
 import threading
 import time
 import uuid
@@ -173,7 +174,7 @@ def _handler(fake: FakeComfy) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - o
                     self.rfile.read(int(self.headers["Content-Length"] or 0))
                     self._send(401, b"")
                     return False
-                self.path = self.path.replace("token=s3cret&", "").replace("?token=s3cret", "")
+                self.path = re.sub(r"(?<=\?)token=\w+&|[?&]token=\w+(?![&\w])", "", self.path)
             return understood
 
         def do_GET(self):

@@ -6,7 +6,6 @@ executed, which came from the cache, and what came out. `server.py` keeps a queu
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import ssl
@@ -26,7 +25,7 @@ except ImportError as error:
         "Talking to a ComfyUI needs requests and websocket-client: install the extra, pip install -e .[batch]"
     ) from error
 
-from ...disk.names import hide_secrets, hide_secrets_in
+from ...disk.names import hide_secrets, hide_secrets_in, login_in
 
 HTTP_SECONDS = 60
 CONNECT_SECONDS = 10
@@ -155,11 +154,8 @@ class ComfyClient:
         self.seconds = seconds
         self._timeout = (min(CONNECT_SECONDS, seconds), seconds)
         self._query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-        self._headers = dict(headers or {})
-        name, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
-        if name or password:
-            login = f"{unquote(name)}:{unquote(password)}".encode()
-            self._headers = {"Authorization": f"Basic {base64.b64encode(login).decode()}"} | self._headers
+        self._headers = login_in(url)[1] | dict(headers or {})
+        password = urlsplit(url).password or ""
         self._secrets = [password, unquote(password), *self._query.values(), *self._headers.values()]
         self._session = requests.Session()
         self._session.params = self._query
