@@ -18,6 +18,8 @@ TITLES = {
     "tryon_dresscode": "Try-on, Dress Code weights",
     "tryon_ksampler": "Try-on, stock KSampler",
     "tryon_photo": "Photo, one garment",
+    "tryon_photo_vitonhd": "Photo, VITON-HD weights",
+    "tryon_photo_dresscode": "Photo, Dress Code weights",
     "tryon_photo_outfit": "Photo, a whole outfit",
     "tryon_photo_pose_nodes": "Photo, joints from a pose node",
     "wardrobe": "Wardrobe, people by garments",
