@@ -1,8 +1,8 @@
 """Nodes that read pictures, joints and parse maps from ComfyUI's input folder, or from the pack's examples.
 
 LoadImage would turn a label picture's numbers into colours; here they stay numbers. `host/listing.py` knows what lies
-where; `person.py` uses what they load. A new node starts at the example that belongs to the other nodes' ones, and not at
-whatever comes first in its list.
+where; `person.py` uses what they load. A new node starts at the example that belongs to the other nodes' ones, and not
+at whatever comes first in its list.
 """
 
 from __future__ import annotations

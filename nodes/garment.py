@@ -47,8 +47,12 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                     "invert_mask", default=False,
                     tooltip="Turn on for the MASK of Load Image, which is white where a PNG is transparent.",
                 ),
-                io.Int.Input("width", **advanced(), default=384, min=8, max=8192, step=8, tooltip="Width of the result."),
-                io.Int.Input("height", **advanced(), default=512, min=8, max=8192, step=8, tooltip="Height of the result."),
+                io.Int.Input(
+                    "width", **advanced(), default=384, min=8, max=8192, step=8, tooltip="Width of the result."
+                ),
+                io.Int.Input(
+                    "height", **advanced(), default=512, min=8, max=8192, step=8, tooltip="Height of the result."
+                ),
                 io.Combo.Input(
                     "fit", options=["stretch", "pad", "crop"], default="stretch",
                     tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, "

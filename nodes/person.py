@@ -47,7 +47,8 @@ def mode_input() -> io.Combo.Input:
 def nobody_input() -> io.Combo.Input:
     """The widget for frames of a video in which nobody is found."""
     return io.Combo.Input(
-        "nobody", display_name="if nobody is found", **advanced(), options=list(NOBODY), default=NOBODY[0], optional=True,
+        "nobody", display_name="if nobody is found", **advanced(),
+        options=list(NOBODY), default=NOBODY[0], optional=True,
         tooltip="A frame in which nobody is found: 'stop' names it, 'pass' leaves it as it is.",
     )  # fmt: skip
 
@@ -72,10 +73,12 @@ class LadiVTON_PoseMap(io.ComfyNode):
                         "Without it the two sizes below count.",
                 ),
                 io.Int.Input(
-                    "width", **advanced(), default=384, min=8, max=8192, step=8, tooltip="Width when no person is connected."
+                    "width", **advanced(), default=384, min=8, max=8192, step=8,
+                    tooltip="Width when no person is connected.",
                 ),
                 io.Int.Input(
-                    "height", **advanced(), default=512, min=8, max=8192, step=8, tooltip="Height when no person is connected."
+                    "height", **advanced(), default=512, min=8, max=8192, step=8,
+                    tooltip="Height when no person is connected.",
                 ),
                 io.Float.Input(
                     "sigma", **advanced(), default=SIGMA, min=0.5, max=200.0, step=0.5,
@@ -150,7 +153,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: face, hair, hands, bag."),
                 io.Combo.Input(
-                    "missing_joints", display_name="joints not found", **advanced(), options=["published", "skip"], default=USUAL.missing_joints,
+                    "missing_joints", display_name="joints not found", **advanced(),
+                    options=["published", "skip"], default=USUAL.missing_joints,
                     tooltip="Joints nobody found: 'skip' leaves them out; "
                         "'published' draws the arms' stroke through the picture's corner, as the paper's code does.",
                 ),
@@ -182,7 +186,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 nobody_input(),
                 io.Combo.Input(
-                    "rule", display_name="mask rule", **advanced(), options=list(RULES), default="by category", optional=True,
+                    "rule", display_name="mask rule", **advanced(),
+                    options=list(RULES), default="by category", optional=True,
                     tooltip="With joints alone: the mask that the weights know. 'by category' is VITON-HD's for upper "
                         "bodies and Dress Code's for the others; with Dress Code's weights choose 'Dress Code'.",
                 ),

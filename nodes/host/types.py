@@ -22,8 +22,8 @@ from ...ladivton_core.preprocessing.labels import LabelSet
 __all__ = [
     "CATEGORY", "LARGEST_SEED", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPerson", "FitRecord",
     "InversionAdapter", "ItemNoise", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords",
-    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "advanced", "io", "item_seeds", "one_by_one",
-    "search_aliases", "ui",
+    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "advanced", "io", "item_seeds",
+    "one_by_one", "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"

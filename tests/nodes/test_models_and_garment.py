@@ -237,7 +237,8 @@ def test_one_loader_gives_the_embedded_models_or_the_published_files_once_they_a
         assert own.dtype == same.dtype and torch.equal(own, same)
     for part, folder in every_folder.items():
         (folder / "mine").mkdir(exist_ok=True)  # in a folder of one's own, and converted
-        shutil.copy(EMBEDDED_DIR / f"{part}.safetensors", folder / "mine" / f"{NAMES[part].rpartition('.')[0]}.safetensors")
+        target = folder / "mine" / f"{Path(NAMES[part]).stem}.safetensors"
+        shutil.copy(EMBEDDED_DIR / f"{part}.safetensors", target)
     found = run("LoadModels", models="Dress Code", precision="float32")
     for own, same in zip(weights_of(found), weights_of(embedded), strict=True):
         assert torch.equal(own, same)
@@ -246,7 +247,7 @@ def test_one_loader_gives_the_embedded_models_or_the_published_files_once_they_a
 def test_one_error_names_every_missing_file_with_its_folder_and_one_command_for_all(nodes, run, every_folder):
     loader = nodes["LadiVTON_LoadModels"]
     before = loader.fingerprint_inputs(models="Dress Code")
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match="^7 of the 7") as refused:
         run("LoadModels", models="Dress Code")
     first, command, *rest = str(refused.value).split("\n")
     assert all(name in first for name in NAMES.values()) and command.endswith("checkpoints download dresscode sd2")

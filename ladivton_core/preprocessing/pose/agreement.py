@@ -193,7 +193,8 @@ def _far_or_elsewhere(parse: Tensor, points: Sequence[Sequence[float]], labels: 
             continue
         number = int(parse[int(y), int(x)])
         label = labels.labels[number] if number < len(labels.labels) else ""
-        if label in _ELSEWHERE.get(joint, frozenset()) | _NEVER_UNDER.get(joint, frozenset()) or not _near(parse > 0, x, y):
+        elsewhere = _ELSEWHERE.get(joint, frozenset()) | _NEVER_UNDER.get(joint, frozenset())
+        if label in elsewhere or not _near(parse > 0, x, y):
             found.append(joint)
     return found
 
