@@ -27,6 +27,7 @@ from .host.types import (
     ProgressBar,
     SkipFeatures,
     SkipFeaturesType,
+    advanced,
     io,
     item_seeds,
     search_aliases,
@@ -144,15 +145,15 @@ def posterior_inputs(more: str = "") -> list[io.Input]:
     """How the latents are drawn, and the paper's ablation; `more` goes on with the seed's tooltip."""
     return [
         io.Boolean.Input(
-            "sample_posterior", default=True,
+            "sample_posterior", **advanced(), default=True,
             tooltip="Draw the VAE's latents at random around their mean, as the paper's code does; "
                 "off takes the mean, as ComfyUI's VAE Encode does.",
         ),
         io.Int.Input(
-            "posterior_seed", default=1234, min=0, max=LARGEST_SEED,
+            "posterior_seed", **advanced(), default=1234, min=0, max=LARGEST_SEED,
             tooltip=f"Seed of that draw; item i of a batch uses seed + i.{more}",
         ),
-        io.Boolean.Input("no_pose", default=False, tooltip="Hide the pose from the model "
+        io.Boolean.Input("no_pose", **advanced(), default=False, tooltip="Hide the pose from the model "
             "(an ablation of the paper)."),
     ]  # fmt: skip
 
@@ -191,7 +192,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 *posterior_inputs(" Separate from the sampler's, so that a new picture needs no new encoding."),
                 io.Boolean.Input(
-                    "latent_of_person", default=False, optional=True,
+                    "latent_of_person", **advanced(), default=False, optional=True,
                     tooltip="Put the encoded person into the LATENT instead of leaving it empty: "
                         "for a sampler with 'denoise' below 1, "
                         "or with Set Latent Noise Mask, which keeps what it does not repaint.",

@@ -19,6 +19,7 @@ from .host.types import (
     SkipFeatures,
     SkipFeaturesType,
     TorchPart,
+    advanced,
     io,
     one_by_one,
     search_aliases,
@@ -61,13 +62,13 @@ class LadiVTON_EMASCDecoder(io.ComfyNode):
                         "result are blended when pasting.",
                 ),
                 io.Int.Input(
-                    "skip_grow", default=SKIP_GROW, min=SKIP_GROW, max=256,
+                    "skip_grow", **advanced(), default=SKIP_GROW, min=SKIP_GROW, max=256,
                     tooltip="Pixels by which the hole in the skip features grows. "
                         "-257 takes what EMASC recommends: 0 for the published weights. "
                         "A few pixels take away the thin line EMASC can leave along the mask.",
                 ),
                 io.Int.Input(
-                    "skip_feather", default=SKIP_FEATHER, min=SKIP_FEATHER, max=256,
+                    "skip_feather", **advanced(), default=SKIP_FEATHER, min=SKIP_FEATHER, max=256,
                     tooltip="Pixels over which the edge of that hole is softened. "
                         "-1 takes what EMASC recommends: 0 for the published weights.",
                 ),

@@ -1,7 +1,8 @@
 """Nodes that read pictures, joints and parse maps from ComfyUI's input folder, or from the pack's examples.
 
 LoadImage would turn a label picture's numbers into colours; here they stay numbers. `host/listing.py` knows what lies
-where; `person.py` uses what they load.
+where; `person.py` uses what they load. A new node starts at the example that belongs to the other nodes' ones, and not
+at whatever comes first in its list.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.pictures import over_white, read_picture
 from ..ladivton_core.preprocessing.pose.keypoint_files import pose_frames
 from ..ladivton_core.preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
-from .host.listing import PICTURES, digest_of, find_input, input_files
+from .host.listing import PICTURES, digest_of, example, find_input, input_files
 from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
 
 FRAMES = {"picture": None, "768 x 1024 (VITON-HD)": VITONHD_FRAME, "384 x 512 (Dress Code)": DRESSCODE_FRAME}
@@ -35,7 +36,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "image", options=input_files(*PICTURES), upload=io.UploadType.image,
+                    "image", options=input_files(*PICTURES), default=example("person.png"), upload=io.UploadType.image,
                     tooltip="Picture in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
             ],
@@ -76,7 +77,7 @@ class LadiVTON_LoadKeypoints(io.ComfyNode):
                 "A pose detector node that gives POSE_KEYPOINT can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=input_files(".json"),
+                    "file", options=input_files(".json"), default=example("keypoints.json"),
                     tooltip="JSON file in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
                 io.Combo.Input(
@@ -116,7 +117,8 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                 "which Load Image would turn into colours. A parser's colour picture is read by its colours.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=input_files(*PICTURES, labels_first=True), upload=io.UploadType.image,
+                    "file", options=input_files(*PICTURES, labels_first=True), default=example("parse.png"),
+                    upload=io.UploadType.image,
                     tooltip="Label PNG (palette or grey) in ComfyUI's input folder; "
                         "pictures that can be one come first. "
                         "Entries with [example] ship with this pack.",

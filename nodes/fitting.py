@@ -18,7 +18,7 @@ from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
 from ..ladivton_core.preprocessing.modes import MODES
 from ..ladivton_core.preprocessing.prepare import fit_person, people_in
 from .host.notes import Notes
-from .host.types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
+from .host.types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, advanced, io, search_aliases
 from .person import mode_input, nobody_input, person_index_input
 from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, photo_pixels, to_mask
 
@@ -69,7 +69,7 @@ class LadiVTON_FitPerson(io.ComfyNode):
                 ),
                 nobody_input(),
                 io.Combo.Input(
-                    "steady", options=list(STEADY), default=STEADY[0], optional=True,
+                    "steady", **advanced(), options=list(STEADY), default=STEADY[0], optional=True,
                     tooltip="Frames of a video, with 'framing': 'smooth' lets the window follow the person without "
                         "trembling, 'one window' holds still around everywhere they go.",
                 ),

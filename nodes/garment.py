@@ -19,7 +19,7 @@ from ..ladivton_core.preprocessing.garment.garment import garment_on_white
 from ..ladivton_core.runtime.finite import require_finite
 from ..ladivton_core.warping.warper import sample_garment
 from .host.notes import Notes
-from .host.types import CATEGORY, PoseMap, TorchPart, Warper, io, one_by_one, search_aliases
+from .host.types import CATEGORY, PoseMap, TorchPart, Warper, advanced, io, one_by_one, search_aliases
 from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image
 
 
@@ -47,8 +47,12 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                     "invert_mask", default=False,
                     tooltip="Turn on for the MASK of Load Image, which is white where a PNG is transparent.",
                 ),
-                io.Int.Input("width", default=384, min=8, max=8192, step=8, tooltip="Width of the result."),
-                io.Int.Input("height", default=512, min=8, max=8192, step=8, tooltip="Height of the result."),
+                io.Int.Input(
+                    "width", **advanced(), default=384, min=8, max=8192, step=8, tooltip="Width of the result."
+                ),
+                io.Int.Input(
+                    "height", **advanced(), default=512, min=8, max=8192, step=8, tooltip="Height of the result."
+                ),
                 io.Combo.Input(
                     "fit", options=["stretch", "pad", "crop"], default="stretch",
                     tooltip="How other proportions are fitted: 'stretch' as the paper's data sets do, "

@@ -8,26 +8,87 @@ CheckpointSave, CLIPSave or VAESave (after a merge, say), come back through Load
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..ladivton_core.checkpoints.build import build_from, module_names, preset_for
-from ..ladivton_core.checkpoints.clip_layout import text_to_hf
-from ..ladivton_core.checkpoints.layouts import check_values
+from ..ladivton_core.checkpoints.clip_layout import text_to_hf, vision_to_hf
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
-from ..ladivton_core.presets import TINY
-from .host.model_files import FOLDER, files_with, find, fingerprint, weights
+from .host.model_files import files_of, files_with, find, fingerprint, weights_at
+from .host.notes import Notes
 from .host.types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, io, search_aliases
 
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+EMBEDDED = "embedded"
+PUBLISHED_SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
+"""What a person reads -> group of `checkpoints/sources.json`."""
 NON_COMMERCIAL = "The published weights are CC BY-NC 4.0: non-commercial use only."
 
 SEARCHED = (
     "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe",
 )  # fmt: skip
 """What people look for who do not know the pack: all of it is found by its first node."""
+
+
+def all_outputs() -> list[Any]:
+    """The seven models of a try-on, in the order in which both nodes that load them all give them."""
+    return [
+        io.Model.Output(
+            "MODEL", display_name="MODEL",
+            tooltip="Try-on UNet with its noise schedule; for Try-On Sampler or KSampler.",
+        ),
+        io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words."),
+        io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder."),
+        io.ClipVision.Output(
+            "CLIP_VISION", display_name="CLIP_VISION", tooltip="Vision tower that looks at the garment."
+        ),
+        Warper.Output("warper", display_name="warper", tooltip="Garment warper."),
+        InversionAdapter.Output(
+            "adapter", display_name="adapter",
+            tooltip="Inversion adapter: from vision features to pseudo-words.",
+        ),
+        Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections for the decoder."),
+    ]  # fmt: skip
+
+
+def load_all(paths: dict[str, str], dtype: torch.dtype | None) -> tuple[Any, ...]:
+    """What `all_outputs` names, from a file a part.
+
+    Args:
+        paths: by part of `embedded.PARTS`; of the size that each file has.
+        dtype: of what ComfyUI runs; None leaves it the choice. LaDI-VTON's own networks are float32.
+
+    Raises:
+        CheckpointError: a file holds another kind, another size, or values that are no numbers.
+    """
+    from .host import native
+
+    unet, (text, text_size), (vae, vae_size), (vision, vision_size) = (
+        unet_of(paths["unet"], dtype), *(weights_at(part, paths[part]) for part in ("text_encoder", "vae", "vision"))
+    )  # fmt: skip
+    return (
+        unet,
+        native.clip(text_size, text_to_hf(text), dtype),
+        native.vae(vae_size, vae, dtype),
+        native.clip_vision(vision_size, vision_to_hf(vision), dtype),
+        *(_part(part, paths[part]) for part in ("warping", "inversion_adapter", "emasc")),
+    )
+
+
+def unet_of(path: str, dtype: torch.dtype | None) -> Any:
+    """A file's try-on UNet as MODEL, its size told from the file."""
+    from .host import native
+
+    state = module_names("unet", read_state_dict(path), path)
+    return native.unet_model(native.preset_of_unet(state, path), state, dtype, path)
+
+
+def embedded_files() -> dict[str, str]:
+    """The files that ship with the pack, by part."""
+    return {part: str(embedded_path(part)) for part in PARTS}
 
 
 class LadiVTON_LoadEmbedded(io.ComfyNode):
@@ -42,7 +103,7 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
             category=f"{CATEGORY}/loaders",
             description="Loads every model of the small virtual try-on that ships with this pack: no download, "
                 "a few seconds on a CPU. It was trained on drawn people and garments and shows how the graph works; "
-                "for photographs load the published files instead.",
+                "for photographs load the published files with Load Try-On Models.",
             inputs=[
                 io.Combo.Input(
                     "precision", options=list(PRECISIONS), default="float32",
@@ -50,45 +111,66 @@ class LadiVTON_LoadEmbedded(io.ComfyNode):
                         "'default' is whatever ComfyUI picks for this machine.",
                 )
             ],
-            outputs=[
-                io.Model.Output(
-                    "MODEL", display_name="MODEL",
-                    tooltip="Try-on UNet with its noise schedule; for Try-On Sampler or KSampler.",
-                ),
-                io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words."),
-                io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder."),
-                io.ClipVision.Output(
-                    "CLIP_VISION", display_name="CLIP_VISION", tooltip="Vision tower that looks at the garment."
-                ),
-                Warper.Output("warper", display_name="warper", tooltip="Garment warper."),
-                InversionAdapter.Output(
-                    "adapter", display_name="adapter",
-                    tooltip="Inversion adapter: from vision features to pseudo-words.",
-                ),
-                Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections for the decoder."),
-            ],
+            outputs=all_outputs(),
         )  # fmt: skip
 
     @classmethod
     def execute(cls, precision: str = "float32") -> io.NodeOutput:
-        from .host import native
-
-        dtype = PRECISIONS[precision]
-        paths = {part: str(embedded_path(part)) for part in PARTS}
-        states = {part: read_state_dict(path) for part, path in paths.items()}
-        for part in ("text_encoder", "vae", "vision"):  # ComfyUI fills these; the others are checked when filled
-            check_values(states[part], paths[part])
-        return io.NodeOutput(
-            native.unet_model(TINY, states["unet"], dtype, paths["unet"]),
-            native.clip(TINY, states["text_encoder"], dtype),
-            native.vae(TINY, states["vae"], dtype),
-            native.clip_vision(TINY, states["vision"], dtype),
-            *(_part(part, paths[part], states[part]) for part in ("warping", "inversion_adapter", "emasc")),
-        )
+        return io.NodeOutput(*load_all(embedded_files(), PRECISIONS[precision]))
 
     @classmethod
     def fingerprint_inputs(cls, precision: str = "float32") -> str:
-        return " ".join(str(embedded_path(part).stat().st_mtime_ns) for part in PARTS)
+        return fingerprint(*embedded_files().values())
+
+
+class LadiVTON_LoadModels(io.ComfyNode):
+    """All models of a try-on, by the name of what they were trained on."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LadiVTON_LoadModels",
+            display_name="Load Try-On Models",
+            **search_aliases(*SEARCHED, "checkpoint", "loader"),
+            category=f"{CATEGORY}/loaders",
+            description="Loads all seven models of a try-on at once: the small ones that ship with this pack, "
+                "or the published ones, once their files are there. "
+                "What is missing it names when it runs: every file with its folder, "
+                "and one command that fetches them all. "
+                f"{NON_COMMERCIAL}",
+            inputs=[
+                io.Combo.Input(
+                    "models", options=[EMBEDDED, *PUBLISHED_SETS], default=EMBEDDED,
+                    tooltip="'embedded' ships with this pack and knows drawn people and garments. "
+                        "'VITON-HD' is for tops, 'Dress Code' for tops, trousers, skirts and dresses, of photographs: "
+                        "seven files each, which you fetch once.",
+                ),
+                io.Combo.Input(
+                    "precision", options=list(PRECISIONS), default="default",
+                    tooltip="Number format of the weights. 'default' is float32 for the embedded models, "
+                        "which are small, and ComfyUI's choice for the published ones.",
+                ),
+            ],
+            outputs=all_outputs(),
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, models: str = EMBEDDED, precision: str = "default") -> io.NodeOutput:
+        notes, dtype = Notes("Load Try-On Models"), PRECISIONS[precision]
+        if models == EMBEDDED:
+            paths, dtype = embedded_files(), dtype or torch.float32
+            notes.say("The embedded models know drawn people and garments. For photographs choose other 'models'.")
+        else:
+            paths = files_of(PUBLISHED_SETS[models])
+            notes.say(f"{models}: {', '.join(Path(path).name for path in paths.values())}.")
+        return io.NodeOutput(*load_all(paths, dtype), ui=notes.ui)
+
+    @classmethod
+    def fingerprint_inputs(cls, models: str = EMBEDDED, precision: str = "default") -> str:
+        try:
+            return fingerprint(*(embedded_files() if models == EMBEDDED else files_of(PUBLISHED_SETS[models])).values())
+        except ValueError:  # said by the run itself
+            return "missing"
 
 
 class _Loader(io.ComfyNode):
@@ -96,16 +178,14 @@ class _Loader(io.ComfyNode):
 
     Attributes:
         part: one of `embedded.PARTS`.
-        folders: below ComfyUI's `models`, where such files lie.
     """
 
     part: str
-    folders: tuple[str, ...] = (FOLDER,)
 
     @classmethod
     def file_input(cls, name: str, tooltip: str) -> io.Combo.Input:
         """The list of the files that hold the part."""
-        return io.Combo.Input(name, options=files_with(cls.part, *cls.folders), tooltip=tooltip)
+        return io.Combo.Input(name, options=files_with(cls.part), tooltip=tooltip)
 
     @classmethod
     def precision_input(cls, more: str = "") -> io.Combo.Input:
@@ -117,13 +197,13 @@ class _Loader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **chosen: Any) -> str:
-        return fingerprint(cls.part, next(value for name, value in chosen.items() if name != "precision"), *cls.folders)
+        return fingerprint(find(cls.part, next(value for name, value in chosen.items() if name != "precision")))
 
 
 class LadiVTON_LoadTryOnModel(_Loader):
     """The 31-channel UNet as a native MODEL."""
 
-    part, folders = "unet", (FOLDER, "diffusion_models")
+    part = "unet"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -144,11 +224,7 @@ class LadiVTON_LoadTryOnModel(_Loader):
 
     @classmethod
     def execute(cls, unet_name: str, precision: str = "default") -> io.NodeOutput:
-        from .host import native
-
-        path = find("unet", unet_name, *cls.folders)
-        state = module_names("unet", read_state_dict(path), path)
-        return io.NodeOutput(native.unet_model(native.preset_of_unet(state, path), state, PRECISIONS[precision], path))
+        return io.NodeOutput(unet_of(find(cls.part, unet_name), PRECISIONS[precision]))
 
 
 class LadiVTON_LoadWarper(_Loader):
@@ -172,7 +248,7 @@ class LadiVTON_LoadWarper(_Loader):
 
     @classmethod
     def execute(cls, warper_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part(cls.part, find(cls.part, warper_name, *cls.folders)))
+        return io.NodeOutput(_part(cls.part, find(cls.part, warper_name)))
 
 
 class LadiVTON_LoadInversionAdapter(_Loader):
@@ -196,7 +272,7 @@ class LadiVTON_LoadInversionAdapter(_Loader):
 
     @classmethod
     def execute(cls, adapter_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part(cls.part, find(cls.part, adapter_name, *cls.folders)))
+        return io.NodeOutput(_part(cls.part, find(cls.part, adapter_name)))
 
 
 class LadiVTON_LoadEMASC(_Loader):
@@ -220,13 +296,13 @@ class LadiVTON_LoadEMASC(_Loader):
 
     @classmethod
     def execute(cls, emasc_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part(cls.part, find(cls.part, emasc_name, *cls.folders)))
+        return io.NodeOutput(_part(cls.part, find(cls.part, emasc_name)))
 
 
 class LadiVTON_LoadVAE(_Loader):
     """An autoencoder of any known size."""
 
-    part, folders = "vae", (FOLDER, "vae")
+    part = "vae"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -248,14 +324,14 @@ class LadiVTON_LoadVAE(_Loader):
     def execute(cls, vae_name: str, precision: str = "default") -> io.NodeOutput:
         from .host import native
 
-        state, preset, _ = weights(cls.part, vae_name, *cls.folders)
+        state, preset = weights_at(cls.part, find(cls.part, vae_name))
         return io.NodeOutput(native.vae(preset, state, PRECISIONS[precision]))
 
 
 class LadiVTON_LoadCLIP(_Loader):
     """A text encoder of any known size."""
 
-    part, folders = "text_encoder", (FOLDER, "text_encoders")
+    part = "text_encoder"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -277,13 +353,13 @@ class LadiVTON_LoadCLIP(_Loader):
     def execute(cls, clip_name: str, precision: str = "default") -> io.NodeOutput:
         from .host import native
 
-        state, preset, _ = weights(cls.part, clip_name, *cls.folders)
+        state, preset = weights_at(cls.part, find(cls.part, clip_name))
         return io.NodeOutput(native.clip(preset, text_to_hf(state), PRECISIONS[precision]))
 
 
-def _part(part: str, path: str, state: dict | None = None) -> TorchPart:
+def _part(part: str, path: str) -> TorchPart:
     """One of LaDI-VTON's own networks, its size told from the file."""
-    state = read_state_dict(path) if state is None else state
+    state = read_state_dict(path)
     module = build_from(part, state, path=path)
     if part == "inversion_adapter":
         return TorchPart(module, path, num_words=preset_for(part, state, path).num_words)
@@ -293,6 +369,6 @@ def _part(part: str, path: str, state: dict | None = None) -> TorchPart:
 
 
 NODES = [
-    LadiVTON_LoadEmbedded, LadiVTON_LoadTryOnModel, LadiVTON_LoadWarper, LadiVTON_LoadInversionAdapter,
+    LadiVTON_LoadEmbedded, LadiVTON_LoadModels, LadiVTON_LoadTryOnModel, LadiVTON_LoadWarper, LadiVTON_LoadInversionAdapter,
     LadiVTON_LoadEMASC, LadiVTON_LoadVAE, LadiVTON_LoadCLIP,
 ]  # fmt: skip

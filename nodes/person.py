@@ -18,7 +18,7 @@ from ..ladivton_core.preprocessing.pose.keypoints import JOINTS
 from ..ladivton_core.preprocessing.pose.pose_map import SIGMA
 from ..ladivton_core.preprocessing.prepare import NOBODY, USUAL, MaskRule, draw_pose, mask_person
 from .host.notes import Notes
-from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, io, search_aliases
+from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, advanced, io, search_aliases
 from .tensors import as_image, check_area, common_batch, from_image, from_mask, to_image, to_mask
 
 RULES = {"by category": None, "VITON-HD": LIP20, "Dress Code": ATR18}
@@ -28,7 +28,7 @@ RULES = {"by category": None, "VITON-HD": LIP20, "Dress Code": ATR18}
 def person_index_input(default: int = 0) -> io.Int.Input:
     """The widget that picks one of several people."""
     return io.Int.Input(
-        "person_index", default=default, min=-1, max=99,
+        "person_index", **advanced(), default=default, min=-1, max=99,
         tooltip="Which person of the keypoints, counted from 0; -1 takes the largest. "
             "Use the same number in every node.",
     )  # fmt: skip
@@ -37,7 +37,7 @@ def person_index_input(default: int = 0) -> io.Int.Input:
 def mode_input() -> io.Combo.Input:
     """The widget that tells people's own photos from the paper's data sets."""
     return io.Combo.Input(
-        "mode", options=list(MODES), default="published", optional=True,
+        "mode", display_name="joints and sizes", **advanced(), options=list(MODES), default="published", optional=True,
         tooltip="'published': joints and pixel sizes exactly as in the paper's code, for its data sets. "
             "'body': for photos of your own: doubtful joints and other people are left out, "
             "and sizes in pixels follow the body.",
@@ -47,7 +47,8 @@ def mode_input() -> io.Combo.Input:
 def nobody_input() -> io.Combo.Input:
     """The widget for frames of a video in which nobody is found."""
     return io.Combo.Input(
-        "nobody", options=list(NOBODY), default=NOBODY[0], optional=True,
+        "nobody", display_name="if nobody is found", **advanced(),
+        options=list(NOBODY), default=NOBODY[0], optional=True,
         tooltip="A frame in which nobody is found: 'stop' names it, 'pass' leaves it as it is.",
     )  # fmt: skip
 
@@ -72,13 +73,15 @@ class LadiVTON_PoseMap(io.ComfyNode):
                         "Without it the two sizes below count.",
                 ),
                 io.Int.Input(
-                    "width", default=384, min=8, max=8192, step=8, tooltip="Width when no person is connected."
+                    "width", **advanced(), default=384, min=8, max=8192, step=8,
+                    tooltip="Width when no person is connected.",
                 ),
                 io.Int.Input(
-                    "height", default=512, min=8, max=8192, step=8, tooltip="Height when no person is connected."
+                    "height", **advanced(), default=512, min=8, max=8192, step=8,
+                    tooltip="Height when no person is connected.",
                 ),
                 io.Float.Input(
-                    "sigma", default=SIGMA, min=0.5, max=200.0, step=0.5,
+                    "sigma", **advanced(), default=SIGMA, min=0.5, max=200.0, step=0.5,
                     tooltip="Size of a dot in pixels. The published weights know 9 at 512 x 384.",
                 ),
                 person_index_input(),
@@ -150,7 +153,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: face, hair, hands, bag."),
                 io.Combo.Input(
-                    "missing_joints", options=["published", "skip"], default=USUAL.missing_joints,
+                    "missing_joints", display_name="joints not found", **advanced(),
+                    options=["published", "skip"], default=USUAL.missing_joints,
                     tooltip="Joints nobody found: 'skip' leaves them out; "
                         "'published' draws the arms' stroke through the picture's corner, as the paper's code does.",
                 ),
@@ -169,7 +173,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                     tooltip="Width of the stroke along the arms in pixels; 0 is the published width.",
                 ),
                 io.Boolean.Input(
-                    "repaint_skirt", default=False,
+                    "repaint_skirt", **advanced(), default=False,
                     tooltip="Repaint skirts too. The published code leaves Dress Code's skirts in place when a "
                         "lower-body garment is exchanged.",
                 ),
@@ -182,7 +186,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                 ),
                 nobody_input(),
                 io.Combo.Input(
-                    "rule", options=list(RULES), default="by category", optional=True,
+                    "rule", display_name="mask rule", **advanced(),
+                    options=list(RULES), default="by category", optional=True,
                     tooltip="With joints alone: the mask that the weights know. 'by category' is VITON-HD's for upper "
                         "bodies and Dress Code's for the others; with Dress Code's weights choose 'Dress Code'.",
                 ),

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..ladivton_core.runtime.finite import require_finite
 from .conditioning import largest
 from .host.notes import Notes
-from .host.types import CATEGORY, LARGEST_SEED, ItemNoise, io, search_aliases
+from .host.types import CATEGORY, LARGEST_SEED, ItemNoise, advanced, io, search_aliases
 from .recommended import GUIDANCE, LARGEST_GUIDANCE, STEPS, check_guidance, sampling_settings
 from .tensors import common_batch
 
@@ -62,7 +62,7 @@ class LadiVTON_TryOnSampler(io.ComfyNode):
                         "1 switches guidance off and halves the time, and suits the embedded models.",
                 ),
                 io.Float.Input(
-                    "cloth_cond_rate", default=1.0, min=0.0, max=1.0, step=0.05,
+                    "cloth_cond_rate", **advanced(), default=1.0, min=0.0, max=1.0, step=0.05,
                     tooltip="Share of the steps, from the first, in which the warped garment is seen. "
                         "1 is the paper's value.",
                 ),
@@ -235,7 +235,7 @@ class LadiVTON_GarmentSteps(io.ComfyNode):
                 io.Conditioning.Input("negative", tooltip="From Try-On Conditioning."),
                 io.Sigmas.Input("sigmas", tooltip="The steps of the whole run, before any split."),
                 io.Float.Input(
-                    "cloth_cond_rate", default=1.0, min=0.0, max=1.0, step=0.05,
+                    "cloth_cond_rate", **advanced(), default=1.0, min=0.0, max=1.0, step=0.05,
                     tooltip="Share of the steps, from the first, in which the warped garment is seen. "
                         "1 is the paper's value.",
                 ),

@@ -94,7 +94,9 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
         print(f"Done in {run.seconds:.1f} s.")
         for line in _warnings(workflow, run):
             print(line)
-        if chosen.own_photo and "LadiVTON_LoadEmbedded" in {node["class_type"] for node in workflow.values()}:
+        loaders = [(node["class_type"], node["inputs"].get("models")) for node in workflow.values()]
+        embedded = (("LadiVTON_LoadEmbedded", None), ("LadiVTON_LoadModels", "embedded"))
+        if chosen.own_photo and any(loader in embedded for loader in loaders):
             print(DRAWN_ONLY)
         results = _results(workflow, run)
         return [_save(client.view(image), image["filename"], index, chosen) for index, image in enumerate(results)]

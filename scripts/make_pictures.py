@@ -20,10 +20,10 @@ from pathlib import Path
 from hosting import installation, pose
 from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer
-from hosting.shipped import TITLES, page_file, queue_file
+from hosting.shipped import CARDS, TITLES, page_file, queue_file
 from hosting.signals import exit_on_terminate
 
-HEIGHT, GAP, WIDEST = 384, 6, 876
+HEIGHT, GAP, WIDEST, BAND = 384, 6, 876, 44
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
@@ -46,6 +46,21 @@ def row(pictures: list, widest: int | None = None):
     if widest and sheet.width > widest:
         sheet = sheet.resize((widest, round(HEIGHT * widest / sheet.width)), Image.LANCZOS)
     return sheet
+
+
+def with_band(picture, words: str, colour: str):
+    """The picture over a line that says what a template is for and what it needs; cards show nothing but their titles."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    size = BAND // 2
+    while ImageDraw.Draw(picture).textlength(words, font := ImageFont.load_default(size)) > max(picture.width, 420) - 12:
+        size -= 1
+    card = Image.new("RGB", (max(picture.width, 420), picture.height + BAND), "white")
+    card.paste(picture, ((card.width - picture.width) // 2, 0))
+    draw = ImageDraw.Draw(card)
+    draw.rectangle((0, picture.height, *card.size), fill=colour)
+    draw.text((card.width / 2, picture.height + BAND / 2), words, font=font, fill="white", anchor="mm")
+    return card
 
 
 def embedded_settings() -> dict[str, object]:
@@ -168,7 +183,8 @@ def main() -> None:
                 workflow = json.loads(queue_file("tryon_embedded").read_text("utf-8"))
                 stage_pictures.write(stage_pictures.stage_pictures(client, server.base, workflow))
             elif name != "unseen":
-                thumbnail(client, name).save(page_file(name).with_suffix(".jpg"), quality=88)
+                card = with_band(thumbnail(client, name), *CARDS[name])
+                card.save(page_file(name).with_suffix(".jpg"), quality=88)
             print(name, flush=True)
 
 

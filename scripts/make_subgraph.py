@@ -2,9 +2,9 @@
 
 python scripts/make_subgraph.py
 
-`BLUEPRINTS` says which is made from which. A blueprint holds the workflow's graph without its loaders, notes and the
-saved picture, so that it unpacks into the same nodes with the same settings. Run it after a change of those workflows;
-`tests/nodes/test_subgraph.py` compares.
+`BLUEPRINTS` says which is made from which. A blueprint holds the workflow's graph without its loaders, notes, previews
+and the saved picture, so that it unpacks into the same nodes with the same settings. Run it after a change of those
+workflows; `tests/nodes/test_subgraph.py` compares.
 
 ComfyUI lists `subgraphs/*.json` under `/global_subgraphs`; the page offers each by its file name. The format is the
 one in which the page saves subgraphs: one node whose type is the id of `definitions.subgraphs[0]`.
@@ -21,7 +21,8 @@ from typing import Any
 from hosting.places import REPOSITORY
 from hosting.shipped import page_file
 
-LEFT_OUT = ("MarkdownNote", "Note", "SaveImage")
+LEFT_OUT = ("MarkdownNote", "Note", "SaveImage", "PreviewImage")
+"""The page shows inner previews on the one node, in the place of the result that is connected behind it."""
 INPUT_ID, OUTPUT_ID = -10, -20
 """The frames of a subgraph, as the page numbers them."""
 KINDS = {"category": "COMBO", "seed": "INT", "person_index": "INT"}
@@ -120,7 +121,11 @@ def blueprint(of: Blueprint) -> Json:
     """The workflow's stages as a subgraph blueprint."""
     workflow = _sockets_first(of.source())
     nodes = {node["id"]: node for node in workflow["nodes"]}
-    wires = [link for link in workflow["links"] if nodes[link[1]]["type"] not in LEFT_OUT]
+    wires = [
+        link
+        for link in workflow["links"]
+        if nodes[link[1]]["type"] not in LEFT_OUT and nodes[link[3]]["type"] != "PreviewImage"
+    ]
     loader_of = loaders(workflow, of.roles)
     results = {link[1]: link for link in wires if nodes[link[3]]["type"] == "SaveImage"}
     (result,) = results.values()

@@ -238,12 +238,11 @@ def require_graphs(persons: Sequence[Person], settings: Settings) -> None:
     Raises:
         RuntimeError: it cannot; says what mends it.
     """
-    from ..preprocessing.people.pose_graphs import find_graphs, require_interpreter
+    from ..preprocessing.people.pose_graphs import find_graphs
 
     wanted = [person for person in persons if person.keypoints is None]
     try:
         if wanted:
-            require_interpreter()
             find_graphs([Path(folder) for folder in settings.pose])
     except (ImportError, FileNotFoundError) as error:
         raise RuntimeError(

@@ -27,7 +27,7 @@ from .masks.body_region import body_region
 from .masks.regions import Say, empty_masks, region_mask
 from .modes import BODY, PUBLISHED, Mode
 from .people.territory import own_territory
-from .pose.agreement import labels_in_doubt, outside_picture
+from .pose.agreement import labels_in_doubt, mask_in_doubt, outside_picture
 from .pose.hands import POINTS
 from .pose.keypoints import JOINTS, people_in_frames, pose_document
 from .pose.pose_map import SIGMA, pose_map
@@ -427,11 +427,15 @@ def _from_labels(batch: dict, category: str, labels: LabelSet, mode: Mode, rule:
 
 
 def _from_regions(batch: dict, category: str, mode: Mode, rule: MaskRule, say: Say) -> Drawn:
-    along_arms = batch["keypoints"] is not None and category != "lower_body"
+    joints = None if batch["keypoints"] is None else batch["keypoints"][:, :JOINTS]
+    fits = joints is not None and not outside_picture(joints, (batch["person"].shape[-2], batch["person"].shape[-1]))
+    if fits and (doubt := mask_in_doubt(batch["garment_mask"], joints, category)):
+        say(f"{doubt} Check 'category', and that mask and joints are of this person's photo.")
+    along_arms = joints is not None and category != "lower_body"
     mask = region_mask(
         batch["garment_mask"], arms=batch["arms_mask"], keep=batch["keep_mask"],
         # The stroke hides sleeves; a lower-body garment has none.
-        keypoints=batch["keypoints"][:, :JOINTS] if along_arms else None,
+        keypoints=joints if along_arms else None,
         mode=mode, stroke_width=rule.stroke_width, grow=rule.grow, say=say,
     )  # fmt: skip
     return mask, batch["garment_mask"], "the painted masks"

@@ -17,7 +17,7 @@ from ...ladivton_core.checkpoints.build import check, module_names
 from ...ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
 from ...ladivton_core.checkpoints.layouts import check_values
 from ...ladivton_core.checkpoints.reading import read_state_dict
-from ...ladivton_core.checkpoints.sources import sources
+from ...ladivton_core.checkpoints.sources import Source, sources
 from ...ladivton_core.presets import Preset
 from ...ladivton_core.start import command
 from .listing import Listed, can_be_chosen
@@ -26,6 +26,12 @@ FOLDER = LADI_FOLDER
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) for the published files."""
 
 PUBLISHED = "https://github.com/miccunifi/ladi-vton/releases"
+MORE_FOLDERS = {
+    "unet": ("diffusion_models",), "vae": ("vae",), "text_encoder": ("text_encoders",), "vision": ("clip_vision",)
+}  # fmt: skip
+"""Part -> ComfyUI's own folders in which its files may lie as well."""
+STOCK = "sd2"
+"""Group of `sources.json` with what every published try-on takes from others."""
 CHANNELS = 31
 """Input channels of the try-on UNet; Stable Diffusion's own, in the same folders, have 4 or 9."""
 
@@ -43,8 +49,13 @@ def register_folder(name: str, endings: set[str]) -> None:
     folder_paths.folder_names_and_paths[name] = (paths, known | endings)
 
 
-def files_with(part: str, *folders: str) -> Listed:
-    """Names of the files in some model folders that hold a part (`embedded.PARTS`), whatever they are called.
+def folders_of(part: str) -> tuple[str, ...]:
+    """Folders below ComfyUI's `models` in which files of a part may lie, ours first."""
+    return (FOLDER, *MORE_FOLDERS.get(part, ()))
+
+
+def files_with(part: str) -> Listed:
+    """Names of the files in the part's folders that hold it (`embedded.PARTS`), whatever they are called.
 
     Archives that would have to be read whole to be looked into are offered as well.
     """
@@ -53,7 +64,7 @@ def files_with(part: str, *folders: str) -> Listed:
         names = {name for folder in folders for name in folder_paths.get_filename_list(folder)}
         return sorted(name for name in names if can_be_chosen(name) and _fits(part, _path(name, *folders)))
 
-    return Listed.by(lambda file: find(part, file, *folders), offer, *folders)
+    return Listed.by(lambda file: find(part, file), offer, *folders_of(part))
 
 
 def _fits(part: str, path: str | None) -> bool:
@@ -85,29 +96,28 @@ def _path(file: str, *folders: str) -> str | None:
     return next((path for path in paths if path), None)
 
 
-def weights(part: str, file: str, *folders: str) -> tuple[dict[str, Tensor], Preset, str]:
-    """A part's tensors in the core's names, the preset whose sizes they have, and where they were found.
+def weights_at(part: str, path: str) -> tuple[dict[str, Tensor], Preset]:
+    """A part's tensors in the core's names, and the preset whose sizes they have.
 
     Everything is compared before ComfyUI fills a model with it: its own loaders leave at random what a file lacks.
 
     Raises:
-        ValueError: no such file.
         CheckpointError: another kind, another size, missing or surplus tensors, or values that are no numbers.
     """
-    path = find(part, file, *folders)
     state = read_state_dict(path)
     preset = check(part, state, path)
     state = module_names(part, state, path)
     check_values(state, path)
-    return state, preset, path
+    return state, preset
 
 
-def find(part: str, file: str, *folders: str) -> str:
+def find(part: str, file: str) -> str:
     """Full path of a model file.
 
     Raises:
         ValueError: no such file; the message says which file to put where, how large it is and under which licence.
     """
+    folders = folders_of(part)
     if path := _path(file, *folders):
         return path
     where = " or ".join(f"models/{folder}" for folder in folders)
@@ -120,12 +130,50 @@ def find(part: str, file: str, *folders: str) -> str:
     raise ValueError(
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
         f"({wanted[0].size_in_words}; licence {wanted[0].licence}): {published}"
-        f"with `{'` or `'.join(command(f'checkpoints download {group}') for group in groups)}`. "
+        f"with the command {' or '.join(command(f'checkpoints download {group}') for group in groups)}. "
         "Then press R to refresh the lists."
     )
 
 
-def fingerprint(part: str, file: str, *folders: str) -> str:
-    """For `fingerprint_inputs`: another one when the file was replaced."""
-    stat = Path(find(part, file, *folders)).stat()
-    return f"{file} {stat.st_size} {stat.st_mtime_ns}"
+def files_of(group: str) -> dict[str, str]:
+    """The seven files of a published try-on, by part: of their names in `sources.json`, with any ending.
+
+    Args:
+        group: `vitonhd` or `dresscode`; Stable Diffusion 2's own parts serve both.
+
+    Raises:
+        ValueError: some are not there; the message names all of them, where each belongs, and the way to get them.
+    """
+    wanted = {source.part: source for source in sources() if source.group in (group, STOCK)}
+    there: dict[str, str] = {}
+    for part, source in wanted.items():
+        stem = Path(source.name).stem
+        named = [source.name, *(name for name in files_with(part) if Path(name).stem == stem)]
+        if path := next(filter(None, (_path(name, *folders_of(part)) for name in named)), None):
+            there[part] = path
+    missing = [source for part, source in wanted.items() if part not in there]
+    if missing:
+        names = ", ".join(source.name for source in missing)
+        places = "\n".join(
+            f"- {source.name} into {folder_paths.get_folder_paths(source.folder)[0]} "
+            f"({source.size_in_words}; licence {source.licence}; {_page_of(source)})"
+            for source in missing
+        )
+        raise ValueError(
+            f"{len(missing)} of the {len(wanted)} model files are missing: {names}.\n"
+            f"All of them at once, with ComfyUI's own Python: {command(f'checkpoints download {group} {STOCK}')}\n"
+            f"Or put them there yourself:\n{places}\nThen press Run again. "
+            "'embedded' needs no files; files under other names load with the loader of each part."
+        )
+    return there
+
+
+def _page_of(source: Source) -> str:
+    """Where a person finds a file."""
+    return PUBLISHED if source.folder == FOLDER else source.urls[0]
+
+
+def fingerprint(*paths: str) -> str:
+    """For `fingerprint_inputs`: another one when a file was replaced."""
+    stats = [Path(path).stat() for path in paths]
+    return " ".join(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in zip(paths, stats, strict=True))

@@ -6,6 +6,7 @@ the types here exist for the rest. `../tensors.py` converts between ComfyUI's la
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -21,8 +22,8 @@ from ...ladivton_core.preprocessing.labels import LabelSet
 __all__ = [
     "CATEGORY", "LARGEST_SEED", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPerson", "FitRecord",
     "InversionAdapter", "ItemNoise", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords",
-    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "io", "item_seeds", "one_by_one",
-    "search_aliases", "ui",
+    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "advanced", "io", "item_seeds",
+    "one_by_one", "search_aliases", "ui",
 ]  # fmt: skip
 
 CATEGORY = "LaDI-VTON"
@@ -60,6 +61,12 @@ def search_aliases(*words: str) -> dict[str, list[str]]:
     """
     known = any(field.name == "search_aliases" for field in fields(io.Schema))
     return {"search_aliases": list(words)} if known else {}
+
+
+def advanced() -> dict[str, bool]:
+    """For a widget's input: newer pages fold it away until somebody asks for it. ComfyUI 0.3.75 does not know it."""
+    known = "advanced" in inspect.signature(io.Int.Input.__init__).parameters
+    return {"advanced": True} if known else {}
 
 
 def one_by_one(items: Sequence[Item], progress: ProgressBar | None = None) -> Iterator[Item]:

@@ -10,7 +10,7 @@ from hosting.shipped import TITLES, queue_file
 from .page import Page, Setting
 from .serving import Held, serving
 
-LEFT_OUT = ("Find Person", "BlazePose", "ai-edge-litert")
+LEFT_OUT = ("Finding people", "ai-edge-litert")
 """What a message says where the packages or files that find a person are not there; nothing is fetched here."""
 
 

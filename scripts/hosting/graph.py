@@ -66,7 +66,8 @@ _EMBEDDED = {
 
 
 def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Workflow:
-    """The workflow on the small shipped models: their loader takes the place of every loader of a model file.
+    """The workflow on the small shipped models: chosen where there is a choice, else by their loader in the place of
+    every loader of a model file.
 
     Args:
         workflow: in API format.
@@ -81,6 +82,11 @@ def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Wo
                 node["inputs"][name] = ["embedded", _EMBEDDED[replaced[value[0]]]]
     for key in replaced:
         del result[key]
+    for node in result.values():
+        if node["class_type"] == "LadiVTON_LoadModels":
+            node["inputs"]["models"] = "embedded"
+    if not replaced:
+        return result
     result["embedded"] = {"class_type": "LadiVTON_LoadEmbedded", "inputs": {"precision": "float32"}}
     return result
 

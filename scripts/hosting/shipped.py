@@ -18,6 +18,8 @@ TITLES = {
     "tryon_dresscode": "Try-on, Dress Code weights",
     "tryon_ksampler": "Try-on, stock KSampler",
     "tryon_photo": "Photo, one garment",
+    "tryon_photo_vitonhd": "Photo, VITON-HD weights",
+    "tryon_photo_dresscode": "Photo, Dress Code weights",
     "tryon_photo_outfit": "Photo, a whole outfit",
     "tryon_photo_pose_nodes": "Photo, joints from a pose node",
     "wardrobe": "Wardrobe, people by garments",
@@ -27,6 +29,26 @@ TITLES = {
     "paper_ablation": "Paper, what each part does",
 }
 """Short name -> title: also the name of the tab that a template opens in. No character that Windows refuses."""
+
+_NOTHING, _POSE, _FILES = "#2f6b3c", "#8a5a12", "#7a2f2f"
+CARDS = {
+    "tryon_embedded": ("Needs nothing: press Run", _NOTHING),
+    "tryon_painted_mask": ("Paint the mask yourself; needs nothing", _NOTHING),
+    "tryon_vitonhd": ("The paper's tops; needs VITON-HD's files", _FILES),
+    "tryon_dresscode": ("The paper's three categories; needs Dress Code's files", _FILES),
+    "tryon_ksampler": ("ComfyUI's own sampler; needs VITON-HD's files", _FILES),
+    "tryon_photo": ("Your photo; needs the pose files (10 MB)", _POSE),
+    "tryon_photo_vitonhd": ("Your photo, tops; needs pose and VITON-HD's files", _FILES),
+    "tryon_photo_dresscode": ("Your photo, any garment; needs pose and Dress Code's files", _FILES),
+    "tryon_photo_outfit": ("Trousers, then a top; needs the pose files (10 MB)", _POSE),
+    "tryon_photo_pose_nodes": ("With another pack's pose node; needs nothing else", _NOTHING),
+    "wardrobe": ("Everybody in everything; needs nothing", _NOTHING),
+    "second_pass": ("Larger, in two passes; needs nothing", _NOTHING),
+    "paper_vitonhd": ("VITON-HD by batches; needs nothing to try", _NOTHING),
+    "paper_dresscode": ("Dress Code by batches; needs nothing to try", _NOTHING),
+    "paper_ablation": ("What each part does; needs nothing to try", _NOTHING),
+}
+"""Short name -> what stands on a template's card, and its colour: what it needs."""
 
 
 def page_file(name: str) -> Path:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from hosting.places import REPOSITORY
 from hosting.shipped import TITLES
 
 from .layout import Note
+
+SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
+
+
+def model_files(data_set: str) -> list[dict[str, Any]]:
+    """Entries of `sources.json` that a try-on on published weights needs: `vitonhd` or `dresscode`, and what both do."""
+    files = json.loads(SOURCES.read_text(encoding="utf-8"))["files"]
+    return [file for file in files if file["group"] in (data_set, "sd2")]
+
 
 START = Note(
     "Start here",
@@ -17,8 +30,9 @@ Press **Run**: the example person gets the example garment. Nothing to download;
 * joints: an OpenPose JSON file, or a pose detector node (POSE_KEYPOINT) in the place of *The person's joints*;
 * a parse map: a label PNG. Without one, open *{TITLES["tryon_painted_mask"]}* and paint the region instead.
 
-The embedded models know drawn people only. For photographs open *{TITLES["tryon_vitonhd"]}* or \
-*{TITLES["tryon_dresscode"]}*, which load the published files.""",
+**A photograph**: open *{TITLES["tryon_photo"]}*, which finds joints and mask by itself. The embedded models know \
+drawn people only; with the published files take *{TITLES["tryon_photo_vitonhd"]}* or \
+*{TITLES["tryon_photo_dresscode"]}*.""",
 )
 START_STAGES = Note(
     "What happens here",
@@ -71,25 +85,22 @@ of *Agnostic Person*.
 
 def files(data_set: str) -> Note:
     """What a workflow on the published weights needs, where it goes, and what it may be used for."""
-    parts = ", ".join(f"{part}_{data_set}.pth" for part in ("unet", "warping", "inversion_adapter", "emasc"))
+    folders: dict[str, list[str]] = {}
+    for file in model_files(data_set):
+        folders.setdefault(file["folder"], []).append(f"{file['name']} ({file['elements'] * 2 / 1e9:.1f} GB or twice)")
+    listed = "\n\n".join(f"**models/{folder}**: {', '.join(names)}" for folder, names in folders.items())
     return Note(
         "Files and licence",
         f"""## What you need
-**models/ladi_vton**: {parts}. The authors' [release](https://github.com/miccunifi/ladi-vton/releases), \
+{listed}
+
+The four of LaDI-VTON are in the authors' [release](https://github.com/miccunifi/ladi-vton/releases), \
 **CC BY-NC 4.0: non-commercial use only**.
 
-**models/vae**: sd2_inpainting_vae.safetensors
+Press **Run** without them: *Load Try-On Models* says which are missing, and one command that fetches them all, names \
+them and puts them there.
 
-**models/text_encoders**: sd2_inpainting_text_encoder.safetensors
-
-**models/clip_vision**: CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors
-
-In the pack's folder, with ComfyUI's Python, this fetches them all and names them so:
-
-python ladivton_core/start.py checkpoints download {data_set} sd2
-
-Files under other names work too: choose them in the lists. What a browser downloads has the name of its address; \
-rename it.
+Files under other names load with the loader of each part (*Load Try-On Model* and so on).
 
 No files yet? *{TITLES["tryon_embedded"]}* needs none.""",
     )
@@ -164,14 +175,12 @@ Press **Run**: {opening}, with the small embedded models. Nothing to download.
     )
 
 
-def published_models(title: str) -> str:
-    """How a graph on the embedded models is put on the published ones."""
-    return f"""**The published models** (CC BY-NC 4.0: non-commercial): open *{title}*, copy its group *Models* into \
-this graph, connect its loaders where *Load Embedded Try-On Models* is connected, and delete that one. Then set 50 \
-steps, guidance 7.5, and *skip grow* and *skip feather* of *EMASC Decoder* to 0: this is the paper's setup."""
+PUBLISHED_MODELS = """**The published models** (CC BY-NC 4.0: non-commercial): choose them in *Load Try-On Models*. \
+Steps, guidance, *skip grow* and *skip feather* follow: what shows is what the models recommend, which for these is the \
+paper's setup."""
 
 
-def paper_setup(title: str) -> Note:
+def paper_setup() -> Note:
     """What is as in the paper, and what to change to make everything so."""
     return Note(
         "The paper's setup",
@@ -180,7 +189,7 @@ Person and garment come from the data set at 384 x 512, so nothing is fitted or 
 
 Item *i* of a batch uses seed + i.
 
-{published_models(title)}""",
+{PUBLISHED_MODELS}""",
     )
 
 
@@ -206,7 +215,7 @@ the drawn example need no download.
 **Your own copy** of a data set: put or link it into *input*, into *models/ladi_vton_datasets*, or name its folder \
 under *ladi_vton_datasets:* in extra_model_paths.yaml; press R and choose it under *root*.
 
-{published_models(TITLES["tryon_vitonhd"])} Use the same steps and guidance in all three samplers.""",
+{PUBLISHED_MODELS} Use the same steps and guidance in all three samplers.""",
 )
 ABLATION_PARTS = Note(
     "How the parts are left out",
@@ -259,9 +268,9 @@ SECOND_PASS_PIXELS = Note(
     """*Upscale Image* on the decoded first pass, then *VAE Encode*, works in the place of *Upscale Latent*.""",
 )
 
-_PHOTOGRAPH = """The embedded models know drawn people only. For a photograph, put *Load Try-On Model*, \
-*Load Garment Warper*, *Load Inversion Adapter*, *Load EMASC* and ComfyUI's loaders for Stable Diffusion 2's VAE and \
-text encoder and for CLIP ViT-H/14 in the place of *Load Embedded Try-On Models*, with 50 steps and guidance 7.5."""
+_PHOTOGRAPH = f"""The embedded models know drawn people only. For a photograph choose other *models* in *Load Try-On \
+Models*: VITON-HD for tops, Dress Code for tops, trousers, skirts and dresses. *{TITLES["tryon_vitonhd"]}* lists the \
+files."""
 _FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB), which \
 **python ladivton_core/start.py checkpoints download pose**, in the pack's folder, fetches. It runs on this machine; nothing leaves it."""
 PHOTO = Note(
@@ -274,6 +283,20 @@ a plain ground). For trousers, skirts and dresses change *Which garment*.
 
 {_PHOTOGRAPH}""",
 )
+
+
+def published_photo(worn: str) -> Note:
+    """A photo on published files; `worn` says what they know."""
+    return Note(
+        "Start here",
+        f"""## Your photo, the published models
+Choose pictures in *Person* (with the head, seen from the front) and *Garment* (alone, on a plain ground), and press \
+**Run**. {worn}
+
+{_FINDER}""",
+    )
+
+
 PHOTO_PEOPLE = Note(
     "Several people, several frames",
     """*Which person* is wired to every node that asks: -1 takes the largest, 0 the one that is found first. \

@@ -5,8 +5,6 @@ Numbers are the node ids of `workflows/api/`. A node that is missing here, or no
 
 from __future__ import annotations
 
-from hosting.shipped import TITLES
-
 from . import notes
 from .layout import NOTE_WIDTH, WIDTH, Group, Page
 
@@ -43,7 +41,6 @@ PAINTED = Page(
     ),
     margin=(reading((notes.PAINTED, notes.PAINTED_MASK)),),
 )
-LOADERS = Group("Models", BLUE, ((1, 2, 3, 4, 5, 6, 7),), MODELS)
 
 
 def published(margin: Group, sampler: str, picture: Group) -> Page:
@@ -51,8 +48,7 @@ def published(margin: Group, sampler: str, picture: Group) -> Page:
     return Page(
         rows=(
             (
-                LOADERS,
-                Group("1  Person and garment", BLUE, ((9, 12), (10, 11, 13))),
+                Group("1  Person, garment, models", BLUE, ((9, 12, 1), (10, 11, 13))),
                 Group("2  Pose and mask", GREEN, ((14, 15, 16),)),
                 Group("3  Warp and words", PURPLE, ((17, 18, 20, 19),)),
                 Group(f"4  {sampler}", ORANGE, ((8, 21, 22),)),
@@ -88,14 +84,13 @@ DRESSCODE = Page(
     rows=(lane("Upper body", GREEN, 9), lane("Lower body", PURPLE, 25), lane("Dresses", ORANGE, 41)),
     margin=(
         reading((notes.files("dresscode"), notes.DRESSCODE)),
-        Group("Models", BLUE, ((1, 2, 3, 4, 5, 6, 7, 8),), MODELS),
+        Group("Models", BLUE, ((1, 8),), MODELS),
     ),
 )
 
 
 def paper(name: str, start: notes.Note) -> Page:
     """A data set by batches."""
-    setup = notes.paper_setup(TITLES[name.replace("paper", "tryon")])
     return Page(
         rows=(
             (
@@ -107,7 +102,7 @@ def paper(name: str, start: notes.Note) -> Page:
                 Group("6  Side by side", GREY, ((14, 15),), SHEET),
             ),
         ),
-        margin=(reading((start, setup, notes.paper_results(name))),),
+        margin=(reading((start, notes.paper_setup(), notes.paper_results(name))),),
     )
 
 
@@ -167,16 +162,20 @@ def photo_pass(name: str, first: int, *before: int, saves: bool = True) -> tuple
     )
 
 
-PHOTO = Page(
-    rows=(
-        (
-            Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
-            Group("What and who", GREEN, ((20, 21, 4, 5),)),
-            *photo_pass("Try-on", 6),
+def photo(*read: notes.Note) -> Page:
+    """One photo and one garment."""
+    return Page(
+        rows=(
+            (
+                Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
+                Group("What and who", GREEN, ((20, 21, 4, 5),)),
+                *photo_pass("Try-on", 6),
+            ),
         ),
-    ),
-    margin=(reading((notes.PHOTO, notes.PHOTO_PEOPLE)),),
-)
+        margin=(reading(read),),
+    )
+
+
 OUTFIT = Page(
     rows=(photo_pass("First", 6, 33, saves=False), photo_pass("Second", 19, 34)),
     margin=(
@@ -195,7 +194,17 @@ POSE_NODES = Page(
 )
 
 PAGES: dict[str, Page] = {
-    "tryon_photo": PHOTO,
+    "tryon_photo": photo(notes.PHOTO, notes.PHOTO_PEOPLE),
+    "tryon_photo_vitonhd": photo(
+        notes.published_photo("VITON-HD's models know tops."), notes.files("vitonhd"), notes.PHOTO_PEOPLE
+    ),
+    "tryon_photo_dresscode": photo(
+        notes.published_photo(
+            "Dress Code's models know tops, trousers, skirts and dresses: change *Which garment*."
+        ),
+        notes.files("dresscode"),
+        notes.PHOTO_PEOPLE,
+    ),
     "tryon_photo_outfit": OUTFIT,
     "tryon_photo_pose_nodes": POSE_NODES,
     "tryon_embedded": START,

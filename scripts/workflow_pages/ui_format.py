@@ -6,7 +6,6 @@ with the page's validation switched on.
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from typing import Any
@@ -15,6 +14,7 @@ from hosting.installation import COMFYUI_VERSION
 from hosting.places import REPOSITORY
 
 from .layout import Page, is_widget, place
+from .notes import model_files
 
 WINDOW = (1800, 920)  # what a browser of 1920 x 1080 leaves to the canvas
 READABLE = 0.62  # below, the classic page draws nodes without any text
@@ -54,6 +54,7 @@ def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[st
             for i, (g, box) in enumerate(placed.groups, 1)
         ],
         "config": {},
+        **_models(api),
         "extra": {"ds": _view([box for _, box in placed.groups])},
         "version": 0.4,
     }
@@ -128,23 +129,25 @@ def _note(note) -> dict[str, Any]:
 
 
 def _properties(node: dict[str, Any]) -> dict[str, Any]:
-    """Pack and version of a node, where the page and ComfyUI-Manager look for them, and files the page can fetch."""
+    """Pack and version of a node, where the page and ComfyUI-Manager look for them."""
     kind = node["class_type"]
     if kind.startswith("LadiVTON_"):
         text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
         name, version = (re.search(rf'^{key} = "(.*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
     else:
         name, version = "comfy-core", COMFYUI_VERSION
-    properties: dict[str, Any] = {"Node name for S&R": kind, "cnr_id": name, "ver": version}
-    models = [model for value in node["inputs"].values() if (model := _model(value))]
-    return properties | ({"models": models} if models else {})
+    return {"Node name for S&R": kind, "cnr_id": name, "ver": version}
 
 
-def _model(value: object) -> dict[str, str] | None:
-    """Where the page may fetch a file. It refuses other sources and shows a button that cannot be pressed."""
-    sources = json.loads((REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json").read_text("utf-8"))["files"]
-    for file in sources:
-        url = file["urls"][0]
-        if file["name"] == value and url.startswith("https://huggingface.co/") and value.endswith(".safetensors"):
-            return {"name": value, "url": url, "directory": file["folder"]}
-    return None
+SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
+"""Choices of Load Try-On Models that need files -> their group in `sources.json`."""
+
+
+def _models(api: dict[str, Any]) -> dict[str, Any]:
+    """The files that a workflow needs, for the page's list of what is missing: it fetches those it is allowed to and
+    says of the others why it is not.
+    """
+    chosen = {node["inputs"].get("models") for node in api.values() if node["class_type"] == "LadiVTON_LoadModels"}
+    files = [file for choice in sorted(chosen & SETS.keys()) for file in model_files(SETS[choice])]
+    models = [{"name": file["name"], "url": file["urls"][0], "directory": file["folder"]} for file in files]
+    return {"models": models} if models else {}

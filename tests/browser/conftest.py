@@ -27,7 +27,10 @@ CHROMIUM_FLAGS = [
 WINDOW = {"width": 1920, "height": 1080}
 PAGE_SECONDS, COVERED_SECONDS, RUN_SECONDS = 180, 30, 600
 """How long anything on a page, its cover, and a run may take before a test fails: for the slowest machine."""
-PAGE_READY = "() => Boolean(window.app?.graph && window.app?.extensionManager)"
+PAGE_READY = """
+() => Boolean(window.app?.graph && window.app?.extensionManager &&
+    window.LiteGraph?.registered_node_types.LadiVTON_PoseMap)
+"""
 UNCOVERED = "() => !document.querySelector('.p-blockui-mask')"
 SET = """
 async ([name, value]) => {

@@ -67,6 +67,24 @@ def test_values_of_older_files_become_todays_and_show_before_a_run(request, open
     assert page.tab.evaluate(BROKEN) == [] and page.problems == []
 
 
+FRESH = """
+(types) => {
+    for (const type of types) window.app.graph.add(window.LiteGraph.createNode(type));
+    return window.app.graph.nodes.map(node => node.widgets[0].value);
+}
+"""
+
+
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_nodes_placed_by_hand_start_with_files_that_belong_together(request, open_page, server):
+    page = open_page(request.getfixturevalue(server))
+    types = [f"LadiVTON_Load{kind}" for kind in ("Picture", "Picture", "Keypoints", "ParseMap")]
+    person, garment = "person [example].png [temp]", "garment [example].png [temp]"
+    assert page.tab.evaluate(FRESH, types) == [person, garment, NEW[2], NEW[1]]
+    page.load(page.tab.evaluate(SAVED, {types[0]: "dresses_person [example].png [temp]"}))
+    assert page.tab.evaluate(VALUES) == ["dresses_person [example].png [temp]"]
+
+
 @pytest.mark.parametrize(("server", "nodes2"), COMBINATIONS, ids=NAMES)
 def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_page, server, nodes2):
     page = open_page(request.getfixturevalue(server), nodes2)
@@ -81,3 +99,24 @@ def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_pa
     page.screenshot(f"examples_listed_{request.node.callspec.id}")
     assert page.tab.get_by_text("[temp]").count() == 0
     assert page.tab.evaluate(BROKEN) == [] and page.problems == []
+
+
+WORDED = """
+() => {
+    const node = window.LiteGraph.createNode("LadiVTON_AgnosticPerson");
+    window.app.graph.add(node);
+    return node.widgets.filter(({ name }) => ["mode", "nobody", "missing_joints"].includes(name)).map((widget) => [
+        widget.label, widget.value, widget.options.getOptionLabel(widget.value),
+    ]);
+}
+"""
+
+
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_names_and_choices_are_shown_in_words_and_kept_as_values(request, open_page, server):
+    page = open_page(request.getfixturevalue(server))
+    assert page.tab.evaluate(WORDED) == [
+        ["joints not found", "skip", "leave them out"],
+        ["joints and sizes", "published", "as in the paper"],
+        ["if nobody is found", "stop", "stop and say so"],
+    ]

@@ -124,6 +124,25 @@ def test_the_page_finds_the_pack_by_the_words_people_search(page):
         assert any(name.startswith("LadiVTON_") or title in titles for name, title in found), (word, found)
 
 
+FITTING = {
+    "try on": "Virtual Try-On", "mask": "AgnosticPerson", "clothes": "PrepareGarment", "dress": "PrepareGarment",
+    "shirt": "PrepareGarment", "outfit": "PrepareGarment", "swap clothes": "Photo Try-On", "warp": "GarmentWarper",
+    "pose": "PoseMap", "photo": "Photo Try-On",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_a_fitting_node_is_among_the_first_three(request, open_page, server):
+    page = open_page(request.getfixturevalue(server))
+    find = """(word) => window.app.extensionManager._p._s.get("nodeDef").nodeSearchService
+        .searchNode(word, [], { limit: 64 })
+        .map(({ name, display_name }) => name.startsWith("LadiVTON_") ? name.slice(9) : display_name)"""
+    for word, name in FITTING.items():
+        found = page.tab.evaluate(find, word)
+        assert name in found[:3] and found.count(name) == 1, (word, found[:6])
+    assert len(page.tab.evaluate(find, "sampler")) > 3, "any other word is the page's own"
+
+
 @pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
 def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page, page, client, repository, one):
     canvas = page.locator("#graph-canvas").bounding_box()
@@ -141,7 +160,8 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page,
     loaders = {str(number) for number in make_subgraph.loaders(one.source(), one.roles).values()}
     workflow = json.loads((repository / "workflows" / "api" / f"{one.workflow}.json").read_text(encoding="utf-8"))
     workflow = with_defaults(workflow, client.object_info())
-    stages = {key: node for key, node in workflow.items() if key not in loaders and node["class_type"] != "SaveImage"}
+    left_out = {key for key, node in workflow.items() if node["class_type"] in ("SaveImage", "PreviewImage")}
+    stages = {key: node for key, node in workflow.items() if key not in loaders | left_out}
     for node in stages.values():
         fed = {name for name, value in node["inputs"].items() if isinstance(value, list) and value[0] in loaders}
         node["inputs"] = {name: value for name, value in node["inputs"].items() if name not in fed}

@@ -12,7 +12,7 @@ from PIL import Image
 from drawn_world.world.scene import DrawnWorld
 from ladivton_core.datasets.layouts import find, open_dataset, recognise
 from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
-from ladivton_core.preprocessing.pose.agreement import labels_in_doubt, outside_picture
+from ladivton_core.preprocessing.pose.agreement import labels_in_doubt, mask_in_doubt, outside_picture
 from ladivton_core.preprocessing.pose.keypoints import COCO18, keypoints_from_openpose
 
 SIZE = (512, 384)
@@ -84,3 +84,45 @@ def test_a_crop_through_the_legs_or_the_arms_is_no_finding(sample):
     cut = int(joints[0, [8, 11], 1].max()) + 5  # below the hips
     assert outside_picture(joints, (cut, SIZE[1])) is None or (joints[0, :, 1] > cut).sum() * 2 > 9
     assert labels_in_doubt(lip[:, :cut], joints, LIP20) is None
+
+
+CATEGORIES = {"": "upper_body", "dresses_": "dresses", "lower_body_": "lower_body"}
+
+
+@pytest.fixture
+def sample_of(repository):
+    """`sample_of(prefix)`: joints (1, 18, 2) and LIP20 map (1, H, W) of one of the pack's pictures."""
+    folder = repository / "samples"
+
+    def read(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        document = json.loads((folder / f"{name}keypoints.json").read_text("utf-8"))
+        parse = torch.tensor(np.array(Image.open(folder / f"{name}parse.png"))).long()
+        return keypoints_from_openpose(document, SIZE, SIZE)[None], parse[None]
+
+    return read
+
+
+@pytest.mark.parametrize("joints_of", CATEGORIES)
+@pytest.mark.parametrize("parse_of", CATEGORIES)
+def test_joints_and_labels_of_two_photos_are_told_apart_in_every_combination(sample_of, joints_of, parse_of):
+    joints, parse = sample_of(joints_of)[0], sample_of(parse_of)[1]
+    assert (labels_in_doubt(parse, joints, LIP20) is None) == (joints_of == parse_of)
+
+
+def test_a_painted_mask_beside_another_persons_joints_is_told(sample_of, repository):
+    painted = np.array(Image.open(repository / "samples" / "person_painted.png"))[..., 3] < 128
+    mask = torch.tensor(painted).float()[None, None]
+    assert mask_in_doubt(mask, sample_of("")[0], "upper_body") is None
+    assert "beside the body" in mask_in_doubt(mask, sample_of("dresses_")[0], "upper_body")
+    moved = torch.roll(mask, -150, dims=-1)
+    assert mask_in_doubt(moved, sample_of("")[0], "upper_body")
+
+
+def test_drawn_peoples_own_garments_raise_no_doubt_and_moved_ones_do():
+    drawn = DrawnWorld(seed=5, size=(256, 192)).scene(range(24), range(24, 48))
+    for parse, joints, category in zip(drawn.parse[:, None], drawn.keypoints[:, None], drawn.category, strict=True):
+        worn = torch.isin(parse, torch.tensor(LIP20.ids(LIP20.regions_of(category).garment)))[:, None].float()
+        generous = torch.nn.functional.max_pool2d(worn, 15, 1, 7)
+        for mask in (worn, generous):
+            assert mask_in_doubt(mask, joints, category) is None
+        assert mask_in_doubt(torch.roll(generous, 90, dims=-1), joints, category) is not None

@@ -1,5 +1,8 @@
 """Finding people: a real portrait, two people, nobody; and what is said where the graphs are missing."""
 
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -68,13 +71,29 @@ def test_a_square_cut_out_and_pasted_back_comes_to_its_place():
 
 
 def test_missing_graphs_are_named_with_size_licence_and_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match="pose_detection.tflite.*10 MB.*Apache-2.0.*download pose"):
+    pytest.importorskip("ai_edge_litert")
+    with pytest.raises(FileNotFoundError, match="(?s)pose_detection.tflite.*download pose.*10 MB.*Apache-2.0"):
         find_graphs([tmp_path])
     for name in GRAPHS:
         (tmp_path / name).write_bytes(b"no graph")
-    pytest.importorskip("ai_edge_litert")
     with pytest.raises(ValueError, match="pose_detection.tflite is no graph"):
         PersonFinder([tmp_path])
+
+
+def test_package_and_files_are_asked_for_at_once_with_one_command_of_this_interpreter(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError) as refused:
+        find_graphs([tmp_path])
+    first, command, *rest = str(refused.value).split("\n")
+    assert "ai-edge-litert" in first and all(name in first for name in GRAPHS)
+    assert command.count(sys.executable) == 2 and "pip install ai-edge-litert" in command and "start.py" in command
+    assert command.endswith("checkpoints download pose") and str(tmp_path) in rest[0] and "https://" in rest[0]
+    for name in GRAPHS:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ImportError, match="^Finding people needs the package ai-edge-litert.\n") as refused:
+        find_graphs([tmp_path])
+    assert "download pose" not in str(refused.value)
 
 
 def test_a_silhouette_counts_from_how_sure_its_graph_is_of_the_body():

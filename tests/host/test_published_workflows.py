@@ -1,7 +1,6 @@
 """The workflows for the published files: the paper's settings, and a run on small files of the same layout and names.
 
-Their stock loaders (VAE, text encoder, vision tower) know Stable Diffusion's sizes only; the embedded models take
-their place here. `benchmarks/full_size.py` runs those at full size.
+`benchmarks/full_size.py` runs those at full size.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ import json
 
 import pytest
 import torch
+from hosting import pose
 from hosting.client import PromptRejected
-from hosting.graph import with_embedded_models, with_value
-from safetensors.torch import load_file
+from hosting.graph import with_value
+from safetensors.torch import load_file, save_file
 
 OWN = {
     "LadiVTON_LoadTryOnModel": "unet",
@@ -29,26 +29,33 @@ def published(repository):
     return lambda name: json.loads((repository / "workflows" / "api" / f"{name}.json").read_text("utf-8"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def small_files(comfy_server, repository):
-    """The embedded weights as torch archives under the published names, the warper nested as published."""
-    folder = comfy_server.base / "models" / "ladi_vton"
-    folder.mkdir(parents=True, exist_ok=True)
+    """The embedded weights under the published names and in their folders, LaDI-VTON's own as torch archives, the
+    warper nested as published."""
     written = []
-    for part in OWN.values():
-        state = load_file(repository / "ladivton_core" / "embedded" / f"{part}.safetensors")
-        if part == "warping":
+    for file in json.loads((repository / "ladivton_core" / "checkpoints" / "sources.json").read_text("utf-8"))["files"]:
+        if file["group"] not in ("vitonhd", "dresscode", "sd2"):
+            continue
+        written.append(comfy_server.base / "models" / file["folder"] / file["name"])
+        written[-1].parent.mkdir(parents=True, exist_ok=True)
+        state = load_file(repository / "ladivton_core" / "embedded" / f"{file['part']}.safetensors")
+        if file["part"] == "warping":
             halves = {"tps": {}, "refinement": {}}
             for key, tensor in state.items():
                 half, _, name = key.partition(".")
                 halves[half][name] = tensor
             state = halves | {"epoch": 50}
-        for which in ("vitonhd", "dresscode"):
-            written.append(folder / f"{part}_{which}.pth")
-            torch.save(state, written[-1])
+        (save_file if written[-1].suffix == ".safetensors" else torch.save)(state, written[-1])
     yield
     for path in written:
         path.unlink()
+
+
+@pytest.fixture(scope="module")
+def finder(comfy_server, pose_graphs):
+    """The server with BlazePose's graphs in its models folder."""
+    pose.provide(comfy_server.base, pose_graphs)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -72,7 +79,7 @@ def test_the_settings_are_the_papers(published, name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_it_runs_on_files_of_the_published_layout(client, published, small_files, name):
-    workflow = with_embedded_models(published(name), keep=OWN)
+    workflow = published(name)
     for setting, value in {"steps": 1, "width": 96, "height": 128}.items():
         workflow = with_value(workflow, setting, value)
     run = client.run(workflow).or_raise()
@@ -85,8 +92,18 @@ def test_it_runs_on_files_of_the_published_layout(client, published, small_files
         assert categories.count(category) == 2
 
 
-def test_without_the_files_every_loader_says_what_to_put_where(client, published):
-    workflow = published("tryon_vitonhd")
+@pytest.mark.parametrize("name", [*PUBLISHED, "tryon_photo_vitonhd", "tryon_photo_dresscode"])
+def test_without_the_files_the_run_fails_and_names_all_of_them(client, published, failure, finder, name):
+    said = failure(published(name), "LadiVTON_LoadModels")
+    which = "dresscode" if "dresscode" in name else "vitonhd"
+    for part in OWN.values():
+        assert f"{part}_{which}.pth" in said.split("\n")[0]
+    for words in ("sd2_inpainting_vae", "clip_vision", "MB", "CC BY-NC 4.0", f"download {which} sd2"):
+        assert words in said
+
+
+def test_in_older_files_without_the_weights_every_loader_says_what_to_put_where(client, repository):
+    workflow = json.loads((repository / "tests/promises/0.1.0/api/tryon_vitonhd.json").read_text("utf-8"))
     for node in workflow.values():
         if node["class_type"] in OWN:
             (name,) = (key for key in node["inputs"] if key.endswith("_name"))

@@ -54,7 +54,7 @@ def test_the_second_pass_repaints_the_first_ones_picture_larger(shown, two_passe
 def test_pixels_work_in_place_of_latents(shown, two_passes):
     latent = shown(two_passes)
     decoded = two_passes["first"]["inputs"]["images"]
-    vae = [the(two_passes, "LadiVTON_LoadEmbedded"), 2]
+    vae = [the(two_passes, "LadiVTON_LoadModels"), 2]
     scale = {"image": decoded, "upscale_method": "bicubic", "crop": "disabled"} | LARGE
     two_passes["scale"] = {"class_type": "ImageScale", "inputs": scale}
     two_passes["encode"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["scale", 0], "vae": vae}}

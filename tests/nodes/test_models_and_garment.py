@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -199,3 +200,63 @@ def test_warped_garments_do_not_depend_on_their_batch(run, models, scene, prepar
         pose_map=prepared.pose_map[1:],
     )  # fmt: skip
     assert torch.equal(warped, prepared.warped[1:]) and grid.shape == warped.shape
+
+
+@pytest.fixture
+def every_folder(tmp_path, nodes, monkeypatch):
+    """An empty models folder: part -> where its published file belongs."""
+    import folder_paths
+
+    folders = {"unet": "ladi_vton", "warping": "ladi_vton", "inversion_adapter": "ladi_vton", "emasc": "ladi_vton",
+               "vae": "vae", "text_encoder": "text_encoders", "vision": "clip_vision"}  # fmt: skip
+    for name in {*folders.values(), "diffusion_models"}:
+        (tmp_path / name).mkdir()
+        extensions = folder_paths.folder_names_and_paths[name][1]
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, name, ([str(tmp_path / name)], extensions))
+    return {part: tmp_path / name for part, name in folders.items()}
+
+
+NAMES = {
+    "unet": "unet_dresscode.pth", "warping": "warping_dresscode.pth",
+    "inversion_adapter": "inversion_adapter_dresscode.pth", "emasc": "emasc_dresscode.pth",
+    "vae": "sd2_inpainting_vae.safetensors", "text_encoder": "sd2_inpainting_text_encoder.safetensors",
+    "vision": "CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
+}  # fmt: skip
+
+
+def weights_of(loaded: tuple) -> list[torch.Tensor]:
+    """One tensor of each of the seven models."""
+    model, clip, vae, vision, *own = loaded
+    networks = [model.model, clip.cond_stage_model, vae.first_stage_model, vision.model, *(part.module for part in own)]
+    return [next(network.parameters()) for network in networks]
+
+
+def test_one_loader_gives_the_embedded_models_or_the_published_files_once_they_are_there(run, every_folder, models):
+    embedded = run("LoadModels")
+    for own, same in zip(weights_of(embedded), weights_of(tuple(vars(models).values())), strict=True):
+        assert own.dtype == same.dtype and torch.equal(own, same)
+    for part, folder in every_folder.items():
+        (folder / "mine").mkdir(exist_ok=True)  # in a folder of one's own, and converted
+        target = folder / "mine" / f"{Path(NAMES[part]).stem}.safetensors"
+        shutil.copy(EMBEDDED_DIR / f"{part}.safetensors", target)
+    found = run("LoadModels", models="Dress Code", precision="float32")
+    for own, same in zip(weights_of(found), weights_of(embedded), strict=True):
+        assert torch.equal(own, same)
+
+
+def test_one_error_names_every_missing_file_with_its_folder_and_one_command_for_all(nodes, run, every_folder):
+    loader = nodes["LadiVTON_LoadModels"]
+    before = loader.fingerprint_inputs(models="Dress Code")
+    with pytest.raises(ValueError, match="^7 of the 7") as refused:
+        run("LoadModels", models="Dress Code")
+    first, command, *rest = str(refused.value).split("\n")
+    assert all(name in first for name in NAMES.values()) and command.endswith("checkpoints download dresscode sd2")
+    for part, name in NAMES.items():
+        assert any(name in line and str(every_folder[part]) in line and "licence" in line for line in rest)
+    shutil.copy(EMBEDDED_DIR / "vae.safetensors", every_folder["vae"] / NAMES["vae"])
+    with pytest.raises(ValueError, match="^6 of the 7") as refused:
+        run("LoadModels", models="Dress Code")
+    assert NAMES["vae"] not in str(refused.value)
+    for part in NAMES.keys() - {"vae"}:
+        shutil.copy(EMBEDDED_DIR / f"{part}.safetensors", every_folder[part] / f"{Path(NAMES[part]).stem}.safetensors")
+    assert loader.fingerprint_inputs(models="Dress Code") != before

@@ -141,3 +141,11 @@ def test_a_graph_in_a_circle_or_with_holes_is_no_trouble(module, lanes):
     graph = lanes("a", ["photo", 0], "dresses", "upper_body")
     graph["agrow"]["inputs"] |= {"mask": ["agrow", 0], "other": ["nowhere", 0]}
     assert differ(module, graph, "ameet") is None
+
+
+def test_a_painted_mask_beside_the_joints_is_told(agnostic, scene):
+    worn = torch.isin(scene.parse, torch.tensor(scene.parse_map.label_set.ids(("upper_clothes", "dress", "coat"))))
+    own, beside = worn.float(), torch.roll(worn, 48, dims=-1).float()
+    assert not agnostic(parse_map=None, garment_mask=own)
+    (line,) = agnostic(parse_map=None, garment_mask=beside)
+    assert "painted mask and the joints disagree" in line and "this person's photo" in line

@@ -19,7 +19,11 @@ PROMISES = Path(__file__).parents[1] / "promises"
 RELEASES = sorted(file.parent.name for file in PROMISES.glob("*/nodes.json"))
 
 _FROM_THE_MODEL = "0.2.0: new nodes take what the model recommends; 50 steps and 7.5 burn the embedded models"
+_TOGETHER = "0.2.0: new loaders start with examples that belong together; a dress wore a dress"
 BROKEN: dict[str, str] = {
+    "LadiVTON_LoadPicture.image.default": _TOGETHER,
+    "LadiVTON_LoadKeypoints.file.default": _TOGETHER,
+    "LadiVTON_LoadParseMap.file.default": _TOGETHER,
     "LadiVTON_TryOnSampler.steps.default": _FROM_THE_MODEL,
     "LadiVTON_TryOnSampler.guidance.default": _FROM_THE_MODEL,
     "LadiVTON_EMASCDecoder.skip_grow.default": _FROM_THE_MODEL,

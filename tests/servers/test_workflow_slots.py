@@ -23,6 +23,8 @@ TAKES = {
     "tryon_painted_mask": (*PAIR, "keypoints"),
     "tryon_photo_pose_nodes": (*PAIR, "keypoints"),
     "tryon_photo": PAIR,
+    "tryon_photo_vitonhd": PAIR,
+    "tryon_photo_dresscode": PAIR,
 }
 """Shipped workflows that dress one person in one garment, and the files they are filled in with."""
 OTHERS = {

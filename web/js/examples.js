@@ -11,6 +11,15 @@ const LISTS = {
     LadiVTON_DatasetSample: "root",
 };
 
+const PERSON = "person [example].png [temp]", GARMENT = "garment [example].png [temp]";
+
+// A second picture that somebody places is the garment for the person of the first. A file's own value comes after this.
+function takeTheGarment(node, list) {
+    const others = (app.canvas?.graph ?? app.graph)?.nodes.filter((other) => other !== node) ?? [];
+    const first = (other) => other.comfyClass === node.comfyClass && other.widgets?.some((box) => box.value === PERSON);
+    if (list.value === PERSON && list.options.values.includes(GARMENT) && others.some(first)) list.value = GARMENT;
+}
+
 const shown = (value) => String(value ?? "").replace(/ \[example\](\.\w+) \[temp\]$/, "$1 [example]");
 
 function bringUpToDate(list) {
@@ -25,6 +34,7 @@ app.registerExtension({
         const list = node.widgets?.find((widget) => widget.name === LISTS[node.comfyClass]);
         if (!list) return;
         list.options.getOptionLabel = shown;
+        if (node.comfyClass === "LadiVTON_LoadPicture") takeTheGarment(node, list);
         // A workflow's values come by configure, those of a file in API format with the widget's callback.
         const configured = node.onConfigure;
         node.onConfigure = function () {

@@ -1,10 +1,14 @@
 // Shows on a node what its last run said beside its outputs: settings taken, warnings (`nodes/host/notes.py`).
 // The lines are the node's `text` in ComfyUI's "executed" message; an empty list takes them away again.
+// A node that fails shows the first line of its error in their place: newer pages keep it behind a button.
 
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
 const PREFIX = "LadiVTON_";
 const WARNING = "Warning: ";
+const ERROR = "Error: ";
+const MARKS = { [WARNING]: ["⚠", "var(--warning-text, #e5a83b)"], [ERROR]: ["✖", "var(--error-text, #ff6b6b)"] };
 const WIDGET = "ladi_vton_notes";
 const MARGIN = 10; // around the element, on every side
 
@@ -38,9 +42,9 @@ function add(node, lines) {
   const element = createElement();
   for (const line of lines) {
     const paragraph = document.createElement("div");
-    const warning = line.startsWith(WARNING);
-    paragraph.textContent = warning ? `⚠ ${line.slice(WARNING.length)}` : line;
-    if (warning) paragraph.style.color = "var(--warning-text, #e5a83b)";
+    const mark = Object.keys(MARKS).find((start) => line.startsWith(start));
+    paragraph.textContent = mark ? `${MARKS[mark][0]} ${line.slice(mark.length)}` : line;
+    if (mark) paragraph.style.color = MARKS[mark][1];
     element.append(paragraph);
   }
   const notes = { element, lines };
@@ -75,18 +79,32 @@ function show(node, lines) {
   node.setDirtyCanvas?.(true, true);
 }
 
-// A node inside a subgraph that is not open cannot be seen: its warnings come as a message.
+// A node inside a subgraph that is not open cannot be seen: its warnings and errors come as a message.
 function announce(node, lines) {
   if (node.graph === app.canvas?.graph) return;
-  for (const line of lines.filter((line) => line.startsWith(WARNING))) {
+  for (const line of lines) {
+    const mark = Object.keys(MARKS).find((start) => line.startsWith(start));
+    if (!mark) continue;
     app.extensionManager?.toast?.add({
-      severity: "warn",
+      severity: mark === ERROR ? "error" : "warn",
       summary: node.title,
-      detail: line.slice(WARNING.length),
+      detail: line.slice(mark.length),
       life: 15000,
     });
   }
 }
+
+// The node of an id in ComfyUI's messages, "5", or "5:7" for a node inside the subgraph 5.
+function nodeAt(path) {
+  let [graph, node] = [app.rootGraph ?? app.graph];
+  for (const id of String(path).split(":")) {
+    node = graph?.getNodeById(id) ?? graph?.getNodeById(Number(id));
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
+let failed; // the node whose error is shown
 
 app.registerExtension({
   name: "LadiVTON.Notes",
@@ -100,5 +118,19 @@ app.registerExtension({
       show(this, lines);
       announce(this, lines);
     };
+  },
+  setup() {
+    api.addEventListener("execution_error", ({ detail }) => {
+      if (!detail.node_type?.startsWith(PREFIX)) return;
+      failed = nodeAt(detail.node_id);
+      if (!failed) return;
+      const lines = [ERROR + String(detail.exception_message).split("\n")[0]];
+      show(failed, lines);
+      announce(failed, lines);
+    });
+    api.addEventListener("execution_start", () => {
+      if (failed) show(failed, []);
+      failed = undefined;
+    });
   },
 });

@@ -25,33 +25,32 @@ GRAPHS = (DETECTOR, LANDMARKS, SILHOUETTE)
 DOWNLOAD = command("checkpoints download pose")
 
 
+PACKAGE = "ai-edge-litert"
+INSTALL = f'"{sys.executable}" -m pip install {PACKAGE}'
+SOURCE = "https://storage.googleapis.com/mediapipe-assets"
+"""Where Google keeps the graphs; `checkpoints/sources.json` has their full addresses."""
+
+
 def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
-    """The graphs by name, each in the first folder that has it.
+    """The graphs by name, each in the first folder that has it, once the package that runs them is there as well.
 
     Raises:
-        FileNotFoundError: one is missing; says where it belongs and how to get it.
+        ImportError, FileNotFoundError: something is missing. The first line names all of it, the second is the one
+            command for all of it; then where each belongs, and what does without.
     """
     found = {name: path for name in GRAPHS for folder in reversed(folders) if (path := folder / name).is_file()}
     missing = [name for name in GRAPHS if name not in found]
+    package = importlib.util.find_spec("ai_edge_litert") is None
+    if not (missing or package):
+        return {name: found[name] for name in GRAPHS}
+    wanted = [f"the package {PACKAGE}"] * package + [f"the files {', '.join(missing)}"] * bool(missing)
+    lines = [f"Finding people needs {' and '.join(wanted)}."]
+    lines.append("To get it: " + " && ".join([INSTALL] * package + [DOWNLOAD] * bool(missing)))
     if missing:
         places = " or ".join(map(str, folders)) or f"models/ladi_vton/{FOLDER}"
-        raise FileNotFoundError(
-            f"{', '.join(missing)} is not in {places}. "
-            "These are BlazePose's graphs (10 MB in all, Google, Apache-2.0). "
-            f"Fetch them with `{DOWNLOAD}`, or copy them there. "
-            "Without them, connect another pose detector's POSE_KEYPOINT, or a painted mask"
-        )
-    return {name: found[name] for name in GRAPHS}
-
-
-def require_interpreter() -> None:
-    """Raise an ImportError that says how to install `ai-edge-litert`, unless it is there."""
-    if importlib.util.find_spec("ai_edge_litert") is None:
-        raise ImportError(
-            "finding people needs the package ai-edge-litert (extra `photo`). Install it with the Python that runs "
-            f'this: "{sys.executable}" -m pip install ai-edge-litert. '
-            "Or connect another pose detector's POSE_KEYPOINT"
-        )
+        lines.append(f"The files (10 MB, Google, Apache-2.0; {SOURCE}) belong into {places}.")
+    lines.append("Then run again. Or do without: another pose detector's POSE_KEYPOINT, or a painted mask.")
+    raise (ImportError if package else FileNotFoundError)("\n".join(lines))
 
 
 class Graph:
@@ -62,12 +61,10 @@ class Graph:
         threads: how many it may use.
 
     Raises:
-        ImportError: `ai-edge-litert` is missing.
         ValueError: the file is no such graph; names it.
     """
 
     def __init__(self, path: Path, threads: int = 2) -> None:
-        require_interpreter()
         from ai_edge_litert.interpreter import Interpreter
 
         try:

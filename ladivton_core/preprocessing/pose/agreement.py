@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from ..labels import LABEL_SETS, LabelSet
+from ..labels import LABEL_SETS, Category, LabelSet
+from .body_size import known
 from .keypoints import COCO18
 
 _LEGS = frozenset(("pants", "skirt", "left_leg", "right_leg", "legs", "socks", "left_shoe", "right_shoe", "feet"))
@@ -31,6 +33,32 @@ _NEVER_UNDER = {
 }
 """Labels that a joint never lies on, by joint. Arms and upper garments are left out: a hand or a raised knee may cover
 anything."""
+_TOP = frozenset(("upper_clothes", "coat"))
+_ELSEWHERE = {
+    "nose": _TOP | {"hair", "neck", "dress"}, "left_eye": _TOP | {"neck", "dress"},
+    "right_eye": _TOP | {"neck", "dress"}, "left_ear": _TOP | {"dress"}, "right_ear": _TOP | {"dress"}, "neck": _FACE,
+    "left_hip": {"hair", "neck"}, "right_hip": {"hair", "neck"}, "left_knee": {"hair", "neck"},
+    "right_knee": {"hair", "neck"}, "left_ankle": _FACE | _TOP | {"hair", "neck"},
+    "right_ankle": _FACE | _TOP | {"hair", "neck"},
+}  # fmt: skip
+"""Further labels that a joint does not lie on in the person's own photo: one may be an error of a parser, many are not.
+Beside these, no joint lies far from everything that is labelled."""
+_NEAR = 0.04
+"""Share of the picture's height within which something is labelled around a joint."""
+_TRUNK, _THIGHS = ((2, 5), (8, 11)), ((8, 11), (9, 12))
+_COVERS: dict[Category, tuple[tuple[int, int], tuple[int, int]]] = {
+    "upper_body": _TRUNK, "dresses": _TRUNK, "lower_body": _THIGHS
+}  # fmt: skip
+"""Upper and lower pair of joints between which a garment always lies."""
+_ARMS, _LEGS_OF = ((2, 3), (3, 4), (5, 6), (6, 7)), ((8, 9), (9, 10), (11, 12), (12, 13))
+_ALONG: dict[Category, tuple[tuple[int, int], ...]] = {
+    "upper_body": ((2, 5), (2, 8), (5, 11), (8, 11), *_ARMS), "lower_body": ((8, 11), *_LEGS_OF),
+    "dresses": ((2, 5), (2, 8), (5, 11), (8, 11), *_ARMS, *_LEGS_OF),
+}  # fmt: skip
+"""Parts of the body along which a garment lies."""
+_LEAST_COVERED, _MOST_BESIDE, _BESIDE = 0.5, 0.15, 0.4
+"""Of what a garment always covers; of a mask, further from the body than this share of the trunk (or thighs). Drawn
+people's own garments grown by 15 px: 0.75 at least, and 0."""
 _ON_THE_PERSON = ("nose", "neck", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 """Joints in the middle of a body part: on the background only if parse map and joints do not belong together."""
 _HELD_BY = ("neck", "left_shoulder", "right_shoulder")
@@ -73,7 +101,7 @@ def labels_in_doubt(parse: Tensor, keypoints: Tensor, labels: LabelSet) -> str |
 
     Returns:
         A sentence for the first picture it holds for, else None: another label set explains the joints and this one
-        does not; or most joints lie on labels where they cannot, or on the background.
+        does not; or joints lie on labels where they cannot, or on the background.
     """
     for picture, (item, points) in enumerate(zip(parse, keypoints.tolist(), strict=True)):
         under = _ids_under(item, points)
@@ -92,7 +120,83 @@ def labels_in_doubt(parse: Tensor, keypoints: Tensor, labels: LabelSet) -> str |
                 f"In picture {picture} {len(bare)} of {len(body)} joints in the middle of the body "
                 f"lie on the parse map's background ({_named(bare)})."
             )
+        far = _far_or_elsewhere(item, points, labels)
+        if len(far) >= 3 and len(far) * 6 >= sum(max(point) > 1 for point in points):
+            return (
+                f"In picture {picture} {len(far)} joints lie where the parse map read as {labels.name} has other parts "
+                f"or nobody ({_named(far)}): one of them is not of this photo."
+            )
     return None
+
+
+def mask_in_doubt(mask: Tensor, keypoints: Tensor, category: Category) -> str | None:
+    """Whether a painted garment lies on the body that the joints tell.
+
+    Args:
+        mask: the old garment (B, 1, H, W) in [0, 1].
+        keypoints: COCO-18 joints (B, 18, 2), (x, y) in pixels of `mask`; missing joints are (0, 0) or negative.
+        category: which garment it is.
+
+    Returns:
+        A sentence for the first picture it holds for, else None: much of the mask is far from the body, or what the
+        garment always covers is left out. Nothing is said where shoulders and hips (hips and knees) are not known.
+    """
+    pairs = _COVERS[category]
+    for picture, (item, joints) in enumerate(zip(mask[:, 0] >= 0.5, keypoints.double().cpu(), strict=True)):
+        if not item.any() or not known(joints, *pairs[0], *pairs[1]):
+            continue
+        upper, lower = joints[list(pairs[0])], joints[list(pairs[1])]
+        length = (upper.mean(0) - lower.mean(0)).norm().clamp(min=1.0)
+        down, across = torch.meshgrid(torch.linspace(0.2, 0.8, 4), torch.linspace(0.25, 0.75, 3), indexing="ij")
+        if category == "lower_body":
+            across = across.round()  # each leg, not what is between them
+        left, right = (upper[side] + (lower[side] - upper[side]) * down[..., None] for side in (0, 1))
+        inside = (left + (right - left) * across[..., None]).reshape(-1, 2).long()
+        height, width = item.shape
+        seen = inside[((inside >= 0) & (inside < torch.tensor((width, height)))).all(-1)]
+        covered = float(item.cpu()[seen[:, 1], seen[:, 0]].double().mean()) if len(seen) else 1.0
+        bones = torch.stack([joints[list(bone)] for bone in _ALONG[category] if known(joints, *bone)])
+        step = max(1, height // 128)
+        painted = item.cpu()[::step, ::step].nonzero().flip(1).double() * step
+        beside = float((_distances(painted, bones) > _BESIDE * length).double().mean()) if len(painted) else 0.0
+        if covered < _LEAST_COVERED or beside > _MOST_BESIDE:
+            said = f"{beside:.0%} of it lie beside the body" if beside > _MOST_BESIDE else "it leaves the trunk out"
+            said = "it leaves the thighs out" if said.startswith("it") and category == "lower_body" else said
+            return f"In picture {picture} the painted mask and the joints disagree: {said}."
+    return None
+
+
+def _distances(points: Tensor, bones: Tensor) -> Tensor:
+    """Distance (N,) of every point (N, 2) from the nearest of some segments (S, 2, 2)."""
+    start, along = bones[:, 0], bones[:, 1] - bones[:, 0]
+    from_start = points[:, None] - start
+    share = ((from_start * along).sum(-1) / along.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
+    return (from_start - share[..., None] * along).norm(dim=-1).amin(1)
+
+
+def _near(there: Tensor, x: float, y: float) -> bool:
+    """Whether anything of a map (H, W) is there around a point; a point outside the picture is not looked at."""
+    height, width = there.shape
+    if not (0 <= x < width and 0 <= y < height):
+        return True
+    reach = max(1, round(_NEAR * height))
+    left, top = int(x), int(y)
+    return bool(there[max(0, top - reach) : top + reach + 1, max(0, left - reach) : left + reach + 1].any())
+
+
+def _far_or_elsewhere(parse: Tensor, points: Sequence[Sequence[float]], labels: LabelSet) -> list[str]:
+    """Joints on labels of other parts, or far from everything that is labelled (H, W)."""
+    height, width = parse.shape
+    found = []
+    for joint, (x, y) in zip(COCO18, points, strict=True):
+        if max(x, y) <= 1 or not (0 <= x < width and 0 <= y < height):
+            continue
+        number = int(parse[int(y), int(x)])
+        label = labels.labels[number] if number < len(labels.labels) else ""
+        elsewhere = _ELSEWHERE.get(joint, frozenset()) | _NEVER_UNDER.get(joint, frozenset())
+        if label in elsewhere or not _near(parse > 0, x, y):
+            found.append(joint)
+    return found
 
 
 def _ids_under(parse: Tensor, points: Sequence[Sequence[float]]) -> dict[str, int]:
