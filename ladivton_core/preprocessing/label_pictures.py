@@ -66,13 +66,13 @@ def labels_from_picture(picture: Image, labels: LabelSet, name: str = "the parse
     return values
 
 
-def require_known(values: np.ndarray, labels: LabelSet, name: str = "the parse map") -> None:
+def require_known(values: np.ndarray | Tensor, labels: LabelSet, name: str = "the parse map") -> None:
     """Refuse numbers outside the vocabulary, such as 255 for void: they would count as nothing without a word.
 
     Raises:
         ValueError: names the first.
     """
-    for label in (values.max(initial=0), values.min(initial=0)):
+    for label in (int(values.max()), int(values.min())) if all(values.shape) else ():
         if not 0 <= label < len(labels.labels):
             raise ValueError(
                 f"{name} has the label {label}, but {labels.name} ends at {len(labels.labels) - 1}. "

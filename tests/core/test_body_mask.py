@@ -167,6 +167,9 @@ def test_a_dress_over_shirt_and_trousers_repaints_both_with_dress_codes_labels(d
     assert set(left) == {"upper_clothes", "skirt", "pants"}
     worn = torch.isin(atr, torch.tensor(ATR18.ids(left)))[:, None]
     assert body("dresses", joints, parse=atr, labels=ATR18)[worn].mean() == 1
+    for label in (-1, 18, 255):
+        with pytest.raises(ValueError, match=f"has the label {label}, but ATR18 ends at 17"):
+            body("dresses", joints, parse=torch.full_like(atr.int(), label), labels=ATR18)
     for labels in LABEL_SETS.values():  # whatever is worn is either repainted, kept, or named here
         for category in ("upper_body", "lower_body", "dresses"):
             rule = labels.regions_of(category)

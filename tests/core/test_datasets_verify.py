@@ -142,6 +142,7 @@ def test_every_damage_of_a_vitonhd_is_found(vitonhd, spoken):
     document(joints / "00008_00_keypoints.json", {"people": [{"pose_keypoints_2d": [1.0, 2.0]}]})
     (joints / "00009_00_keypoints.json").write_text("{")
     (joints / "00010_00_keypoints.json").unlink()
+    document(joints / "00012_00_keypoints.json", {"people": [{"pose_keypoints_2d": [1e300, 2.0, 1.0] * 25}]})
     with (vitonhd / "test_pairs.txt").open("a") as file:
         file.write("00001_00.jpg\n../00001_00.jpg 00002_00.jpg\n00000_00.jpg 00001_00.jpg\n")
 
@@ -158,6 +159,7 @@ def test_every_damage_of_a_vitonhd_is_found(vitonhd, spoken):
             "test/openpose_json/00006_00_keypoints.json", "test/openpose_json/00007_00_keypoints.json",
         ],
         "wrong keypoints": ["test/openpose_json/00008_00_keypoints.json"],
+        "joints that are no numbers": ["test/openpose_json/00012_00_keypoints.json"],
     }  # fmt: skip
     assert kinds(report, broken=False)["repeated pair"] == ["test_pairs.txt"]
     assert command.main(["verify", "--dataset", "vitonhd", "--root", str(vitonhd), "--show", "1"]) == 1

@@ -229,6 +229,8 @@ def test_without_joints_painted_arms_are_repainted_and_what_is_kept_wins():
     [
         ({"parse": torch.zeros(1, *SIZE)}, "label"),
         ({"parse": torch.zeros(*SIZE, dtype=torch.int64)}, "expected integers"),
+        ({"parse": torch.full((1, *SIZE), -1)}, "has the label -1, but LIP20 ends at 19"),
+        ({"parse": torch.full((1, *SIZE), 255, dtype=torch.uint8)}, "has the label 255, but LIP20 ends at 19"),
         ({"keypoints": torch.zeros(2, 18, 2)}, r"\(2, 18, 2\)"),
         ({"category": "hats"}, "upper_body, lower_body, dresses"),
         ({"missing_joints": "guess"}, "published"),

@@ -114,7 +114,7 @@ def test_workflows_of_any_shape_are_read_or_refused_by_name(desk, client, data):
 
 # --- CSV as spreadsheets write it
 
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff\x1a"), max_size=12).map(str.strip)
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff\x1a"), max_size=12).map(str.strip)
 
 
 @given(

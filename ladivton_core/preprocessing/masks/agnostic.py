@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...mask_edges import grow_mask
+from ..label_pictures import require_known
 from ..labels import LabelSet, Regions
 from ..modes import PUBLISHED, Mode, mode_of
 from ..pose.body_size import relative_stroke, share_of_reference
@@ -66,12 +67,12 @@ def agnostic_mask(
         (B, 1, H, W) float32 in {0, 1}; 1 is repainted. On the device of `parse`.
 
     Raises:
-        ValueError: shapes disagree, an unknown option or category, or (with `skip`) no shoulder is known.
+        ValueError: shapes disagree, a label that `labels` has not, an unknown option or category, or (with `skip`) no shoulder is known.
 
     Source: paper section 3.2; published §1.5; published-weights quirks Q7, Q8, Q9, Q10, Q11.
     """
     regions = labels.regions_of(category)
-    _check(parse, keypoints, missing_joints, neck, grow)
+    _check(parse, labels, keypoints, missing_joints, neck, grow)
     parse = parse.detach()
     height, width = size = (parse.shape[-2], parse.shape[-1])
     joints_known = finite_joints(keypoints.detach().cpu().double())
@@ -185,14 +186,15 @@ def _stack(masks: list[np.ndarray], device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack(masks)).to(device)
 
 
-def _check(parse: Tensor, keypoints: Tensor, missing_joints: str, neck: str, grow: int) -> None:
+def _check(
+    parse: Tensor, labels: LabelSet, keypoints: Tensor, missing_joints: str, neck: str, grow: int
+) -> None:
     if parse.ndim != 3 or parse.is_floating_point():
         raise ValueError(
             f"the parse map is {tuple(parse.shape)} {parse.dtype}; expected integers (B, H, W). Load it with a loader "
             "for label pictures: an ordinary picture loader turns labels into colours"
         )
-    if parse.numel() and int(parse.min()) < 0:
-        raise ValueError(f"the parse map has the label {int(parse.min())}; labels count from 0")
+    require_known(parse, labels)
     if keypoints.shape != (parse.shape[0], 18, 2):
         raise ValueError(
             f"keypoints have the shape {tuple(keypoints.shape)}; expected {(parse.shape[0], 18, 2)}: COCO-18 joints as "

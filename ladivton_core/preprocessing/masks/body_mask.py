@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...mask_edges import grow_mask
 from ..flood import reached
+from ..label_pictures import require_known
 from ..labels import CATEGORIES, Category, LabelSet
 from ..pose.body_size import share_of_reference
 from ..pose.dialects import finite_joints
@@ -80,7 +81,7 @@ def body_mask(
         (B, 1, height, width) float32 in {0, 1}; 1 is repainted. On the device of the first tensor given.
 
     Raises:
-        ValueError: an unknown category, shapes that disagree, labels without their vocabulary, or neither keypoints nor
+        ValueError: an unknown category, shapes that disagree, labels without their vocabulary or beyond it, or neither keypoints nor
             cloth to tell where the garment goes; names the picture.
     """
     if category not in CATEGORIES or margin < 0:
@@ -94,6 +95,8 @@ def body_mask(
     if parse is not None and (labels is None or tuple(parse.shape) != (len(first), *size) or parse.is_floating_point()):
         expected = f"integers {(len(first), *size)}, and `labels`"
         raise ValueError(f"the parse map is {tuple(parse.shape)} {parse.dtype}; expected {expected}")
+    if parse is not None:
+        require_known(parse, labels)
     numbers = numbers or range(len(first))
     empty_masks("keep_mask", keep, say, numbers)
     unseen = empty_masks("silhouette", silhouette, say, numbers)
