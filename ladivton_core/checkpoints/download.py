@@ -41,7 +41,7 @@ _BROKEN = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, Conne
 
 
 class DownloadError(RuntimeError):
-    """A file that could not be downloaded; the message says why and what is left on the disk, and no address's secrets."""
+    """A file that could not be downloaded; the message says why and what is left on the disk, and nothing secret."""
 
     def __init__(self, message: str) -> None:
         super().__init__(hide_secrets_in(message))

@@ -1,7 +1,7 @@
 """Opening a picture from anywhere: its size is looked at before a pixel is decoded, and every failure names the file.
 
-Pillow's decoders raise a dozen kinds of errors on damaged files; here all of them become one. `colours.py` says what the
-numbers mean.
+Pillow's decoders raise a dozen kinds of errors on damaged files; here all of them become one. `colours.py` says what
+the numbers mean.
 """
 
 from __future__ import annotations

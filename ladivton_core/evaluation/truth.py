@@ -16,6 +16,7 @@ from ..disk.names import is_hidden
 from ..disk.pictures import endings
 from .items import results_in
 
+
 class MismatchError(ValueError):
     """Results and test set do not have the same names; the message names the first difference."""
 

@@ -53,7 +53,8 @@ class Server:
         login, _, host = url.netloc.rpartition("@")
         self.address, self.query = f"{url.scheme}://{host}{url.path.rstrip('/')}", url.query
         if login:
-            headers = {"Authorization": f"Basic {base64.b64encode(urllib.parse.unquote(login).encode()).decode()}"} | headers
+            code = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
+            headers = {"Authorization": f"Basic {code}"} | headers
         self.headers = headers
         own = re.fullmatch(r"(.*\.)?localhost|127\.[\d.]+|::1", url.hostname or "")
         # a proxy knows nothing of this machine's own servers

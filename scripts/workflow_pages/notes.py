@@ -272,7 +272,8 @@ _PHOTOGRAPH = f"""The embedded models know drawn people only. For a photograph c
 Models*: VITON-HD for tops, Dress Code for tops, trousers, skirts and dresses. *{TITLES["tryon_vitonhd"]}* lists the \
 files."""
 _FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB), which \
-**python ladivton_core/start.py checkpoints download pose**, in the pack's folder, fetches. It runs on this machine; nothing leaves it."""
+**python ladivton_core/start.py checkpoints download pose**, in the pack's folder, fetches. \
+It runs on this machine; nothing leaves it."""
 PHOTO = Note(
     "Start here",
     f"""## A photo and a garment in, the finished photo out

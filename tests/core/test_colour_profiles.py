@@ -86,7 +86,9 @@ def with_chunks(picture, **chunks):
     content = buffer.getvalue()
     for name, body in chunks.items():
         kind = name.encode() + body
-        content = content[:33] + struct.pack(">I", len(body)) + kind + struct.pack(">I", zlib.crc32(kind)) + content[33:]
+        content = (
+            content[:33] + struct.pack(">I", len(body)) + kind + struct.pack(">I", zlib.crc32(kind)) + content[33:]
+        )
     return content
 
 

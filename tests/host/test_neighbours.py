@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 BROKEN = "import a_package_that_nobody_has\n"
-NEIGHBOUR = '''
+NEIGHBOUR = """
 import functools, os
 import comfy.samplers, folder_paths, torch
 from PIL import Image, ImageFile
@@ -28,6 +28,10 @@ KEPT = {}
 def attribute(holder, name, value):
     KEPT.setdefault("attributes", []).append((holder, name, getattr(holder, name)))
     setattr(holder, name, value)
+
+
+def listed(before, *given, **more):
+    return [*before(*given, **more), "mine.xyz"]
 
 
 DEEDS = {
@@ -51,8 +55,7 @@ DEEDS = {
             name: (list(paths) + [os.path.join(paths[0] if paths else "/", "not there")], set(endings) | {".mine"})
             for name, (paths, endings) in folder_paths.folder_names_and_paths.items()
         }),
-        attribute(folder_paths, "get_filename_list", (
-            lambda before: lambda *given, **more: [*before(*given, **more), "mine.xyz"])(folder_paths.get_filename_list)),
+        attribute(folder_paths, "get_filename_list", functools.partial(listed, folder_paths.get_filename_list)),
     ),
 }
 
@@ -86,8 +89,20 @@ class Neighbour:
 
 
 NODE_CLASS_MAPPINGS = {"Neighbour": Neighbour}
-'''
-DEEDS = ("float64", "float16", "device", "threads", "deterministic", "no grad", "seeds", "torch.load", "Pillow", "samplers", "folders")
+"""
+DEEDS = (
+    "float64",
+    "float16",
+    "device",
+    "threads",
+    "deterministic",
+    "no grad",
+    "seeds",
+    "torch.load",
+    "Pillow",
+    "samplers",
+    "folders",
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +133,10 @@ def dress(crowd, small_files, repository):
         workflow = with_value(workflow, name, value)
     for key in [key for key, node in workflow.items() if node["class_type"] in ("PreviewImage", "SaveImage")]:
         del workflow[key]
-    workflow["result"] = {"class_type": "PreviewImage", "inputs": {"images": [the(workflow, "LadiVTON_EMASCDecoder"), 0]}}
+    workflow["result"] = {
+        "class_type": "PreviewImage",
+        "inputs": {"images": [the(workflow, "LadiVTON_EMASCDecoder"), 0]},
+    }
 
     def run() -> np.ndarray:
         (shown,) = client.run(workflow).or_raise().images("temp")

@@ -34,7 +34,10 @@ class Gateway(http.server.ThreadingHTTPServer):
 class _Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        if parse_qs(parts.query).get("token") != ["t0ken"] and self.headers["Authorization"] != "Basic c2hvcHBlcjpzM2NyZXQ=":
+        if (
+            parse_qs(parts.query).get("token") != ["t0ken"]
+            and self.headers["Authorization"] != "Basic c2hvcHBlcjpzM2NyZXQ="
+        ):
             return self.send_error(401)
         self.server.let_in.append(parts.path)
         file = (SAMPLES / unquote(parts.path).lstrip("/")).resolve()
@@ -61,7 +64,9 @@ def gateway():
 @pytest.fixture
 def tables(gateway, tmp_path) -> list[str]:
     """People behind a login, garments behind tokens: two that come, one of a wrong token, one away, one no picture."""
-    shirts = {f"shirt-{number}": gateway.address(f"datasets/vitonhd/test/cloth/0000{number}_00.jpg") for number in (1, 2)}
+    shirts = {
+        f"shirt-{number}": gateway.address(f"datasets/vitonhd/test/cloth/0000{number}_00.jpg") for number in (1, 2)
+    }
     shirts["refused"] = gateway.address("datasets/vitonhd/test/cloth/00003_00.jpg", "wr0ng")
     shirts["away"] = gateway.address("datasets/vitonhd/test/cloth/away.jpg")
     shirts["text"] = gateway.address("catalogue/garments.csv")

@@ -67,7 +67,8 @@ def agnostic_mask(
         (B, 1, H, W) float32 in {0, 1}; 1 is repainted. On the device of `parse`.
 
     Raises:
-        ValueError: shapes disagree, a label that `labels` has not, an unknown option or category, or (with `skip`) no shoulder is known.
+        ValueError: shapes disagree, a label that `labels` has not, an unknown option or category, or (with `skip`) no
+            shoulder is known.
 
     Source: paper section 3.2; published §1.5; published-weights quirks Q7, Q8, Q9, Q10, Q11.
     """
@@ -186,9 +187,7 @@ def _stack(masks: list[np.ndarray], device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack(masks)).to(device)
 
 
-def _check(
-    parse: Tensor, labels: LabelSet, keypoints: Tensor, missing_joints: str, neck: str, grow: int
-) -> None:
+def _check(parse: Tensor, labels: LabelSet, keypoints: Tensor, missing_joints: str, neck: str, grow: int) -> None:
     if parse.ndim != 3 or parse.is_floating_point():
         raise ValueError(
             f"the parse map is {tuple(parse.shape)} {parse.dtype}; expected integers (B, H, W). Load it with a loader "

@@ -81,8 +81,8 @@ def body_mask(
         (B, 1, height, width) float32 in {0, 1}; 1 is repainted. On the device of the first tensor given.
 
     Raises:
-        ValueError: an unknown category, shapes that disagree, labels without their vocabulary or beyond it, or neither keypoints nor
-            cloth to tell where the garment goes; names the picture.
+        ValueError: an unknown category, shapes that disagree, labels without their vocabulary or beyond it, or neither
+            keypoints nor cloth to tell where the garment goes; names the picture.
     """
     if category not in CATEGORIES or margin < 0:
         raise ValueError(f"category {category!r}, margin {margin}; expected one of {', '.join(CATEGORIES)}, 0 or more")
