@@ -1,7 +1,7 @@
 """The library's commands by this file's own path, from any folder: `python start.py checkpoints list`.
 
 `python -m ladivton_core.checkpoints` needs the pack's folder to be where one stands, and a Python that looks there;
-ComfyUI's portable one does not. Messages print `command`, which needs neither.
+ComfyUI's portable one does not. Messages print `command` and `installing`, which need neither.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ COMMANDS = ("batch", "checkpoints", "datasets", "evaluation", "memory_plan", "pa
 def command(words: str) -> str:
     """A command line that runs as it is printed, such as of `checkpoints list`: this Python, this file, the words."""
     return f'"{sys.executable}" "{Path(__file__).resolve()}" {words}'
+
+
+def installing(packages: str = "", *, extra: str = "") -> str:
+    """A command line that installs packages, or one of this pack's extras, for the Python that runs this."""
+    own = f'-e "{Path(__file__).resolve().parents[1]}[{extra}]"'
+    return f'"{sys.executable}" -m pip install {own if extra else packages}'
 
 
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..disk.looking import require_file
 from ..disk.names import fault_of_name, hide_secrets, hide_secrets_in
+from ..start import installing
 
 PROTOCOLS = ("http", "https", "memory", "s3", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "file")
 """What may stand before `://`; others run programs, read code hosts or wrap each other."""
@@ -216,5 +217,5 @@ def require_package(name: str, what: str, install: str) -> Any:
     except ImportError as error:
         raise ImportError(
             f"{what} needs {name} ({error}; extra `batch`). Install it with the Python that runs this: "
-            f'"{sys.executable}" -m pip install {install}'
+            + installing(install)
         ) from error

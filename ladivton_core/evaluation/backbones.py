@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..start import installing
+
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 _ALEXNET = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
 _INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _INCEPTION_SCRIPT = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-EXTRA = "install the extra: pip install -e .[eval]"
+EXTRA = f"install the extra: {installing(extra='eval')}"
 
 
 class BackboneError(RuntimeError):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..disk.pictures import open_picture
 from ..preprocessing.pictures import on_white
+from ..start import installing
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -56,7 +57,7 @@ def ssim(made: Tensor, truth: Tensor) -> Tensor:
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure
     except ImportError as error:
-        raise ImportError("SSIM needs torchmetrics: install the extra, pip install -e .[eval]") from error
+        raise ImportError(f"SSIM needs torchmetrics: {installing(extra='eval')}") from error
     _, similarity = structural_similarity_index_measure(
         made, truth, data_range=1.0, reduction="none", return_full_image=True
     )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..preprocessing.framing.fitting import Fit, _resized
+from ..start import installing
 
 Blend = Literal["feather", "poisson"]
 
@@ -109,14 +110,12 @@ def _upright(weight: Tensor, fit: Fit) -> Tensor:
 
 def _cloned(new: Tensor, old: Tensor, share: Tensor) -> Tensor:
     """OpenCV's seamless clone of `new` (3, H, W) into `old` where the share is above 0."""
-    import sys
-
     try:
         import cv2
     except ImportError as error:
         raise ImportError(
             "blending as 'poisson' needs OpenCV (extra `photo`). Install it with the Python that runs this: "
-            f"\"{sys.executable}\" -m pip install opencv-python-headless. Or choose 'feather'"
+            f"{installing('opencv-python-headless')}. Or choose 'feather'"
         ) from error
     # The solver wants the region away from the border of its picture.
     margin = 3

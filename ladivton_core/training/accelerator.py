@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..start import installing
 from .config import ConfigError, Settings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def new_accelerator(settings: Settings, folder: Path, tracker: str = "none") -> 
         project_dir=str(folder / "logs"),
     )
     if tracked and not accelerator.log_with:  # accelerate drops it without a word
-        raise ConfigError(f"tracker {tracker!r} is not installed: pip install {tracker}, or --tracker none.")
+        raise ConfigError(f"tracker {tracker!r} is not installed: {installing(tracker)}, or --tracker none.")
     return accelerator
 
 

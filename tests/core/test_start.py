@@ -39,3 +39,12 @@ def test_no_message_of_the_library_prints_a_command_that_needs_a_folder():
     in_text = re.compile(r"""^\s*(?:f?["'].*|.*[=(]\s*f?["'].*)python -m ladivton_core\.\w+ \w""", re.MULTILINE)
     for file in (path for folder in ("ladivton_core", "nodes") for path in (ROOT / folder).rglob("*.py")):
         assert not in_text.search(file.read_text("utf-8").split('"""', 2)[-1]), file
+
+
+def test_what_is_to_be_installed_is_told_with_the_python_that_runs():
+    in_text = re.compile(r"""["'].*pip install""")
+    for file in (path for folder in ("ladivton_core", "nodes") for path in (ROOT / folder).rglob("*.py")):
+        assert file.name == "start.py" or not in_text.search(file.read_text("utf-8")), file
+    python, *words = shlex.split(start.installing(extra="eval"))
+    assert python == sys.executable and words[-1] == f"{ROOT}[eval]"
+    assert re.search(r"^eval = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)

@@ -21,8 +21,10 @@ try:
     import requests
     import websocket
 except ImportError as error:
+    from ...start import installing
+
     raise ImportError(
-        "Talking to a ComfyUI needs requests and websocket-client: install the extra, pip install -e .[batch]"
+        f"Talking to a ComfyUI needs requests and websocket-client: {installing('requests websocket-client')}"
     ) from error
 
 from ...disk.names import hide_secrets, hide_secrets_in, login_in

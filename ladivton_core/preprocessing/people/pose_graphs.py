@@ -7,14 +7,13 @@ nothing of a photo leaves it.
 from __future__ import annotations
 
 import importlib.util
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ...start import command
+from ...start import command, installing
 
 FOLDER = "pose"
 """Folder of the graphs under `models/ladi_vton`."""
@@ -26,7 +25,7 @@ DOWNLOAD = command("checkpoints download pose")
 
 
 PACKAGE = "ai-edge-litert"
-INSTALL = f'"{sys.executable}" -m pip install {PACKAGE}'
+INSTALL = installing(PACKAGE)
 SOURCE = "https://storage.googleapis.com/mediapipe-assets"
 """Where Google keeps the graphs; `checkpoints/sources.json` has their full addresses."""
 
