@@ -17,9 +17,11 @@ from ..ladivton_core.checkpoints.build import build_from, module_names, preset_f
 from ..ladivton_core.checkpoints.clip_layout import text_to_hf, vision_to_hf
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
+from ..ladivton_core.presets import SD2, TINY
 from .host.model_files import files_of, files_with, find, fingerprint, weights_at
 from .host.notes import Notes
 from .host.types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, io, search_aliases
+from .recommended import settings_of
 
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 EMBEDDED = "embedded"
@@ -128,6 +130,16 @@ class LadiVTON_LoadModels(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        choice = io.Combo.Input(
+            "models", options=[EMBEDDED, *PUBLISHED_SETS], default=EMBEDDED,
+            tooltip="'embedded' ships with this pack and knows drawn people and garments. "
+                "'VITON-HD' is for tops, 'Dress Code' for tops, trousers, skirts and dresses, of photographs: "
+                "seven files each, which you fetch once.",
+        )  # fmt: skip
+        # for the page (web/js/recommended.js), which shows it before a run
+        choice.extra_dict = {
+            "recommended": {EMBEDDED: settings_of(TINY)} | dict.fromkeys(PUBLISHED_SETS, settings_of(SD2))
+        }
         return io.Schema(
             node_id="LadiVTON_LoadModels",
             display_name="Load Try-On Models",
@@ -139,12 +151,7 @@ class LadiVTON_LoadModels(io.ComfyNode):
                 "and one command that fetches them all. "
                 f"{NON_COMMERCIAL}",
             inputs=[
-                io.Combo.Input(
-                    "models", options=[EMBEDDED, *PUBLISHED_SETS], default=EMBEDDED,
-                    tooltip="'embedded' ships with this pack and knows drawn people and garments. "
-                        "'VITON-HD' is for tops, 'Dress Code' for tops, trousers, skirts and dresses, of photographs: "
-                        "seven files each, which you fetch once.",
-                ),
+                choice,
                 io.Combo.Input(
                     "precision", options=list(PRECISIONS), default="default",
                     tooltip="Number format of the weights. 'default' is float32 for the embedded models, "
@@ -369,6 +376,6 @@ def _part(part: str, path: str) -> TorchPart:
 
 
 NODES = [
-    LadiVTON_LoadEmbedded, LadiVTON_LoadModels, LadiVTON_LoadTryOnModel, LadiVTON_LoadWarper, LadiVTON_LoadInversionAdapter,
-    LadiVTON_LoadEMASC, LadiVTON_LoadVAE, LadiVTON_LoadCLIP,
+    LadiVTON_LoadEmbedded, LadiVTON_LoadModels, LadiVTON_LoadTryOnModel, LadiVTON_LoadWarper,
+    LadiVTON_LoadInversionAdapter, LadiVTON_LoadEMASC, LadiVTON_LoadVAE, LadiVTON_LoadCLIP,
 ]  # fmt: skip

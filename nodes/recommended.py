@@ -56,6 +56,12 @@ def decoding_settings(emasc: TorchPart, skip_grow: int, skip_feather: int) -> tu
     return int(values[0]), int(values[1]), line
 
 
+def settings_of(preset: Preset) -> dict[str, float]:
+    """What models of a preset's sizes recommend, by widget: for the page, which shows it before a run."""
+    fields = {"steps": "steps", "guidance": "guidance_scale", "skip_grow": "skip_grow", "skip_feather": "skip_feather"}
+    return {widget: getattr(preset, field) for widget, field in fields.items()}
+
+
 def check_guidance(guidance: float | None) -> None:
     """Between 'what the model recommends' and 1, where guidance is off, lies nothing.
 

@@ -10,7 +10,7 @@ import math
 import textwrap
 from dataclasses import dataclass, field
 
-WIDTH, NOTE_WIDTH = 260, 310
+WIDTH, NOTE_WIDTH = 230, 300
 TITLE, BADGE = 30, 24  # above a node: its title, and the pack's name in the classic page
 GAP, PADDING, HEADER = 30, 20, 40  # between columns; between a group's frame and its nodes; a group's title
 SOCKET, WIDGET, FRAME, TEXT_BOX = 20, 28, 44, 70

@@ -14,7 +14,7 @@ SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
 
 
 def model_files(data_set: str) -> list[dict[str, Any]]:
-    """Entries of `sources.json` that a try-on on published weights needs: `vitonhd` or `dresscode`, and what both do."""
+    """Entries of `sources.json` that a try-on on published weights needs: those of its data set, and of both."""
     files = json.loads(SOURCES.read_text(encoding="utf-8"))["files"]
     return [file for file in files if file["group"] in (data_set, "sd2")]
 
@@ -23,6 +23,8 @@ START = Note(
     "Start here",
     f"""## Virtual try-on
 Press **Run**: the example person gets the example garment. Nothing to download; less than a minute on a CPU.
+
+**Another try**: press **Run** again; *seed* of *Try-On Sampler* changes after each run.
 
 **Another garment**: choose or upload a picture in *Garment*.
 
@@ -176,8 +178,8 @@ Press **Run**: {opening}, with the small embedded models. Nothing to download.
 
 
 PUBLISHED_MODELS = """**The published models** (CC BY-NC 4.0: non-commercial): choose them in *Load Try-On Models*. \
-Steps, guidance, *skip grow* and *skip feather* follow: what shows is what the models recommend, which for these is the \
-paper's setup."""
+Steps, guidance, *skip grow* and *skip feather* follow what the models recommend, which for these is the paper's \
+setup."""
 
 
 def paper_setup() -> Note:
@@ -271,9 +273,9 @@ SECOND_PASS_PIXELS = Note(
 _PHOTOGRAPH = f"""The embedded models know drawn people only. For a photograph choose other *models* in *Load Try-On \
 Models*: VITON-HD for tops, Dress Code for tops, trousers, skirts and dresses. *{TITLES["tryon_vitonhd"]}* lists the \
 files."""
-_FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB), which \
-**python ladivton_core/start.py checkpoints download pose**, in the pack's folder, fetches. \
-It runs on this machine; nothing leaves it."""
+_FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB). Where they \
+are missing it says so when it runs, with one command that gets all of it. It runs on this machine: nothing leaves \
+it."""
 PHOTO = Note(
     "Start here",
     f"""## A photo and a garment in, the finished photo out

@@ -9,7 +9,7 @@ from . import notes
 from .layout import NOTE_WIDTH, WIDTH, Group, Page
 
 BLUE, GREEN, PURPLE, VIOLET, ORANGE, GREY = "#3f789e", "#88AA88", "#a1309b", "#7a4a9a", "#b06634", "#8888AA"
-MODELS, RESULT, SHEET = 300, 360, 420  # widths: long file names, a picture to look at, several side by side
+MODELS, RESULT, SHEET = 280, 330, 400  # widths: long file names, a picture to look at, several side by side
 
 
 def reading(*columns, title: str = "Read me") -> Group:
@@ -67,25 +67,28 @@ VITONHD = published(
 KSAMPLER = published(
     reading((notes.files("vitonhd"), notes.KSAMPLER, notes.KSAMPLER_DECODERS)),
     "KSampler",
-    Group("5  With and without EMASC", GREY, ((23, 24), (25, 26)), (RESULT, RESULT)),
+    Group("5  With and without EMASC", GREY, ((23, 24, 25, 26),), RESULT),
 )
 
 
-def lane(title: str, color: str, first: int) -> tuple[Group, ...]:
-    """A category of Dress Code. Its sixteen nodes follow each other from `first`, in the order of the stages."""
+def lane(title: str, color: str, first: int, *models: int) -> tuple[Group, ...]:
+    """A category of Dress Code. Its sixteen nodes follow each other from `first`, in the order of the stages; the
+    first one also shows what all of them share.
+    """
     person, garment, joints, parse, fit, pose, mask, masked, prepare, warp, warped, *rest = range(first, first + 16)
     words, conditioning, sampler, decoder, result = rest
-    inputs = ((person, joints), (garment, prepare), (parse, fit))
-    stages = ((pose, mask), (masked, warp), (warped, words), (conditioning, sampler), (decoder, result))
-    return (Group(title, color, (*inputs, *stages), (WIDTH,) * 7 + (330,)),)
+    inputs = ((person, garment, joints, *models[:1]), (parse, prepare, fit, *models[1:]))
+    stages = ((pose, mask, masked), (warp, words, warped), (conditioning, sampler), (decoder, result))
+    return (Group(title, color, (*inputs, *stages), (WIDTH,) * 5 + (RESULT,)),)
 
 
 DRESSCODE = Page(
-    rows=(lane("Upper body", GREEN, 9), lane("Lower body", PURPLE, 25), lane("Dresses", ORANGE, 41)),
-    margin=(
-        reading((notes.files("dresscode"), notes.DRESSCODE)),
-        Group("Models", BLUE, ((1, 8),), MODELS),
+    rows=(
+        lane("Models, upper body", GREEN, 9, 1, 8),
+        lane("Lower body", PURPLE, 25),
+        lane("Dresses", ORANGE, 41),
     ),
+    margin=(reading((notes.files("dresscode"), notes.DRESSCODE)),),
 )
 
 
@@ -98,8 +101,7 @@ def paper(name: str, start: notes.Note) -> Page:
                 Group("2  Pose and mask", GREEN, ((5, 4, 8),)),
                 Group("3  Warp and words", PURPLE, ((6, 7, 9),)),
                 Group("4  Denoising", ORANGE, ((10, 11),)),
-                Group("5  Result", GREY, ((12, 13),)),
-                Group("6  Side by side", GREY, ((14, 15),), SHEET),
+                Group("5  Result, and side by side", GREY, ((12, 13, 14, 15),), SHEET),
             ),
         ),
         margin=(reading((start, notes.paper_setup(), notes.paper_results(name))),),
@@ -114,8 +116,10 @@ ABLATION = Page(
             Group("3  Garment", PURPLE, ((6, 7),)),
             Group("4  What the model sees", VIOLET, ((8, 9, 10),)),
             Group("5  Denoising", ORANGE, ((11, 12, 13),)),
-            Group("6  Decoding", GREY, ((14, 15, 16, 17),)),
-            Group("7  Comparison", GREY, ((18, 19),), 600),
+        ),
+        (
+            Group("6  Decoding", GREY, ((14, 15), (16, 17))),
+            Group("7  Comparison", GREY, ((18,), (19,)), (400, 600)),
         ),
     ),
     margin=(reading((notes.ABLATION, notes.ABLATION_PARTS)),),
@@ -124,30 +128,30 @@ ABLATION = Page(
 WARDROBE = Page(
     rows=(
         (
+            Group("Category and models", BLUE, ((1, 2, 3),)),
             Group("1  Person 1", GREEN, ((4, 5, 6), (7, 8, 9))),
             Group("2  Person 2", GREEN, ((10,), (11, 12, 13))),
+        ),
+        (
             Group("3  Garments", PURPLE, ((15, 16), (17, 18, 19))),
             Group("4  Everybody in everything", ORANGE, ((14, 20, 21), (22, 23))),
             Group("5  Sheet", GREY, ((24, 25),), SHEET),
         ),
     ),
-    margin=(
-        reading((notes.WARDROBE, notes.WARDROBE_RUN)),
-        Group("Category and models", BLUE, ((1, 2, 3),), MODELS),
-    ),
+    margin=(reading((notes.WARDROBE, notes.WARDROBE_RUN)),),
 )
 SECOND_PASS = Page(
     rows=(
         (
+            Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 8))),
             Group("1  First pass", GREEN, ((9, 10, 11), (12, 13, 7), (14, 15))),
+        ),
+        (
             Group("2  Second pass, conditioned anew", ORANGE, ((16, 17, 18), (19, 20, 21), (22, 23))),
             Group("3  Pictures", GREY, ((24, 25), (26, 27)), RESULT),
         ),
     ),
-    margin=(
-        reading((notes.SECOND_PASS, notes.SECOND_PASS_PIXELS)),
-        Group("Person, garment, models", BLUE, ((1, 2, 3, 4), (5, 6, 8)), MODELS),
-    ),
+    margin=(reading((notes.SECOND_PASS, notes.SECOND_PASS_PIXELS)),),
 )
 
 
@@ -167,28 +171,34 @@ def photo(*read: notes.Note) -> Page:
     return Page(
         rows=(
             (
-                Group("Photo, garment, models", BLUE, ((1, 2, 3),), MODELS),
-                Group("What and who", GREEN, ((20, 21, 4, 5),)),
-                *photo_pass("Try-on", 6),
+                Group("Photo, garment, models", BLUE, ((1, 2), (3, 20, 21))),
+                Group("Who", GREEN, ((4, 5),)),
+                photo_pass("Try-on", 6)[0],
             ),
+            photo_pass("Try-on", 6)[1:],
         ),
         margin=(reading(read),),
     )
 
 
 OUTFIT = Page(
-    rows=(photo_pass("First", 6, 33, saves=False), photo_pass("Second", 19, 34)),
-    margin=(
-        reading((notes.OUTFIT,)),
-        Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 35, 5)), MODELS),
+    rows=(
+        (
+            Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 35, 5)), MODELS),
+            photo_pass("First", 6, 33, saves=False)[0],
+        ),
+        photo_pass("First", 6, 33, saves=False)[1:],
+        photo_pass("Second", 19, 34),
     ),
+    margin=(reading((notes.OUTFIT,)),),
 )
 POSE_NODES = Page(
     rows=(
         (
             Group("Photo, joints, garment, models", BLUE, ((1, 3, 4), (2, 19, 20)), MODELS),
-            *photo_pass("Try-on", 5),
+            photo_pass("Try-on", 5)[0],
         ),
+        photo_pass("Try-on", 5)[1:],
     ),
     margin=(reading((notes.POSE_NODES,)),),
 )
@@ -199,9 +209,7 @@ PAGES: dict[str, Page] = {
         notes.published_photo("VITON-HD's models know tops."), notes.files("vitonhd"), notes.PHOTO_PEOPLE
     ),
     "tryon_photo_dresscode": photo(
-        notes.published_photo(
-            "Dress Code's models know tops, trousers, skirts and dresses: change *Which garment*."
-        ),
+        notes.published_photo("Dress Code's models know tops, trousers, skirts and dresses: change *Which garment*."),
         notes.files("dresscode"),
         notes.PHOTO_PEOPLE,
     ),

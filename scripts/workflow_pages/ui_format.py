@@ -18,8 +18,11 @@ from .notes import model_files
 
 WINDOW = (1800, 920)  # what a browser of 1920 x 1080 leaves to the canvas
 READABLE = 0.62  # below, the classic page draws nodes without any text
-NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
-FIXED = "fixed"  # what happens to a seed after a run: nothing, so that a second Run changes nothing
+NOTE_COLORS = {"color": "#332a22", "bgcolor": "#211c18"}  # the page writes in grey on it
+FIXED, RANDOM = "fixed", "randomize"
+"""What happens to a seed after a run: nothing, so that a second Run changes nothing; or another one comes."""
+PLAYED_WITH = ("tryon_embedded",)
+"""Where a second Run, or a batch of them, gives another picture."""
 
 
 def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[str, dict]) -> dict[str, Any]:
@@ -32,7 +35,8 @@ def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[st
         definitions: `/object_info` of a server with the pack.
     """
     placed = place(page, {int(key): node["class_type"] for key, node in api.items()}, definitions)
-    nodes = {int(key): _node(node, definitions[node["class_type"]]) for key, node in api.items()}
+    after = RANDOM if name in PLAYED_WITH else FIXED
+    nodes = {int(key): _node(node, definitions[node["class_type"]], after) for key, node in api.items()}
     links = _connect(nodes, api, definitions)
     for key, node in nodes.items():
         node["id"] = key
@@ -55,7 +59,7 @@ def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[st
         ],
         "config": {},
         **_models(api),
-        "extra": {"ds": _view([box for _, box in placed.groups])},
+        "extra": {"ds": _view([box for _, box in placed.groups]), **_app(name, api)},
         "version": 0.4,
     }
 
@@ -67,7 +71,7 @@ def _view(groups: list[list[int]]) -> dict[str, Any]:
     return {"scale": scale, "offset": [round(70 / scale), round(130 / scale)]}
 
 
-def _node(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
+def _node(node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[str, Any]:
     kind = node["class_type"]
     sockets, widgets, values, uploads = [], [], [], []
     for name, spec in inputs_of(definition):
@@ -79,7 +83,7 @@ def _node(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
         options = spec[1] if len(spec) > 1 else {}
         given = node["inputs"].get(name, default_of(spec))
         values.append(default_of(spec) if isinstance(given, list) else given)
-        values += [FIXED] * bool(options.get("control_after_generate"))
+        values += [after] * bool(options.get("control_after_generate"))
         uploads += ["image"] * bool(options.get("image_upload"))  # the page's upload button is a widget, its last
     types = ["COMBO" if isinstance(t, list) else t for t in definition["output"]]
     outputs = [{"name": n, "type": t, "links": []} for n, t in zip(definition["output_name"], types, strict=True)]
@@ -137,6 +141,26 @@ def _properties(node: dict[str, Any]) -> dict[str, Any]:
     else:
         name, version = "comfy-core", COMFYUI_VERSION
     return {"Node name for S&R": kind, "cnr_id": name, "ver": version}
+
+
+APPS: dict[str, tuple[str, ...]] = {
+    "tryon_embedded": ("Person", "Garment"), "tryon_photo": ("Person", "Garment"),
+    "wardrobe": ("Person 1", "Garment 1"),
+}  # fmt: skip
+"""Workflows with something to show in app mode: titles of the pictures it asks for."""
+
+
+def _app(name: str, api: dict[str, Any]) -> dict[str, Any]:
+    """What newer pages show in app mode: pictures, category, seed, and the result; a file opens as a graph."""
+    if name not in APPS:
+        return {}
+    titles = {node["_meta"]["title"]: int(key) for key, node in api.items()}
+    inputs = [[titles[title], "image"] for title in APPS[name]]
+    for widget in ("category", "seed"):
+        asks = [key for key, node in api.items() if isinstance(node["inputs"].get(widget), int | str)]
+        inputs += [[int(key), widget] for key in asks if api[key]["class_type"] != "LadiVTON_DatasetSample"]
+    outputs = [int(key) for key, node in api.items() if node["class_type"] == "SaveImage"]
+    return {"linearMode": False, "linearData": {"inputs": inputs, "outputs": outputs}}
 
 
 SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}

@@ -78,3 +78,52 @@ def test_a_new_dataset_sample_keeps_its_index_and_an_old_file_its_setting(page, 
     sample["widgets_values"][sample["widgets_values"].index("fixed")] = "increment"
     page.load(workflow)
     assert page.tab.evaluate(CONTROLS) == ["increment"]
+
+
+ASKED = """
+(change) => {
+    const graph = window.app.graph;
+    const of = type => graph.nodes.find(node => node.type === `LadiVTON_${type}`);
+    const widget = (type, name) => of(type).widgets.find(widget => widget.name === name);
+    if (change) widget(...change.slice(0, 2)).value = change[2];
+    return [["TryOnSampler", "steps"], ["TryOnSampler", "guidance"], ["EMASCDecoder", "skip_grow"]]
+        .map(([type, name]) => [widget(type, name)._displayValue, widget(type, name).label]);
+}
+"""
+
+
+@pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, server, nodes2):
+    page = open_page(request.getfixturevalue(server), nodes2)
+    page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
+
+    def shown(*change) -> list[str]:
+        place = 1 if nodes2 else 0
+        return [words[place] for words in page.tab.evaluate(ASKED, list(change) or None)]
+
+    if nodes2:
+        assert shown() == ["steps = 5", "guidance = 1", "skip grow = 2"]
+        page.tab.get_by_text("steps = 5").first.wait_for()
+    else:
+        assert shown() == ["5 (recommended)", "1 (recommended)", "2 (recommended)"]
+    published = shown("LoadModels", "models", "VITON-HD")
+    assert "50" in published[0] and "7.5" in published[1] and "0" in published[2]
+    own = shown("TryOnSampler", "steps", 12)[0]
+    assert own == ("steps" if nodes2 else "12")
+    page.screenshot(f"recommended_{request.node.callspec.id}")
+    values = page.tab.evaluate("async () => (await window.app.graphToPrompt()).output")
+    asking = next(node["inputs"] for node in values.values() if node["class_type"] == "LadiVTON_TryOnSampler")
+    assert (asking["steps"], asking["guidance"]) == (12, 0), "the file keeps what asks the model"
+
+
+def test_a_new_error_takes_the_place_of_an_old_warning(page, client):
+    page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
+    page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 1])
+    page.tab.evaluate(SET, ["LadiVTON_LoadKeypoints", "file", "dresses_keypoints.json [example]"])
+    page.press_run(client)
+    assert page.tab.evaluate(SHOWN)["AgnosticPerson"].startswith("⚠ In picture 0 the painted mask and the joints")
+    page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "person_index", 7])
+    page.tab.get_by_test_id("queue-button").click()
+    page.tab.wait_for_function(f"() => ({SHOWN})().AgnosticPerson?.startsWith('✖')")
+    assert "⚠" not in page.tab.evaluate(SHOWN)["AgnosticPerson"]

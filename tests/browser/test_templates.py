@@ -41,18 +41,22 @@ def workflow(name: str) -> dict:
     return json.loads(page_file(name).read_text(encoding="utf-8"))
 
 
-def test_every_card_is_ours_and_has_its_thumbnail(open_page, comfy_server):
-    page = open_page(comfy_server)
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, open_page, server):
+    page = open_page(request.getfixturevalue(server))
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()
     page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}")
-    assert sorted(title for title, _ in page.tab.evaluate(CARDS)) == sorted(TITLES.values())
+    shown = [title for title, _ in page.tab.evaluate(CARDS)]
+    assert sorted(shown) == sorted(TITLES.values())
+    assert shown[0] == TITLES["tryon_embedded"] and shown[1] == TITLES["tryon_photo"]
+    assert all(title.startswith("Paper") for title in shown[-3:])
+    page.screenshot(f"templates_{server}")
     for title in TITLES.values():
         card = page.tab.get_by_test_id(f"template-workflow-{title}")
         card.scroll_into_view_if_needed()  # a thumbnail loads when it comes into sight
         page.tab.wait_for_function(f"t => ({CARDS})().some(card => card[0] === t && card[1] === 1)", arg=title)
     assert page.problems == []
-    page.screenshot("templates")
 
 
 @pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
@@ -82,11 +86,73 @@ def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy
     assert any("slot_index" in text for text in page.alerts())
 
 
-def test_the_page_offers_to_fetch_the_stock_files_and_no_button_is_dead(open_page, comfy_server):
+def test_the_page_lists_all_seven_files_fetches_three_and_says_why_not_the_others(open_page, comfy_server):
     page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
     page.load(workflow("tryon_vitonhd"))
     dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
     dialog.wait_for()
+    page.screenshot("missing_models_dialog")
     buttons = dialog.get_by_role("button", name="Download")
-    assert buttons.count() == 3
-    assert all(buttons.nth(i).is_enabled() for i in range(3))
+    assert buttons.count() == 7 and sum(buttons.nth(i).is_enabled() for i in range(7)) == 3
+    said = dialog.inner_text()
+    assert said.count("Download not allowed from source 'https://github.com/") == 4
+    for part in ("unet", "warping", "inversion_adapter", "emasc"):
+        assert f"ladi_vton / {part}_vitonhd.pth" in said
+
+
+APP = """
+() => {
+    const store = window.app.extensionManager._p._s.get("appMode");
+    const named = ([id, widget]) => [String(id).split(":")[1] ?? String(id), widget];
+    return [store.selectedInputs.map(named), store.selectedOutputs.map(String)];
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["tryon_embedded", "tryon_photo", "wardrobe"])
+def test_app_mode_asks_for_pictures_category_and_seed_and_shows_the_result(open_page, newest_server, name):
+    page = open_page(newest_server, True)
+    shown = workflow(name)
+    page.load(shown)
+    wanted = shown["extra"]["linearData"]
+    titles = {node["id"]: node.get("title") for node in shown["nodes"]}
+    pictures = [titles[key] for key, widget in wanted["inputs"] if widget == "image"]
+    assert pictures[0].startswith("Person") and pictures[-1].startswith("Garment")
+    assert {widget for _, widget in wanted["inputs"]} == {"image", "category", "seed"}
+    assert [titles[key] for key in wanted["outputs"]] == ["Result"]
+    inputs, outputs = page.tab.evaluate(APP)
+    assert [widget for _, widget in inputs] == [widget for _, widget in wanted["inputs"]]
+    assert len(outputs) == 1
+    page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    page.tab.wait_for_timeout(3000)
+    page.screenshot(f"app_mode_{name}")
+    page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+
+
+CONTRAST = """
+id => {
+    const levels = colour => (colour.match(/[\\d.]+/g) ?? []).slice(0, 3).map(value => value / 255)
+        .map(value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    const light = colour => { const [r, g, b] = levels(colour); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const box = document.querySelector(`[data-node-id="${id}"]`);
+    const text = [...box.querySelectorAll("p")].find(one => one.innerText.trim());
+    let behind = text;
+    const clear = element => /rgba\\(.*, 0\\)|transparent/.test(getComputedStyle(element).backgroundColor);
+    while (behind && clear(behind)) behind = behind.parentElement;
+    const [one, other] = [light(getComputedStyle(text).color), light(getComputedStyle(behind).backgroundColor)];
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}
+"""
+
+
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_notes_can_be_read_and_no_graph_is_wider_than_a_page_shows(request, open_page, server):
+    page = open_page(request.getfixturevalue(server), True)
+    for name in TITLES:
+        assert max(group["bounding"][0] + group["bounding"][2] for group in workflow(name)["groups"]) <= 2200, name
+    page.load(workflow("tryon_embedded"))
+    note = next(node for node in workflow("tryon_embedded")["nodes"] if node["type"] == "MarkdownNote")
+    page.tab.evaluate(LOOK_AT, note["id"])
+    page.tab.wait_for_function("id => document.querySelector(`[data-node-id='${id}'] p`)", arg=note["id"])
+    page.screenshot(f"note_{server}")
+    assert page.tab.evaluate(CONTRAST, note["id"]) >= 4.5

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 import requests
 from hosting.places import PACK_NAME, WORKFLOWS
-from hosting.shipped import TITLES, page_file
+from hosting.shipped import CARDS, TITLES, page_file
 
 TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
 """Folders of a pack in which ComfyUI looks for templates. It serves the first it finds and lists all."""
@@ -96,3 +96,20 @@ def test_where_published_weights_load_their_licence_is_said(name):
         assert "`" not in text and "|" not in text, (
             "Nodes 2.0 of 0.3.75 shows code as blue on blue, and cuts tables off"
         )
+
+
+def test_every_card_says_what_its_template_needs():
+    assert CARDS.keys() == TITLES.keys()
+    assert all("eeds" in words for words, _ in CARDS.values())
+    for name in TITLES:
+        needs_files = "models" in PAGES[name]
+        assert needs_files == ("'s files" in CARDS[name][0]), name
+
+
+def test_the_start_workflow_gives_another_picture_each_run_and_the_papers_the_same():
+    def after(name: str) -> set[str]:
+        values = [value for node in PAGES[name]["nodes"] for value in node.get("widgets_values", [])]
+        return {"fixed", "randomize"} & {value for value in values if isinstance(value, str)}
+
+    assert after("tryon_embedded") == {"randomize"}
+    assert all(after(name) == {"fixed"} for name in TITLES if name.startswith("paper"))
