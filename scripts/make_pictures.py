@@ -49,11 +49,13 @@ def row(pictures: list, widest: int | None = None):
 
 
 def with_band(picture, words: str, colour: str):
-    """The picture over a line that says what a template is for and what it needs; cards show nothing but their titles."""
+    """The picture over a line that says what a template is for and needs; cards show nothing but their titles."""
     from PIL import Image, ImageDraw, ImageFont
 
     size = BAND // 2
-    while ImageDraw.Draw(picture).textlength(words, font := ImageFont.load_default(size)) > max(picture.width, 420) - 12:
+    while (
+        ImageDraw.Draw(picture).textlength(words, font := ImageFont.load_default(size)) > max(picture.width, 420) - 12
+    ):
         size -= 1
     card = Image.new("RGB", (max(picture.width, 420), picture.height + BAND), "white")
     card.paste(picture, ((card.width - picture.width) // 2, 0))

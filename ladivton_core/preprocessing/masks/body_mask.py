@@ -106,41 +106,58 @@ def body_mask(
         def given(tensor: Tensor | None, row: int = row) -> np.ndarray | None:
             return None if tensor is None else (tensor[row, 0] >= 0.5).cpu().numpy()
 
+        colours = None if picture is None else picture[row].movedim(0, -1).float().cpu().numpy()
         joints = None if keypoints is None else finite_joints(keypoints[row].detach().cpu().double())
-        frame, lies = None if joints is None else body_frame(joints), given(cloth)
-        outline, ends = None if row in unseen or parse is not None else given(silhouette), Ends()
-        share = size[0] / 512 if frame is None else share_of_reference(joints, size)
-        if frame is None and lies is None:
-            raise ValueError(
-                f"neither shoulders nor hips are known in picture {number}, and no cloth tells where the garment goes. "
-                "Use a photo that shows more of the body, or paint the mask"
-            )
-        if frame is not None and outline is not None:
-            told = outline_of(outline, frame, with_legs=category != "upper_body")
-            outline = told.inside
-            if told.finding:
-                say(f"'silhouette' of picture {number} {told.finding}.")
-        if frame is not None and picture is not None:
-            ends = clothes_ends(picture[row].movedim(0, -1).float().cpu().numpy(), frame)
-        if frame is None:
-            part, kept = _beside(lies, outline), np.zeros(size, bool)
-            beyond = kept
-        else:
-            part, beyond = _part(frame, category, ends, outline, size)
-            kept = _kept(frame, category, ends, outline, size)
-        if parse is not None:
-            part, kept, beyond = _by_labels(
-                parse[row].cpu().numpy(), labels, category, frame, part, NECK_LIFT_AT_512 * share
-            )
-        part &= ~kept
-        if category == "lower_body" and frame is not None and parse is None:
-            # what a silhouette shows beyond a hanging arm is no leg
-            part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
-        part = torch.from_numpy(part)[None, None].float()
-        mask = grow_mask(part, round(margin * share))[0, 0].bool().numpy() & ~beyond
-        masks.append((mask if lies is None else mask | lies) & ~kept)
+        outline = None if row in unseen or parse is not None else given(silhouette)
+        labelled = None if parse is None else (parse[row].cpu().numpy(), labels)
+        masks.append(_around(category, size, joints, given(cloth), outline, colours, labelled, margin, number, say))
     region = torch.from_numpy(np.stack(masks))[:, None].to(first.device)
     return (region if keep is None else region & (keep < 0.5)).float()
+
+
+def _around(
+    category: str, size: Size, joints: Tensor | None, lies: np.ndarray | None, outline: np.ndarray | None,
+    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margin: int, number: int, say: Say,
+) -> np.ndarray:  # fmt: skip
+    """The mask (H, W) of one picture, but for what is to be kept.
+
+    Args:
+        joints: without places that are no numbers.
+        lies: where the warped garment lies.
+        outline: the silhouette, where it is asked.
+        colours: the photo (H, W, 3) in [0, 1].
+        labelled: parse map and its vocabulary.
+        number: of the picture, for messages.
+    """
+    frame, ends = None if joints is None else body_frame(joints), Ends()
+    share = size[0] / 512 if frame is None else share_of_reference(joints, size)
+    if frame is None and lies is None:
+        raise ValueError(
+            f"neither shoulders nor hips are known in picture {number}, and no cloth tells where the garment goes. "
+            "Use a photo that shows more of the body, or paint the mask"
+        )
+    if frame is not None and outline is not None:
+        told = outline_of(outline, frame, with_legs=category != "upper_body")
+        outline = told.inside
+        if told.finding:
+            say(f"'silhouette' of picture {number} {told.finding}.")
+    if frame is not None and colours is not None:
+        ends = clothes_ends(colours, frame)
+    if frame is None:
+        part, kept = _beside(lies, outline), np.zeros(size, bool)
+        beyond = kept
+    else:
+        part, beyond = _part(frame, category, ends, outline, size)
+        kept = _kept(frame, category, ends, outline, size)
+    if labelled is not None:
+        part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
+    part &= ~kept
+    if category == "lower_body" and frame is not None and labelled is None:
+        # what a silhouette shows beyond a hanging arm is no leg
+        part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
+    grown = grow_mask(torch.from_numpy(part)[None, None].float(), round(margin * share))[0, 0].bool().numpy()
+    mask = grown & ~beyond
+    return (mask if lies is None else mask | lies) & ~kept
 
 
 def cloth_on_white(garment: Tensor) -> Tensor:
