@@ -52,7 +52,8 @@ def test_without_one_the_mask_follows_the_body_in_its_window(example):
     people = prepare.people_in(moved, tuple(wide.shape[-2:]), -1, BODY)
     fitted = prepare.fit_person(wide[None], SIZE, people=people, framing="upper_body", border="blur", mode=BODY)
     assert torch.equal(made.person, fitted.photo * 2 - 1) and fitted.fits == (made.fit,)
-    assert torch.equal(made.mask, body_region(joints_of(fitted.keypoints, BODY), "upper_body", SIZE))
+    seen = body_region(joints_of(fitted.keypoints, BODY), "upper_body", SIZE, picture=fitted.photo)
+    assert torch.equal(made.mask, seen)
 
 
 def test_an_item_of_a_batch_is_what_it_is_alone_and_nobody_passes_with_an_empty_mask(example):
