@@ -113,3 +113,8 @@ def test_the_start_workflow_gives_another_picture_each_run_and_the_papers_the_sa
 
     assert after("tryon_embedded") == {"randomize"}
     assert all(after(name) == {"fixed"} for name in TITLES if name.startswith("paper"))
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_no_graph_is_wider_than_a_page_shows(name):
+    assert max(group["bounding"][0] + group["bounding"][2] for group in PAGES[name]["groups"]) <= 2200

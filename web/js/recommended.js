@@ -30,7 +30,7 @@ function show(node, widget, [asks, type]) {
     let own = proto;
     while (own && !Object.getOwnPropertyDescriptor(own, "_displayValue")) own = Object.getPrototypeOf(own);
     const plain = Object.getOwnPropertyDescriptor(own ?? {}, "_displayValue")?.get;
-    // the classic canvas draws this; Nodes 2.0 shows the value itself, and the words beside it
+    // the classic canvas draws this; Nodes 2.0 shows the value itself, and beside it what that value asks
     Object.defineProperty(widget, "_displayValue", {
         configurable: true,
         get: () => (asked() ? (number() === undefined ? WORDS : `${number()} (recommended)`) : plain?.call(widget) ?? String(widget.value)),
@@ -40,8 +40,8 @@ function show(node, widget, [asks, type]) {
         configurable: true,
         enumerable: true,
         get: () => {
-            if (!asked() || !window.LiteGraph.vueNodesMode) return name();
-            return number() === undefined ? `${name()}, ${WORDS}` : `${name()} = ${number()}`; // there is little room
+            // Nodes 2.0 reads a label once: what stands there must stay true whatever is chosen later
+            return window.LiteGraph.vueNodesMode ? `${name()} (${asks}: ${WORDS})` : name();
         },
         set: (given) => (widget.ladiVtonLabel = given),
     });
