@@ -162,7 +162,8 @@ def _telling(address: str) -> Iterator[None]:
 def _find_reason(error: BaseException) -> str:
     """What a person can act upon, of an error of any store."""
     kind, status = type(error).__name__, getattr(error, "status", None)
-    if any(cause.__name__ == "HttpProcessingError" for cause in type(error.__cause__).__mro__):  # aiohttp calls it 400
+    broken = any(cause.__name__ == "HttpProcessingError" for cause in type(error.__cause__).__mro__)
+    if broken and "Payload" not in kind:  # aiohttp calls it 400; a payload cut short is told below
         return "what answers there does not speak HTTP, or breaks off: is the port right, and https:// or http://?"
     if isinstance(status, int) and status >= 300:
         return _explain_answer(status)
