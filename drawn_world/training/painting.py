@@ -239,7 +239,7 @@ class PaintingStage(MemoryStage):
         encoded = module.encode_person(person, mask, pose_whole(people["keypoints"][pair], self.settings.size))
         category = CATEGORIES[int(people["category"][pair])]
         warp = module.warp(garment, encoded)
-        warped = warp.warped if people["refined"][pair] else warp.coarse
+        warped = torch.where(people["refined"][pair].view(-1, 1, 1, 1), warp.warped, warp.coarse)
         result = module(encoded, garment, warped=warped, category=category, seeds=int(pair))
         image = result.images * 2 - 1
         figures = {"psnr_mask": decibels(image, truth, mask), "psnr_outside": decibels(image, truth, 1 - mask)}

@@ -75,6 +75,7 @@ def world(size) -> Rows:
         agnostic=picture(*small), clip=picture(side, side), keypoints=torch.zeros(ROWS, 18, 2, device=CUDA),
         category=torch.zeros(ROWS, dtype=torch.long, device=CUDA),
         patterns=torch.zeros(ROWS, 2, dtype=torch.long, device=CUDA), numbers=torch.zeros(ROWS, 2, 10, device=CUDA),
+        refined=torch.ones(ROWS, dtype=torch.bool, device=CUDA),
     )  # fmt: skip
 
 
