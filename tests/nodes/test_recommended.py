@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ladivton_core.checkpoints.build import build_emasc
 from ladivton_core.presets import SD2, TINY
@@ -58,12 +59,12 @@ def test_sd2_resolves_to_the_papers_values_after_any_patch(recommended, sd2, pat
     assert line == "steps 50, guidance 7.5 (recommended)"
 
 
-def test_sd2s_emasc_resolves_to_the_papers_values(recommended, module):
+def test_sd2s_emasc_resolves_to_the_papers_values(recommended, module, tmp_path):
     with torch.device("meta"):
         state = build_emasc(SD2).state_dict()
-    emasc = module("nodes.models")._part(
-        "emasc", "emasc_vitonhd.pth", {k: torch.zeros(v.shape) for k, v in state.items()}
-    )
+    file = tmp_path / "emasc_vitonhd.safetensors"
+    save_file({key: torch.zeros(value.shape, dtype=torch.float16) for key, value in state.items()}, file)
+    emasc = module("nodes.models")._part("emasc", str(file))
     grow, feather, line = recommended.decoding_settings(emasc, recommended.SKIP_GROW, recommended.SKIP_FEATHER)
     assert (grow, feather) == (0, 0)
     assert line == "skip_grow 0, skip_feather 0 (recommended)"

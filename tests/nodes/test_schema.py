@@ -18,13 +18,13 @@ sys.path.insert(0, {comfyui!r})
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
 import torch, comfy_api.latest, folder_paths
-before = set(sys.modules)
+before = {{name.split(".")[0] for name in sys.modules}}
 spec = importlib.util.spec_from_file_location("pack_alone", {init!r})
 pack = importlib.util.module_from_spec(spec)
 sys.modules["pack_alone"] = pack
 spec.loader.exec_module(pack)
 nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
-print(*{{name.split(".")[0] for name in sys.modules.keys() - before}})
+print(*{{name.split(".")[0] for name in sys.modules}} - before)
 """
 
 
