@@ -143,7 +143,9 @@ def encoded(mode: str, kind: str) -> bytes:
 
 
 @pytest.mark.filterwarnings(  # Pillow's, of tags in broken TIFF that it passes over
-    "ignore:Corrupt EXIF data:UserWarning", "ignore:Tag data larger than file:UserWarning"
+    "ignore:Corrupt EXIF data:UserWarning",
+    "ignore:Tag data larger than file:UserWarning",
+    "ignore:Metadata Warning:UserWarning",
 )
 @pytest.mark.parametrize(
     ("mode", "kind"), [("RGB", "PNG"), ("P", "PNG"), ("RGB", "JPEG"), ("RGB", "WEBP"), ("L", "TIFF")]
