@@ -116,3 +116,15 @@ def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, ser
     values = page.tab.evaluate("async () => (await window.app.graphToPrompt()).output")
     asking = next(node["inputs"] for node in values.values() if node["class_type"] == "LadiVTON_TryOnSampler")
     assert (asking["steps"], asking["guidance"]) == (12, 0), "the file keeps what asks the model"
+
+
+def test_a_new_error_takes_the_place_of_an_old_warning(page, client):
+    page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
+    page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 1])
+    page.tab.evaluate(SET, ["LadiVTON_LoadKeypoints", "file", "dresses_keypoints.json [example]"])
+    page.press_run(client)
+    assert page.tab.evaluate(SHOWN)["AgnosticPerson"].startswith("⚠ In picture 0 the painted mask and the joints")
+    page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "person_index", 7])
+    page.tab.get_by_test_id("queue-button").click()
+    page.tab.wait_for_function(f"() => ({SHOWN})().AgnosticPerson?.startsWith('✖')")
+    assert "⚠" not in page.tab.evaluate(SHOWN)["AgnosticPerson"]

@@ -98,3 +98,59 @@ def test_the_page_lists_all_seven_files_fetches_three_and_says_why_not_the_other
     assert said.count("Download not allowed from source 'https://github.com/") == 4
     for part in ("unet", "warping", "inversion_adapter", "emasc"):
         assert f"ladi_vton / {part}_vitonhd.pth" in said
+
+
+APP = """
+() => {
+    const store = window.app.extensionManager._p._s.get("appMode");
+    const named = ([id, widget]) => [String(id).split(":")[1] ?? String(id), widget];
+    return [store.selectedInputs.map(named), store.selectedOutputs.map(String)];
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["tryon_embedded", "tryon_photo", "wardrobe"])
+def test_app_mode_asks_for_pictures_category_and_seed_and_shows_the_result(open_page, newest_server, name):
+    page = open_page(newest_server, True)
+    shown = workflow(name)
+    page.load(shown)
+    wanted = shown["extra"]["linearData"]
+    titles = {node["id"]: node.get("title") for node in shown["nodes"]}
+    pictures = [titles[key] for key, widget in wanted["inputs"] if widget == "image"]
+    assert pictures[0].startswith("Person") and pictures[-1].startswith("Garment")
+    assert {widget for _, widget in wanted["inputs"]} == {"image", "category", "seed"}
+    assert [titles[key] for key in wanted["outputs"]] == ["Result"]
+    inputs, outputs = page.tab.evaluate(APP)
+    assert [widget for _, widget in inputs] == [widget for _, widget in wanted["inputs"]]
+    assert len(outputs) == 1
+    page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    page.tab.get_by_text("Number of runs").first.wait_for()
+    page.screenshot(f"app_mode_{name}")
+    page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
+
+
+CONTRAST = """
+id => {
+    const levels = colour => (colour.match(/[\\d.]+/g) ?? []).slice(0, 3).map(value => value / 255)
+        .map(value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    const light = colour => { const [r, g, b] = levels(colour); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const box = document.querySelector(`[data-node-id="${id}"]`);
+    const text = [...box.querySelectorAll("p")].find(one => one.innerText.trim());
+    let behind = text;
+    const clear = element => /rgba\\(.*, 0\\)|transparent/.test(getComputedStyle(element).backgroundColor);
+    while (behind && clear(behind)) behind = behind.parentElement;
+    const [one, other] = [light(getComputedStyle(text).color), light(getComputedStyle(behind).backgroundColor)];
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}
+"""
+
+
+@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
+def test_notes_can_be_read(request, open_page, server):
+    page = open_page(request.getfixturevalue(server), True)
+    page.load(workflow("tryon_embedded"))
+    note = next(node for node in workflow("tryon_embedded")["nodes"] if node["type"] == "MarkdownNote")
+    page.tab.evaluate(LOOK_AT, note["id"])
+    page.tab.wait_for_function("id => document.querySelector(`[data-node-id='${id}'] p`)", arg=note["id"])
+    page.screenshot(f"note_{server}")
+    assert page.tab.evaluate(CONTRAST, note["id"]) >= 4.5
