@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 
 import folder_paths
 
@@ -43,10 +42,6 @@ class LadiVTONExtension(ComfyExtension):
 
 @functools.cache
 def _nodes() -> list[type[io.ComfyNode]]:
-    for stream in (sys.stdout, sys.stderr):
-        # ComfyUI's take no letter beyond the locale: a log line that names a file of such a name would end in an error
-        if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     model_files.register_folder(model_files.FOLDER, folder_paths.supported_pt_extensions)
     # Like ComfyUI's own "diffusers": no file in there is a model to be listed.
     model_files.register_folder(datasets.FOLDER, {"folder"})

@@ -72,5 +72,5 @@ def _mode(path: Path) -> int:
     except OSError as error:
         advice = _ADVICE.get(error.errno, "look at the disk it lies on")
         raise ValueError(f"{path} cannot be reached ({error.strerror}); {advice}") from error
-    except ValueError as error:  # a zero byte in the name
-        raise ValueError(f"{str(path)!r} cannot be the name of a file ({error})") from error
+    except ValueError as error:  # a zero byte in the name, or letters beyond the locale, which logs do not take either
+        raise ValueError(f"{str(path)!a} cannot be the name of a file ({error})") from error

@@ -123,7 +123,7 @@ def _names(folder: Path, *endings: str) -> list[str]:
         entries = os.listdir(folder)
     except (OSError, ValueError) as error:
         if not isinstance(error, FileNotFoundError):
-            log.warning("LaDI-VTON cannot list %s: %s", folder, error)
+            log.warning("LaDI-VTON cannot list %a: %a", str(folder), str(error))
         return []
     return sorted(
         name
@@ -213,4 +213,4 @@ def show_examples() -> None:
             for name in _names(SAMPLES, *PICTURES):
                 writer.open(folder / example(name).removesuffix(SHOWN)).write((SAMPLES / name).read_bytes())
     except (OSError, ValueError) as error:
-        log.warning("The page will not show LaDI-VTON's example pictures; its nodes read them all the same: %s", error)
+        log.warning("The page will not show LaDI-VTON's example pictures; its nodes read them all the same: %a", str(error))

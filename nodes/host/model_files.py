@@ -77,7 +77,7 @@ def _fits(part: str, path: str | None) -> bool:
     try:
         found = _look(path, stat.st_size, stat.st_mtime_ns)
     except Exception:  # whatever lies in that folder must not take ComfyUI's list of nodes down with it
-        log.exception("LaDI-VTON cannot look into %s and does not offer it", path)
+        log.exception("LaDI-VTON cannot look into %a and does not offer it", path)
         return False
     return found.unread or (part in found.parts and (part != "unet" or found.channels == CHANNELS))
 
