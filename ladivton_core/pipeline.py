@@ -150,21 +150,21 @@ class TryOnPipeline(Stages):
         Raises:
             ValueError: something is missing or does not fit; says what.
         """
-        if not isinstance(person, PersonEncoding):
-            require_pictures("person", person, 3, -1)
-        if not isinstance(garment, GarmentEncoding):
-            require_pictures("garment", garment, 3, -1)
         if items_alone:
+            if not isinstance(person, PersonEncoding):
+                require_pictures("person", person, 3, -1)
+            if not isinstance(garment, GarmentEncoding):
+                require_pictures("garment", garment, 3, -1)
             given = locals()
             del given["self"], given["items_alone"]
             return run_alone(self, **given)
         if posterior not in POSTERIORS:
             raise ValueError(f"posterior must be 'sample' or 'mode', got {posterior!r}.")
-        if isinstance(person, Tensor):
+        if not isinstance(person, PersonEncoding):
             if mask is None or pose_map is None:
                 raise ValueError("a person picture needs mask and pose_map; or give the result of encode_person.")
             person = self.encode_person(person, mask, pose_map, emasc=emasc)
-        if isinstance(garment, Tensor):
+        if not isinstance(garment, GarmentEncoding):
             garment = self.encode_garment(garment, category)
         seeds = [seeds] if isinstance(seeds, int) else [int(seed) for seed in seeds]
         # The shared generator has no seeds to count; it draws for as many as there are people and garments.

@@ -57,8 +57,8 @@ class LadiVTON_BodyMask(io.ComfyNode):
                 ),
                 ParseMapType.Input(
                     "parse_map", optional=True,
-                    tooltip="Labels of the photo: they decide what is garment, face, hair and shoes, in place of the "
-                        "silhouette.",
+                    tooltip="Labels of the photo: they decide what is garment, face, hair and shoes, "
+                        "in place of the silhouette.",
                 ),
                 person_index_input(),
                 nobody_input(),

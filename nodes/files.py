@@ -10,12 +10,13 @@ from __future__ import annotations
 import torch
 
 from ..ladivton_core.disk.documents import read_json
+from ..ladivton_core.disk.pictures import endings
 from ..ladivton_core.preprocessing.label_pictures import read_labels
 from ..ladivton_core.preprocessing.labels import LABEL_SETS
 from ..ladivton_core.preprocessing.pictures import over_white, read_picture
 from ..ladivton_core.preprocessing.pose.keypoint_files import pose_frames
 from ..ladivton_core.preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
-from .host.listing import PICTURES, digest_of, example, find_input, input_files
+from .host.listing import digest_of, example, find_input, input_files
 from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
 
 FRAMES = {"picture": None, "768 x 1024 (VITON-HD)": VITONHD_FRAME, "384 x 512 (Dress Code)": DRESSCODE_FRAME}
@@ -36,7 +37,7 @@ class LadiVTON_LoadPicture(io.ComfyNode):
                 "so that its workflows run before anything is uploaded. Load Image can take its place.",
             inputs=[
                 io.Combo.Input(
-                    "image", options=input_files(*PICTURES), default=example("person.png"), upload=io.UploadType.image,
+                    "image", options=input_files(*endings()), default=example("person.png"), upload=io.UploadType.image,
                     tooltip="Picture in ComfyUI's input folder. Entries with [example] ship with this pack.",
                 ),
             ],
@@ -117,7 +118,7 @@ class LadiVTON_LoadParseMap(io.ComfyNode):
                 "which Load Image would turn into colours. A parser's colour picture is read by its colours.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=input_files(*PICTURES, labels_first=True), default=example("parse.png"),
+                    "file", options=input_files(*endings(), labels_first=True), default=example("parse.png"),
                     upload=io.UploadType.image,
                     tooltip="Label PNG (palette or grey) in ComfyUI's input folder; "
                         "pictures that can be one come first. "

@@ -8,6 +8,7 @@ interpreter.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import random
 import socket
@@ -125,6 +126,16 @@ def embedded():
     from ladivton_core.pipeline import TryOnPipeline
 
     return TryOnPipeline.from_embedded()
+
+
+@pytest.fixture(scope="session")
+def sample_client():
+    """The client of plain Python (`samples/clients/try_on.py`) as a module."""
+    file = REPOSITORY / "samples" / "clients" / "try_on.py"
+    spec = importlib.util.spec_from_file_location("try_on_client", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ from ladivton_core.embedded import PARTS, embedded_path
 from ladivton_core.mask_edges import grow_mask
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.garment.backdrop import Centring, centred_on_white
-from ladivton_core.preprocessing.garment.garment import garment_on_white
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_image
 from ladivton_core.preprocessing.masks.body_mask import body_mask, cloth_on_white
@@ -38,6 +37,7 @@ from ladivton_core.presets import TINY
 from ladivton_core.runtime.process import prepare_process
 from ladivton_core.warping.warper import WarpResult
 
+from ..photographs.inputs import cut_out, pictures, places
 from ..photographs.scene import LANDMARKS, Pair
 from ..photographs.store import path_of, read
 from .metrics import l1, psnr, ssim
@@ -83,24 +83,17 @@ class Sample:
 
 def samples(made: Pair) -> Iterator[Sample]:
     """Person 0 in its own garment again, then in the other; none where too few joints are known."""
-
-    def pictures(name: str) -> Tensor:
-        return torch.from_numpy(getattr(made, name)).movedim(-1, 1).float() / 255
-
-    persons, worn, garments = (pictures(name) for name in ("persons", "worn", "garments"))
-    covers = torch.from_numpy(made.garment_masks)[:, None].float() / 255
+    persons, worn, flats = pictures(made.persons), pictures(made.worn), cut_out(made.garments, made.garment_masks)
     silhouettes = (torch.from_numpy(made.silhouettes)[:, None] > 127).float()
     size = (persons.shape[-2], persons.shape[-1])
-    detected = torch.from_numpy(made.detected).double()
-    joints = (detected[:, :2] * (detected[:, 2:] > 0))[None]
+    joints = places(made.detected)[None]
     given = {"silhouette": silhouettes[:1], "picture": persons[:1], "say": lambda _: None}
     try:
         region = body_region(joints, made.category, size, **given)
     except ValueError as error:
         log.info("left out: %s", error)
         return
-    for after in (0, 1):
-        flat = (garment_on_white(garments[after : after + 1] * 2 - 1, covers[after : after + 1])[0] + 1) / 2
+    for after, flat in enumerate(flats):
         points = torch.from_numpy(made.landmarks[after].copy())
         points[0] = Centring.plan(flat, size).place(points[0])
         parse = torch.from_numpy(made.parse[after])[None, None]
@@ -115,10 +108,8 @@ def samples(made: Pair) -> Iterator[Sample]:
 def landmarks_off(warp: WarpResult, sample: Sample) -> Tensor:
     """Distances (N,) of the garment's points from where they are worn, pixels at a height of 512; NaN where unknown."""
     height, width = sample.garment.shape[-2:]
-    seen = (warp.grid[0].cpu() + 1) / 2 * torch.tensor([width - 1.0, height - 1.0])  # what a place shows, pixels
-    seen = torch.nn.functional.interpolate(
-        seen.movedim(-1, 0)[None], (height, width), mode="bilinear", align_corners=True
-    )[0].movedim(0, -1)
+    # what a place shows, in pixels, as `sample_garment` reads the grid
+    seen = ((warp.grid[0].cpu() + 1) * torch.tensor([width, height]) - 1) / 2
     flat, there = sample.landmarks
     found = torch.full_like(flat, torch.nan)
     for number, point in enumerate(flat):
@@ -217,12 +208,14 @@ def evaluate(
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float | None]:
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    whitest = columns["white"] >= np.quantile(columns.pop("white"), 0.75)
-    means = {
-        name: float((np.nanmedian if name in ("collar", "landmarks") else np.nanmean)(values))
-        for name, values in columns.items()
-    } | {"white_garment": float(columns["garment"][whitest].mean())}
-    return {name: None if np.isnan(value) else round(value, 4) for name, value in means.items()}
+    white = columns.pop("white")
+    columns["white_garment"] = columns["garment"][white >= np.quantile(white, 0.75)]
+    means: dict[str, float | None] = {}
+    for name, values in columns.items():
+        told = values[np.isfinite(values)]
+        middle = np.median if name in ("collar", "landmarks") else np.mean
+        means[name] = round(float(middle(told)), 4) if len(told) else None
+    return means
 
 
 def main(given: list[str] | None = None) -> None:

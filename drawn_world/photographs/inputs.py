@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
+
+from ladivton_core.preprocessing.garment.garment import garment_on_white
 
 from .noise import fractal
 
@@ -46,6 +50,25 @@ def detected(rng: np.random.Generator, joints: np.ndarray, unit: float, size: tu
     outside = (found[:, 0] < 0) | (found[:, 1] < 0) | (found[:, 0] >= size[1]) | (found[:, 1] >= size[0])
     found[missing | outside | (joints[:, 2] == 0)] = 0
     return found
+
+
+def pictures(made: np.ndarray) -> Tensor:
+    """Rendered pictures (N, H, W, 3) uint8 as (N, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(made).movedim(-1, 1).float() / 255
+
+
+def cut_out(garments: np.ndarray, covers: np.ndarray) -> Tensor:
+    """Garments (N, H, W, 3) uint8 on white by their covers (N, H, W) uint8, as Prepare Garment does with a mask.
+
+    Returns:
+        (N, 3, H, W) in [0, 1].
+    """
+    return (garment_on_white(pictures(garments) * 2 - 1, torch.from_numpy(covers)[:, None].float() / 255) + 1) / 2
+
+
+def places(joints: np.ndarray) -> Tensor:
+    """Joints (18, 3) as the library takes them (18, 2): in pixels, those that are not seen (0, 0)."""
+    return torch.from_numpy(joints[:, :2] * (joints[:, 2:] > 0)).double()
 
 
 def ragged(rng: np.random.Generator, silhouette: np.ndarray) -> np.ndarray:

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ladivton_core.preprocessing.garment.backdrop import centred_on_white, ground_to_white
-from ladivton_core.preprocessing.garment.garment import garment_on_white
 from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.masks.body_mask import body_mask
 from ladivton_core.preprocessing.masks.body_region import body_region
 
+from ..photographs.inputs import cut_out, pictures, places
 from ..photographs.scene import Pair
 from .pairs import Fields
 
@@ -56,33 +56,24 @@ class Photographs:
 def fields_of(made: Pair, number: int, size: tuple[int, int]) -> Fields:
     """A pair as a row of pictures of a size; joints, masks and the garments' state are drawn from its number."""
     rng = np.random.default_rng(number)
-    joints = torch.from_numpy(made.detected if rng.random() < 0.5 else made.joints).double()
-    joints = joints[:, :2] * (joints[:, 2:] > 0)
+    joints = places(made.detected if rng.random() < 0.5 else made.joints)
     # at the size it was rendered in: the rules count in pixels of that size
     masks = _masks(made, joints, rng)
     scale = torch.tensor([new / old for new, old in zip(size[::-1], made.parse.shape[:0:-1], strict=True)])
-    pictures = {name: torch.from_numpy(getattr(made, name)).movedim(-1, 1) for name in ("persons", "worn")}
-    cut = rng.random() < 0.5
-    garments = torch.stack([_laid(made, which, cut, size) for which in range(2)])
-    return {name: _shrunk(picture, size) for name, picture in pictures.items()} | {
+    shown = {name: torch.from_numpy(getattr(made, name)).movedim(-1, 1) for name in ("persons", "worn")}
+    if rng.random() < 0.5:
+        garments = cut_out(made.garments, made.garment_masks)
+    else:  # as it lies, a plain ground turned white
+        found = [(picture, ground_to_white(picture)) for picture in pictures(made.garments)]
+        garments = [picture if white is None else white for picture, white in found]
+    garments = torch.stack([centred_on_white(picture, size) for picture in garments])
+    return {name: _shrunk(picture, size) for name, picture in shown.items()} | {
         "garments": (garments * 255).round().byte(),
         "masks": torch.from_numpy(np.packbits(_shrunk(masks * 255, size)[:, 0].numpy() > 127, axis=-1)),
         "keypoints": (joints * scale).float(),
         "category": torch.tensor(CATEGORIES.index(made.category)),
         "refined": torch.tensor(False),
     }
-
-
-def _laid(made: Pair, which: int, cut: bool, size: tuple[int, int]) -> Tensor:
-    """A shop photo as Prepare Garment gives it (3, *size): cut out or as it lies, on white, in the middle."""
-    picture = torch.from_numpy(made.garments[which]).movedim(-1, 0).float() / 255
-    if cut:
-        cover = torch.from_numpy(made.garment_masks[which])[None, None].float() / 255
-        picture = (garment_on_white(picture[None] * 2 - 1, cover)[0] + 1) / 2
-    else:
-        white = ground_to_white(picture)
-        picture = picture if white is None else white
-    return centred_on_white(picture, size)
 
 
 def _shrunk(pictures: Tensor, size: tuple[int, int]) -> Tensor:
@@ -96,7 +87,7 @@ def _masks(made: Pair, joints: Tensor, rng: np.random.Generator) -> Tensor:
     both = joints.expand(2, -1, -1)
     silhouette = torch.from_numpy(made.silhouettes)[:, None].float() / 255 if seen else None
     told: dict = {"silhouette": silhouette, "say": lambda _: None}
-    picture = torch.from_numpy(made.persons).movedim(-1, 1).float() / 255
+    picture = pictures(made.persons)
     if kind == "body":
         cloth = (torch.from_numpy(made.worn[::-1].copy()) < 255).any(-1)[:, None].float()
         return body_mask(made.category, size, keypoints=both, cloth=cloth, picture=picture, **told)

@@ -23,14 +23,13 @@ from typing import Any
 
 import folder_paths
 
+from ...ladivton_core.disk import pictures
 from ...ladivton_core.disk.names import is_hidden, is_text
-from ...ladivton_core.disk.pictures import endings
 from ...ladivton_core.disk.writing import whole_files
 
 log = logging.getLogger(__name__)
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-PICTURES = endings()
 EXAMPLE = " [example]"
 """Marks the pack's own files in a list, so that the shipped workflow runs before anything is uploaded."""
 BEFORE = "[example] "
@@ -156,7 +155,7 @@ def _is_grey_or_palette(path: str, size: int, modified: int) -> bool:
 def example(name: str) -> str:
     """How a list calls an example: the name first, since lists are narrow."""
     stem, ending = os.path.splitext(name)
-    return f"{stem}{EXAMPLE}{ending}{SHOWN}" if ending in PICTURES else name + EXAMPLE
+    return f"{stem}{EXAMPLE}{ending}{SHOWN}" if ending in pictures.endings() else name + EXAMPLE
 
 
 def example_name(choice: str) -> str | None:
@@ -210,7 +209,9 @@ def show_examples() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with whole_files() as writer:
-            for name in _names(SAMPLES, *PICTURES):
+            for name in _names(SAMPLES, *pictures.endings()):
                 writer.open(folder / example(name).removesuffix(SHOWN)).write((SAMPLES / name).read_bytes())
     except (OSError, ValueError) as error:
-        log.warning("The page will not show LaDI-VTON's example pictures; its nodes read them all the same: %a", str(error))
+        log.warning(
+            "The page will not show LaDI-VTON's example pictures; its nodes read them all the same: %a", str(error)
+        )

@@ -8,6 +8,7 @@ from PIL import Image
 from ladivton_core.datasets.reading import open_labels, open_picture, picture_tensor
 from ladivton_core.evaluation import picture_metrics
 from ladivton_core.preprocessing.garment.backdrop import (
+    Centring,
     backdrop_of,
     centred_on_white,
     ground_to_white,
@@ -125,6 +126,18 @@ def test_the_garment_is_centred_with_its_proportions():
     rows, columns = (centred[0] < 0.6).any(1).nonzero().flatten(), (centred[0] < 0.6).any(0).nonzero().flatten()
     assert abs((rows[0] + rows[-1]) / 2 - 63.5) < 1.5 and abs((columns[0] + columns[-1]) / 2 - 47.5) < 1.5
     assert (len(rows) / len(columns)) == pytest.approx(2, rel=0.05) and len(rows) > 0.85 * 128
+
+
+def test_points_of_a_garment_go_where_its_centring_puts_them():
+    picture = torch.ones(3, 200, 100)
+    picture[:, 100:180, 20:60] = 0.5
+    picture[:, 118:122, 43:47] = 0.0  # a button, whose middle is between four pixels
+    made = centred_on_white(picture, (128, 96))
+    x, y = Centring.plan(picture, (128, 96)).place(torch.tensor([44.5, 119.5])).tolist()
+    dark = (0.5 - made[0]).clamp_min(0) * (made[0] < 0.3)
+    rows, columns = torch.meshgrid(torch.arange(128.0), torch.arange(96.0), indexing="ij")
+    assert x == pytest.approx(float((columns * dark).sum() / dark.sum()), abs=0.1)
+    assert y == pytest.approx(float((rows * dark).sum() / dark.sum()), abs=0.1)
 
 
 def test_real_numbers_that_are_none_are_refused_by_name(tmp_path):

@@ -1,6 +1,5 @@
 """The client of plain Python: workflow files of every kind in words, this machine's server never through a proxy."""
 
-import importlib.util
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,17 +14,9 @@ API = ROOT / "workflows/api/tryon_embedded.json"
 PAGE = next((ROOT / "workflows").glob("Try-on, start here.json"))
 
 
-@pytest.fixture(scope="module")
-def client():
-    spec = importlib.util.spec_from_file_location("try_on_client", ROOT / "samples/clients/try_on.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(params=["client", "library"])
-def read(request, client):
-    return {"client": client.read_workflow, "library": read_nodes}[request.param]
+def read(request, sample_client):
+    return {"client": sample_client.read_workflow, "library": read_nodes}[request.param]
 
 
 WRONG = {
@@ -42,10 +33,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_file_that_is_no_workflow_is_refused_by_name(tmp_path, read, client, kind):
+def test_a_file_that_is_no_workflow_is_refused_by_name(tmp_path, read, sample_client, kind):
     file = tmp_path / "mine.json"
     file.write_bytes(WRONG[kind])
-    with pytest.raises((client.TryOnError, ValueError), match=r"(?s)mine\.json.*API") as caught:
+    with pytest.raises((sample_client.TryOnError, ValueError), match=r"(?s)mine\.json.*API") as caught:
         read(file)
     assert not isinstance(caught.value, UnicodeDecodeError | json.JSONDecodeError)
 
@@ -95,28 +86,28 @@ def proxy(serving, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_proxy_is_not_asked_for_this_machine(client, serving, proxy, host):
+def test_a_proxy_is_not_asked_for_this_machine(sample_client, serving, proxy, host):
     own = serving(200)
-    assert client.Server(f"http://{host}:{own.server_port}", {}).json("/object_info") == {}
+    assert sample_client.Server(f"http://{host}:{own.server_port}", {}).json("/object_info") == {}
     assert own.asked == ["/object_info"] and not proxy.asked
 
 
-def test_a_proxy_that_refuses_another_machine_is_named(client, proxy):
-    with pytest.raises(client.TryOnError, match="403.*proxy"):
-        client.Server("http://comfy.invalid:8188", {}).json("/object_info")
+def test_a_proxy_that_refuses_another_machine_is_named(sample_client, proxy):
+    with pytest.raises(sample_client.TryOnError, match="403.*proxy"):
+        sample_client.Server("http://comfy.invalid:8188", {}).json("/object_info")
     assert proxy.asked
 
 
-def test_a_login_in_the_address_goes_with_every_request_and_into_no_message(client, serving):
+def test_a_login_in_the_address_goes_with_every_request_and_into_no_message(sample_client, serving):
     lets_in, refuses, gone = serving(200), serving(401), serving(200)
     gone.server_close()
     for server in (lets_in, refuses, gone):
-        asked = client.Server(f"http://me:s3%20cret@127.0.0.1:{server.server_port}/?token=t0ken#f", {})
+        asked = sample_client.Server(f"http://me:s3%20cret@127.0.0.1:{server.server_port}/?token=t0ken#f", {})
         assert asked.address == f"http://127.0.0.1:{server.server_port}"
         for path in ("/queue", "/view?filename=a"):
             try:
                 assert asked.json(path) == {} and server is lets_in
-            except client.TryOnError as error:
+            except sample_client.TryOnError as error:
                 assert server is not lets_in and not any(word in str(error) for word in ("s3", "t0ken", "me:"))
                 assert server is gone or "answered 401: give its login with --header" in str(error)
     assert lets_in.asked == ["/queue?token=t0ken", "/view?filename=a&token=t0ken"]
@@ -124,7 +115,7 @@ def test_a_login_in_the_address_goes_with_every_request_and_into_no_message(clie
 
 
 @pytest.mark.parametrize("address", ["me:s3cret@host", "ftp://me:s3cret@host", "http://me:s3cret@host:port", "http://"])
-def test_what_is_no_address_is_refused_without_being_shown(client, address):
-    with pytest.raises(client.TryOnError, match="is no address") as told:
-        client.Server(address, {})
+def test_what_is_no_address_is_refused_without_being_shown(sample_client, address):
+    with pytest.raises(sample_client.TryOnError, match="is no address") as told:
+        sample_client.Server(address, {})
     assert "s3cret" not in str(told.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import http.server
-import importlib.util
 import io
 import json
 import os
@@ -92,25 +91,17 @@ PAGE = json.loads(next((ROOT / "workflows").glob("Try-on, start here.json")).rea
 API = json.loads((ROOT / "workflows/api/tryon_embedded.json").read_text("utf-8"))
 
 
-@pytest.fixture(scope="module")
-def client():
-    spec = importlib.util.spec_from_file_location("try_on_client", ROOT / "samples/clients/try_on.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @given(data=st.data())
-def test_workflows_of_any_shape_are_read_or_refused_by_name(desk, client, data):
+def test_workflows_of_any_shape_are_read_or_refused_by_name(desk, sample_client, data):
     path = desk / "mine.json"
     document = data.draw(changed(PAGE) | changed(API) | JSON)
     encoding = data.draw(st.sampled_from(("utf-8", "utf-8-sig", "utf-16")))
     content = json.dumps(document).encode(encoding)
     path.write_bytes(data.draw(st.just(content) | broken(content)))
-    for read in (read_nodes, client.read_workflow):
+    for read in (read_nodes, sample_client.read_workflow):
         try:
             nodes = read(path)
-        except (ValueError, client.TryOnError) as error:
+        except (ValueError, sample_client.TryOnError) as error:
             assert "mine.json" in str(error) and printable(str(error)) == str(error) and "API" in str(error)
         else:
             assert all(
@@ -234,11 +225,11 @@ def test_an_address_gives_its_bytes_or_the_reason_why_not(answers, answer):
 
 
 @given(answer=ANSWER)
-def test_a_server_of_any_answer_is_told_from_a_comfyui(answers, client, answer):
+def test_a_server_of_any_answer_is_told_from_a_comfyui(answers, sample_client, answer):
     """Both clients say in words what is wrong, whatever it answers."""
     answers.code, answers.body, answers.sent = answer
     url = f"http://me:s3cret@127.0.0.1:{answers.server_port}/?token=s3cret"
-    ours, plain = ComfyClient(url, seconds=5), client.Server(url, {})
+    ours, plain = ComfyClient(url, seconds=5), sample_client.Server(url, {})
     questions = (
         (ours.queued, ()),
         (ours.remaining, ()),
@@ -256,7 +247,7 @@ def test_a_server_of_any_answer_is_told_from_a_comfyui(answers, client, answer):
     for question in (lambda: plain.json("/queue"), lambda: plain.run({}, 1.0), lambda: plain.upload(ROOT / "LICENSE")):
         try:
             question()
-        except client.TryOnError as error:
+        except sample_client.TryOnError as error:
             assert "s3cret" not in str(error)
 
 

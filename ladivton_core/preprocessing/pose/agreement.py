@@ -160,8 +160,8 @@ def mask_in_doubt(mask: Tensor, keypoints: Tensor, category: Category) -> str | 
         painted = item.cpu()[::step, ::step].nonzero().flip(1).double() * step
         beside = float((_distances(painted, bones) > _BESIDE * length).double().mean()) if len(painted) else 0.0
         if covered < _LEAST_COVERED or beside > _MOST_BESIDE:
-            said = f"{beside:.0%} of it lie beside the body" if beside > _MOST_BESIDE else "it leaves the trunk out"
-            said = "it leaves the thighs out" if said.startswith("it") and category == "lower_body" else said
+            left_out = f"it leaves the {'thighs' if category == 'lower_body' else 'trunk'} out"
+            said = f"{beside:.0%} of it lie beside the body" if beside > _MOST_BESIDE else left_out
             return f"In picture {picture} the painted mask and the joints disagree: {said}."
     return None
 
