@@ -1,6 +1,6 @@
 """Body Mask: what is repainted once it is known where the warped garment will lie.
 
-Thin layer over `preprocessing/prepare.py: mask_body`. `person.py` has the masks that come before the warper.
+Thin layer over `preprocessing/masks/person_mask.py: mask_body`. `person.py` has the masks that come before the warper.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.masks.body_mask import MARGIN, cloth_on_white
-from ..ladivton_core.preprocessing.prepare import NOBODY, mask_body
+from ..ladivton_core.preprocessing.masks.person_mask import mask_body
+from ..ladivton_core.preprocessing.people.chosen import NOBODY
 from .host.notes import Notes
 from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
 from .person import nobody_input, person_index_input

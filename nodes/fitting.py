@@ -16,7 +16,8 @@ from ..ladivton_core.preprocessing.framing.framing import STEADY
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
 from ..ladivton_core.preprocessing.modes import MODES
-from ..ladivton_core.preprocessing.prepare import fit_person, people_in
+from ..ladivton_core.preprocessing.people.chosen import people_in
+from ..ladivton_core.preprocessing.prepare import fit_person
 from .host.notes import Notes
 from .host.types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, advanced, io, search_aliases
 from .person import mode_input, nobody_input, person_index_input

@@ -1,7 +1,7 @@
 """Nodes on the person: pose map, agnostic image and inpaint mask; and the widgets in which nodes ask who is meant.
 
-Thin layers over `ladivton_core/preprocessing/prepare.py`; `files.py` loads what goes in, `garment.py` and
-`conditioning.py` take what comes out. Paper section 3.1.
+Thin layers over `preprocessing/prepare.py` and `preprocessing/masks/person_mask.py`; `files.py` loads what goes in,
+`garment.py` and `conditioning.py` take what comes out. Paper section 3.1.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LIP20
 from ..ladivton_core.preprocessing.masks.agnostic import agnostic_image
+from ..ladivton_core.preprocessing.masks.person_mask import USUAL, MaskRule, mask_person
 from ..ladivton_core.preprocessing.modes import MODES
+from ..ladivton_core.preprocessing.people.chosen import NOBODY
 from ..ladivton_core.preprocessing.pose.keypoints import JOINTS
 from ..ladivton_core.preprocessing.pose.pose_map import SIGMA
-from ..ladivton_core.preprocessing.prepare import NOBODY, USUAL, MaskRule, draw_pose, mask_person
+from ..ladivton_core.preprocessing.prepare import draw_pose
 from .host.notes import Notes
 from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, PoseMap, advanced, io, search_aliases
 from .tensors import as_image, check_area, common_batch, from_image, from_mask, to_image, to_mask

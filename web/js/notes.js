@@ -9,6 +9,7 @@ const PREFIX = "LadiVTON_";
 const WARNING = "Warning: ";
 const ERROR = "Error: ";
 const MARKS = { [WARNING]: ["⚠", "var(--warning-text, #e5a83b)"], [ERROR]: ["✖", "var(--error-text, #ff6b6b)"] };
+const markOf = (line) => Object.keys(MARKS).find((start) => line.startsWith(start));
 const WIDGET = "ladi_vton_notes";
 const MARGIN = 10; // around the element, on every side
 
@@ -42,7 +43,7 @@ function add(node, lines) {
   const element = createElement();
   for (const line of lines) {
     const paragraph = document.createElement("div");
-    const mark = Object.keys(MARKS).find((start) => line.startsWith(start));
+    const mark = markOf(line);
     paragraph.textContent = mark ? `${MARKS[mark][0]} ${line.slice(mark.length)}` : line;
     if (mark) paragraph.style.color = MARKS[mark][1];
     element.append(paragraph);
@@ -83,7 +84,7 @@ function show(node, lines) {
 function announce(node, lines) {
   if (node.graph === app.canvas?.graph) return;
   for (const line of lines) {
-    const mark = Object.keys(MARKS).find((start) => line.startsWith(start));
+    const mark = markOf(line);
     if (!mark) continue;
     app.extensionManager?.toast?.add({
       severity: mark === ERROR ? "error" : "warn",

@@ -1,0 +1,84 @@
+"""Who in a photo is meant: the chosen person of every picture, first among all that its keypoints show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..masks.regions import Say
+from ..modes import PUBLISHED, Mode
+from ..pose.agreement import outside_picture
+from ..pose.hands import POINTS
+from ..pose.keypoints import JOINTS, people_in_frames
+from .territory import own_territory
+
+Keypoints = Sequence[dict[str, Any] | None]
+"""ComfyUI's POSE_KEYPOINT: one OpenPose document a picture, in any dialect of `pose/dialects.py`."""
+Nobody = Literal["stop", "pass"]
+NOBODY: tuple[Nobody, ...] = ("stop", "pass")
+"""What a picture without a person does: end the run in words, or go on as it is."""
+
+
+def people_in(
+    keypoints: Keypoints, size: tuple[int, int], person: int = 0, mode: Mode = PUBLISHED, nobody: Nobody = "stop"
+) -> list[Tensor]:
+    """Everybody in every picture, the chosen person first.
+
+    Args:
+        keypoints: one document a picture.
+        size: (height, width) of the pictures.
+        person: who is meant, counted from 0; -1 takes the largest.
+        mode: how joints are read.
+        nobody: `pass` lets pictures without a person go on, unless all are.
+
+    Returns:
+        Joints and hands (P, 60, 3) float64 a picture, (x, y, score) in pixels of `size`; P may be 0.
+
+    Raises:
+        ValueError: a picture shows nobody, or not the person asked for; or keypoints that cannot be read.
+    """
+    found = people_in_frames(keypoints, size, person, mode, hands=True)
+    empty = [picture for picture, people in enumerate(found) if not (people[:1, :JOINTS, 2] > 0).any()]
+    if empty and (nobody != "pass" or len(empty) == len(found)):
+        raise ValueError(
+            f"Picture {listed(empty)} of 'keypoints' shows nobody. "
+            "Take a photo in which the person is seen from head to hips, "
+            "or check the pose detector's output before this node. "
+            "To let such frames of a video pass unchanged, set 'nobody' to 'pass'."
+        )
+    return found
+
+
+def chosen_joints(people: Sequence[Tensor]) -> Tensor:
+    """Joints (B, 18, 2) of the chosen person of every picture (P, 60, 3); zeros where there is nobody."""
+    return chosen_points(people)[:, :JOINTS]
+
+
+def chosen_points(people: Sequence[Tensor]) -> Tensor:
+    """The same with hands behind the joints (B, 60, 2)."""
+    return torch.stack([body[0, :, :2] if len(body) else torch.zeros(POINTS, 2).double() for body in people])
+
+
+def own_pixels(people: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Where the chosen person of every picture (P, 18, 3) is nearer than anybody else: (B, 1, H, W) bool."""
+    own = [
+        own_territory(body[0, :, :2], body[1:, :, :2], size) if len(body) > 1 else torch.ones(size, dtype=torch.bool)
+        for body in people
+    ]
+    return torch.stack(own)[:, None]
+
+
+def say_if_outside(joints: Tensor, size: tuple[int, int], say: Say) -> None:
+    """Say when joints (B, 18, 2) do not fit a picture of `size` (height, width)."""
+    if found := outside_picture(joints, size):
+        say(
+            f"{found} They are of another picture, or count the pixels of another size: "
+            "see 'coordinates' of Load Keypoints."
+        )
+
+
+def listed(pictures: Sequence[int]) -> str:
+    return ", ".join(map(str, pictures))
