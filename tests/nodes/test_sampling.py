@@ -123,14 +123,19 @@ def test_interrupt_stops_between_steps(run, models, condition, comfyui):
 
 def test_runs_leave_no_tensor_behind(run, models, condition):
     """What the process holds over hundreds of prompts is `make soak`'s."""
-    left = []
-    for seed in range(4):
+
+    def tensors() -> list[torch.Tensor]:
+        gc.collect()
+        return [held for held in gc.get_objects() if issubclass(type(held), torch.Tensor)]
+
+    def one_more(seed: int) -> None:
         positive, negative, latent, skips = condition(0, posterior_seed=seed)
         samples = {"samples": sample(run, models, (positive, negative, latent, skips), seed=seed, steps=1)}
         run("EMASCDecoder", vae=models.vae, emasc=models.emasc, samples=samples, skip_features=skips)
-        del positive, negative, latent, skips, samples
-        gc.collect()
-        there = [held for held in gc.get_objects() if issubclass(type(held), torch.Tensor)]
-        left.append((len(there), sum(tensor.nbytes for tensor in there)))
-        del there
-    assert left[1:] == left[1:2] * 3  # the first run may fill what is kept for all
+
+    one_more(0)  # the first run may fill what is kept for all
+    before = tensors()
+    known = {id(held) for held in before}  # which `before` keeps alive, so that no number is given twice
+    for seed in range(1, 4):
+        one_more(seed)
+    assert [tuple(held.shape) for held in tensors() if id(held) not in known] == []
