@@ -20,7 +20,7 @@ import open_clip.transformer  # noqa: F401
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # noqa: F401
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -31,6 +31,7 @@ from .checkpoints.build import BUILDERS
 from .denoising.noise import item_noise
 from .denoising.sampling import denoise
 from .denoising.schedule import ddim_scheduler
+from .models import weight_bytes
 from .pipeline import TryOnPipeline
 from .presets import PRESETS, Preset
 
@@ -145,11 +146,6 @@ def fake_inputs(preset: Preset, device: torch.device) -> dict[str, Tensor]:
     """Person, garment, mask and pose map of one picture at the preset's size, float32."""
     channels = {"person": 3, "garment": 3, "mask": 1, "pose_map": 18}
     return {name: torch.zeros(1, count, *preset.size, device=device) for name, count in channels.items()}
-
-
-def weight_bytes(*modules: nn.Module) -> int:
-    """Bytes of parameters and buffers."""
-    return sum(x.numel() * x.element_size() for m in modules for x in (*m.parameters(), *m.buffers()))
 
 
 @torch.no_grad()

@@ -226,3 +226,8 @@ def describe_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> l
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]
+
+
+def weight_bytes(*modules: nn.Module) -> int:
+    """Bytes of parameters and buffers."""
+    return sum(x.numel() * x.element_size() for m in modules for x in (*m.parameters(), *m.buffers()))

@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import uuid
 from pathlib import Path
@@ -32,7 +30,6 @@ from ladivton_core.pipeline import TryOnPipeline
 pytest.importorskip("pyarrow")
 resource = pytest.importorskip("resource")  # not on Windows
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = Settings(size=(64, 48), options=Options(steps=1), threads=1)
 
 
@@ -164,7 +161,9 @@ def test_a_second_command_in_a_folder_is_told_of_the_first(dress, tmp_path):
     assert dress(out, sample=1)[0].made == 1 and not (out / ".lock").exists()
 
 
-def test_nothing_that_a_run_writes_or_prints_holds_what_is_secret_in_addresses(catalogue, tmp_path):
+def test_nothing_that_a_run_writes_or_prints_holds_what_is_secret_in_addresses(
+    catalogue, embedded, tmp_path, monkeypatch, caplog, capfd
+):
     """Tables and pictures behind a web server that wants a login and a signature; some pictures are damaged or away."""
     pytest.importorskip("fsspec")
     folder, secret = catalogue["persons"].parent, "s3cret"
@@ -177,20 +176,21 @@ def test_nothing_that_a_run_writes_or_prints_holds_what_is_secret_in_addresses(c
     (folder / "garments.csv").write_text("\n".join(["id,picture", *lines]))
     out, tables = tmp_path / "out", [f"--{name}={web}/{name}.csv?sig={secret}" for name in ("persons", "garments")]
     small = ["--category=upper_body", "--height=128", "--width=96", "--steps=1", "--threads=1", f"--out={out}"]
-    command = [sys.executable, "-m", "ladivton_core.batch", *tables, *small]
+    monkeypatch.setattr(worker, "choose_pipeline", lambda *chosen, **how: embedded)
+    caplog.set_level("INFO")
     try:
-        looked = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-        assert looked.returncode == 1 and "there is no file" in looked.stderr and not out.exists()
-        made = subprocess.run([*command, "--no-look"], cwd=REPOSITORY, capture_output=True, text=True)
+        assert main([*tables, *small]) == 1
+        assert "there is no file" in caplog.text and not out.exists()
+        assert main([*tables, *small, "--no-look"]) == 1
     finally:
         server.shutdown()
         server.server_close()
-    assert "2 made" in made.stderr and "4 errors" in made.stderr, made.stderr
+    assert "2 made" in caplog.text and "4 errors" in caplog.text, caplog.text
     rows = read_index(open_store(out))
     assert {row["error_file"] for row in rows} >= {f"http://127.0.0.1:{server.server_port}/cut.jpg"}
     written = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
     assert len(written) == 6  # two pictures, index, page, settings, seconds: no file on a disk was taken
-    assert secret not in looked.stdout + looked.stderr + made.stdout + made.stderr + repr(rows)
+    assert secret not in "".join([*capfd.readouterr(), caplog.text, repr(rows)])
     assert not any(secret.encode() in content for content in written)
 
 

@@ -219,6 +219,7 @@ def test_loading_takes_at_most_1_3_times_the_file_beyond_the_model(tmp_path, tra
     assert sum(memory.read.values()) == size  # every value was looked at, to refuse what is no number
 
 
+@pytest.mark.long
 def test_taking_a_part_of_full_size_does_not_read_the_others(tmp_path):
     """A sparse file of the full layout: 2.6 GB in length, a few blocks on the disk."""
     with torch.device("meta"):

@@ -13,8 +13,7 @@ from ladivton_core import start
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "datasets", "parity"])
-@pytest.mark.parametrize("flags", [[], ["-P"], ["-I"]])
+@pytest.mark.parametrize(("name", "flags"), [("checkpoints", ["-I"]), ("datasets", ["-P"]), ("parity", [])])
 def test_a_command_runs_from_any_folder(tmp_path, name, flags):
     python, *words = shlex.split(start.command(f"{name} --help"))
     assert python == sys.executable

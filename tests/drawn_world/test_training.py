@@ -136,6 +136,7 @@ def test_the_exported_files_make_a_pipeline(runs, tmp_path):
     assert images.shape == (1, 3, *SIZE) and images.isfinite().all()
 
 
+@pytest.mark.long
 def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypatch):
     """Stopped inside two stages, which begin anew, and between them; the world is the same anyway."""
     shutil.copytree(runs / "world", tmp_path / "world")
@@ -330,6 +331,7 @@ def unlabelled(folder: Path, name: str, level: int, count: int) -> Path:
     return folder / name
 
 
+@pytest.mark.long
 def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(runs, tmp_path):
     """The first third of a recipe on two worlds, with extraction: rows of pictures and of latents stay one order."""
     other = unlabelled(tmp_path, "other", 200, 20)

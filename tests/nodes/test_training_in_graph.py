@@ -34,6 +34,7 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_trained_files_run_in_the_graph(trained, run, native, scene, monkeypatch):
     import folder_paths
 

@@ -1,4 +1,4 @@
-"""How hard the readers are tried: a few hundred inputs each in `make test`, 10,000 with `make fuzz`.
+"""How hard the readers are tried: a hundred inputs each in `make test`, 10,000 with `make fuzz`.
 
 `make fuzz` sets LADIVTON_FUZZ=1; kills go from 3 to 20 with it. LADIVTON_FUZZ=300 takes so many inputs each.
 """
@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parent))  # `doors.py`, for the processes tha
 
 FUZZ = int(os.environ.get("LADIVTON_FUZZ") or 0)
 _common = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("quick", max_examples=200, derandomize=True, **_common)
+settings.register_profile("quick", max_examples=100, derandomize=True, **_common)
 settings.register_profile("fuzz", max_examples=FUZZ if FUZZ > 1 else 10_000, **_common)
 settings.load_profile("fuzz" if FUZZ else "quick")
 

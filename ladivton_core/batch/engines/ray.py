@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ...memory_plan import weight_bytes
+from ...models import weight_bytes
 from ...runtime.processor import usable_cores
 from ..addresses import require_package
 from ..encodings import key_of
