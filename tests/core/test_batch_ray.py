@@ -141,20 +141,20 @@ class _OtherModels(RayEngine):
 
 
 @pytest.fixture
-def sixty(tmp_path, samples) -> Path:
-    """A list of sixty pairs; three of them are bad: a damaged picture, a text, joints that are no JSON."""
+def thirty(tmp_path, samples) -> Path:
+    """A list of thirty pairs; three of them are bad: a damaged picture, a text, joints that are no JSON."""
     folder = tmp_path / "in"
     shutil.copytree(samples, folder)
     (folder / "cut.jpg").write_bytes((folder / "cloth" / "00003_00.jpg").read_bytes()[:2000])
     (folder / "text.jpg").write_text("a web page")
     (folder / "joints.json").write_text('{"people": [')
     lines = ["id,person_id,person,person_keypoints,person_coordinates,person_parse_map,garment_id,garment,category"]
-    for number in range(60):
-        person, garment = number // 15 + 1, f"cloth/0000{number % 4 + 1}_00.jpg"
+    for number in range(30):
+        person, garment = number // 8 + 1, f"cloth/0000{number % 4 + 1}_00.jpg"
         name, cloth, joints = f"p{person}", f"g{number % 4}", f"openpose_json/0000{person}_00_keypoints.json"
-        if number in (7, 30):
-            garment, cloth = {7: "cut.jpg", 30: "text.jpg"}[number], f"bad{number}"
-        if number == 50:
+        if number in (7, 15):
+            garment, cloth = {7: "cut.jpg", 15: "text.jpg"}[number], f"bad{number}"
+        if number == 25:
             joints, name = "joints.json", "broken"
         lines.append(
             f"i{number},{name},image/0000{person}_00.jpg,{joints},vitonhd,image-parse-v3/0000{person}_00.png,"
@@ -193,9 +193,9 @@ def workers_of(out: Path) -> Iterator[int]:
 
 
 @pytest.mark.long
-def test_killed_workers_and_drivers_lose_nothing_and_nothing_is_made_twice(sixty, tmp_path, repository):
+def test_killed_workers_and_drivers_lose_nothing_and_nothing_is_made_twice(thirty, tmp_path, repository):
     out = tmp_path / "out"
-    process = started(repository, sixty, out)
+    process = started(repository, thirty, out)
     victim = next(workers_of(out))
     os.kill(victim, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(victim)] if psutil.pid_exists(victim) else [], timeout=60)
@@ -205,25 +205,25 @@ def test_killed_workers_and_drivers_lose_nothing_and_nothing_is_made_twice(sixty
     process.wait()
     psutil.wait_procs(children, timeout=60)
     there = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
-    assert 10 <= len(there) < 57 and not (out / "index.html").exists()
-    process = subprocess.run(command(repository, sixty, out), cwd=repository, capture_output=True, text=True)
+    assert 10 <= len(there) < 27 and not (out / "index.html").exists()
+    process = subprocess.run(command(repository, thirty, out), cwd=repository, capture_output=True, text=True)
     assert process.returncode == 1 and "3 errors" in process.stderr, process.stderr
     assert all((out / name).stat().st_mtime_ns == before for name, before in there.items())
-    # every item once: 57 pictures as the plain loop makes them, and three errors that name their files
+    # every item once: 27 pictures as the plain loop makes them, and three errors that name their files
     rows = read_index(open_store(out))
-    assert len(rows) == len({row["id"] for row in rows}) == 60
+    assert len(rows) == len({row["id"] for row in rows}) == 30
     bad = {row["id"]: Path(row["error_file"]).name for row in rows if row["error"] is not None}
-    assert bad == {"i7": "cut.jpg", "i30": "text.jpg", "i50": "joints.json"}
-    plain = run(tmp_path / "plain", pairs=sixty, template="{id}.png", settings=SETTINGS, progress=False)
-    assert plain.made == 57 and sorted(plain.errors) == ["i30", "i50", "i7"]
+    assert bad == {"i7": "cut.jpg", "i15": "text.jpg", "i25": "joints.json"}
+    plain = run(tmp_path / "plain", pairs=thirty, template="{id}.png", settings=SETTINGS, progress=False)
+    assert plain.made == 27 and sorted(plain.errors) == ["i15", "i25", "i7"]
     assert plain.spent["encode person"][0] == 4 and plain.spent["encode garment"][0] == 4
     assert same(pictures(out), pictures(tmp_path / "plain"), within=1)
 
 
 @pytest.mark.long
-def test_a_full_disk_ends_the_command_with_words(sixty, tmp_path, repository):
+def test_a_full_disk_ends_the_command_with_words(thirty, tmp_path, repository):
     out = tmp_path / "out"
-    limited = ["bash", "-c", 'ulimit -f 5; exec "$@"', "_", *command(repository, sixty, out)]
+    limited = ["bash", "-c", 'ulimit -f 5; exec "$@"', "_", *command(repository, thirty, out)]
     limited = [part if part != "ray" else "local" for part in limited]
     limited = limited[: limited.index("--workers")] + SMALL  # of the plain engine, in one process
     process = subprocess.run(limited, cwd=repository, capture_output=True, text=True)
