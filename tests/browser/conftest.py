@@ -91,6 +91,10 @@ class Page:
     problems: list[str] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=dict)
 
+    def drawn(self, on: bool) -> None:
+        """Whether the canvas is drawn; one that nobody looks at takes time from the page that is worked with."""
+        self.tab.evaluate("on => { window.app.canvas.pause_rendering = !on; }", on)
+
     def start(self) -> None:
         """Open ComfyUI and wait until it can be worked with.
 
@@ -227,32 +231,60 @@ def newest_server(comfy_host):
 def open_page(browser):
     """`open_page(server, nodes2=False)`: a server's page, ready for work and empty, that is being watched.
 
-    Tests hand one on, for to load it takes longer than most of them. With `fresh` it is loaded, and looks as to
-    somebody who was never there: nothing is in the browser's stores, and the first graph is shown.
+    Tests hand on one a server, for to load it takes longer than most of them. With `fresh` it is loaded, and looks as
+    to somebody who was never there: nothing is in the browser's stores, and the first graph is shown.
     """
+    pages: dict[str, Page] = {}
     last: Page | None = None
 
     def opened(server, nodes2: bool = False, *, fresh: bool = False, **settings) -> Page:
         nonlocal last
-        if last is None or last.url != server.url:
-            if last:
-                last.tab.context.close()  # an open page goes on drawing
+        page, left = pages.get(server.url), last
+        if left and left is not page:
+            left.empty()
+            left.drawn(False)
+        if page is None:
             context = browser.new_context(viewport=WINDOW)
             context.set_default_timeout(PAGE_SECONDS * 1000)
-            last = Page(context.new_page(), server.url)
-            last.start()
-            last.watch()
+            page = pages[server.url] = Page(context.new_page(), server.url)
+            page.start()
+            page.watch()
         elif fresh:
-            last.empty()
-            last.forget()
-            last.start()
-            last.problems.clear()
+            page.empty()
+            page.forget()
+            page.start()
+            page.problems.clear()
+        last = page
+        page.drawn(True)
         if not fresh:
-            last.empty()
-        last.set(**{"Comfy.VueNodes.Enabled": nodes2, **settings})
-        return last
+            page.empty()
+        page.set(**{"Comfy.VueNodes.Enabled": nodes2, **settings})
+        return page
 
     yield opened
-    if last:
-        last.empty()
-        last.tab.context.close()
+    for page in pages.values():
+        page.empty()
+        page.tab.context.close()
+
+
+@pytest.fixture(params=["comfy_server", "newest_server"])
+def frontend(request):
+    """The server with the frontend that ComfyUI brings, and the one with the newest."""
+    return request.getfixturevalue(request.param)
+
+
+VIEWS = {
+    "classic": ("comfy_server", False),
+    "nodes2": ("comfy_server", True),
+    "newest-classic": ("newest_server", False),
+    "newest-nodes2": ("newest_server", True),
+}
+ALWAYS = ("classic", "newest-nodes2")
+"""Both frontends and both ways to draw nodes; `.ci/run` has the other two as well."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.long) for name in VIEWS])
+def view(request):
+    """A server, and whether its page draws nodes in the second way: `open_page(*view)`."""
+    server, nodes2 = VIEWS[request.param]
+    return request.getfixturevalue(server), nodes2

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import pytest
 from hosting.client import ComfyClient
 from hosting.places import PACK_NAME
 from hosting.shipped import TITLES, page_file
@@ -16,7 +15,6 @@ from make_pictures import HEIGHT
 from PIL import Image
 
 START = TITLES["tryon_embedded"]
-COMBINATIONS = [(server, nodes2) for server in ("comfy_server", "newest_server") for nodes2 in (False, True)]
 # Every picture that the page asked the server for, by what became of it.
 SAMPLES_SHOWN = """
 () => {
@@ -34,12 +32,8 @@ BROKEN_WORDS = ("does not exist", "failed to load", "Error loading image", "Sche
 PICTURES = [f"{name} [example].png" for name in ("garment", "parse", "person")]
 
 
-@pytest.mark.parametrize(
-    ("server", "nodes2"), COMBINATIONS, ids=["classic", "nodes2", "newest-classic", "newest-nodes2"]
-)
-def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, server, nodes2):
-    server = request.getfixturevalue(server)
-    page, client = open_page(server, nodes2, fresh=True), ComfyClient(server.url)
+def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, view):
+    page, client = open_page(*view, fresh=True), ComfyClient(view[0].url)
 
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()

@@ -92,10 +92,8 @@ ASKED = """
 """
 
 
-@pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, server, nodes2):
-    page = open_page(request.getfixturevalue(server), nodes2)
+def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, view):
+    page, nodes2 = open_page(*view), view[1]
     page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
 
     def shown(*change) -> list[str]:

@@ -131,9 +131,8 @@ FITTING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_a_fitting_node_is_among_the_first_three(request, open_page, server):
-    page = open_page(request.getfixturevalue(server))
+def test_a_fitting_node_is_among_the_first_three(open_page, frontend):
+    page = open_page(frontend)
     find = """(word) => window.app.extensionManager._p._s.get("nodeDef").nodeSearchService
         .searchNode(word, [], { limit: 64 })
         .map(({ name, display_name }) => name.startsWith("LadiVTON_") ? name.slice(9) : display_name)"""

@@ -41,9 +41,8 @@ def workflow(name: str) -> dict:
     return json.loads(page_file(name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, open_page, server):
-    page = open_page(request.getfixturevalue(server))
+def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, open_page, frontend):
+    page = open_page(frontend)
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()
     page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}")
@@ -51,7 +50,7 @@ def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, 
     assert sorted(shown) == sorted(TITLES.values())
     assert shown[0] == TITLES["tryon_embedded"] and shown[1] == TITLES["tryon_photo"]
     assert all(title.startswith("Paper") for title in shown[-3:])
-    page.screenshot(f"templates_{server}")
+    page.screenshot(f"templates_{request.node.callspec.id}")
     for title in TITLES.values():
         card = page.tab.get_by_test_id(f"template-workflow-{title}")
         card.scroll_into_view_if_needed()  # a thumbnail loads when it comes into sight
@@ -145,12 +144,11 @@ id => {
 """
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_notes_can_be_read(request, open_page, server):
-    page = open_page(request.getfixturevalue(server), True)
+def test_notes_can_be_read(request, open_page, frontend):
+    page = open_page(frontend, True)
     page.load(workflow("tryon_embedded"))
     note = next(node for node in workflow("tryon_embedded")["nodes"] if node["type"] == "MarkdownNote")
     page.tab.evaluate(LOOK_AT, note["id"])
     page.tab.wait_for_function("id => document.querySelector(`[data-node-id='${id}'] p`)", arg=note["id"])
-    page.screenshot(f"note_{server}")
+    page.screenshot(f"note_{request.node.callspec.id}")
     assert page.tab.evaluate(CONTRAST, note["id"]) >= 4.5
