@@ -70,22 +70,9 @@ def node():
 
 
 @pytest.fixture(scope="session")
-def small_files(repository, tmp_path_factory) -> dict[str, Path]:
+def small_files(small_samples) -> dict[str, Path]:
     """The example files by role, pictures at 96 x 128."""
-    from PIL import Image
-
-    folder, scale = tmp_path_factory.mktemp("small"), 4
-    files = {"keypoints": folder / "keypoints.json"}
-    for role, how in (("person", Image.LANCZOS), ("garment", Image.LANCZOS), ("parse", Image.NEAREST)):
-        files[role] = folder / f"{role}.png"
-        with Image.open(repository / "samples" / f"{role}.png") as picture:
-            picture.resize((picture.width // scale, picture.height // scale), how).save(files[role])
-    joints = json.loads((repository / "samples" / "keypoints.json").read_text(encoding="utf-8"))
-    for person in joints["people"]:
-        flat = person["pose_keypoints_2d"]
-        person["pose_keypoints_2d"] = [value if i % 3 == 2 else value / scale for i, value in enumerate(flat)]
-    files["keypoints"].write_text(json.dumps(joints), encoding="utf-8")
-    return files
+    return {role: small_samples / name for role, name in EXAMPLE_FILES.items()}
 
 
 @pytest.fixture(scope="session")
