@@ -6,6 +6,7 @@ be looked at.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -53,8 +54,18 @@ EMPTY = """
     window.app.graph.clear();
 }
 """
-FIT_VIEW = "() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')"
-# Until what is read stays the same for twenty frames: a view has glided to its place.
+# At once; the page's own command glides there.
+FIT_VIEW = """
+() => {
+    const { canvas, graph: { nodes } } = window.app;
+    const from = [0, 1].map(way => Math.min(...nodes.map(node => node.pos[way])) - 60);
+    const to = [0, 1].map(way => Math.max(...nodes.map(node => node.pos[way] + node.size[way])) + 60);
+    canvas.ds.fitToBounds([...from, to[0] - from[0], to[1] - from[1]], { zoom: 1 });
+    canvas.setDirty(true, true);
+    return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}
+"""
+# Until what is read stays the same for twenty frames: a dialog has glided to its place.
 STILL = """
 read => new Promise(done => {
     const [value, frames] = [new Function(`return ${read}`), { same: 0 }];
@@ -118,6 +129,11 @@ class Page:
         for name, value in settings.items():
             self.before.setdefault(name, self.tab.evaluate(SET, [name, value]))
 
+    def speak(self, language: str) -> None:
+        """Have the server keep this language for pages that are loaded from now on."""
+        answer = self.tab.request.post(f"{self.url}/settings/Comfy.Locale", data=json.dumps(language))
+        assert answer.ok, answer.status_text
+
     def empty(self) -> None:
         """As it was when it had been opened, for the next test."""
         for name, value in self.before.items():
@@ -156,7 +172,6 @@ class Page:
     def fit_view(self) -> None:
         """Show the whole graph."""
         self.tab.evaluate(FIT_VIEW)
-        self.still("[window.app.canvas.ds.scale, window.app.canvas.ds.offset]")
 
     def still(self, what: str) -> None:
         """Wait until what an expression gives does not change any more."""
@@ -228,7 +243,19 @@ def newest_server(comfy_host):
 
 
 @pytest.fixture(scope="package")
-def open_page(browser):
+def new_tab(browser):
+    """`new_tab()`: an empty tab that shares nothing with any other."""
+
+    def opened():
+        context = browser.new_context(viewport=WINDOW)
+        context.set_default_timeout(PAGE_SECONDS * 1000)
+        return context.new_page()
+
+    return opened
+
+
+@pytest.fixture(scope="package")
+def open_page(new_tab):
     """`open_page(server, nodes2=False)`: a server's page, ready for work and empty, that is being watched.
 
     Tests hand on one a server, for to load it takes longer than most of them. With `fresh` it is loaded, and looks as
@@ -244,9 +271,7 @@ def open_page(browser):
             left.empty()
             left.drawn(False)
         if page is None:
-            context = browser.new_context(viewport=WINDOW)
-            context.set_default_timeout(PAGE_SECONDS * 1000)
-            page = pages[server.url] = Page(context.new_page(), server.url)
+            page = pages[server.url] = Page(new_tab(), server.url)
             page.start()
             page.watch()
         elif fresh:

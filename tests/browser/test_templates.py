@@ -20,7 +20,7 @@ CARDS = """
     ]);
 }
 """
-# How much of a note does not fit, so that the page would scroll in it. The classic page hides notes far off or small.
+# The classic page hides notes far off or small.
 LOOK_AT = """
 id => {
     window.app.canvas.ds.scale = 0.9;
@@ -28,10 +28,12 @@ id => {
     window.app.canvas.setDirty(true, true);
 }
 """
+# How much of a note does not fit, so that the page would scroll in it, once it is there.
 NOTE = """
 words => {
     const boxes = [...document.querySelectorAll(".comfy-markdown-content, .comfy-markdown .tiptap")];
-    return boxes.find(box => box.clientHeight && box.innerText.includes(words));
+    const box = boxes.find(box => box.clientHeight && box.innerText.includes(words));
+    return box && { over: box.scrollHeight - box.clientHeight };
 }
 """
 VALIDATE = {"Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
@@ -69,8 +71,7 @@ def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, com
         for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
             words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()
             page.tab.evaluate(LOOK_AT, note["id"])
-            box = page.tab.wait_for_function(NOTE, arg=words)
-            assert box.evaluate("box => box.scrollHeight - box.clientHeight") <= 2, (name, note["title"])
+            assert page.tab.wait_for_function(NOTE, arg=words).json_value()["over"] <= 2, (name, note["title"])
         page.fit_view()
         page.screenshot(f"{name}_{'nodes2' if nodes2 else 'classic'}")
     assert page.problems == []

@@ -113,13 +113,16 @@ def small(shrunk, repository) -> dict:
     return shrunk(json.loads(text))
 
 
-@pytest.fixture
-def shown(client):
+@pytest.fixture(scope="session")
+def shown(comfy_server):
     """`shown(workflow, key="result")`: the pictures (B, H, W, 3) in 0...255 that a preview shows after a run."""
     import io
 
     import numpy as np
+    from hosting.client import ComfyClient
     from PIL import Image
+
+    client = ComfyClient(comfy_server.url)
 
     def run(workflow: dict, key: str = "result") -> np.ndarray:
         files = client.run(workflow).or_raise().outputs[key]["images"]

@@ -167,7 +167,9 @@ LOGINS = {
 
 
 @pytest.mark.parametrize("way", LOGINS)
-def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(start, picture, tmp_path, give, way):
+def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(
+    start, picture, tmp_path, give, way
+):
     """The command against a gateway: a run, one whose login is wrong, and one of a server that is gone."""
     lets_in, user, query, more = LOGINS[way]
     server, gone, out = start(picture=picture, lets_in=lets_in), start(lets_in=lets_in), tmp_path / "out"
