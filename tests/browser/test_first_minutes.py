@@ -1,7 +1,7 @@
 """A new user's first minutes: Templates, the start workflow, its pictures, Run, a picture. Four clicks, no alert.
 
-On the frontend ComfyUI brings and on the newest, with the classic canvas and with Nodes 2.0. And with a file: drop it on
-the page, press Run, see the picture; ComfyUI has computed that graph by then, and looks for it in its cache.
+On the frontend ComfyUI brings and on the newest, with the classic canvas and with Nodes 2.0. And with a file: drop it
+on the page, press Run, see the picture; ComfyUI has computed that graph by then, and finds it in its cache.
 """
 
 from __future__ import annotations
