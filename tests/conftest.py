@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import random
 import socket
@@ -193,6 +194,25 @@ def comfy_server(comfy_host):
         if samples.is_dir():
             shutil.copytree(samples, server.base / "input", dirs_exist_ok=True)
         yield server
+
+
+@pytest.fixture(scope="session")
+def small_samples(tmp_path_factory) -> Path:
+    """Folder with the sample pictures, label maps and joints at 96 x 128: for what no picture's beauty decides."""
+    from PIL import Image
+
+    samples, folder, scale = REPOSITORY / "samples", tmp_path_factory.mktemp("small"), 4
+    for file in samples.glob("*.png"):
+        how = Image.NEAREST if "parse" in file.name else Image.LANCZOS
+        with Image.open(file) as picture:
+            picture.resize((picture.width // scale, picture.height // scale), how).save(folder / file.name)
+    for file in samples.glob("*keypoints.json"):
+        joints = json.loads(file.read_text(encoding="utf-8"))
+        for person in joints["people"]:
+            flat = person["pose_keypoints_2d"]
+            person["pose_keypoints_2d"] = [value if i % 3 == 2 else value / scale for i, value in enumerate(flat)]
+        (folder / file.name).write_text(json.dumps(joints), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ be looked at.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -53,8 +54,18 @@ EMPTY = """
     window.app.graph.clear();
 }
 """
-FIT_VIEW = "() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')"
-# Until what is read stays the same for twenty frames: a view has glided to its place.
+# At once; the page's own command glides there.
+FIT_VIEW = """
+() => {
+    const { canvas, graph: { nodes } } = window.app;
+    const from = [0, 1].map(way => Math.min(...nodes.map(node => node.pos[way])) - 60);
+    const to = [0, 1].map(way => Math.max(...nodes.map(node => node.pos[way] + node.size[way])) + 60);
+    canvas.ds.fitToBounds([...from, to[0] - from[0], to[1] - from[1]], { zoom: 1 });
+    canvas.setDirty(true, true);
+    return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}
+"""
+# Until what is read stays the same for twenty frames: a dialog has glided to its place.
 STILL = """
 read => new Promise(done => {
     const [value, frames] = [new Function(`return ${read}`), { same: 0 }];
@@ -91,6 +102,10 @@ class Page:
     problems: list[str] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=dict)
 
+    def drawn(self, on: bool) -> None:
+        """Whether the canvas is drawn; one that nobody looks at takes time from the page that is worked with."""
+        self.tab.evaluate("on => { window.app.canvas.pause_rendering = !on; }", on)
+
     def start(self) -> None:
         """Open ComfyUI and wait until it can be worked with.
 
@@ -113,6 +128,11 @@ class Page:
         """Change settings of the page; `empty` takes it back."""
         for name, value in settings.items():
             self.before.setdefault(name, self.tab.evaluate(SET, [name, value]))
+
+    def speak(self, language: str) -> None:
+        """Have the server keep this language for pages that are loaded from now on."""
+        answer = self.tab.request.post(f"{self.url}/settings/Comfy.Locale", data=json.dumps(language))
+        assert answer.ok, answer.status_text
 
     def empty(self) -> None:
         """As it was when it had been opened, for the next test."""
@@ -152,7 +172,6 @@ class Page:
     def fit_view(self) -> None:
         """Show the whole graph."""
         self.tab.evaluate(FIT_VIEW)
-        self.still("[window.app.canvas.ds.scale, window.app.canvas.ds.offset]")
 
     def still(self, what: str) -> None:
         """Wait until what an expression gives does not change any more."""
@@ -224,35 +243,73 @@ def newest_server(comfy_host):
 
 
 @pytest.fixture(scope="package")
-def open_page(browser):
+def new_tab(browser):
+    """`new_tab()`: an empty tab that shares nothing with any other."""
+
+    def opened():
+        context = browser.new_context(viewport=WINDOW)
+        context.set_default_timeout(PAGE_SECONDS * 1000)
+        return context.new_page()
+
+    return opened
+
+
+@pytest.fixture(scope="package")
+def open_page(new_tab):
     """`open_page(server, nodes2=False)`: a server's page, ready for work and empty, that is being watched.
 
-    Tests hand one on, for to load it takes longer than most of them. With `fresh` it is loaded, and looks as to
-    somebody who was never there: nothing is in the browser's stores, and the first graph is shown.
+    Tests hand on one a server, for to load it takes longer than most of them. With `fresh` it is loaded, and looks as
+    to somebody who was never there: nothing is in the browser's stores, and the first graph is shown.
     """
+    pages: dict[str, Page] = {}
     last: Page | None = None
 
     def opened(server, nodes2: bool = False, *, fresh: bool = False, **settings) -> Page:
         nonlocal last
-        if last is None or last.url != server.url:
-            if last:
-                last.tab.context.close()  # an open page goes on drawing
-            context = browser.new_context(viewport=WINDOW)
-            context.set_default_timeout(PAGE_SECONDS * 1000)
-            last = Page(context.new_page(), server.url)
-            last.start()
-            last.watch()
+        page, left = pages.get(server.url), last
+        if left and left is not page:
+            left.empty()
+            left.drawn(False)
+        if page is None:
+            page = pages[server.url] = Page(new_tab(), server.url)
+            page.start()
+            page.watch()
         elif fresh:
-            last.empty()
-            last.forget()
-            last.start()
-            last.problems.clear()
+            page.empty()
+            page.forget()
+            page.start()
+            page.problems.clear()
+        last = page
+        page.drawn(True)
         if not fresh:
-            last.empty()
-        last.set(**{"Comfy.VueNodes.Enabled": nodes2, **settings})
-        return last
+            page.empty()
+        page.set(**{"Comfy.VueNodes.Enabled": nodes2, **settings})
+        return page
 
     yield opened
-    if last:
-        last.empty()
-        last.tab.context.close()
+    for page in pages.values():
+        page.empty()
+        page.tab.context.close()
+
+
+@pytest.fixture(params=["comfy_server", "newest_server"])
+def frontend(request):
+    """The server with the frontend that ComfyUI brings, and the one with the newest."""
+    return request.getfixturevalue(request.param)
+
+
+VIEWS = {
+    "classic": ("comfy_server", False),
+    "nodes2": ("comfy_server", True),
+    "newest-classic": ("newest_server", False),
+    "newest-nodes2": ("newest_server", True),
+}
+ALWAYS = ("classic", "newest-nodes2")
+"""Both frontends and both ways to draw nodes; `.ci/run` has the other two as well."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.long) for name in VIEWS])
+def view(request):
+    """A server, and whether its page draws nodes in the second way: `open_page(*view)`."""
+    server, nodes2 = VIEWS[request.param]
+    return request.getfixturevalue(server), nodes2

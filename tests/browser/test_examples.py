@@ -6,10 +6,6 @@ file of its own.
 
 from __future__ import annotations
 
-import pytest
-
-COMBINATIONS = [(server, nodes2) for server in ("comfy_server", "newest_server") for nodes2 in (False, True)]
-NAMES = ["classic", "nodes2", "newest-classic", "newest-nodes2"]
 OLD = {"LadiVTON_LoadPicture": "[example] person.png", "LadiVTON_LoadParseMap": "[example] parse.png",
        "LadiVTON_LoadKeypoints": "[example] keypoints.json", "LadiVTON_DatasetSample": "[example] vitonhd"}  # fmt: skip
 NEW = ["person [example].png [temp]", "parse [example].png [temp]", "keypoints.json [example]", "vitonhd [example]"]
@@ -54,9 +50,8 @@ OPEN_LIST = """
 """
 
 
-@pytest.mark.parametrize(("server", "nodes2"), COMBINATIONS, ids=NAMES)
-def test_values_of_older_files_become_todays_and_show_before_a_run(request, open_page, server, nodes2):
-    page = open_page(request.getfixturevalue(server), nodes2)
+def test_values_of_older_files_become_todays_and_show_before_a_run(request, open_page, view):
+    page = open_page(*view)
     page.load(page.tab.evaluate(SAVED, OLD))
     assert page.tab.evaluate(VALUES) == NEW
     assert page.tab.evaluate(LABELS) == ["person.png [example]", "parse.png [example]", *NEW[2:]]
@@ -75,9 +70,8 @@ FRESH = """
 """
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_nodes_placed_by_hand_start_with_files_that_belong_together(request, open_page, server):
-    page = open_page(request.getfixturevalue(server))
+def test_nodes_placed_by_hand_start_with_files_that_belong_together(open_page, frontend):
+    page = open_page(frontend)
     types = [f"LadiVTON_Load{kind}" for kind in ("Picture", "Picture", "Keypoints", "ParseMap")]
     person, garment = "person [example].png [temp]", "garment [example].png [temp]"
     assert page.tab.evaluate(FRESH, types) == [person, garment, NEW[2], NEW[1]]
@@ -85,12 +79,11 @@ def test_nodes_placed_by_hand_start_with_files_that_belong_together(request, ope
     assert page.tab.evaluate(VALUES) == ["dresses_person [example].png [temp]"]
 
 
-@pytest.mark.parametrize(("server", "nodes2"), COMBINATIONS, ids=NAMES)
-def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_page, server, nodes2):
-    page = open_page(request.getfixturevalue(server), nodes2)
+def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_page, view):
+    page = open_page(*view)
     page.load(page.tab.evaluate(SAVED, {"LadiVTON_LoadPicture": OLD["LadiVTON_LoadPicture"]}))
     page.tab.wait_for_function(f"() => ({SHOWN})().length === 1")
-    if nodes2:
+    if view[1]:
         page.tab.locator("[data-node-id]").get_by_text("person.png [example]").first.click()
         page.tab.wait_for_function(f"() => ({THUMBNAILS})() > 8")
     else:
@@ -112,9 +105,8 @@ WORDED = """
 """
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_names_and_choices_are_shown_in_words_and_kept_as_values(request, open_page, server):
-    page = open_page(request.getfixturevalue(server))
+def test_names_and_choices_are_shown_in_words_and_kept_as_values(open_page, frontend):
+    page = open_page(frontend)
     assert page.tab.evaluate(WORDED) == [
         ["joints not found", "skip", "leave them out"],
         ["joints and sizes", "published", "as in the paper"],

@@ -7,7 +7,6 @@ import json
 import re
 
 import numpy as np
-import pytest
 from hosting.client import ComfyClient
 from hosting.shipped import page_file
 from PIL import Image
@@ -22,10 +21,8 @@ OPEN = f"""
 VALUE = f"() => {PERSON}.widgets.find(widget => widget.name === 'image').value"
 
 
-@pytest.mark.parametrize("server", ["newest_server", "comfy_server"])  # the newest one's page is there already
-def test_a_stroke_on_the_sample_person_becomes_transparency(request, open_page, repository, server):
-    server = request.getfixturevalue(server)
-    page, client = open_page(server), ComfyClient(server.url)
+def test_a_stroke_on_the_sample_person_becomes_transparency(open_page, repository, frontend):
+    page, client = open_page(frontend), ComfyClient(frontend.url)
     page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
     page.tab.wait_for_function(f"() => {PERSON}.imgs?.[0]?.naturalWidth")
     page.tab.evaluate(OPEN)

@@ -8,8 +8,6 @@ import pytest
 from hosting.client import ComfyClient
 from hosting.shipped import page_file
 
-COMBINATIONS = [(server, nodes2) for server in ("comfy_server", "newest_server") for nodes2 in (False, True)]
-NAMES = ["classic", "nodes2", "newest-classic", "newest-nodes2"]
 FILES = {"tryon_ksampler": "unet_vitonhd.pth", "tryon_dresscode": "unet_dresscode.pth"}
 # What the page says before anything is pressed: its own dialog, and what stands on the node that failed.
 SAID = """
@@ -22,11 +20,9 @@ def shown(name: str) -> dict:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize(("server", "nodes2"), COMBINATIONS, ids=NAMES)
-def test_run_ends_in_an_error_that_names_the_file(request, open_page, server, nodes2, name):
-    server = request.getfixturevalue(server)
-    page = open_page(server, nodes2, **{"Comfy.Workflow.ShowMissingModelsWarning": False})
-    client = ComfyClient(server.url)
+def test_run_ends_in_an_error_that_names_the_file(request, open_page, view, name):
+    page = open_page(*view, **{"Comfy.Workflow.ShowMissingModelsWarning": False})
+    client = ComfyClient(view[0].url)
     page.load(shown(name))
     before = set(client.history())
     page.tab.get_by_test_id("queue-button").click()

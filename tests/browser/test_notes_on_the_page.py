@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 from hosting.shipped import page_file
@@ -41,13 +43,32 @@ def page(open_page, comfy_server):
     return open_page(comfy_server)
 
 
-def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client):
-    workflow = json.loads(page_file("tryon_embedded").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def small(comfy_server, small_samples):
+    """`small(name)`: a workflow of the page at 96 x 128, on the small samples."""
+    for file in small_samples.iterdir():
+        shutil.copyfile(file, comfy_server.base / "input" / f"small_{file.name}")
+
+    def shrink(name: str) -> dict:
+        text = page_file(name).read_text(encoding="utf-8")
+        workflow = json.loads(re.sub(r'"(\w+)(\.json)? \[example\](\.png)?( \[temp\])?"', r'"small_\1\2\3"', text))
+        for node in workflow["nodes"]:
+            if node["type"] in ("LadiVTON_PoseMap", "LadiVTON_PrepareGarment"):
+                quarters = {384: 96, 512: 128, 9.0: 2.5}
+                node["widgets_values"] = [quarters.get(value, value) for value in node["widgets_values"]]
+        return workflow
+
+    return shrink
+
+
+def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client, small):
+    workflow = small("tryon_embedded")
     page.load(workflow)
+    page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "grow", 2])
     heights = page.tab.evaluate(HEIGHTS)
     page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 0])
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "dresses"])
-    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "parse_atr18 [example].png [temp]"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "small_parse_atr18.png"])
     page.press_run(client)
 
     shown = page.tab.evaluate(SHOWN)
@@ -62,7 +83,7 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client)
     page.screenshot("notes")
 
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "upper_body"])
-    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "parse [example].png [temp]"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "small_parse.png"])
     page.press_run(client)
     assert page.tab.evaluate(SHOWN).keys() == {"TryOnSampler", "EMASCDecoder"}
     quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in ("LadiVTON_EMASCDecoder", "SaveImage")]
@@ -92,10 +113,8 @@ ASKED = """
 """
 
 
-@pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, server, nodes2):
-    page = open_page(request.getfixturevalue(server), nodes2)
+def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, view):
+    page, nodes2 = open_page(*view), view[1]
     page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
 
     def shown(*change) -> list[str]:
@@ -118,10 +137,10 @@ def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, ser
     assert (asking["steps"], asking["guidance"]) == (12, 0), "the file keeps what asks the model"
 
 
-def test_a_new_error_takes_the_place_of_an_old_warning(page, client):
-    page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
+def test_a_new_error_takes_the_place_of_an_old_warning(page, client, small):
+    page.load(small("tryon_painted_mask"))
     page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 1])
-    page.tab.evaluate(SET, ["LadiVTON_LoadKeypoints", "file", "dresses_keypoints.json [example]"])
+    page.tab.evaluate(SET, ["LadiVTON_LoadKeypoints", "file", "small_dresses_keypoints.json"])
     page.press_run(client)
     assert page.tab.evaluate(SHOWN)["AgnosticPerson"].startswith("⚠ In picture 0 the painted mask and the joints")
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "person_index", 7])

@@ -131,9 +131,8 @@ FITTING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_a_fitting_node_is_among_the_first_three(request, open_page, server):
-    page = open_page(request.getfixturevalue(server))
+def test_a_fitting_node_is_among_the_first_three(open_page, frontend):
+    page = open_page(frontend)
     find = """(word) => window.app.extensionManager._p._s.get("nodeDef").nodeSearchService
         .searchNode(word, [], { limit: 64 })
         .map(({ name, display_name }) => name.startsWith("LadiVTON_") ? name.slice(9) : display_name)"""
@@ -191,18 +190,20 @@ def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(whole_page, p
 
 
 @pytest.fixture
-def abroad(whole_page):
-    """The page to be loaded in other languages; afterwards in English again."""
-    yield whole_page
-    whole_page.empty()
-    whole_page.start()
+def abroad(whole_page, new_tab):
+    """A tab beside the page, to be loaded in other languages; the server then keeps English again."""
+    page = type(whole_page)(new_tab(), whole_page.url)
+    yield page
+    page.speak("en")
+    page.tab.context.close()
 
 
-def test_nodes_speak_the_languages_of_the_pack(abroad, page, repository):
+def test_nodes_speak_the_languages_of_the_pack(abroad, repository):
+    page = abroad.tab
     for language in ("it", "zh"):
         path = repository / "locales" / language / "nodeDefs.json"
         texts = json.loads(path.read_text(encoding="utf-8"))["LadiVTON_GarmentWarper"]
-        abroad.set(**{"Comfy.Locale": language})
+        abroad.speak(language)
         abroad.start()
         page.evaluate(BUILD, {"types": ["LadiVTON_GarmentWarper"], "wires": [], "values": []})
         node = "window.app.graph.nodes[0]"

@@ -20,7 +20,7 @@ CARDS = """
     ]);
 }
 """
-# How much of a note does not fit, so that the page would scroll in it. The classic page hides notes far off or small.
+# The classic page hides notes far off or small.
 LOOK_AT = """
 id => {
     window.app.canvas.ds.scale = 0.9;
@@ -28,10 +28,12 @@ id => {
     window.app.canvas.setDirty(true, true);
 }
 """
+# How much of a note does not fit, so that the page would scroll in it, once it is there.
 NOTE = """
 words => {
     const boxes = [...document.querySelectorAll(".comfy-markdown-content, .comfy-markdown .tiptap")];
-    return boxes.find(box => box.clientHeight && box.innerText.includes(words));
+    const box = boxes.find(box => box.clientHeight && box.innerText.includes(words));
+    return box && { over: box.scrollHeight - box.clientHeight };
 }
 """
 VALIDATE = {"Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
@@ -41,9 +43,8 @@ def workflow(name: str) -> dict:
     return json.loads(page_file(name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, open_page, server):
-    page = open_page(request.getfixturevalue(server))
+def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, open_page, frontend):
+    page = open_page(frontend)
     page.tab.locator(".templates-tab-button").click()
     page.tab.get_by_text(PACK_NAME).first.click()
     page.tab.wait_for_function(f"() => ({CARDS})().length === {len(TITLES)}")
@@ -51,7 +52,7 @@ def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, 
     assert sorted(shown) == sorted(TITLES.values())
     assert shown[0] == TITLES["tryon_embedded"] and shown[1] == TITLES["tryon_photo"]
     assert all(title.startswith("Paper") for title in shown[-3:])
-    page.screenshot(f"templates_{server}")
+    page.screenshot(f"templates_{request.node.callspec.id}")
     for title in TITLES.values():
         card = page.tab.get_by_test_id(f"template-workflow-{title}")
         card.scroll_into_view_if_needed()  # a thumbnail loads when it comes into sight
@@ -70,8 +71,7 @@ def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, com
         for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
             words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()
             page.tab.evaluate(LOOK_AT, note["id"])
-            box = page.tab.wait_for_function(NOTE, arg=words)
-            assert box.evaluate("box => box.scrollHeight - box.clientHeight") <= 2, (name, note["title"])
+            assert page.tab.wait_for_function(NOTE, arg=words).json_value()["over"] <= 2, (name, note["title"])
         page.fit_view()
         page.screenshot(f"{name}_{'nodes2' if nodes2 else 'classic'}")
     assert page.problems == []
@@ -145,12 +145,11 @@ id => {
 """
 
 
-@pytest.mark.parametrize("server", ["comfy_server", "newest_server"])
-def test_notes_can_be_read(request, open_page, server):
-    page = open_page(request.getfixturevalue(server), True)
+def test_notes_can_be_read(request, open_page, frontend):
+    page = open_page(frontend, True)
     page.load(workflow("tryon_embedded"))
     note = next(node for node in workflow("tryon_embedded")["nodes"] if node["type"] == "MarkdownNote")
     page.tab.evaluate(LOOK_AT, note["id"])
     page.tab.wait_for_function("id => document.querySelector(`[data-node-id='${id}'] p`)", arg=note["id"])
-    page.screenshot(f"note_{server}")
+    page.screenshot(f"note_{request.node.callspec.id}")
     assert page.tab.evaluate(CONTRAST, note["id"]) >= 4.5

@@ -70,22 +70,9 @@ def node():
 
 
 @pytest.fixture(scope="session")
-def small_files(repository, tmp_path_factory) -> dict[str, Path]:
+def small_files(small_samples) -> dict[str, Path]:
     """The example files by role, pictures at 96 x 128."""
-    from PIL import Image
-
-    folder, scale = tmp_path_factory.mktemp("small"), 4
-    files = {"keypoints": folder / "keypoints.json"}
-    for role, how in (("person", Image.LANCZOS), ("garment", Image.LANCZOS), ("parse", Image.NEAREST)):
-        files[role] = folder / f"{role}.png"
-        with Image.open(repository / "samples" / f"{role}.png") as picture:
-            picture.resize((picture.width // scale, picture.height // scale), how).save(files[role])
-    joints = json.loads((repository / "samples" / "keypoints.json").read_text(encoding="utf-8"))
-    for person in joints["people"]:
-        flat = person["pose_keypoints_2d"]
-        person["pose_keypoints_2d"] = [value if i % 3 == 2 else value / scale for i, value in enumerate(flat)]
-    files["keypoints"].write_text(json.dumps(joints), encoding="utf-8")
-    return files
+    return {role: small_samples / name for role, name in EXAMPLE_FILES.items()}
 
 
 @pytest.fixture(scope="session")
@@ -126,13 +113,16 @@ def small(shrunk, repository) -> dict:
     return shrunk(json.loads(text))
 
 
-@pytest.fixture
-def shown(client):
+@pytest.fixture(scope="session")
+def shown(comfy_server):
     """`shown(workflow, key="result")`: the pictures (B, H, W, 3) in 0...255 that a preview shows after a run."""
     import io
 
     import numpy as np
+    from hosting.client import ComfyClient
     from PIL import Image
+
+    client = ComfyClient(comfy_server.url)
 
     def run(workflow: dict, key: str = "result") -> np.ndarray:
         files = client.run(workflow).or_raise().outputs[key]["images"]

@@ -229,9 +229,9 @@ def rewired(small, files):
     return lambda change: change(copy.deepcopy(small))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plain(shown, small) -> np.ndarray:
-    """Try-On Sampler's own picture; ComfyUI's cache gives it after the first time."""
+    """Try-On Sampler's own picture; ComfyUI's cache keeps the last run's results alone."""
     return shown(small)
 
 

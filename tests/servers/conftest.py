@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hosting.places import REPOSITORY
 
 sys.path.append(str(Path(__file__).parent))  # `fake_comfyui.py`
+
+
+COMMANDS = """
+import json, sys
+from ladivton_core.batch.__main__ import main
+
+mark, *commands = json.loads(sys.argv[1])
+for given in commands:
+    try:
+        code = main(given)
+    except SystemExit as ended:
+        code = ended.code
+    for stream in (sys.stdout, sys.stderr):
+        print(mark, code, mark, sep="", end="", file=stream, flush=True)
+"""
+MARK = "\x1e"
+
+
+@pytest.fixture(scope="session")
+def give() -> Callable:
+    """`give(*commands)`: `python -m ladivton_core.batch` with each of these arguments, ended, with what it printed.
+
+    All of them in one process, one after the other: to start one takes longer than what they do.
+    """
+
+    def run(*commands: list[str]) -> list[subprocess.CompletedProcess]:
+        command = [sys.executable, "-c", COMMANDS, json.dumps([MARK, *commands])]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        (*printed, rest), (*said, more) = done.stdout.split(MARK), done.stderr.split(MARK)
+        assert len(printed) == len(said) == 2 * len(commands) and rest + more == ""
+        return [
+            subprocess.CompletedProcess(given, int(said[2 * place + 1]), printed[2 * place], said[2 * place])
+            for place, given in enumerate(commands)
+        ]
+
+    return run
 
 
 @pytest.fixture

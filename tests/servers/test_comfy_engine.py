@@ -6,8 +6,6 @@ import base64
 import http.server
 import io
 import socket
-import subprocess
-import sys
 import threading
 import traceback
 from collections import Counter
@@ -18,7 +16,7 @@ import numpy as np
 import pytest
 import requests
 from fake_comfyui import SOON
-from hosting.places import REPOSITORY, SAMPLES
+from hosting.places import SAMPLES
 from PIL import Image
 
 from ladivton_core.batch import Outcome, Request, Settings, read_manifest, run
@@ -169,25 +167,25 @@ LOGINS = {
 
 
 @pytest.mark.parametrize("way", LOGINS)
-def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(start, picture, tmp_path, way):
+def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(
+    start, picture, tmp_path, give, way
+):
     """The command against a gateway: a run, one whose login is wrong, and one of a server that is gone."""
     lets_in, user, query, more = LOGINS[way]
     server, gone, out = start(picture=picture, lets_in=lets_in), start(lets_in=lets_in), tmp_path / "out"
     addresses = [one.url.replace("//", f"//{user}") + query for one in (server, gone)]
     gone.close()
-    command = [sys.executable, "-m", "ladivton_core.batch", *(f"--{name}={path}" for name, path in SHOP.items()),
-               "--engine=comfyui", f"--out={out}"]  # fmt: skip
+    shop = [*(f"--{name}={path}" for name, path in SHOP.items()), "--engine=comfyui", f"--out={out}"]
 
-    def give(*hosts: str, login: list[str] = more) -> subprocess.CompletedProcess:
-        given = [*command, f"--hosts={','.join(hosts)}", *login]
-        return subprocess.run(given, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    def command(*hosts: str) -> list[str]:
+        return [*shop, f"--hosts={','.join(hosts)}", *more]
 
-    made = give(*addresses)
+    wrong = [word.replace("s3cret", "s4cret") for word in command(addresses[0])]
+    made, wrong, nobody, broken = give(
+        command(*addresses), wrong, command(addresses[1]), command(addresses[0].replace("http", "ftp", 1))
+    )
     assert made.returncode == 0 and "12 made" in made.stderr and f"{gone.url} cannot be used now" in made.stderr
-    wrong = give(*(address.replace("s3cret", "s4cret") for address in addresses[:1]),
-                 login=[word.replace("s3cret", "s4cret") for word in more])  # fmt: skip
     assert wrong.returncode == 1 and "it answered 401 Unauthorized; give its login with --header" in wrong.stderr
-    nobody, broken = give(addresses[1]), give(addresses[0].replace("http", "ftp", 1))
     assert "nobody answers there" in nobody.stderr and "is no address" in broken.stderr
     printed = "".join(done.stdout + done.stderr for done in (made, wrong, nobody, broken))
     written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())

@@ -192,17 +192,17 @@ def test_a_driver_killed_in_mid_run_goes_on_and_nothing_is_made_twice(three, rep
 
 @pytest.mark.long
 def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(three, pose_graphs):
-    """At the models' own number of steps."""
+    """At the models' own number of steps, in pictures half as large."""
     from ladivton_core.batch.engines.local import LocalEngine
 
     alone = sample("upper_body", id="photo alone", parse_map=None, keypoints=None)
-    pairs = [*map(sample, CATEGORIES), alone]
-    local = work(pairs)
+    pairs, settings = [*map(sample, CATEGORIES), alone], Settings(size=(256, 192))
+    local = work(pairs, settings)
     local = dataclasses.replace(local, settings=dataclasses.replace(local.settings, pose=(str(pose_graphs),)))
     expected = pictures(LocalEngine(), local)
     for server in three:
         shutil.copytree(pose_graphs, server.base / "models" / "ladi_vton" / "pose", dirs_exist_ok=True)
-    made = pictures(ComfyEngine([server.url for server in three]), work(pairs))
+    made = pictures(ComfyEngine([server.url for server in three]), work(pairs, settings))
     assert max(farthest(made[item], expected[item]) for item in expected) <= 1
 
 

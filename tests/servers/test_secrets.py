@@ -5,14 +5,13 @@ from __future__ import annotations
 import http.server
 import io
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pytest
-from hosting.places import REPOSITORY, SAMPLES
+from hosting.places import SAMPLES
 from PIL import Image
 
 SECRETS = ("s3cret", "t0ken", "wr0ng", "fr4gment", "bWU6czNjcmV0", "shopper", "h3ader")
@@ -82,11 +81,6 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def give(*words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "ladivton_core.batch", *words]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-
-
 def require_nothing_secret(out: Path, *runs: subprocess.CompletedProcess) -> None:
     """Neither printed, nor in any file of the run, packed or not, nor in a file's name."""
     from ladivton_core.batch.index import read_index
@@ -101,7 +95,7 @@ def require_nothing_secret(out: Path, *runs: subprocess.CompletedProcess) -> Non
         assert secret.encode() not in written
 
 
-def test_a_run_on_servers_tells_and_keeps_no_secret_of_any_address(start, gateway, tables, tmp_path):
+def test_a_run_on_servers_tells_and_keeps_no_secret_of_any_address(start, gateway, tables, tmp_path, give):
     def lets_in(path, headers):
         return parse_qs(urlsplit(path).query).get("token") == ["t0ken"] and headers["X-Key"] == "h3ader"
 
@@ -109,10 +103,10 @@ def test_a_run_on_servers_tells_and_keeps_no_secret_of_any_address(start, gatewa
     gone.close()
     hosts = ",".join(f"{one.url.replace('//', '//me:s3cret@')}/?token=t0ken#fr4gment" for one in (server, gone))
     engine = ["--engine=comfyui", f"--hosts={hosts}", "--header=X-Key: h3ader"]
-    looked = give(*tables, *engine)
+    command = [*tables, *engine]
+    looked, told, made = give(command, [*command, "--no-look", "--dry-run"], [*command, "--no-look"])
     assert looked.returncode == 1 and "nothing was started" in looked.stderr
     assert "401 Unauthorized" in looked.stderr and "there is no file http://127.0.0.1" in looked.stderr
-    told, made = give(*tables, *engine, "--no-look", "--dry-run"), give(*tables, *engine, "--no-look")
     assert told.returncode == 0 and made.returncode == 1, told.stderr + made.stderr
     assert "cannot be used now" in made.stderr and "refused is left out" in made.stderr
     assert made.stderr.count("is left out") >= 6 and len(list((tmp_path / "out").rglob("*.png"))) >= 6
@@ -121,8 +115,8 @@ def test_a_run_on_servers_tells_and_keeps_no_secret_of_any_address(start, gatewa
 
 
 @pytest.mark.long
-def test_a_run_of_ones_own_neither(gateway, tables, tmp_path):
-    made = give(*tables, "--no-look", "--height=128", "--width=96", "--steps=1")
+def test_a_run_of_ones_own_neither(gateway, tables, tmp_path, give):
+    (made,) = give([*tables, "--no-look", "--height=128", "--width=96", "--steps=1"])
     assert made.returncode == 1 and made.stderr.count("is left out") == 9
     assert len(list((tmp_path / "out" / "upper_body").rglob("*.png"))) == 6
     assert "cannot be read as a picture" in made.stderr and "there is no file http://127.0.0.1" in made.stderr
