@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +23,7 @@ def nodes(pack) -> dict:
 @pytest.fixture(scope="session")
 def module(pack, nodes):
     """`module("nodes.tensors")`: a module of the pack under the name ComfyUI gave it."""
-    return lambda name: sys.modules[f"{pack.__name__}.{name}"]
+    return lambda name: importlib.import_module(f"{pack.__name__}.{name}")
 
 
 @pytest.fixture(scope="session")
