@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..disk.addresses import local_file
 from ..disk.names import hide_secrets, printable
-from .addresses import local_file
+from ..disk.store import Store
 from .index import Index
 from .items import Manifest
-from .store import Store
 
 log = logging.getLogger(__name__)
 
