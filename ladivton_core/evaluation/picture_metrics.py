@@ -18,6 +18,7 @@ from ..preprocessing.pictures import on_white
 from ..start import installing
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torchmetrics import Metric
 
 SIZE = (512, 384)
@@ -30,20 +31,27 @@ SPLITS = 10
 
 
 def read(path: Path, size: tuple[int, int] | None = None) -> Tensor:
-    """A picture (3, H, W) float32 in [0, 1]: RGB, bilinear with antialiasing, as torchvision's Resize does it.
-
-    Args:
-        size: (height, width); None is `SIZE`.
+    """A picture's `pixels`.
 
     Raises:
         ValueError: it is no picture, damaged, or too large.
     """
-    from PIL import Image
+    return pixels(open_picture(path), str(path), size)
+
+
+def pixels(picture: Image, called: str, size: tuple[int, int] | None = None) -> Tensor:
+    """A picture (3, H, W) float32 in [0, 1]: RGB, bilinear with antialiasing, as torchvision's Resize does it.
+
+    Args:
+        called: what messages call it.
+        size: (height, width); None is `SIZE`.
+    """
+    from PIL.Image import Resampling
 
     size = size or SIZE
-    picture = on_white(open_picture(path), str(path))
+    picture = on_white(picture, called)
     if picture.size != (size[1], size[0]):
-        picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        picture = picture.resize((size[1], size[0]), Resampling.BILINEAR)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255
 
 
@@ -64,22 +72,30 @@ def ssim(made: Tensor, truth: Tensor) -> Tensor:
     return similarity[..., _BORDER:-_BORDER, _BORDER:-_BORDER].flatten(1).mean(1)
 
 
-def mean_ssim(pairs: Sequence[tuple[Path, Path]], device: torch.device | str, batch: int = 8, tick=None) -> float:
-    """Structural similarity of (result, truth) files."""
+def ssims(pairs: Sequence[tuple[Path, Path]], device: torch.device | str, batch: int = 8, tick=None) -> Tensor:
+    """Structural similarity (N,) of (result, truth) files."""
     device = "cpu" if torch.device(device).type == "mps" else device  # which has no float64
-    scores = [ssim(made.double(), truth.double()).cpu() for made, truth in _batches(pairs, device, batch, tick)]
-    return float(torch.cat(scores).mean())
+    return torch.cat([ssim(*pictures).cpu() for pictures in _batches(pairs, device, batch, tick, torch.float64)])
 
 
-def mean_lpips(
+def lpips(
     metric: Metric, pairs: Sequence[tuple[Path, Path]], device: torch.device | str, batch: int = 8, tick=None
-) -> float:
-    """LPIPS of (result, truth) files; `metric` as `backbones.lpips` gives it."""
+) -> Tensor:
+    """LPIPS (N,) of (result, truth) files; `metric` as `backbones.lpips` gives it."""
+    return torch.cat(
+        [
+            torch.stack([distance(metric, *pair).cpu() for pair in zip(*pictures, strict=True)])
+            for pictures in _batches(pairs, device, batch, tick)
+        ]
+    )
+
+
+@torch.no_grad()
+def distance(metric: Metric, made: Tensor, truth: Tensor) -> Tensor:
+    """LPIPS of one picture (3, H, W) in [0, 1]."""
     metric.reset()
-    with torch.no_grad():
-        for made, truth in _batches(pairs, device, batch, tick):
-            metric.update(made, truth)
-    return float(metric.compute())
+    metric.update(made[None], truth[None])
+    return metric.compute()
 
 
 def class_logits(
@@ -104,9 +120,11 @@ def inception_score(logits: Tensor) -> float:
         return float(metric.compute()[0])
 
 
-def _batches(rows: Sequence[tuple[Path, ...]], device: torch.device | str, batch: int, tick: Callable | None):
+def _batches(
+    rows: Sequence[tuple[Path, ...]], device: torch.device | str, batch: int, tick: Callable | None, dtype=None
+):
     for start in range(0, len(rows), batch):
         block = rows[start : start + batch]
-        yield [torch.stack([read(path) for path in column]).to(device) for column in zip(*block, strict=True)]
+        yield [torch.stack([read(path) for path in column]).to(device, dtype) for column in zip(*block, strict=True)]
         if tick:
             tick(len(block))
