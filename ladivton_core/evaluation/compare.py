@@ -125,8 +125,8 @@ def compare(
         seed: of the draws.
 
     Returns:
-        The report holds `systems`, each with `people` measured, `failed` (why, by item) and `figures` (`value`, `low`,
-        `high` by name); `differences`: `first`, `second` and the `Difference` by figure; `missing`: why a figure has
+        The report holds `systems`, each with `people` measured, `failed` (why, by item) and `figures` (`Estimate` by
+        name); `differences`: `first`, `second` and the `Difference` by figure; `missing`: why a figure has
         no value; `items` compared, `untouched` that no system has, `protocol`, `versions` and the arguments.
 
     Raises:
@@ -288,7 +288,7 @@ class _Measuring:
     def _figure(self, name: str, made: Tensor, person: Tensor, sample: TryOnSample, where, network, embed) -> float:
         """One figure of a result and the photo (3, H, W) in [0, 1]; NaN where its region is too small."""
         if name == "ssim":
-            return float(picture_metrics.ssim(made[None].double(), person[None].double()))
+            return picture_metrics.ssim(made, person)
         if name == "lpips":
             return float(picture_metrics.distance(network, made.to(self.device), person.to(self.device)))
         if name == "outside":

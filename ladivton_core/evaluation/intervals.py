@@ -24,23 +24,23 @@ Score = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, and where it would lie with other people: `low` to `high` in `LEVEL` of all cases."""
+    """A figure of so many `people`, and where it would lie with others: `low` to `high` in `LEVEL` of all cases."""
 
     value: float
     low: float
     high: float
+    people: int
 
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """First system less second, over the `people` that both have.
+    """First system less second, over the people that both have.
 
     Attributes:
         p: how often chance alone parts the systems as far; of the permutation test.
         significant: whether it is below `SIGNIFICANT` after Holm's correction (`mark_significant`).
     """
 
-    people: int
     p: float
     significant: bool = False
 
@@ -52,7 +52,7 @@ def estimate(score: Score, pictures: np.ndarray, resamples: int, seed: int) -> E
     twice, which says nothing of the people.
     """
     draws = np.random.default_rng(seed).integers(0, len(pictures), (resamples, len(pictures)))
-    return Estimate(*_around(float(score(pictures[None])[0]), score(pictures[draws])))
+    return Estimate(*_around(float(score(pictures[None])[0]), score(pictures[draws])), len(pictures))
 
 
 def difference(score: Score, first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> Difference:
@@ -64,7 +64,7 @@ def difference(score: Score, first: np.ndarray, second: np.ndarray, resamples: i
     swapped = generator.random((resamples, len(first))) < 0.5
     by_chance = score(np.where(swapped, second, first)) - score(np.where(swapped, first, second))
     as_far = np.abs(by_chance) >= abs(value) - 1e-9 * (1 + np.abs(by_chance))  # rounding alone parts no systems
-    return Difference(*_around(value, spread), people=len(first), p=float((1 + as_far.sum()) / (1 + resamples)))
+    return Difference(*_around(value, spread), len(first), p=float((1 + as_far.sum()) / (1 + resamples)))
 
 
 def mark_significant(ps: Sequence[float]) -> list[bool]:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 METRICS = ("ssim", "lpips", "is", "fid", "kid")
 
 PROTOCOL = {
-    "ssim": "torchmetrics, 512x384 bilinear antialiased, data_range 1.0, whole Gaussian windows 11x11 of sigma 1.5",
+    "ssim": "scikit-image, 512x384 bilinear antialiased, data_range 1.0, whole Gaussian windows 11x11 of sigma 1.5",
     "lpips": "torchmetrics, AlexNet, 512x384 bilinear antialiased",
     "is": "torchmetrics, Inception v3, 512x384 bilinear antialiased, mean of 10 splits",
     "fid": "clean-fid, mode clean, files at their own size, whole test set",

@@ -40,8 +40,9 @@ def worn_region(sample: TryOnSample, labels: LabelSet) -> Tensor | None:
     Args:
         labels: of the sample's parse map.
     """
-    ids = labels.ids(labels.regions_of(sample.category).garment)
-    return _eroded(torch.isin(sample.parse, torch.tensor(ids)))
+    skirt = ["skirt"] if sample.category == "lower_body" else []  # which Dress Code's published rule leaves out (Q9)
+    names = {*labels.regions_of(sample.category).garment, *skirt}
+    return _eroded(torch.isin(sample.parse, torch.tensor(labels.ids(names))))
 
 
 def laid_region(data: VitonHD | DressCode, index: int, sample: TryOnSample) -> Tensor | None:

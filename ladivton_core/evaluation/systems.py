@@ -6,6 +6,7 @@ folder of a catalogue, whose index says who wears what and why others failed. `c
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,15 +51,14 @@ def read_systems(places: Sequence[str], items: Sequence[Item], order: str) -> li
     """
     systems: list[System] = []
     for place in places:
-        name, equals, folder = place.partition("=")
-        path = Path(folder if equals and not Path(place).exists() else place).expanduser()
+        name, folder = ("", place) if "=" not in place or Path(place).exists() else place.split("=", 1)
+        path = Path(folder).expanduser()
         if not path.is_dir():
             raise FileNotFoundError(f"there is no folder {path}; expected FOLDER or NAME=FOLDER")
-        called = title = name if equals and not Path(place).exists() else path.resolve().name
-        number = 1
-        while title in [system.name for system in systems]:
-            number += 1
-            title = f"{called} ({number})"
+        called = name or path.resolve().name
+        taken = [system.name for system in systems]
+        titles = (f"{called} ({number})" if number > 1 else called for number in itertools.count(1))
+        title = next(title for title in titles if title not in taken)
         system = System(title, path)
         if (path / INDEX).is_file() or (path / PARTS).is_dir():
             _read_catalogue(system, items)

@@ -17,7 +17,6 @@ from ladivton_core.evaluation.items import items_of
 from ladivton_core.evaluation.systems import read_systems
 from ladivton_core.evaluation.truth import MismatchError
 
-pytest.importorskip("torchmetrics")
 pytest.importorskip("skimage")
 SAMPLES = Path(__file__).parents[2] / "samples" / "datasets" / "vitonhd" / "test"
 SIZE, PEOPLE = (128, 96), 9
@@ -238,21 +237,38 @@ def test_colours_and_what_lies_outside_are_counted_where_they_are():
     assert regions.colour_difference(made, region, asked, region) > 20
 
 
-@pytest.mark.parametrize("kind", ["dinov2", "clip"])
-def test_similarity_by_a_local_model_is_one_for_the_same_and_sees_the_garment_only(kind, tmp_path, results, root):
-    transformers = pytest.importorskip("transformers")
+def save_model(kind, folder):
+    """A small image model of random weights, as its library saves it."""
     torch.manual_seed(0)
+    if kind == "open_clip":
+        from open_clip import CLIP
+        from safetensors.torch import save_file
+
+        towers = {
+            "embed_dim": 16,
+            "vision_cfg": {"image_size": 56, "layers": 1, "width": 32, "head_width": 16, "patch_size": 14},
+            "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
+        }
+        save_file({name: tensor.contiguous() for name, tensor in CLIP(**towers).state_dict().items()},
+                  folder / "open_clip_model.safetensors")  # fmt: skip
+        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": towers, "preprocess_cfg": {}}))
+        return
+    transformers = pytest.importorskip("transformers")
+    size = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
     if kind == "dinov2":
         config = transformers.Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=56)
-        model = transformers.Dinov2Model(config)
-        processor = transformers.BitImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
+        model, processor = transformers.Dinov2Model(config), transformers.BitImageProcessor(**size)
     else:
         tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-        vision = tower | {"image_size": 56, "patch_size": 14}
-        model = transformers.CLIPModel(transformers.CLIPConfig(text_config=tower, vision_config=vision))
-        processor = transformers.CLIPImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
-    model.save_pretrained(tmp_path)
-    processor.save_pretrained(tmp_path)
+        config = transformers.CLIPConfig(text_config=tower, vision_config=tower | {"image_size": 56, "patch_size": 14})
+        model, processor = transformers.CLIPModel(config), transformers.CLIPImageProcessor(**size)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", ["dinov2", "clip", "open_clip"])
+def test_similarity_by_a_local_model_is_one_for_the_same_and_sees_the_garment_only(kind, tmp_path, results, root):
+    save_model(kind, tmp_path)
     embed = regions.image_features(tmp_path)
     generator = torch.Generator().manual_seed(0)
     made, other = (torch.rand(3, 64, 48, generator=generator) for _ in range(2))
