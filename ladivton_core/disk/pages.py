@@ -33,7 +33,7 @@ def render(template: Path, **values: Any) -> str:
         raise ImportError(f"a page needs jinja2: {installing('jinja2')}") from error
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True,
         loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
         finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
     )  # fmt: skip
