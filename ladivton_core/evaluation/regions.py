@@ -35,14 +35,14 @@ Features = Callable[["Image"], Tensor]
 def worn_region(sample: TryOnSample, labels: LabelSet) -> Tensor | None:
     """Where the person wears a garment of the category, eroded: (H, W) of booleans; None where too little is left.
 
-    That is where the new garment should be as well, whatever its sleeves.
+    That is where the new garment should be as well, whatever its sleeves. Skirts of Dress Code have none: the published
+    mask does not repaint them (Q9), so that a result may show the photo's own.
 
     Args:
         labels: of the sample's parse map.
     """
-    skirt = ["skirt"] if sample.category == "lower_body" else []  # which Dress Code's published rule leaves out (Q9)
-    names = {*labels.regions_of(sample.category).garment, *skirt}
-    return _eroded(torch.isin(sample.parse, torch.tensor(labels.ids(names))))
+    ids = labels.ids(labels.regions_of(sample.category).garment)
+    return _eroded(torch.isin(sample.parse, torch.tensor(ids)))
 
 
 def laid_region(data: VitonHD | DressCode, index: int, sample: TryOnSample) -> Tensor | None:

@@ -11,7 +11,15 @@ import torch
 from PIL import Image
 
 from ladivton_core.evaluation import compare as comparing
-from ladivton_core.evaluation import comparison_page, intervals, picture_metrics, regions, set_metrics, votes
+from ladivton_core.evaluation import (
+    backbones,
+    comparison_page,
+    intervals,
+    picture_metrics,
+    regions,
+    set_metrics,
+    votes,
+)
 from ladivton_core.evaluation.__main__ import main
 from ladivton_core.evaluation.items import items_of
 from ladivton_core.evaluation.systems import read_systems
@@ -220,6 +228,48 @@ def test_a_catalogues_index_says_who_is_whose_and_why_others_failed(results, roo
     others = items_of(open_dataset("vitonhd", root, "test", "unpaired"))
     with pytest.raises(MismatchError, match="a catalogue of these people and garments"):
         read_systems([str(tmp_path / "shop")], others, "unpaired")  # the same people in other garments
+
+
+class Means(torch.nn.Module):
+    """Stands for Inception: a picture's mean colour and its spread."""
+
+    def forward(self, pixels):
+        pixels = pixels.float() / 64
+        return torch.cat([pixels.mean((2, 3)), pixels.std((2, 3))], 1)
+
+
+class Distance:
+    """Stands for LPIPS."""
+
+    def reset(self):
+        self.value = None
+
+    def update(self, made, truth):
+        self.value = (made - truth).abs().mean()
+
+    def compute(self):
+        return self.value
+
+
+def test_figures_of_whole_sets_have_intervals_and_tests_as_well(results, root):
+    pytest.importorskip("cleanfid")
+    InceptionScore = pytest.importorskip("torchmetrics.image.inception").InceptionScore
+    networks = backbones.Networks(
+        lpips=lambda *where: Distance(),
+        inception_score=lambda *where: InceptionScore(Means(), normalize=True),
+        fid_features=lambda *where: Means(),
+    )
+    report = compared(results, root, "good", "bright", "good", skip=("ssim", "garment"), networks=networks).report
+    good, bright, again = (system["figures"] for system in report["systems"])
+    assert report["missing"] == {} and good == again
+    for name in SETS:
+        assert good[name]["low"] - 1e-6 <= good[name]["value"] <= good[name]["high"] + 1e-6
+    for name in ("fid", "kid", "lpips"):
+        assert good[name]["value"] < bright[name]["value"]
+    apart, itself = report["differences"][0]["figures"], report["differences"][1]["figures"]
+    assert apart["fid"]["value"] == pytest.approx(good["fid"]["value"] - bright["fid"]["value"])
+    assert apart["lpips"]["significant"] and apart["fid"]["p"] < 0.1
+    assert all(itself[name]["value"] == 0 and itself[name]["p"] == 1 for name in SETS)
 
 
 # --- a region
