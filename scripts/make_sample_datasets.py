@@ -1,9 +1,10 @@
 """Write `samples/datasets/`: a few drawn people and garments in the layouts of VITON-HD and Dress Code.
 
-python scripts/make_sample_datasets.py [--out FOLDER]
+python scripts/make_sample_datasets.py [--out FOLDER] [--seed N --count N]
 
-They come from the drawn world, outside the seeds it is trained on, so that the `paper_*` workflows run at once.
-Nothing in them comes from the data sets whose layouts they have.
+With a count: so many people of a world in Dress Code's layout, half of them upper bodies. The samples come from the
+drawn world, outside the seeds it is trained on, so that the `paper_*` workflows run at once. Nothing in them comes from
+the data sets whose layouts they have.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,11 +73,11 @@ def write_vitonhd(out: Path, world) -> None:
         write_text(out / "test" / "openpose_json" / f"{name}_keypoints.json", json.dumps(document))
 
 
-def write_dresscode(out: Path, world) -> None:
-    """The test split of every category; unpaired, the two people of a category swap garments."""
+def write_dresscode(out: Path, world, chosen: dict[str, Sequence[int]]) -> None:
+    """The test split of every category; unpaired, each of its people gets the next one's garment."""
     from ladivton_core.preprocessing.labels import ATR18, atr18_from_lip20
 
-    for number, (category, people) in enumerate(DRESSCODE.items(), 1):
+    for number, (category, people) in enumerate(chosen.items(), 1):
         folder = out / category
         names = [f"{number:02d}{row:04d}" for row in range(1, len(people) + 1)]
         for order, worn in (("paired", names), ("unpaired", [*names[1:], names[0]])):
@@ -96,13 +98,19 @@ def write_dresscode(out: Path, world) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "samples" / "datasets")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--seed", type=int, default=SEED, help="of the world (%(default)s)")
+    parser.add_argument("--count", type=int, help="the first people of the world, in Dress Code's layout")
+    chosen = parser.parse_args()
 
     from drawn_world.world.scene import DrawnWorld
 
-    world = DrawnWorld(SEED)
-    write_vitonhd(out / "vitonhd", world)
-    write_dresscode(out / "dresscode", world)
+    world = DrawnWorld(chosen.seed)
+    if chosen.count:
+        by_category = {name: [i for i in range(chosen.count) if world.category(i) == name] for name in DRESSCODE}
+        write_dresscode(chosen.out, world, by_category)
+        return
+    write_vitonhd(chosen.out / "vitonhd", world)
+    write_dresscode(chosen.out / "dresscode", world, DRESSCODE)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from .. import start
+from ..disk.store import open_store
 from ..disk.terminal import add_options, read_options, to_terminal, unwinding_on_terminate
 from ..runtime.process import prepare_process
 from .cost import describe_room, estimate_cost
@@ -24,7 +25,6 @@ from .items import EncodingLimits, RaySizes, Request, ServerOptions, Settings
 from .manifest import read_manifest
 from .report import PAGE
 from .runs import plan_run, run, summarise
-from .store import open_store
 
 log = logging.getLogger(__name__)
 

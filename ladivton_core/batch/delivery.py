@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from ..datasets.results import JPEG_QUALITY
+from ..disk.store import Store
 from .items import Item, Manifest, Options, Outcome, Settings
-from .store import Store
 
 if TYPE_CHECKING:
     import numpy as np

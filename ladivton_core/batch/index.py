@@ -1,8 +1,7 @@
 """The index of a run: one row an item in Parquet, kept so that a crash loses rows only, and those are found again.
 
 Rows go to small files in `index/` every few seconds, which the next start and the end of the run make into one
-`index.parquet`. Of several rows of an item the last one counts. Reading one takes nothing else of this room but the
-`store.py`.
+`index.parquet`. Of several rows of an item the last one counts. `disk/index.py` reads one.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..disk.addresses import require_package
+from ..disk.index import INDEX, PARTS, read_index
 from ..disk.names import is_plain_name
-from .addresses import require_package
-from .store import Store
+from ..disk.store import Store
 
 if TYPE_CHECKING:
     from .items import Item, Options, Outcome
 
-INDEX, PARTS = "index.parquet", "index"
 FLUSH_SECONDS, FLUSH_ROWS = 5.0, 500
 
 _TYPES = {
@@ -94,36 +93,6 @@ class Index:
             self.store.write(INDEX, _bytes(self.rows.values()))
             for name in parts:
                 self.store.delete(f"{PARTS}/{name}")
-
-
-def read_index(store: Store) -> list[dict[str, Any]]:
-    """Rows of a folder's index, the newest of an item last.
-
-    Raises:
-        ValueError: a file is no index; names it.
-    """
-    names = [INDEX] if store.size(INDEX) is not None else []
-    names += [f"{PARTS}/{name}" for name in store.names(PARTS) if name.endswith(".parquet")]
-    pyarrow = require_package("pyarrow", "the index of a run", "pyarrow")
-    import pyarrow.parquet as parquet
-
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        try:
-            table = parquet.read_table(pyarrow.BufferReader(store.read(name)))
-            if missing := [column for column in ("id", "mark", "file", "error") if column not in table.column_names]:
-                raise ValueError(f"it lacks the columns {', '.join(missing)}")
-            rows += table.to_pylist()
-        except (pyarrow.ArrowException, ValueError) as error:
-            raise ValueError(
-                f"{store}/{name} is no index of a run ({error}). Delete it: the pictures tell what they are"
-            ) from error
-    once: dict[str, str] = {}
-    for row in rows:  # a million rows hold a few of these, not a million copies
-        row |= {
-            name: once.setdefault(row[name], row[name]) for name in ("settings", "models", "worker") if row.get(name)
-        }
-    return sorted(rows, key=lambda row: row.get("written") or 0.0)
 
 
 def discard(store: Store) -> None:

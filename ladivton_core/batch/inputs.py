@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..checkpoints.download import file_sha256
-from .addresses import is_address, require_package
-from .store import Store
+from ..disk.addresses import is_address, require_package
+from ..disk.store import Store
 
 INPUTS = "inputs.parquet"
 _READERS = 4

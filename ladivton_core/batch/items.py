@@ -14,12 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic.dataclasses import dataclass
 
+from ..disk.addresses import fault_of_address, resolve
 from ..disk.names import hide_secrets, hide_secrets_in, is_plain_name, printable
 from ..disk.terminal import option
 from ..embedded import PARTS
 from ..preprocessing.labels import CATEGORIES, LABEL_SETS, Category
 from ..presets import PRESETS
-from .addresses import fault_of_address, resolve
 
 SEEDS = 2**53
 """Seeds are below this: every reader of JSON holds them exactly."""

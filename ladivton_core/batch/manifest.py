@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..datasets.results import SUFFIXES
+from ..disk.addresses import Unreachable, fault_of_address, is_address, require_there, resolve
 from ..disk.names import fault_of_name, hide_secrets, is_plain_name, same_everywhere
-from .addresses import Unreachable, fault_of_address, is_address, require_there, resolve
 from .items import FIELDS, SEEDS, TEMPLATE, Garment, Item, Manifest, Options, PairLine, Person, Request, as_text
 from .tables import Cell, Line, ManifestError, Problem, Table, read_table
 

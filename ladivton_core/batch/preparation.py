@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..disk.addresses import local_file
 from ..disk.documents import read_json
 from ..disk.names import hide_secrets_in
 from ..finishing.stitching import stitch
@@ -30,7 +31,6 @@ from ..preprocessing.people.finder import PersonFinder, largest
 from ..preprocessing.pictures import over_white, read_picture
 from ..preprocessing.pose.keypoint_files import pose_frames
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, pose_document
-from .addresses import local_file
 from .items import Garment, Person
 
 FRAMES = {"picture": None, "vitonhd": VITONHD_FRAME, "dresscode": DRESSCODE_FRAME}

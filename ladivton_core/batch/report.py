@@ -6,20 +6,19 @@ the page itself. `report.html` is the template; every name in it is escaped.
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 import itertools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..disk.names import hide_secrets, printable
-from .addresses import local_file
+from ..disk.addresses import local_file
+from ..disk.names import hide_secrets
+from ..disk.pages import picture_address, render
+from ..disk.store import Store
 from .index import Index
 from .items import Manifest
-from .store import Store
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +38,6 @@ def write_page(store: Store, manifest: Manifest, index: Index) -> None:
 
 def render_page(manifest: Manifest, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The page of the manifest's items, as far as the index knows them."""
-    import jinja2
-
     told = [(item, rows[item.id]) for item in manifest.items if item.id in rows]
     failed = [(item, row) for item, row in told if row["error"] is not None]
     made = [(item, row) for item, row in told if row["error"] is None]
@@ -59,11 +56,8 @@ def render_page(manifest: Manifest, rows: Mapping[str, Mapping[str, Any]]) -> st
     def small(file: str) -> str:
         return _copy_small(file) if next(numbers) <= MOST_COPIES else ""
 
-    page = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined,
-        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
-    ).from_string(Path(__file__).with_name("report.html").read_text("utf-8"))  # fmt: skip
-    return page.render(
+    return render(
+        Path(__file__).with_name("report.html"),
         title=", ".join(counted), manifest=manifest, people=by_person.items(), shown=len(shown),
         failed=failed, made=made, most_errors=MOST_ERRORS, small=small,
     )  # fmt: skip
@@ -82,7 +76,4 @@ def _copy_small(file: str) -> str:
     except (OSError, ValueError) as error:
         log.info("no small copy of %s: %s", hide_secrets(file), error)
         return ""
-    picture.thumbnail((COPY_HEIGHT * 2, COPY_HEIGHT))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return picture_address(picture, (COPY_HEIGHT * 2, COPY_HEIGHT))

@@ -25,8 +25,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ..disk.addresses import is_address
+from ..disk.store import Store, open_store
 from ..models import NOTE, OtherSettingsError, describe_differences, list_versions
-from .addresses import is_address
 from .delivery import FolderDelivery, mark_item, resolve_options
 from .engines import make_engine
 from .engines.base import Engine, Needs, Spent, Work, group_items, leave_out
@@ -35,7 +36,6 @@ from .inputs import INPUTS, find_exchanged
 from .items import Manifest, Options, Request, Settings
 from .manifest import read_manifest
 from .report import write_page
-from .store import Store, open_store
 
 log = logging.getLogger(__name__)
 

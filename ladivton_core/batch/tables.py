@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..disk.addresses import is_address, read_bytes, require_package
 from ..disk.documents import text_of
 from ..disk.names import hide_secrets, hide_secrets_in, in_one_line
 from ..disk.structure import explain_validation
-from .addresses import is_address, read_bytes, require_package
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
-"""Measuring try-on results: as the paper does on its data sets, and on the drawn world, where all have a truth.
+"""Measuring try-on results as the paper does on its data sets, and several systems side by side.
 
-The paper: `generate.py` makes the pictures, `measure.py` compares them, `report.py` writes the page, `commands.py` is
-their command line. The drawn world has a room of its own, `drawn/`. `__main__.py` joins both.
+The paper: `generate.py` makes the pictures, `measure.py` compares them, `report.py` writes the page. Systems:
+`compare.py` measures, `comparison_page.py` shows, `votes.py` asks people. `commands.py` has the commands of both. The
+drawn world is measured in `drawn_world/figures/`.
 """

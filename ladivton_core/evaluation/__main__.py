@@ -1,8 +1,9 @@
 """Evaluation on the command line: the paper's figures, on VITON-HD or Dress Code; see docs/evaluation.md.
 
     python -m ladivton_core.evaluation paper --dataset vitonhd --root VITON-HD --out RESULTS --models MODELS
+    python -m ladivton_core.evaluation compare A B --dataset vitonhd --root VITON-HD --out COMPARED
 
-`generate`, `metrics` and `report` are its steps.
+`generate`, `metrics` and `report` are the steps of `paper`. `compare` takes anyone's results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands of the paper's evaluation: generate, metrics, report, and paper, which is all three for both orders.
+"""The commands of the evaluation: generate, metrics, report; paper, which is all three for both orders; and compare.
 
 docs/evaluation.md explains them.
 """
@@ -14,14 +14,18 @@ from ..datasets import DATASETS, open_dataset
 from ..datasets.dresscode import ALL_CATEGORIES
 from ..datasets.results import SUFFIXES
 from ..disk.terminal import unwinding_on_terminate
-from ..disk.writing import write_json
+from ..disk.writing import write_json, write_text
 from ..embedded import PARTS
 from ..models import DTYPES, EMBEDDED, choose_pipeline
 from ..presets import PRESETS
+from .compare import COLUMNS, RESAMPLES, compare
+from .compare import text_table as comparison_table
+from .comparison_page import comparison_page
 from .generate import SEED, generate
 from .measure import METRICS, measure
 from .report import faults, read_measurements, text_table, write_report
 from .truth import MismatchError
+from .votes import KEY, PAGE, count_votes, say_result, write_vote
 
 log = logging.getLogger(__name__)
 ORDERS = ("paired", "unpaired")
@@ -36,20 +40,39 @@ def add(commands: Any) -> None:
     make.add_argument("--start", type=int, default=0, metavar="N", help="first item of the list (%(default)s)")
     make.add_argument("--limit", type=int, metavar="N", help="at most so many items")
 
-    compare = commands.add_parser("metrics", help="SSIM, LPIPS, IS, FID and KID of generated pictures")
-    _data(compare)
-    _order(compare)
-    compare.add_argument("--generated", type=Path, required=True, metavar="FOLDER", help="--out of `generate`")
-    compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    compare.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and pictures here")
-    _speed(compare, "pictures at a time; changes the speed, and rounding")
-    _measuring(compare)
+    figures = commands.add_parser("metrics", help="SSIM, LPIPS, IS, FID and KID of generated pictures")
+    _data(figures)
+    _order(figures)
+    figures.add_argument("--generated", type=Path, required=True, metavar="FOLDER", help="--out of `generate`")
+    figures.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    figures.add_argument("--html", type=Path, metavar="FILE", help="write a page with tables and pictures here")
+    _speed(figures, "pictures at a time; changes the speed, and rounding")
+    _measuring(figures)
 
     page = commands.add_parser("report", help="one page out of the JSON files of `metrics`")
     page.add_argument("measurements", nargs="+", type=Path, metavar="FILE", help="at most one of each order")
     page.add_argument("--html", type=Path, required=True, metavar="FILE")
     page.add_argument("--json", type=Path, metavar="FILE", help="everything in one JSON file as well")
     page.add_argument("--rows", type=int, default=8, metavar="N", help="people on each contact sheet (%(default)s)")
+
+    several = commands.add_parser(
+        "compare", help="several systems on the same people: figures, intervals, a page, a vote"
+    )
+    several.add_argument(
+        "systems", nargs="*", metavar="[NAME=]FOLDER", help="results in the data set's names, or a catalogue"
+    )
+    _data(several, required=False)
+    several.add_argument("--order", choices=ORDERS, default="paired", help="own garments, or other ones (%(default)s)")
+    several.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="compare.html and compare.json")
+    several.add_argument("--features", type=Path, metavar="FOLDER", help="DINOv2 or CLIP, for the garment's similarity")
+    several.add_argument("--skip", nargs="+", choices=COLUMNS, default=[], metavar="FIGURE", help=", ".join(COLUMNS))
+    several.add_argument("--resamples", type=int, default=RESAMPLES, metavar="N", help="draws (%(default)s)")
+    several.add_argument("--seed", type=int, default=SEED, help="of the draws, and of a vote (%(default)s)")
+    several.add_argument("--people", type=int, default=40, metavar="N", help="shown on the page (%(default)s)")
+    several.add_argument("--vote", type=int, metavar="N", help="write a blind vote on so many pairs: vote.html")
+    several.add_argument("--votes", nargs="+", type=Path, metavar="FILE", help="count votes that were saved from it")
+    several.add_argument("--download", action="store_true", help="fetch the metrics' networks where they are missing")
+    _speed(several, "pictures at a time")
 
     whole = commands.add_parser("paper", help="both orders generated, measured and reported")
     _data(whole)
@@ -61,7 +84,10 @@ def run(options: argparse.Namespace) -> int:
     """Run one of the commands; the exit code."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    work = {"generate": _generate, "metrics": _metrics, "report": _report, "paper": _paper}[options.command]
+    commands = {
+        "generate": _generate, "metrics": _metrics, "report": _report, "compare": _compare, "paper": _paper
+    }  # fmt: skip
+    work = commands[options.command]
     with unwinding_on_terminate(), logging_redirect_tqdm():
         try:
             return work(options)
@@ -73,9 +99,9 @@ def run(options: argparse.Namespace) -> int:
             return 130
 
 
-def _data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", choices=tuple(DATASETS), required=True)
-    parser.add_argument("--root", type=Path, required=True, metavar="FOLDER", help="where the data set lies")
+def _data(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    parser.add_argument("--dataset", choices=tuple(DATASETS), required=required)
+    parser.add_argument("--root", type=Path, required=required, metavar="FOLDER", help="where the data set lies")
     parser.add_argument(
         "--category", choices=("all", *ALL_CATEGORIES), default="all", help="of Dress Code (%(default)s)"
     )
@@ -173,6 +199,44 @@ def _measure(options: argparse.Namespace, order: str, results: Path) -> dict[str
 
 def _report(options: argparse.Namespace) -> int:
     return _tell(read_measurements(options.measurements), options.html, options.json, options.rows)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    votes = count_votes(options.out / KEY, options.votes) if options.votes else None
+    if votes:
+        write_json(votes, options.out / "votes.json")
+        log.info("%d voters, %d of %d pairs", votes["voters"], votes["answered"], votes["pairs"])
+        for row in votes["results"]:
+            log.info("%s", say_result(row))
+        if not options.systems:
+            return 0
+    if not options.systems or not options.dataset or not options.root:
+        raise ValueError("compare needs folders of results, --dataset and --root; or --votes of an earlier --out")
+    comparison = compare(
+        options.systems,
+        options.dataset,
+        options.root,
+        options.order,
+        options.category,
+        features=options.features,
+        skip=options.skip,
+        resamples=options.resamples,
+        seed=options.seed,
+        device=options.device,
+        batch=options.batch,
+        workers=options.workers,
+        download=options.download,
+    )
+    write_json(comparison.report, options.out / "compare.json")
+    write_text(options.out / "compare.html", comparison_page(comparison, options.people, votes))
+    log.info("%s", comparison_table(comparison.report))
+    for name, why in comparison.report["missing"].items():
+        log.warning("%s has no value: %s", COLUMNS[name].title, why)
+    log.info("%s", options.out / "compare.html")
+    if options.vote:
+        pairs = write_vote(comparison, options.out, options.vote, options.seed)
+        log.info("%s: %d pairs; whose is whose is in %s", options.out / PAGE, pairs, options.out / KEY)
+    return 1 if any(system["failed"] for system in comparison.report["systems"]) else 0
 
 
 def _paper(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 METRICS = ("ssim", "lpips", "is", "fid", "kid")
 
 PROTOCOL = {
-    "ssim": "torchmetrics, 512x384 bilinear antialiased, data_range 1.0, whole Gaussian windows 11x11 of sigma 1.5",
+    "ssim": "scikit-image, 512x384 bilinear antialiased, data_range 1.0, whole Gaussian windows 11x11 of sigma 1.5",
     "lpips": "torchmetrics, AlexNet, 512x384 bilinear antialiased",
     "is": "torchmetrics, Inception v3, 512x384 bilinear antialiased, mean of 10 splits",
     "fid": "clean-fid, mode clean, files at their own size, whole test set",
@@ -116,8 +116,7 @@ def _add(work: _Work, metric: str, figures: dict[str, Figures]) -> str:
     try:
         values = work.of(metric)
     except Exception as error:  # the others still count; a library's own failures are of any kind
-        named = isinstance(error, ImportError | OSError | RuntimeError | ValueError)
-        why = str(error) if named else f"{type(error).__name__}: {error}"
+        why = explain(error)
         log.error("%s: %s", metric, why)
         log.debug("%s", metric, exc_info=True)
         return why
@@ -126,6 +125,12 @@ def _add(work: _Work, metric: str, figures: dict[str, Figures]) -> str:
         if metric == "kid":
             figures[name]["kid_x1000"] = 1000 * value
     return ""
+
+
+def explain(error: Exception) -> str:
+    """Why a figure has no value, for a person; the kind of an error that nobody worded for one is named."""
+    named = isinstance(error, ImportError | OSError | RuntimeError | ValueError)
+    return str(error) if named else f"{type(error).__name__}: {error}"
 
 
 def _groups(dataset: str, root: Path, results: Path, order: str, category: str, partial: bool) -> dict[str, Group]:
@@ -170,24 +175,23 @@ class _Work:
     def of(self, metric: str) -> Figures:
         """One of `METRICS`."""
         if metric == "ssim":
-            return self._means("SSIM", picture_metrics.mean_ssim)
+            return self._means("SSIM", picture_metrics.ssims)
         if metric == "lpips":
             network = self.networks.lpips(self.device, self.download)
-            return self._means("LPIPS", lambda pairs, *rest: picture_metrics.mean_lpips(network, pairs, *rest))
+            return self._means("LPIPS", lambda pairs, *rest: picture_metrics.lpips(network, pairs, *rest))
         if metric == "is":
             return self._inception_score()
         return self._distances(set_metrics.fid if metric == "fid" else set_metrics.kid)
 
-    def _means(self, title: str, of: Callable[..., float]) -> Figures:
+    def _means(self, title: str, of: Callable[..., torch.Tensor]) -> Figures:
         """Means by category; over all, every picture counts the same."""
-        means = {}
+        values = {}
         for name, group in self.groups.items():
             with self._bar(f"{title} {name}", len(group.pairs)) as bar:
-                means[name] = of(group.pairs, self.device, self.batch, bar.update)
-        if len(means) > 1:
-            counts = {name: len(group.pairs) for name, group in self.groups.items()}
-            means["all"] = sum(means[name] * count for name, count in counts.items()) / sum(counts.values())
-        return means
+                values[name] = of(group.pairs, self.device, self.batch, bar.update)
+        if len(values) > 1:
+            values["all"] = torch.cat(list(values.values()))
+        return {name: float(column.mean()) for name, column in values.items()}
 
     def _inception_score(self) -> Figures:
         metric = self.networks.inception_score(self.device, self.download)

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..datasets import DATASETS
 from ..disk.documents import read_json
-from ..disk.names import in_one_line, printable
+from ..disk.names import in_one_line
+from ..disk.pages import render
 from ..disk.structure import StructureError, check_shape
 from ..disk.writing import write_json, write_text
 from .contact import Sheet, contact_sheet
@@ -114,31 +114,13 @@ def text_table(report: Mapping[str, Any]) -> str:
 
 
 def html_page(report: Mapping[str, Any], sheets: Sequence[Sheet] = ()) -> str:
-    """The page, every name in it escaped."""
-    title = f"LaDI-VTON on {DATASETS[report['dataset']].title}"
-    arrows = {"higher": "↑", "lower": "↓"}
-    head = "".join(f"<th>{_e(column.title)} {arrows[column.better]}</th>" for column in COLUMNS)
-    body = "".join(
-        f"<tr{' class=published' if place == 0 else ''}><th>{_e(name)}</th>"
-        + "".join(f"<td>{_e(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for place, (name, *cells) in enumerate(_rows(report))
-    )
-    parts = [
-        f"<h1>{_e(title)}</h1>",
-        f"<div class=wide><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>",
-        f"<p>Published: {_e(SOURCE)}. {_e(CAUTION)}</p>",
-        *(f"<p class=fault>{_e(line)}</p>" for line in faults(report)),
-        *map(_sheet, sheets),
-        "<h2>How the figures are made</h2>",
-        _table({name.upper(): words for name, words in report["runs"][0]["protocol"].items()}),
-        *map(_run, report["runs"]),
-    ]
-    return (
-        f"<!doctype html>\n<html lang=en><head><meta charset=utf-8><title>{_e(title)}</title>"
-        f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style></head>\n'
-        "<body>" + "\n".join(parts) + "</body></html>\n"
-    )
+    """The page, every name in it escaped; `report.html` is its template."""
+    return render(
+        Path(__file__).with_name("report.html"), title=f"LaDI-VTON on {DATASETS[report['dataset']].title}",
+        columns=COLUMNS, rows=_rows(report), published=report["published"], faults=faults(report), sheets=sheets,
+        protocol={name.upper(): words for name, words in report["runs"][0]["protocol"].items()},
+        runs=[(run["order"], _told(run)) for run in report["runs"]],
+    )  # fmt: skip
 
 
 def faults(report: Mapping[str, Any]) -> list[str]:
@@ -187,16 +169,8 @@ def _cell(column: tuple[str, int], values: Mapping[str, float]) -> str:
     return f"{round(values[key], digits) + 0.0:.{digits}f}" if key in values else "–"  # + 0.0: no -0.00
 
 
-def _sheet(sheet: Sheet) -> str:
-    names = "".join(f"<li>{_e(name)}</li>" for name in sheet.names)
-    return (
-        f"<h2>{_e(sheet.order)}</h2><img alt='contact sheet, {_e(sheet.order)}' src='{sheet.address}'>"
-        f"<details><summary>rows</summary><ol>{names}</ol></details>"
-    )
-
-
-def _run(run: Measurement) -> str:
-    """Everything about one order: all figures, settings, versions, folders."""
+def _told(run: Measurement) -> dict[str, Mapping[str, Any]]:
+    """Everything about one order, in tables: all figures, settings, versions, folders."""
     figures = {
         name: ", ".join(f"{metric} {value:.6g}" for metric, value in group.items())
         for name, group in run["figures"].items()
@@ -204,38 +178,9 @@ def _run(run: Measurement) -> str:
     if run["meaningless"]:
         names = ", ".join(metric.upper() for metric in METRICS if metric in run["meaningless"])
         figures[names] = "computed as the paper's code does, without meaning here: the truth wears another garment"
-    made = (run["run"] or {}).get("settings") or {"settings": "no note in the folder"}
-    tables = {
+    return {
         "figures": figures,
-        "how the pictures were made": made,
+        "how the pictures were made": (run["run"] or {}).get("settings") or {"settings": "no note in the folder"},
         "libraries": run["versions"],
         "folders": {"data set": run["root"], "results": run["results"]},
     }
-    inside = "".join(f"<h3>{_e(title)}</h3>{_table(rows)}" for title, rows in tables.items())
-    return f"<details><summary>{_e(run['order'])}: all figures, settings, versions</summary>{inside}</details>"
-
-
-def _table(rows: Mapping[str, Any]) -> str:
-    lines = "".join(f"<tr><th>{_e(name)}</th><td class=words>{_e(value)}</td></tr>" for name, value in rows.items())
-    return f"<table><tbody>{lines}</tbody></table>"
-
-
-def _e(value: Any) -> str:
-    return html.escape(printable(str(value)), quote=True)
-
-
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: .5rem 0; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #8884; text-align: right; vertical-align: top; }
-thead th { font-weight: 600; }
-tbody th { text-align: left; font-weight: 500; white-space: nowrap; }
-td { font-variant-numeric: tabular-nums; }
-td.words { text-align: left; overflow-wrap: anywhere; }
-.published { background: #8882; }
-.fault { border-left: 3px solid #c60; padding-left: .7rem; }
-img { max-width: 100%; height: auto; display: block; margin: .5rem 0; }
-summary { cursor: pointer; }
-"""

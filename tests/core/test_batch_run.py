@@ -20,10 +20,10 @@ from PIL import Image
 from ladivton_core.batch import DressRows, Garment, Item, Manifest, Options, Person, Settings, run, worker
 from ladivton_core.batch.__main__ import main
 from ladivton_core.batch.engines.local import LocalEngine
-from ladivton_core.batch.index import read_index
 from ladivton_core.batch.report import render_page
 from ladivton_core.batch.runs import summarise
-from ladivton_core.batch.store import open_store
+from ladivton_core.disk.index import read_index
+from ladivton_core.disk.store import open_store
 from ladivton_core.models import OtherSettingsError
 from ladivton_core.pipeline import TryOnPipeline
 

@@ -185,9 +185,9 @@ def test_ssim_is_wangs_formula_over_whole_windows_even_in_flat_areas():
     formula = (
         (2 * m * o + 0.01**2) * (2 * both + 0.03**2) / ((m**2 + o**2 + 0.01**2) * (spread + spread_other + 0.03**2))
     )
-    assert float(picture_metrics.ssim(made, other)) == pytest.approx(float(formula.mean()), abs=1e-9)
-    flat = torch.full((1, 3, 40, 30), 0.93, dtype=torch.float64)
-    assert float(picture_metrics.ssim(flat, flat)) == pytest.approx(1, abs=1e-9)
+    assert picture_metrics.ssim(made[0], other[0]) == pytest.approx(float(formula.mean()), abs=1e-9)
+    flat = torch.full((3, 40, 30), 0.93, dtype=torch.float64)
+    assert picture_metrics.ssim(flat, flat) == pytest.approx(1, abs=1e-9)
 
 
 def test_lpips_is_its_formula(perceptual):
@@ -249,15 +249,16 @@ def test_the_frechet_distance_is_clean_fids_with_any_scipy(count, monkeypatch):
     generator = np.random.default_rng(0)
     sides = [generator.standard_normal((count, 8)) * scale for scale in (1, 2)]  # 5 pictures: singular
     moments = [value for side in sides for value in (side.mean(0), np.cov(side, rowvar=False))]
-    assert set_metrics.frechet_of_moments(*moments) == pytest.approx(fid.frechet_distance(*moments), abs=1e-5)
+    assert set_metrics.fid(*sides) == pytest.approx(fid.frechet_distance(*moments), abs=1e-5)
 
 
 def test_the_frechet_distance_of_covariances_with_common_axes_is_a_sum_over_them():
     axes, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))
     spread, other = np.array([4, 1, 9, 0, 0, 2.0]), np.array([1, 1, 4, 0, 3, 0.0])
-    distance = set_metrics.frechet_of_moments(
-        np.zeros(6), axes * spread @ axes.T, np.full(6, 2.0), axes * other @ axes.T
-    )
+    points = np.random.default_rng(1).standard_normal((50, 6))
+    white = np.linalg.qr(points - points.mean(0))[0] * 7  # of covariance 1: 49 = 50 - 1
+    sides = [white * values**0.5 @ axes.T + mean for values, mean in ((spread, 0), (other, 2))]
+    distance = set_metrics.fid(*sides)
     assert distance == pytest.approx(24 + ((spread**0.5 - other**0.5) ** 2).sum(), abs=1e-6)
 
 

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from malformed import JSON, broken, changed
 from PIL import Image, ImageCms
 
-from ladivton_core.batch.addresses import Unreachable, read_bytes, require_there
 from ladivton_core.batch.comfyui.client import ComfyClient, PromptRejected
 from ladivton_core.batch.comfyui.server import Refused, ServerGone, ask
 from ladivton_core.batch.comfyui.workflow import read_nodes
@@ -31,6 +30,7 @@ from ladivton_core.checkpoints.inventory import weight_files
 from ladivton_core.datasets.layouts import find
 from ladivton_core.datasets.reading import open_picture
 from ladivton_core.datasets.results import result_path
+from ladivton_core.disk.addresses import Unreachable, read_bytes, require_there
 from ladivton_core.disk.names import MAX_NAME, fault_of_name, is_hidden, is_text, printable
 from ladivton_core.disk.writing import write_bytes
 from ladivton_core.evaluation.items import results_in

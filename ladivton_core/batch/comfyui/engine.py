@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...disk.addresses import read_bytes
 from ...disk.names import hide_secrets
-from ..addresses import read_bytes
 from ..delivery import resolve_options
 from ..engines.base import Spent, Work
 from ..items import Item, Outcome, ServerOptions, Settings

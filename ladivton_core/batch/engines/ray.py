@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
+from ...disk.addresses import require_package
 from ...models import weight_bytes
 from ...runtime.processor import usable_cores
-from ..addresses import require_package
 from ..encodings import key_of
 from ..items import Outcome, RaySizes, Settings
 from ..worker import Faults, describe_models, load_pipeline, require_graphs

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from ..disk.looking import require_file
-from ..disk.names import fault_of_name, hide_secrets, hide_secrets_in
 from ..start import installing
+from .looking import require_file
+from .names import fault_of_name, hide_secrets, hide_secrets_in
 
 PROTOCOLS = ("http", "https", "memory", "s3", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "file")
 """What may stand before `://`; others run programs, read code hosts or wrap each other."""

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..disk.locking import Locked, locked
-from ..disk.names import hide_secrets, is_hidden, printable
-from ..disk.writing import clean, write_bytes
 from .addresses import fault_of_address, is_address, open_filesystem
+from .locking import Locked, locked
+from .names import hide_secrets, is_hidden, printable
+from .writing import clean, write_bytes
 
 LOCK = ".lock"
 """The file that a run holds."""
