@@ -7,6 +7,7 @@ ComfyUI's portable one does not. Messages print `command` and `installing`, whic
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -22,6 +23,17 @@ def installing(packages: str = "", *, extra: str = "") -> str:
     """A command line that installs packages, or one of this pack's extras, for the Python that runs this."""
     own = f'-e "{Path(__file__).resolve().parents[1]}[{extra}]"'
     return f'"{sys.executable}" -m pip install {own if extra else packages}'
+
+
+def repository_only(what: str) -> str:
+    """What an error says of a part that the ComfyUI registry's package leaves out (`.comfyignore`)."""
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    try:
+        address = re.search(r'^Repository = "(.+)"$', project.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        address = None
+    place = address[1] if address else "the project's repository"
+    return f"{what} is not in the ComfyUI registry's package; clone {place} and run it there."
 
 
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -47,6 +59,8 @@ def main() -> None:
         sys.exit(
             f"usage: {command('COMMAND ...')}\nCOMMAND is one of {', '.join(COMMANDS)}; --help after it says more."
         )
+    if not any((here / f"{name}{ending}").is_file() for ending in (".py", "/__main__.py")):
+        sys.exit(repository_only(f"The command {name}"))
     # the file's own folder, which Python may have put there, holds modules of common names
     sys.path[:] = [str(here.parent), *(place for place in sys.path if not place or Path(place).resolve() != here)]
     sys.argv = [sys.argv[0], *rest]

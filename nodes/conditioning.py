@@ -6,9 +6,6 @@ and noise are the core's; `sampling.py` takes the conditioning. Paper section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -33,6 +30,7 @@ from .host.types import (
     search_aliases,
 )
 from .tensors import check_multiple_of_8, common_batch, from_image, from_mask, repeat_to
+from .upstream import categories_differ, in_running_graph, photo_for_drawn_models
 
 
 def encode_person(
@@ -217,7 +215,8 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
             positive=largest(positive), negative=largest(negative),
         )  # fmt: skip
         notes = Notes("Try-On Conditioning")
-        notes.warn(_categories_that_differ(cls.hidden))
+        notes.warn(in_running_graph(cls.hidden, categories_differ))
+        notes.warn(photo_for_drawn_models(vae, cls.hidden))
         notes.warn(of_empty_masks(from_mask(mask, size)))
         progress = ProgressBar((2 if latent_of_person else 1) * picture.shape[0] + garment.shape[0])
         people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
@@ -228,83 +227,6 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
             ),
             ui=notes.ui,
         )  # fmt: skip
-
-
-def _categories_that_differ(hidden) -> str | None:
-    """`categories_differ` of the node that runs now; None outside a running graph."""
-    from comfy_execution.utils import get_executing_context
-
-    graph, here = None if hidden is None else hidden.dynprompt, get_executing_context()
-    if graph is None or here is None:
-        return None
-    return categories_differ(lambda node: graph.get_node(node) if graph.has_node(node) else None, here.node_id)
-
-
-# Tensors carry no record of the choices they were made with, and pass through other packs' nodes: the graph that runs
-# is the record of what stands before a node.
-
-Node = dict[str, Any]
-"""{"class_type", "inputs"} as in ComfyUI's API format; an input that is a list [node id, output] is a wire."""
-Graph = Callable[[str], Node | None]
-"""Gives a node of the running graph by its id, None for one that is not there."""
-
-
-def _nearest(graph: Graph, node: str, wire: str, class_type: str) -> list[Node]:
-    """The first nodes of a type on every way upstream from an input.
-
-    Args:
-        graph: the running graph.
-        node: id of the node whose input it is.
-        wire: name of the input.
-        class_type: the type looked for. What lies behind such a node is not looked at: a person who is dressed twice
-            has two lanes, one after the other.
-    """
-    found, seen = [], set()
-    waiting = [graph(node)["inputs"].get(wire)]
-    while waiting:
-        value = waiting.pop()
-        if not _is_wire(value) or value[0] in seen:
-            continue
-        seen.add(value[0])
-        there = graph(value[0])
-        if there is None:  # ComfyUI says so itself
-            continue
-        if there["class_type"] == class_type:
-            found.append(there)
-        else:
-            waiting += there["inputs"].values()
-    return found
-
-
-def categories_differ(graph: Graph, node: str) -> str | None:
-    """Whether the mask and the words that meet in a Try-On Conditioning are for different garments.
-
-    Only choices that are known before the run are compared: two set on the nodes, or two that come by the same wire.
-
-    Returns:
-        A sentence, or None.
-    """
-    masks = _nearest(graph, node, "mask", "LadiVTON_AgnosticPerson")
-    words = _nearest(graph, node, "positive", "LadiVTON_TextualInversionEncoder")
-    # A category says nothing beside a prompt of one's own, written or by wire.
-    words = [encoder for encoder in words if not str(encoder["inputs"].get("prompt", "")).strip()]
-    cut, said = ({_category_of(found) for found in lane} for lane in (masks, words))
-    if not cut or not said or cut & said or not all(isinstance(choice, str) for choice in cut | said):
-        return None
-    return (
-        f"'Agnostic Person' cuts out {' and '.join(sorted(cut))} and 'Textual Inversion Encoder' "
-        f"describes {' and '.join(sorted(said))}. Choose the same 'category' in both."
-    )
-
-
-def _is_wire(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-
-
-def _category_of(node: Node) -> str | tuple:
-    """What is chosen on a node, or the wire it comes by."""
-    category = node["inputs"].get("category")
-    return tuple(category) if _is_wire(category) else category
 
 
 NODES = [LadiVTON_TryOnConditioning]

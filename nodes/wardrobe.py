@@ -15,6 +15,7 @@ from .conditioning import conditioning_outputs, dress, encode_person, of_empty_m
 from .host.notes import Notes
 from .host.types import CATEGORY, Choice, EncodedPerson, PoseMap, ProgressBar, io, search_aliases
 from .tensors import from_image, photo_pixels, to_image, to_mask
+from .upstream import photo_for_drawn_models
 
 PEOPLE, GARMENTS = 6, 8
 
@@ -74,6 +75,7 @@ class LadiVTON_EncodePerson(io.ComfyNode):
                 EncodedPerson.Output("encoded_person", display_name="encoded_person",
                     tooltip="For Garment Conditioning and Wardrobe People."),
             ],
+            hidden=[io.Hidden.dynprompt],
         )  # fmt: skip
 
     @classmethod
@@ -83,6 +85,7 @@ class LadiVTON_EncodePerson(io.ComfyNode):
         progress, notes = ProgressBar((2 if latent_of_person else 1) * person.shape[0]), Notes("Encode Person")
         people = encode_person(vae, person, mask, pose_map, with_latents=latent_of_person, progress=progress)
         notes.warn(of_empty_masks(people.mask))
+        notes.warn(photo_for_drawn_models(vae, cls.hidden))
         return io.NodeOutput(people, ui=notes.ui)
 
 

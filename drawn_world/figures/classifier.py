@@ -137,7 +137,7 @@ def colour_distances(seen: Cloth, garments: Cloth) -> Tensor:
     try:
         from skimage.color import deltaE_ciede2000, rgb2lab
     except ImportError as error:
-        raise ImportError("colour distances need scikit-image: pip install 'comfyui-ladi-vton[eval]'") from error
+        raise ImportError("colour distances need scikit-image: pip install 'ladi-vton[eval]'") from error
 
     mine, theirs = rgb2lab(seen.colours.numpy()), rgb2lab(garments.colours.numpy())
     # (B, N, 2, 2): seen colour, then the garment's

@@ -34,7 +34,7 @@ def ssim(image: Tensor, truth: Tensor, where: Tensor | None = None) -> Tensor:
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure
     except ImportError as error:
-        raise ImportError("SSIM needs torchmetrics: pip install 'comfyui-ladi-vton[eval]'") from error
+        raise ImportError("SSIM needs torchmetrics: pip install 'ladi-vton[eval]'") from error
 
     whole, similarity = structural_similarity_index_measure(
         image, truth, data_range=1.0, reduction="none", return_full_image=True

@@ -7,7 +7,6 @@ for a Ray Data pipeline of one's own. Paper section 3; docs/catalogue.md.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,4 +34,6 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # asked for late: who talks to a ComfyUI server, or edits a workflow, needs no torch
-    return getattr(importlib.import_module(f".{_PLACES.get(name, 'items')}", __name__), name)
+    from .engines import import_part
+
+    return getattr(import_part(f".{_PLACES.get(name, 'items')}"), name)

@@ -8,7 +8,6 @@ tells what the dict holds, `folders.py` where in a folder the file is.
 
 from __future__ import annotations
 
-import pickle
 import re
 import threading
 import warnings
@@ -16,6 +15,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError  # the error alone: torch's restricted reader raises it
 from typing import Any
 
 import torch
@@ -161,13 +161,13 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     _require_safe_torch(path)
     try:
         mapped = _can_be_mapped(path) and is_text(str(path))  # libraries open no name that is no text
-        load = torch.serialization.load  # not torch.load, in whose place other packs put functions that unpickle
+        torchs = torch.serialization.load  # not torch.load, in whose place other packs put functions that unpickle
         with path.open("rb") as file, _inert_objects():
-            content = load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
+            content = torchs(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
         content = _tensors_of(content, path)
     except CheckpointError:
         raise
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise _not_plain(path, error) from _without_advice(error)
     except StructureError as error:
         raise CheckpointError(f"{path} is no weight file: {error}.") from error
@@ -250,7 +250,7 @@ def _require_safe_torch(path: Path) -> None:
         )
 
 
-def _not_plain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
+def _not_plain(path: Path, error: UnpicklingError) -> CheckpointError:
     """What stands in the way, in our words: torch's own end in advice to switch the protection off."""
     named = re.search(r"(?:GLOBAL|global|class|function) `?([\w.]+)`?", str(error))
     found = named[1] if named else ""
@@ -264,12 +264,12 @@ def _not_plain(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
     )
 
 
-def _without_advice(error: Exception) -> pickle.UnpicklingError:
+def _without_advice(error: Exception) -> UnpicklingError:
     """The cause as it is chained: what torch found, without how to switch its protection off."""
     found = [line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
     text = re.sub(r"\x1b\[[0-9;]*m", "", found[0] if found else "weights only load failed")
     text = re.split(r"Please use|We recommend|but the|\(1\)", text)[0].strip()
-    return pickle.UnpicklingError(text[:200]).with_traceback(error.__traceback__)
+    return UnpicklingError(text[:200]).with_traceback(error.__traceback__)
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -20,8 +20,10 @@ SMALL, TINY = 0.07, 0.03
 SIDE = 0.45
 """Shoulders narrower than this share of the torso are seen from the side."""
 SMALLEST_SIDE = 256
+AT_THE_EDGE = 0.01
+"""Eyes nearer to a photo's border than this share of its height: the rest of the head is cut off."""
 
-_SHOULDERS, _HIPS, _ANKLES, _HEAD = (2, 5), (8, 11), (10, 13), (0, 14, 15, 16, 17)
+_SHOULDERS, _HIPS, _ANKLES, _HEAD, _EYES = (2, 5), (8, 11), (10, 13), (0, 14, 15, 16, 17), (14, 15)
 _NEEDED = {
     "upper_body": (("shoulders", _SHOULDERS), ("hips", _HIPS)),
     "lower_body": (("hips", _HIPS), ("ankles", _ANKLES)),
@@ -106,16 +108,26 @@ def _size(joints: Tensor, size: tuple[int, int]) -> list[Finding]:
 
 
 def _seen(joints: Tensor, size: tuple[int, int], category: str) -> list[Finding]:
+    """What the photo does not show; a joint outside it is not seen, wherever a detector guesses it."""
     found = []
     for name, pair in _NEEDED[category]:
         # hips of a bust, ankles of a half body: cut off, not wrong; shoulders hold the garment
         cost = 0.6 if name == "shoulders" or (name == "hips" and category == "lower_body") else 0.15
-        if not any(known(joints, joint) for joint in pair):
+        there = [joint for joint in pair if known(joints, joint)]
+        seen = [joint for joint in there if _inside(joints[joint], size)]
+        if not there:
             found.append(Finding(f"No {name} are found: {category} needs a photo that shows them.", cost))
-        elif not any(known(joints, joint) and _inside(joints[joint], size) for joint in pair):
+        elif not seen:
             found.append(Finding(f"The photo cuts the person off above the {name}.", cost))
-    if not any(known(joints, joint) for joint in _HEAD) and category != "lower_body":
+        elif len(seen) < len(there):
+            found.append(Finding(f"The photo cuts off one of the {name}.", cost / 4))
+    if category == "lower_body":
+        return found
+    eyes = [joints[joint] for joint in _EYES if known(joints, joint)]
+    if not any(known(joints, joint) and _inside(joints[joint], size) for joint in _HEAD):
         found.append(Finding("The photo shows no head: joints found in it are guesses.", 0.2))
+    elif eyes and not any(_inside(eye, size, AT_THE_EDGE * size[0]) for eye in eyes):
+        found.append(Finding("The photo cuts the head off at the eyes: joints near the cut are guesses.", 0.2))
     return found
 
 
@@ -132,5 +144,6 @@ def _view(joints: Tensor) -> list[Finding]:
     return []
 
 
-def _inside(point: Tensor, size: tuple[int, int]) -> bool:
-    return bool(0 <= point[0] < size[1] and 0 <= point[1] < size[0])
+def _inside(point: Tensor, size: tuple[int, int], margin: float = 0) -> bool:
+    """Whether (x, y) lies in the photo, and `margin` pixels away from its border."""
+    return bool(margin <= point[0] < size[1] - margin and margin <= point[1] < size[0] - margin)

@@ -168,6 +168,19 @@ def example_name(choice: str) -> str | None:
     return stem.removesuffix(EXAMPLE) + ending if choice.endswith(SHOWN) and stem.endswith(EXAMPLE) else None
 
 
+def is_example(choice: str) -> bool:
+    """Whether a chosen file is one of the pack's examples, be it a copy that somebody uploaded."""
+    if example_name(choice) is not None:
+        return True
+    try:
+        path = find_input(choice)
+        size = path.stat().st_size
+        same = [file for file in SAMPLES.iterdir() if file.is_file() and file.stat().st_size == size]
+        return any(file.read_bytes() == path.read_bytes() for file in same)
+    except (OSError, ValueError):  # no file of this list: another node's
+        return False
+
+
 def find_input(choice: str) -> Path:
     """Where a chosen file lies.
 

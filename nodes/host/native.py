@@ -201,7 +201,7 @@ def _unet_config(preset: Preset) -> comfy.supported_models.SD20:
 
 
 def vae(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None = None) -> comfy.sd.VAE:
-    """VAE from a diffusers-keyed autoencoder of any widths that are multiples of the first."""
+    """VAE from a diffusers-keyed autoencoder of any widths that are multiples of the first; carries its preset."""
     widths = preset.vae["block_out_channels"]
     if any(width % widths[0] for width in widths) or preset.vae["norm_num_groups"] != 32:
         raise ValueError(
@@ -220,7 +220,9 @@ def vae(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None
         "dropout": 0.0,
     }
     params = {"ddconfig": ddconfig, "embed_dim": preset.vae["latent_channels"]}
-    return comfy.sd.VAE(sd=dict(in_precision(state_dict, dtype)), config={"params": params}, dtype=dtype)
+    made = comfy.sd.VAE(sd=dict(in_precision(state_dict, dtype)), config={"params": params}, dtype=dtype)
+    made.first_stage_model.preset = preset
+    return made
 
 
 def clip(preset: Preset, state_dict: dict[str, Tensor], dtype: torch.dtype | None = None) -> comfy.sd.CLIP:

@@ -7,6 +7,7 @@ import json
 import make_subgraph
 import pytest
 from hosting.graph import with_defaults, without_ids
+from hosting.places import PACK_NAME
 
 SHEET = "LadiVTON_ComparisonSheet"
 WORDS = ("try-on", "virtual try-on", "vton", "clothes", "clothing", "garment", "dress", "outfit", "fashion", "wardrobe")
@@ -34,6 +35,13 @@ COLOURS = """
     window.app.canvas.constructor.link_type_colors[type],
     getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim(),
 ])
+"""
+OPEN_HELP = """
+() => {
+    const stores = window.app.extensionManager._p._s;
+    window.app.extensionManager.sidebarTab.toggleSidebarTab("node-library");
+    stores.get("nodeHelp").openHelp(stores.get("nodeDef").nodeDefsByName.LadiVTON_AgnosticPerson);
+}
 """
 GROUND = "() => getComputedStyle(document.body).getPropertyValue('--bg-color')"
 SLIDER = ".ladi-vton-before-after"
@@ -170,11 +178,7 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page,
 def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(whole_page, page):
     page.evaluate(BUILD, {"types": ["LadiVTON_AgnosticPerson"], "wires": [], "values": []})
     page.evaluate("() => window.app.canvas.selectNode(window.app.graph.nodes[0])")
-    page.evaluate(
-        """() => { const stores = window.app.extensionManager._p._s;
-        window.app.extensionManager.sidebarTab.toggleSidebarTab("node-library");
-        stores.get("nodeHelp").openHelp(stores.get("nodeDef").nodeDefsByName.LadiVTON_AgnosticPerson); }"""
-    )
+    page.evaluate(OPEN_HELP)
     panel = page.locator(".node-help-content")
     panel.locator("img").wait_for()
     page.wait_for_function("() => document.querySelector('.node-help-content img').naturalWidth > 0")
@@ -190,22 +194,65 @@ def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(whole_page, p
 
 
 @pytest.fixture
-def abroad(whole_page, new_tab):
-    """A tab beside the page, to be loaded in other languages; the server then keeps English again."""
-    page = type(whole_page)(new_tab(), whole_page.url)
+def abroad(whole_page, frontend, new_tab):
+    """A tab beside the page, ComfyUI's and the newest's, to be loaded in Chinese; the server then keeps English again."""
+    page = type(whole_page)(new_tab(), frontend.url)
+    page.speak("zh")
+    page.start()
     yield page
     page.speak("en")
     page.tab.context.close()
 
 
-def test_nodes_speak_the_languages_of_the_pack(abroad, repository):
+CHINESE = """
+async ({ pack, card, workflow }) => {
+    const { api } = await import("/scripts/api.js");
+    const cards = (await api.getWorkflowTemplates())[pack];
+    const address = (ending) => api.apiURL(`/workflow_templates/${pack}/${card}${ending}`);
+    const files = await Promise.all([".json", ".jpg"].map((ending) => fetch(address(ending))));
+    await window.app.loadGraphData(workflow);
+    const { nodes, groups } = window.app.graph;
+    const notes = nodes.filter((node) => node.type === "MarkdownNote").map((node) => node.widgets[0].value);
+    const choices = nodes.flatMap((node) => node.comfyClass?.startsWith("LadiVTON_") ? node.widgets ?? [] : [])
+        .filter((widget) => widget.name === "category").map((widget) => widget.options.getOptionLabel("dresses"));
+    const boxes = nodes.flatMap((node) => node.widgets ?? []).filter((widget) => widget.name === "prompt")
+        .map((widget) => widget.element?.placeholder ?? widget.options.placeholder);
+    return { cards, served: files.map((file) => file.ok), notes, choices, boxes,
+        titles: nodes.map((node) => node.title), groups: groups.map((group) => group.title) };
+}
+"""
+
+
+def test_chinese_pages_show_chinese(abroad, repository):
+    """Nodes, options, help, the cards of Templates, and what the shipped workflows say; their files stay English."""
+    folder = repository / "locales" / "zh"
+    nodes = json.loads((folder / "nodeDefs.json").read_text(encoding="utf-8"))
+    texts = json.loads((folder / "main.json").read_text(encoding="utf-8"))["ladiVton"]["texts"]
+    workflow = json.loads((repository / "workflows" / "Try-on, start here.json").read_text(encoding="utf-8"))
     page = abroad.tab
-    for language in ("it", "zh"):
-        path = repository / "locales" / language / "nodeDefs.json"
-        texts = json.loads(path.read_text(encoding="utf-8"))["LadiVTON_GarmentWarper"]
-        abroad.speak(language)
-        abroad.start()
-        page.evaluate(BUILD, {"types": ["LadiVTON_GarmentWarper"], "wires": [], "values": []})
-        node = "window.app.graph.nodes[0]"
-        shown = page.evaluate(f"() => [{node}.title, ...{node}.inputs.map((socket) => socket.localized_name)]")
-        assert shown == [texts["display_name"], *(text["name"] for text in texts["inputs"].values())]
+    page.evaluate(BUILD, {"types": ["LadiVTON_GarmentWarper"], "wires": [], "values": []})
+    node = "window.app.graph.nodes[0]"
+    shown = page.evaluate(f"() => [{node}.title, ...{node}.inputs.map((socket) => socket.localized_name)]")
+    warper = nodes["LadiVTON_GarmentWarper"]
+    assert shown == [warper["display_name"], *(text["name"] for text in warper["inputs"].values())]
+
+    shown = page.evaluate(CHINESE, {"pack": PACK_NAME, "card": texts["Try-on, start here"], "workflow": workflow})
+    names = [file.stem for file in (repository / "workflows").glob("*.json")]
+    assert sorted(shown["cards"]) == sorted(texts[name] for name in names)
+    assert shown["cards"][0] == texts["Try-on, start here"] and shown["served"] == [True, True]
+    english = [node["title"] for node in workflow["nodes"] if "title" in node]
+    assert {texts[title] for title in english} <= set(shown["titles"])
+    assert set(shown["groups"]) == {texts[group["title"]] for group in workflow["groups"]}
+    notes = [node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "MarkdownNote"]
+    assert sorted(shown["notes"]) == sorted(
+        "\n".join(texts[line] if line.strip() else line for line in note.split("\n")) for note in notes
+    )
+    assert shown["choices"] and set(shown["choices"]) == {"连衣裙"}
+    assert shown["boxes"] and all(box.startswith("留空") for box in shown["boxes"])
+
+    page.evaluate(OPEN_HELP)
+    title = nodes["LadiVTON_AgnosticPerson"]["display_name"]
+    page.locator(".node-help-content h1", has_text=title).wait_for()
+    abroad.screenshot("chinese")
+    page.locator(".node-help-content a", has_text=warper["display_name"]).click()
+    page.locator(".node-help-content h1", has_text=warper["display_name"]).wait_for()

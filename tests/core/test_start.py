@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,16 @@ def test_another_command_is_refused_in_words(tmp_path):
     for words in ("", "nonsense"):
         said = subprocess.run([sys.executable, start.__file__, *words.split()], capture_output=True, text=True)
         assert said.returncode == 1 and "checkpoints" in said.stderr and "Traceback" not in said.stderr
+
+
+def test_a_command_that_the_registrys_package_lacks_names_the_repository(tmp_path):
+    (tmp_path / "ladivton_core").mkdir()
+    for name in ("ladivton_core/start.py", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    command = [sys.executable, str(tmp_path / "ladivton_core" / "start.py"), "training", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert said.returncode == 1 and "Traceback" not in said.stderr
+    assert "The command training is not in the ComfyUI registry's package; clone https://" in said.stderr
 
 
 def test_every_command_that_can_be_run_is_known():

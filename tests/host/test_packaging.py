@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 
 import package
 import pytest
@@ -17,7 +19,27 @@ from PIL import Image
 
 NEEDS_THE_REPOSITORY = {
     ".ci", ".github", "benchmarks", "drawn_world", "scripts", "tests", "Makefile", "CONTRIBUTING.md",
+    "ladivton_core/evaluation", "ladivton_core/parity", "ladivton_core/training",
+    "ladivton_core/batch/engines/ray.py", "ladivton_core/batch/engines/ray_actors.py",
 }  # fmt: skip
+REPOSITORYS_OWN = {"ladivton_core.batch.engines.ray_actors"}
+"""Modules named in the archive that it lacks: for type checkers alone, or told by `start.repository_only`."""
+FORBIDDEN_MODULES = {
+    "dill", "cloudpickle", "joblib", "jsonpickle", "marshal", "pickle", "pickletools", "shelve",  # unpickle
+    "cffi", "ctypes", "torch.utils.cpp_extension",  # load a C library
+    "_posixsubprocess", "multiprocessing", "multiprocess", "pty", "ray", "subprocess", "torch.multiprocessing",
+    "server", "execution", "app",  # ComfyUI's server
+}  # fmt: skip
+COMMON_WORDS = {"ray", "server", "execution", "app"}
+"""Of those, what a text may be that is no module's name."""
+FORBIDDEN_NAMES = re.compile(
+    r"(CDLL|PyDLL|WinDLL|LoadLibrary|load_library|load_module|ProcessPoolExecutor|create_subprocess_\w+|subprocess_\w+|"
+    r"PromptServer|add_routes|read_pickle|Unpickler|allow_pickle|num_workers|DataLoader|unsafe_load)"
+)
+FORBIDDEN_CALLS = re.compile(
+    r"(eval|exec|compile|__import__|os\.(system|popen|startfile|fork\w*|posix_spawn\w*|spawn\w+|exec\w+)|"
+    r"torch\.(load|jit\.load|hub\.\w+|package\.\w+)|yaml\.(load|full_load))"
+)
 
 
 def listed(text: str) -> set[str]:
@@ -48,7 +70,8 @@ def test_comfy_clis_checks_for_publishing_pass():
 def test_the_archive_is_what_git_tracks_less_what_needs_the_repository(archive, tracked):
     with zipfile.ZipFile(archive) as packed:
         names = packed.namelist()
-        assert sorted(names) == sorted(name for name in tracked if name.split("/")[0] not in NEEDS_THE_REPOSITORY)
+        left_out = tuple(f"{name}/" for name in NEEDS_THE_REPOSITORY)
+        assert sorted(names) == sorted(name for name in tracked if not f"{name}/".startswith(left_out))
         assert all(packed.read(name) == (REPOSITORY / name).read_bytes() for name in names)
     assert {"samples", "subgraphs", "workflows", "web", "locales", "nodes", "ladivton_core"} <= {
         name.split("/")[0] for name in names
@@ -56,8 +79,116 @@ def test_the_archive_is_what_git_tracks_less_what_needs_the_repository(archive, 
     assert {"samples/clients/try_on.py", "samples/clients/comfy_cli.md", "samples/person.png"} <= set(names)
 
 
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` of a name or attribute; what is no such chain begins with a dot."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return getattr(node, "id", "")
+
+
+def imported(name: str, tree: ast.AST) -> Iterator[str]:
+    """Modules that a file imports, and what it imports from them, by full name; the pack's own from its root."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = name.split("/")[: -node.level] if node.level else []
+            yield from (".".join([*above, *filter(None, [node.module]), alias.name]) for alias in node.names)
+
+
+def faults(name: str, source: str) -> list[str]:
+    """What a file of the archive must not do: unpickle, load a C library, start a process, hook the server."""
+    tree, found = ast.parse(source), []
+    modules = [module for module in imported(name, tree) if module != "pickle.UnpicklingError"]
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    found += sorted(texts & FORBIDDEN_MODULES - COMMON_WORDS)  # for import_module
+    for parts in (module.split(".") for module in modules):
+        found += [".".join(parts)] if any(".".join(parts[:n]) in FORBIDDEN_MODULES for n in range(1, 4)) else []
+    loaders = {"torch.serialization.load"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and dotted(node.value) in loaders:
+            loaders |= {dotted(target) for target in node.targets}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name | ast.keyword):
+            said = node.arg or "" if isinstance(node, ast.keyword) else dotted(node)
+            found += [said] if FORBIDDEN_NAMES.fullmatch(said.rpartition(".")[2]) else []
+            found += [said] if FORBIDDEN_CALLS.fullmatch(said) else []
+        elif isinstance(node, ast.Call) and dotted(node.func) in loaders:
+            if not any(word.arg == "weights_only" and ast.unparse(word.value) == "True" for word in node.keywords):
+                found.append(f"{dotted(node.func)} without weights_only=True")
+        elif isinstance(node, ast.ImportFrom) and node.module in ("torch", "torch.serialization"):
+            found += [alias.name for alias in node.names if alias.name == "load"]
+        elif isinstance(node, ast.ImportFrom):
+            found += [alias.name for alias in node.names if FORBIDDEN_NAMES.fullmatch(alias.name)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def sources(archive) -> dict[str, str]:
+    """The Python files that people get."""
+    with zipfile.ZipFile(archive) as packed:
+        return {name: packed.read(name).decode() for name in packed.namelist() if name.endswith(".py")}
+
+
+def test_nothing_in_the_archive_unpickles_loads_c_starts_processes_or_hooks_the_server(sources):
+    assert len(sources) > 100
+    assert {name: said for name, source in sources.items() if (said := faults(name, source))} == {}
+
+
+@pytest.mark.parametrize("line", [
+    "import pickle", "from pickle import loads", "import numpy as np; np.load(f, allow_pickle=True)",
+    "torch.load(f)", "torch.load(f, weights_only=True)", "load = torch.serialization.load; load(f, weights_only=False)",
+    "torch.serialization.load(f)", "import ctypes", "from ctypes import util", "torch.ops.load_library(f)",
+    "import subprocess", "from os import path; os.system(c)", "run = os.popen", "importlib.import_module('subprocess')",
+    "from concurrent.futures import ProcessPoolExecutor", "concurrent.futures.ProcessPoolExecutor()",
+    "from torch.utils.data import DataLoader", "import multiprocessing.pool", "import ray.data", "exec(text)",
+    "from server import PromptServer", "server.PromptServer.instance.routes", "import execution",
+])  # fmt: skip
+def test_the_walk_sees_what_is_forbidden(line):
+    assert faults("nodes/some.py", line)
+
+
+def test_what_the_archive_imports_of_itself_is_in_it(sources):
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    for name, source in sources.items():
+        for module in imported(name, ast.parse(source)):
+            if module.split(".")[0] in ("ladivton_core", "nodes") and "/" in name:
+                assert module in modules or module.rpartition(".")[0] in modules | REPOSITORYS_OWN, f"{name}: {module}"
+
+
+def test_what_the_archive_lacks_names_the_repository(archive, tmp_path):
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path)
+    asked = (
+        "-c", "from ladivton_core.batch.engines import make_engine; make_engine('ray')"
+    ), ("-c", "from ladivton_core.batch import DressRows"), ("ladivton_core/start.py", "evaluation")  # fmt: skip
+    for words in asked:
+        said = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+        last = said.stderr.strip().splitlines()[-1]
+        assert said.returncode and "is not in the ComfyUI registry's package; clone https://" in last
+
+
 def test_the_changelog_tells_of_this_version():
     assert len(package.notes().splitlines()) > 3
+
+
+def test_the_project_follows_the_registrys_specification(project):
+    """docs.comfy.org/registry/specifications, as published in November 2026."""
+    name = re.search(r'^name = "(.+?)"', project, re.MULTILINE)[1]
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*", name) and len(name) < 100
+    assert "comfyui" not in name.lower()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", package.released_version())
+    assert re.search(r'^license = \{ (file = "LICENSE"|text = ".+") \}$', project, re.MULTILINE)
+    links = re.search(r"^\[project\.urls\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)[1]
+    assert {"Repository", "Documentation", "Bug Tracker"} <= set(
+        re.findall(r'^"?([\w ]+?)"? = "https://', links, re.MULTILINE)
+    )
+    assert re.search(r'^requires-comfyui = ">=\d+\.\d+\.\d+"$', project, re.MULTILINE)
+    for url in re.findall(r'^(?:Icon|Banner) = "(.+)"$', project, re.MULTILINE):
+        file = REPOSITORY / url.split("/main/")[1]
+        assert url.startswith("https://") and file.suffix in (".svg", ".png", ".jpg", ".gif")
+    icon = Image.open(REPOSITORY / "docs" / "images" / "icon.jpg")
+    assert icon.width <= 800 and icon.height <= 400
 
 
 def test_comfyui_reads_the_registrys_fields(comfyui, project):

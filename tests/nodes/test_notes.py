@@ -137,6 +137,46 @@ def test_what_comes_by_wire_is_compared_by_wire_only(module, lanes):
     assert differ(module, lanes("a", ["photo", 0], ["data", 5], "upper_body"), "ameet") is None
 
 
+@pytest.mark.parametrize(("loader", "picture", "own"), [
+    ("LadiVTON_LoadPicture", "person [example].png [temp]", False),
+    ("LadiVTON_LoadPicture", "[example] person.png", False),  # before 0.2
+    ("LadiVTON_LoadPicture", "uploaded.png", False),  # a copy of an example
+    ("LoadImage", "uploaded.png", False),
+    ("LadiVTON_LoadPicture", "me.png", True),
+    ("LoadImage", "me.png", True),
+    ("LadiVTON_DatasetSample", "vitonhd [example]", False),
+    ("LadiVTON_DatasetSample", "vitonhd", True),
+    ("EmptyImage", None, True),
+])  # fmt: skip
+def test_a_picture_of_ones_own_before_models_of_drawn_people_is_told(
+    module, repository, tmp_path, monkeypatch, loader, picture, own
+):
+    """Through other nodes; who else brings something, a keypoint file or a number, is not asked."""
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_input_directory", lambda: str(tmp_path))
+    (tmp_path / "uploaded.png").write_bytes((repository / "samples" / "person.png").read_bytes())
+    (tmp_path / "me.png").write_bytes((repository / "samples" / "garment.png").read_bytes() + b"x")
+    field = {"root" if loader == "LadiVTON_DatasetSample" else "image": picture}
+    graph = {
+        "picture": {"class_type": loader, "inputs": field if picture else {"width": 64}},
+        "joints": {"class_type": "LadiVTON_LoadKeypoints", "inputs": {"file": "mine.json"}},
+        "number": {"class_type": "PrimitiveInt", "inputs": {"value": 1}},
+        "scaled": {"class_type": "ImageScale", "inputs": {"image": ["picture", 0], "width": ["number", 0]}},
+        "fit": {"class_type": "LadiVTON_FitPerson", "inputs": {"photo": ["scaled", 0], "keypoints": ["joints", 0]}},
+        "meet": {"class_type": "LadiVTON_TryOnConditioning", "inputs": {"person": ["fit", 0]}},
+    }
+    said = module("nodes.upstream").own_picture(graph.get, "meet")
+    assert ("know drawn people only" in said and "Load Try-On Models" in said) if own else said is None
+
+
+def test_only_models_of_drawn_people_are_warned_of(module, models):
+    """Told by the VAE that a node of this pack loaded, in a running graph; elsewhere there is nothing to tell from."""
+    presets = module("ladivton_core.presets")
+    assert models.vae.first_stage_model.preset.drawn_only and not presets.SD2.drawn_only
+    assert module("nodes.upstream").photo_for_drawn_models(models.vae, None) is None
+
+
 def test_a_graph_in_a_circle_or_with_holes_is_no_trouble(module, lanes):
     graph = lanes("a", ["photo", 0], "dresses", "upper_body")
     graph["agrow"]["inputs"] |= {"mask": ["agrow", 0], "other": ["nowhere", 0]}

@@ -10,12 +10,29 @@ from typing import Any
 import make_texts
 import pytest
 
-LANGUAGES = ("en", "it", "zh")
+LANGUAGES = ("en", "zh")
 STAGES = {
     "pose": "PoseMap", "agnostic": "AgnosticPerson", "garment": "PrepareGarment", "warp": "GarmentWarper",
     "words": "TextualInversionEncoder", "result": "EMASCDecoder",
 }  # fmt: skip
 """Picture -> the node whose page shows it."""
+NAMES = {
+    "BOOLEAN", "COMBO", "FLOAT", "INT", "SIGMA", "STRING",
+    "ai-edge-litert", "arXiv", "ATR", "B", "BlazePose", "BY-NC", "CC", "cfg", "CFG", "checkpoint",
+    "CheckpointSave", "CIHP", "CLIP", "CLIPSave", "cloth-mask", "coarse", "COCO", "Code", "ComfyUI",
+    "ComfyUI-RMBG", "CONDITIONING", "ControlNet", "CPU", "Ctrl", "DDIM", "diffusers", "Diffusion",
+    "Dress", "DWPose", "EMASC", "embedding", "embeddings", "euler", "Euler", "evaluation", "EXIF", "FreeU",
+    "GB", "Google", "GPU", "HTTP", "i", "IMAGE", "inpainting", "input", "JPEG", "jpg", "JSON", "K",
+    "Kynkäänniemi", "LaDI-VTON", "LATENT", "Latent", "LIP", "LoRA", "M", "MASK", "MB", "MODEL", "N", "Nodes",
+    "NOISE", "opencv-python-headless", "OpenPose", "output", "Pascal", "PerpNeg", "PNG", "png",
+    "POST", "Python", "python", "R", "safetensors", "SAMPLER", "SCHP", "SDPose", "seed", "SegFormer", "Sigma",
+    "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave", "VITON-HD",
+    "VOC", "Windows", "x",
+}  # fmt: skip
+"""Words that a Chinese text may hold: names, units, wire types, what is typed or stands so in files."""
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+TYPED = re.compile(r"`[^`]*`|'[^']*'|https?://\S+|\]\([^)]*\)|\[\w+\]|[\w.\-/]*[_/.*\\\d][\w.\-/*:]*\w?")
+"""Parts of a text that are code, paths, files, ids and numbers."""
 PICTURES = 400_000
 """Bytes that they may take together."""
 
@@ -95,13 +112,63 @@ def test_a_text_means_itself_to_the_page(repository, language):
     assert not [string for string in strings if re.search(r"[{}@|]", string)]
 
 
+def leftovers(text: str) -> set[str]:
+    """English words of a Chinese text that are no names."""
+    return set(re.findall(r"[A-Za-zÀ-ž]+(?:-[A-Za-z]+)*", TYPED.sub(" ", text))) - NAMES
+
+
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_every_text_has_a_translation_that_keeps_what_must_be_typed(schemas, language):
     phrases = make_texts.languages()[language]
     assert make_texts.untranslated(schemas)[language] == [], "write them in phrases.json, then run make_texts.py"
-    assert not phrases.keys() - make_texts.all_texts(make_texts.english(schemas)), "phrases that nothing says any more"
-    typed = re.compile(r"[\w./]*_[\w./]+|\b[A-Z]{3,}\w*\b|\$|\d+(?:\.\d+)?|'[a-z]+'|\[\w+\]")
+    assert not phrases.keys() - make_texts.needed(schemas), "phrases that nothing says any more"
+    shown = {part.id.replace("_", " ") for schema in schemas.values() for part in schema.inputs or ()}
+    typed = re.compile(r"[\w./]*_[\w./]+|\b[A-Z]{3,}[A-Z_\d]*\b|\$|\d+(?:\.\d+)?|'[a-z]+'|\[\w+\](?!\()|`[^`]+`")
     for text, translation in phrases.items():
-        if len(text.split()) > 3:
+        if len(text.split()) > 3 and text not in make_texts.FORMS:
             assert translation != text
-            assert not [kept for kept in typed.findall(text) if kept.rstrip(".") not in translation], text
+            for kept in typed.findall(text):
+                name = kept.strip("`'.").replace("_", " ")
+                assert kept.rstrip(".") in translation or (name in shown and phrases[name] in translation), (kept, text)
+
+
+def test_chinese_is_chinese(repository, schemas):
+    """Every text has Chinese words unless it is a name, and no English beside names."""
+    phrases, names = make_texts.languages()["zh"], {name.lower() for name in NAMES}
+    for text, said in phrases.items():
+        if text in make_texts.FORMS:
+            continue
+        assert not leftovers(said), f"{leftovers(said)} in {said!r}"
+        if any(word.lower().rstrip("s") not in names for word in leftovers(text)):
+            assert CHINESE.search(said), f"{text!r} is not translated"
+    assert leftovers("把 garment 放好") == {"garment"}, "the test sees English"
+
+
+def test_chinese_has_every_page_option_and_text_that_english_has(repository, schemas):
+    words = {name: json.loads((repository / "locales" / name / "main.json").read_text("utf-8"))["ladiVton"]
+             for name in LANGUAGES}  # fmt: skip
+    for widget, labels in words["en"]["options"].items():
+        assert labels.keys() <= words["zh"]["options"][widget].keys()
+    for widget, value in make_texts.options(schemas):
+        label = words["zh"]["options"].get(widget, {}).get(value, value)
+        assert CHINESE.search(label) or not leftovers(label), f"{widget}: {value}"
+    assert words["zh"]["texts"].keys() == make_texts.texts_of_the_page(schemas)
+    names = [words["zh"]["texts"][file.stem] for file in (repository / "workflows").glob("*.json")]
+    assert len(set(names)) == len(names) and not any(re.search(r'[/\\:*?"<>|%#]', name) for name in names)
+    folder = repository / "web" / "docs"
+    for node in schemas:
+        english, chinese = ((folder / page).read_text("utf-8") for page in (f"{node}.md", f"{node}/zh.md"))
+        outline = re.compile(r"^(#+ |- |!\[)|\]\(([\w/]+\.(?:jpg|md))\)|^- .*?`(\w+)`.*(?=[:：])", re.MULTILINE)
+        kinds = [[found[1] or found[2] for found in outline.finditer(page)] for page in (english, chinese)]
+        assert kinds[0] == kinds[1], f"{node}: other lines, pictures or links"
+        assert not (left := leftovers(re.sub(r"^\W*`.*?`", "", chinese))), f"{node}: {left}"
+
+
+def test_a_text_names_options_and_inputs_as_the_page_shows_them(schemas):
+    chinese = make_texts.Language(schemas, make_texts.languages()["zh"])
+    framing = next(part for part in schemas["LadiVTON_FitPerson"].inputs if part.id == "framing")
+    assert "'upper_body'" in framing.tooltip and "'fit'" in framing.tooltip
+    said = chinese.say(framing.tooltip, "framing")
+    assert "“上装”" in said and "“适配”" in said and "'" not in said
+    assert chinese.labels["neck"]["cut"] != chinese.labels["fit"]["crop"]
+    assert make_texts.Language(schemas).say("'fit' stays") == "'fit' stays"

@@ -2,6 +2,7 @@
 // ComfyUI resolves them against its own address, and they are Markdown.
 
 import { app } from "../../../scripts/app.js";
+import { language } from "./languages.js";
 
 const DOCS = new URL("../docs/", import.meta.url);
 const PANEL = ".node-help-content";
@@ -16,7 +17,7 @@ async function open(type, panel) {
         help.openHelp(definition);
         return;
     }
-    const page = new URL(`${type}.md`, DOCS);
+    const page = new URL(language() === "en" ? `${type}.md` : `${type}/${language()}.md`, DOCS);
     const markdown = app.extensionManager.renderMarkdownToHtml;
     const shown = panel.querySelector(".comfy-markdown-content, .markdown-content");
     if (!markdown || !shown) {

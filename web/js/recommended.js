@@ -2,12 +2,13 @@
 // values that ask (nodes/recommended.py); which loader recommends what comes with the definition of Load Try-On Models.
 
 import { app } from "../../../scripts/app.js";
+import { translate } from "./languages.js";
 
 // widget -> value that asks the model, and the type of the wire that knows
 const ASKS = { steps: [0, "MODEL"], guidance: [0, "MODEL"], skip_grow: [-257, "LADI_EMASC"], skip_feather: [-1, "LADI_EMASC"] };
 const NODES = ["LadiVTON_TryOnSampler", "LadiVTON_PaperSchedule", "LadiVTON_EMASCDecoder"];
 const LOADER = "LadiVTON_LoadModels", EMBEDDED = "LadiVTON_LoadEmbedded";
-const WORDS = "as the model recommends";
+const WORDS = () => translate("as the model recommends");
 const LONGEST = 32; // wires from a loader to a node that asks
 
 let table = {}; // choice of the loader -> numbers by widget
@@ -33,7 +34,7 @@ function show(node, widget, [asks, type]) {
     // the classic canvas draws this; Nodes 2.0 shows the value itself, and beside it what that value asks
     Object.defineProperty(widget, "_displayValue", {
         configurable: true,
-        get: () => (asked() ? (number() === undefined ? WORDS : `${number()} (recommended)`) : plain?.call(widget) ?? String(widget.value)),
+        get: () => (asked() ? (number() === undefined ? WORDS() : `${number()} ${translate("(recommended)")}`) : plain?.call(widget) ?? String(widget.value)),
     });
     widget.ladiVtonLabel = widget.label;
     Object.defineProperty(widget, "label", {
@@ -41,7 +42,7 @@ function show(node, widget, [asks, type]) {
         enumerable: true,
         get: () => {
             // Nodes 2.0 reads a label once: what stands there must stay true whatever is chosen later
-            return window.LiteGraph.vueNodesMode ? `${name()} (${asks}: ${WORDS})` : name();
+            return window.LiteGraph.vueNodesMode ? `${name()} (${asks}: ${WORDS()})` : name();
         },
         set: (given) => (widget.ladiVtonLabel = given),
     });

@@ -3,14 +3,17 @@
 // words. The page's own order stays, what it has found included.
 
 import { app } from "../../../scripts/app.js";
+import { translate } from "./languages.js";
 
 const DRESS = "Virtual Try-On", PHOTO = "Photo Try-On", GARMENT = "LadiVTON_PrepareGarment"; // blueprints by their titles
 const WORDS = {
     "try on": DRESS, "try-on": DRESS, tryon: DRESS, "swap clothes": PHOTO, "change clothes": PHOTO, photo: PHOTO,
     clothes: GARMENT, dress: GARMENT, shirt: GARMENT, outfit: GARMENT, garment: GARMENT,
+    试穿: DRESS, 换装: DRESS, 换衣: DRESS, 照片: PHOTO, 衣服: GARMENT, 服装: GARMENT, 裙子: GARMENT, 衬衫: GARMENT,
+    遮罩: "LadiVTON_AgnosticPerson", 变形: "LadiVTON_GarmentWarper", 姿态: "LadiVTON_PoseMap",
     mask: "LadiVTON_AgnosticPerson", warp: "LadiVTON_GarmentWarper", pose: "LadiVTON_PoseMap",
 };
-const FIRST = [DRESS, PHOTO].flatMap((title) => Object.keys(WORDS).filter((word) => WORDS[word] === title && word !== "photo"));
+const FIRST = [DRESS, PHOTO].flatMap((title) => Object.keys(WORDS).filter((word) => WORDS[word] === title && !["photo", "照片"].includes(word)));
 const PLACE = 2; // of three, for words that mean other things as well
 
 const isIt = (name) => (node) => node.name === name || (node.display_name === name && /blueprint/i.test(node.name));
@@ -33,7 +36,7 @@ app.registerExtension({
         service.searchNode = function (query, filters = [], ...rest) {
             const found = search.call(this, query, filters, ...rest);
             const word = String(query).trim().toLowerCase();
-            const name = Object.hasOwn(WORDS, word) && WORDS[word];
+            const name = Object.hasOwn(WORDS, word) && translate(WORDS[word]);
             const ours = name && (store.nodeDefsByName[name] ?? search.call(this, name).find(isIt(name)));
             return ours ? withOurs(ours, found, word, filters) : found;
         };

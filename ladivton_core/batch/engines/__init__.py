@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ... import start
+
 if TYPE_CHECKING:
     from .base import Engine
 
@@ -28,8 +30,24 @@ def make_engine(name: str, **sizes: Any) -> Engine:
 
     Raises:
         ValueError: there is no such engine.
+        ImportError: it needs a package that is missing, or, as Ray's, the repository: it starts processes.
     """
     if name not in ENGINES:
         raise ValueError(f"the engine is {name!r}; expected one of {', '.join(ENGINES)}")
     module, kind = ENGINES[name]
-    return getattr(importlib.import_module(module, __package__.rpartition(".")[0]), kind)(**sizes)
+    return getattr(import_part(module), kind)(**sizes)
+
+
+def import_part(module: str) -> Any:
+    """A module of this catalogue by its name from there, such as `.engines.ray`.
+
+    Raises:
+        ImportError: it needs a package that is missing, or the registry's package leaves it out.
+    """
+    catalogue = __package__.rpartition(".")[0]
+    try:
+        return importlib.import_module(module, catalogue)
+    except ModuleNotFoundError as error:
+        if error.name != catalogue + module:
+            raise
+        raise ImportError(start.repository_only(f"Ray's part of the catalogue ({module[1:]})")) from error

@@ -1,0 +1,129 @@
+"""What stands before a node in the running graph.
+
+Tensors carry no record of the choices they were made with, and pass through other packs' nodes: the graph that runs is
+the record. `conditioning.py` and `wardrobe.py` ask, and show the answers as notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .host.listing import is_example
+
+Node = dict[str, Any]
+"""{"class_type", "inputs"} as in ComfyUI's API format; an input that is a list [node id, output] is a wire."""
+Graph = Callable[[str], Node | None]
+"""Gives a node of the running graph by its id, None for one that is not there."""
+OUR_LOADERS = {"LadiVTON_LoadPicture": "image", "LadiVTON_DatasetSample": "root"}
+"""The pack's nodes that bring pictures, and the input that names which."""
+
+
+def in_running_graph(hidden: Any, look: Callable[[Graph, str], str | None]) -> str | None:
+    """What `look` says of the node that runs now; None outside a running graph.
+
+    Args:
+        hidden: the node's hidden inputs, `dynprompt` among them.
+    """
+    from comfy_execution.utils import get_executing_context
+
+    graph, here = None if hidden is None else hidden.dynprompt, get_executing_context()
+    if graph is None or here is None:
+        return None
+    return look(lambda node: graph.get_node(node) if graph.has_node(node) else None, here.node_id)
+
+
+def photo_for_drawn_models(vae: Any, hidden: Any) -> str | None:
+    """A sentence where somebody's own picture meets models that know drawn people only (`Preset.drawn_only`).
+
+    Args:
+        vae: ComfyUI's VAE; one that this pack did not load is not known.
+        hidden: the node's hidden inputs.
+    """
+    preset = getattr(getattr(vae, "first_stage_model", None), "preset", None)
+    return in_running_graph(hidden, own_picture) if preset is not None and preset.drawn_only else None
+
+
+def own_picture(graph: Graph, node: str) -> str | None:
+    """Whether a node's `person` goes back to a picture that is none of the pack's drawn examples.
+
+    Returns:
+        A sentence that says what to expect, or None.
+    """
+    if all(map(_is_drawn, _nearest(graph, node, "person", _brings_pictures))):
+        return None
+    return (
+        "The embedded models know drawn people only, and 'person' is a picture of your own: "
+        "on a photograph the repainted region looks drawn, however good the score of its check. "
+        "Choose other 'models' in 'Load Try-On Models'."
+    )
+
+
+def _brings_pictures(node: Node) -> bool:
+    from nodes import NODE_CLASS_MAPPINGS  # ComfyUI's
+
+    kinds = getattr(NODE_CLASS_MAPPINGS.get(node["class_type"]), "RETURN_TYPES", ())
+    return node["class_type"] in OUR_LOADERS or ("IMAGE" in kinds and not any(map(_is_wire, node["inputs"].values())))
+
+
+def _is_drawn(node: Node) -> bool:
+    choice = str(node["inputs"].get(OUR_LOADERS.get(node["class_type"], "image"), ""))
+    return is_example(choice)
+
+
+def _nearest(graph: Graph, node: str, wire: str, meant: Callable[[Node], bool]) -> list[Node]:
+    """The first nodes of a kind on every way upstream from an input.
+
+    Args:
+        graph: the running graph.
+        node: id of the node whose input it is.
+        wire: name of the input.
+        meant: the kind looked for. What lies behind such a node is not looked at: a person who is dressed twice has two
+            lanes, one after the other.
+    """
+    found, seen = [], set()
+    waiting = [graph(node)["inputs"].get(wire)]
+    while waiting:
+        value = waiting.pop()
+        if not _is_wire(value) or value[0] in seen:
+            continue
+        seen.add(value[0])
+        there = graph(value[0])
+        if there is None:  # ComfyUI says so itself
+            continue
+        if meant(there):
+            found.append(there)
+        else:
+            waiting += there["inputs"].values()
+    return found
+
+
+def categories_differ(graph: Graph, node: str) -> str | None:
+    """Whether the mask and the words that meet in a Try-On Conditioning are for different garments.
+
+    Only choices that are known before the run are compared: two set on the nodes, or two that come by the same wire.
+
+    Returns:
+        A sentence, or None.
+    """
+    masks = _nearest(graph, node, "mask", lambda found: found["class_type"] == "LadiVTON_AgnosticPerson")
+    words = _nearest(graph, node, "positive", lambda found: found["class_type"] == "LadiVTON_TextualInversionEncoder")
+    # A category says nothing beside a prompt of one's own, written or by wire.
+    words = [encoder for encoder in words if not str(encoder["inputs"].get("prompt", "")).strip()]
+    cut, said = ({_category_of(found) for found in lane} for lane in (masks, words))
+    if not cut or not said or cut & said or not all(isinstance(choice, str) for choice in cut | said):
+        return None
+    return (
+        f"'Agnostic Person' cuts out {' and '.join(sorted(cut))} and 'Textual Inversion Encoder' "
+        f"describes {' and '.join(sorted(said))}. Choose the same 'category' in both."
+    )
+
+
+def _is_wire(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def _category_of(node: Node) -> str | tuple:
+    """What is chosen on a node, or the wire it comes by."""
+    category = node["inputs"].get("category")
+    return tuple(category) if _is_wire(category) else category
