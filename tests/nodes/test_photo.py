@@ -34,7 +34,7 @@ def found(run, photo, graphs):
 
 def test_from_a_photo_to_a_mask_and_back(run, photo, found):
     keypoints, silhouette, boxes, count = found
-    assert count == 1 and silhouette.shape == (1, 700, 900) and 200 <= boxes[0]["x"] < 400
+    assert count == 1 and silhouette.shape == (1, 700, 900) and 200 <= boxes[0][0]["x"] < 400
     person, joints, _, outline, fit = run(
         "FitPerson", photo=photo, keypoints=keypoints, mask=silhouette, mode="body", framing="upper_body",
         person_index=-1, border="blur",
