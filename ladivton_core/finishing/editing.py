@@ -80,8 +80,7 @@ def bring_back(
     result, larger = at_window(result, fit, say)
     fitted = larger.apply(photo[None])[0]
     if register:
-        rough = changed_region(result, fitted) if mask is None else mask_at(mask, larger.size)
-        result = registered(result, fitted, rough, say)
+        result = registered(result, fitted, None if mask is None else mask_at(mask, larger.size), say)
     weight = mask
     if only_changed:
         changed = changed_region(result, fitted, None if mask is None else mask_at(mask, larger.size))
@@ -129,14 +128,15 @@ def at_window(result: Tensor, fit: Fit, say: Say = log.warning, what: str = "res
     return _resized(result[None], larger.size, nearest=False)[0], larger
 
 
-def registered(result: Tensor, fitted: Tensor, region: Tensor, say: Say = log.warning) -> Tensor:
+def registered(result: Tensor, fitted: Tensor, region: Tensor | None = None, say: Say = log.warning) -> Tensor:
     """The result moved, turned and scaled so that its surroundings lie where the photo's do.
 
     By the enhanced correlation coefficient (Evangelidis and Psarakis 2008, OpenCV) of what surrounds the region.
 
     Args:
         result, fitted: (3, H, W) in [0, 1]: the result, and the photo at its size.
-        region: (1, H, W); where it is above 0 the result may differ, and is not looked at.
+        region: (1, H, W); where it is above 0 the result may differ, and is not looked at. None: where it differs once
+            all of it is laid over the photo as well as can be.
         say: told how far it moved, or that it does not fit.
 
     Returns:
@@ -145,30 +145,17 @@ def registered(result: Tensor, fitted: Tensor, region: Tensor, say: Say = log.wa
     Raises:
         ImportError: no OpenCV.
     """
-    cv2 = opencv("registering a result", "turn 'register' off")
     height, width = result.shape[-2:]
-    likeness, motion = 0.0, np.eye(3)
-    for most in (_COARSE, _FINE):
-        scale = min(1.0, most / height)
-        size = (round(height * scale), round(width * scale))
-        to_small = np.array([[size[1] / width, 0, 0], [0, size[0] / height, 0], [0, 0, 1]])
-        to_small[:2, 2] = (to_small.diagonal()[:2] - 1) / 2  # middles of pixels
-        small = [_resized(picture[None].float().cpu(), size, nearest=False)[0] for picture in (fitted, result)]
-        photo, moved = (np.ascontiguousarray(picture.mean(0).numpy()) for picture in small)
-        around = _surroundings(mask_at(region.float().cpu(), size))
-        if around.sum() < 64 or photo[around].std() < _PLAIN:
-            say("The photo shows nothing around the mask to register the result on: it is taken as it is.")
-            return result
-        start = (to_small @ motion @ np.linalg.inv(to_small))[:2].astype(np.float32)
-        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
-        try:
-            likeness, found = cv2.findTransformECC(
-                photo, moved, start, cv2.MOTION_AFFINE, criteria, around.astype(np.uint8), 5
-            )
-        except cv2.error:  # it does not converge
-            likeness = 0.0
-            break
-        motion = np.linalg.inv(to_small) @ np.vstack([found, [0, 0, 1]]) @ to_small
+    start = np.eye(3)
+    if region is None:
+        whole = _motion(result, fitted, torch.zeros_like(fitted[:1]), start)
+        start = start if whole is None else whole[1]
+        region = changed_region(_moved(result, start), fitted)
+    found = _motion(result, fitted, region, start)
+    if found is None:
+        say("The photo shows nothing around the mask to register the result on: it is taken as it is.")
+        return result
+    likeness, motion = found
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]).T
     farthest = float(np.linalg.norm((motion @ corners - corners)[:2], axis=0).max())
     if likeness < _LIKE or farthest > _FARTHEST * math.hypot(height, width):
@@ -185,8 +172,43 @@ def registered(result: Tensor, fitted: Tensor, region: Tensor, say: Say = log.wa
         f"The result had moved by {math.hypot(across, down):.1f} pixels in its middle and {farthest:.1f} at a corner, "
         "and was moved back."
     )
+    return _moved(result, motion)
+
+
+def _motion(result: Tensor, fitted: Tensor, region: Tensor, start: np.ndarray) -> tuple[float, np.ndarray] | None:
+    """How like each other (up to 1) result and photo are around a region, and (3, 3) the way from photo to result.
+
+    None where the photo is plain there. The likeness is 0 where no way was found.
+    """
+    cv2 = opencv("registering a result", "turn 'register' off")
+    (height, width), likeness, motion = result.shape[-2:], 0.0, start
+    for most in (_COARSE, _FINE):
+        scale = min(1.0, most / height)
+        size = (round(height * scale), round(width * scale))
+        to_small = np.array([[size[1] / width, 0, 0], [0, size[0] / height, 0], [0, 0, 1]])
+        to_small[:2, 2] = (to_small.diagonal()[:2] - 1) / 2  # middles of pixels
+        small = [_resized(picture[None].float().cpu(), size, nearest=False)[0] for picture in (fitted, result)]
+        photo, moved = (np.ascontiguousarray(picture.mean(0).numpy()) for picture in small)
+        around = _surroundings(mask_at(region.float().cpu(), size))
+        if around.sum() < 64 or photo[around].std() < _PLAIN:
+            return None
+        first = (to_small @ motion @ np.linalg.inv(to_small))[:2].astype(np.float32)
+        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
+        try:
+            likeness, found = cv2.findTransformECC(
+                photo, moved, first, cv2.MOTION_AFFINE, criteria, around.astype(np.uint8), 5
+            )
+        except cv2.error:  # it does not converge
+            return 0.0, start
+        motion = np.linalg.inv(to_small) @ np.vstack([found, [0, 0, 1]]) @ to_small
+    return likeness, motion
+
+
+def _moved(result: Tensor, motion: np.ndarray) -> Tensor:
+    """A picture (3, H, W) taken from where a motion leads."""
+    cv2 = opencv("registering a result", "turn 'register' off")
     drawn = cv2.warpAffine(
-        np.ascontiguousarray(result.float().cpu().movedim(0, -1).numpy()), motion[:2], (width, height),
+        np.ascontiguousarray(result.float().cpu().movedim(0, -1).numpy()), motion[:2], result.shape[:0:-1],
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
     return torch.from_numpy(drawn).movedim(-1, 0).clamp(0, 1).to(result)

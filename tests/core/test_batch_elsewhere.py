@@ -1,4 +1,4 @@
-"""A catalogue for another pipeline: inputs prepared once, its results of any size brought home, mended, gone on with."""
+"""A catalogue for another pipeline: inputs prepared once, its results of any size brought home."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def test_results_of_another_size_come_home_and_only_new_ones_are_made_again(prep
     answer(folder, tmp_path / "results")
 
     def home(**more):
-        return run(tmp_path / "out", engine="elsewhere", settings=settings(), stitch=str(tmp_path / "results"), **shop, **more)
+        return run(
+            tmp_path / "out", engine="elsewhere", settings=settings(), stitch=str(tmp_path / "results"), **shop, **more
+        )
 
     report = home()
     assert (report.made, report.errors) == (4, {})
@@ -140,7 +142,16 @@ def test_what_is_not_there_yet_or_another_shape_is_a_row_with_words(prepared, sh
 
 
 def test_the_command_prepares_and_brings_home(shop, tmp_path, caplog):
-    tables = ["--persons", str(shop["persons"]), "--garments", str(shop["garments"]), "--height", "128", "--width", "96"]
+    tables = [
+        "--persons",
+        str(shop["persons"]),
+        "--garments",
+        str(shop["garments"]),
+        "--height",
+        "128",
+        "--width",
+        "96",
+    ]
     caplog.set_level(logging.INFO)
     assert command.main([*tables, "--out", str(tmp_path / "in"), "--prepare"]) == 0
     assert any(PAIRS in record.getMessage() for record in caplog.records)

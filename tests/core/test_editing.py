@@ -87,11 +87,12 @@ def test_another_shape_is_refused_with_the_numbers(fit, size):
 @pytest.mark.parametrize(
     ("dx", "dy", "scale"), [(3.0, -2.0, 1.0), (-6.5, 5.0, 1.0), (2.0, 1.0, 1.02), (0.0, 8.0, 0.98)]
 )
-def test_a_result_that_moved_is_moved_back(photo, fit, dx, dy, scale):
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_result_that_moved_is_moved_back(photo, fit, dx, dy, scale, masked):
     fitted, told = fit.apply(photo[None])[0], []
     answer = edited(fitted, unrest=0.01, shift=0.08)
     moved = warped(answer, dx, dy, scale)
-    found = registered(moved, fitted, shirt(), told.append)
+    found = registered(moved, fitted, shirt() if masked else None, told.append)
     inside = (slice(None), slice(16, -16), slice(16, -16))
     before, after = ((one - answer)[inside].abs().mean() for one in (moved, found))
     assert after < 0.25 * before and "moved back" in told[0]

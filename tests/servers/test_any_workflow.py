@@ -106,6 +106,18 @@ def plain() -> dict:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("name", ["editor", "another_pack"])
+def test_the_examples_nodes_are_the_hosts(server, name):
+    from hosting.client import ComfyClient
+
+    known = ComfyClient(server.url).object_info()
+    for node in json.loads((SAMPLES / "catalogue" / f"{name}.json").read_text("utf-8")).values():
+        asked = known[node["class_type"]]["input"]
+        names = {*asked.get("required", {}), *asked.get("optional", {})}
+        assert asked.get("required", {}).keys() <= node["inputs"].keys() <= names, node["class_type"]
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("graph", [editors, another_packs, plain])
 def test_one_command_dresses_a_catalogue_through_any_workflow(server, shop, repository, graph):
     (shop / "workflow.json").write_text(json.dumps(graph()))
