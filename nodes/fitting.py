@@ -159,7 +159,8 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                 ),
                 PoseKeypoint.Input(
                     "keypoints", optional=True,
-                    tooltip="Joints in the fitted picture, from Fit Person: face and hands then stay the photo's.",
+                    tooltip="Joints in the fitted picture, from Fit Person: face and hands then stay the photo's, "
+                        "and 'register' follows them.",
                 ),
                 io.Boolean.Input(
                     "only_changed", default=False, optional=True,
@@ -208,7 +209,6 @@ class LadiVTON_StitchPerson(io.ComfyNode):
         empty = [] if batch["mask"] is None else nothing_to_repaint(batch["mask"])
         if empty:
             notes.warn(f"Picture {', '.join(map(str, empty))} stays the photo: 'mask' is black there.")
-        kept = [batch[name] for name in ("keep_mask", "keypoints") if batch[name] is not None]
         stitched: list[Tensor] = []
         taken: list[Tensor] = []
         for item, plan in enumerate(batch["fits"]):
@@ -218,7 +218,8 @@ class LadiVTON_StitchPerson(io.ComfyNode):
             made, share = bring_back(
                 batch["result"][item], batch["photo"][item], fit[int(plan)],
                 mask=None if batch["mask"] is None else batch["mask"][item],
-                keep=torch.stack([one[item].float() for one in kept]).amax(0) if kept else None,
+                keep=None if batch["keep_mask"] is None else batch["keep_mask"][item],
+                person=None if batch["keypoints"] is None else batch["keypoints"][item],
                 feather=feather, blend=blend, match_colour=match_colour, only_changed=only_changed, register=register,
                 onto=before, say=notes.say,
             )  # fmt: skip

@@ -25,8 +25,11 @@ import numpy as np
 from torch import Tensor
 
 from ..disk.pictures import endings
+from ..preprocessing.masks.parts import parts_of_bodies
+from ..preprocessing.modes import BODY
+from ..preprocessing.people.chosen import chosen_points
 from ..preprocessing.pictures import over_white, read_picture
-from ..preprocessing.pose.keypoints import keypoints_from_people
+from ..preprocessing.pose.keypoints import keypoints_from_people, people_in_frames
 from ..preprocessing.pose.skeleton import skeleton
 from ..presets import PRESETS
 from .delivery import KEY, encode_picture
@@ -183,7 +186,11 @@ class ElsewhereEngine:
 
         result = over_white(torch.cat([colours, opaque]))
         if person.fit is not None:
-            how = {"register": self.asked.register, "only_changed": self.asked.only_changed}
+            how: dict[str, Any] = {"register": self.asked.register, "only_changed": self.asked.only_changed}
+            if self.asked.register:
+                size = (person.mask.shape[-2], person.mask.shape[-1])
+                points = chosen_points(people_in_frames(person.keypoints, size, mode=BODY, hands=True))
+                how["person"] = parts_of_bodies(points, size, ("head", "hands"))[0]
             try:
                 result = into_photo(
                     result,

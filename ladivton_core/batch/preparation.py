@@ -150,7 +150,7 @@ def into_photo(result: Tensor, fit: Fit, photo: Tensor, mask: Tensor, **asked: A
 
     Args:
         mask: (1, 1, H, W); only there the result is taken.
-        asked: `register`, `only_changed` and `say` of `bring_back`, for results of other models.
+        asked: `register`, `only_changed`, `person` and `say` of `bring_back`, for results of other models.
     """
     back = {"mask": mask[0].cpu(), "feather": FEATHER, "match_colour": True}
     return bring_back(result.cpu(), photo.float() / 255, fit, **back, **asked)[0]

@@ -46,6 +46,7 @@ def bring_back(
     *,
     mask: Tensor | None = None,
     keep: Tensor | None = None,
+    person: Tensor | None = None,
     feather: int = 0,
     blend: Blend = "feather",
     match_colour: bool = False,
@@ -61,7 +62,8 @@ def bring_back(
         photo: (3, *fit.source) in [0, 1], as it was when it was fitted.
         fit: how the photo was fitted.
         mask: (1, *fit.size) in [0, 1]: only there the result is taken; None is everywhere.
-        keep: (1, *fit.size) in [0, 1]: how much of the photo stays, whatever the mask says: face, hands.
+        keep: (1, *fit.size) in [0, 1]: how much of the photo stays, whatever the mask says.
+        person: (1, *fit.size) in {0, 1}, face and hands of the person: they stay too, and `register` follows them.
         feather: pixels of the window over which the mask's edge is blended, and that of `keep` outside it.
         blend, match_colour: see `stitch`.
         only_changed: take the result only where it differs from the photo, see `changed_region`.
@@ -80,7 +82,8 @@ def bring_back(
     result, larger = at_window(result, fit, say)
     fitted = larger.apply(photo[None])[0]
     if register:
-        result = registered(result, fitted, None if mask is None else mask_at(mask, larger.size), say)
+        known = [None if part is None else mask_at(part, larger.size) for part in (mask, person)]
+        result = registered(result, fitted, *known, say=say)
     weight = mask
     if only_changed:
         changed = changed_region(result, fitted, None if mask is None else mask_at(mask, larger.size))
@@ -89,6 +92,8 @@ def bring_back(
             say("The result does not differ from the photo where it could be taken: the photo stays as it is.")
     if weight is not None:
         weight = soften_mask(weight[None], feather=feather)[0]
+    if person is not None:
+        keep = person if keep is None else torch.maximum(keep, person)
     if keep is not None:
         around = soften_mask(keep[None], grow=feather, feather=feather)[0]
         weight = (torch.ones_like(keep) if weight is None else weight) * (1 - torch.maximum(around, keep))
@@ -128,7 +133,9 @@ def at_window(result: Tensor, fit: Fit, say: Say = log.warning, what: str = "res
     return _resized(result[None], larger.size, nearest=False)[0], larger
 
 
-def registered(result: Tensor, fitted: Tensor, region: Tensor | None = None, say: Say = log.warning) -> Tensor:
+def registered(
+    result: Tensor, fitted: Tensor, region: Tensor | None = None, person: Tensor | None = None, say: Say = log.warning
+) -> Tensor:
     """The result moved, turned and scaled so that its surroundings lie where the photo's do.
 
     By the enhanced correlation coefficient (Evangelidis and Psarakis 2008, OpenCV) of what surrounds the region.
@@ -137,6 +144,8 @@ def registered(result: Tensor, fitted: Tensor, region: Tensor | None = None, say
         result, fitted: (3, H, W) in [0, 1]: the result, and the photo at its size.
         region: (1, H, W); where it is above 0 the result may differ, and is not looked at. None: where it differs once
             all of it is laid over the photo as well as can be.
+        person: (1, H, W); where it is above 0 the person is seen beside the clothes: face, hands. Where they moved in
+            front of a ground that did not, the clothes moved with them.
         say: told how far it moved, or that it does not fit.
 
     Returns:
@@ -155,6 +164,8 @@ def registered(result: Tensor, fitted: Tensor, region: Tensor | None = None, say
     if found is None:
         say("The photo shows nothing around the mask to register the result on: it is taken as it is.")
         return result
+    if person is not None:
+        found = _motion(result, fitted, region, found[1], person) or found
     likeness, motion = found
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]).T
     farthest = float(np.linalg.norm((motion @ corners - corners)[:2], axis=0).max())
@@ -175,10 +186,13 @@ def registered(result: Tensor, fitted: Tensor, region: Tensor | None = None, say
     return _moved(result, motion)
 
 
-def _motion(result: Tensor, fitted: Tensor, region: Tensor, start: np.ndarray) -> tuple[float, np.ndarray] | None:
+def _motion(
+    result: Tensor, fitted: Tensor, region: Tensor, start: np.ndarray, person: Tensor | None = None
+) -> tuple[float, np.ndarray] | None:
     """How like each other (up to 1) result and photo are around a region, and (3, 3) the way from photo to result.
 
-    None where the photo is plain there. The likeness is 0 where no way was found.
+    Where the person is seen that is looked at alone, and not followed into other proportions. None where the photo is
+    plain there. The likeness is 0 where no way was found.
     """
     cv2 = opencv("registering a result", "turn 'register' off")
     (height, width), likeness, motion = result.shape[-2:], 0.0, start
@@ -190,14 +204,17 @@ def _motion(result: Tensor, fitted: Tensor, region: Tensor, start: np.ndarray) -
         small = [_resized(picture[None].float().cpu(), size, nearest=False)[0] for picture in (fitted, result)]
         photo, moved = (np.ascontiguousarray(picture.mean(0).numpy()) for picture in small)
         around = _surroundings(mask_at(region.float().cpu(), size))
+        if person is not None:
+            around = grow_mask(mask_at(person.float().cpu(), size)[None], size[0] // 100)[0, 0].numpy() > 0.5
         if around.sum() < 64 or photo[around].std() < _PLAIN:
             return None
         first = (to_small @ motion @ np.linalg.inv(to_small))[:2].astype(np.float32)
         criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
         try:
             likeness, found = cv2.findTransformECC(
-                photo, moved, first, cv2.MOTION_AFFINE, criteria, around.astype(np.uint8), 5
-            )
+                photo, moved, first, cv2.MOTION_AFFINE if person is None else cv2.MOTION_EUCLIDEAN, criteria,
+                around.astype(np.uint8), 5,
+            )  # fmt: skip
         except cv2.error:  # it does not converge
             return 0.0, start
         motion = np.linalg.inv(to_small) @ np.vstack([found, [0, 0, 1]]) @ to_small

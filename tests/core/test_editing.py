@@ -92,21 +92,37 @@ def test_a_result_that_moved_is_moved_back(photo, fit, dx, dy, scale, masked):
     fitted, told = fit.apply(photo[None])[0], []
     answer = edited(fitted, unrest=0.01, shift=0.08)
     moved = warped(answer, dx, dy, scale)
-    found = registered(moved, fitted, shirt() if masked else None, told.append)
+    found = registered(moved, fitted, shirt() if masked else None, say=told.append)
     inside = (slice(None), slice(16, -16), slice(16, -16))
     before, after = ((one - answer)[inside].abs().mean() for one in (moved, found))
     assert after < 0.25 * before and "moved back" in told[0]
 
 
+def test_clothes_follow_a_person_who_moved_in_front_of_a_ground_that_did_not():
+    ground, body, person = texture(SIZE, 4), texture(SIZE, 9), torch.zeros(1, *SIZE)
+    where = torch.zeros(1, *SIZE)
+    where[:, 20:236, 50:142] = 1
+    person[:, 24:70, 60:132], person[:, 200:230, 60:132] = 1, 1  # above and below the clothes
+    fitted, red = torch.where(where > 0, body, ground), torch.tensor([0.85, 0.15, 0.2]).view(3, 1, 1)
+    clothes = torch.zeros(1, *SIZE)
+    clothes[:, 76:190, 56:136] = 1
+    worn = torch.where(clothes > 0, red, body)
+    answer = torch.where(torch.roll(where, (3, -4), (1, 2)) > 0, torch.roll(worn, (3, -4), (1, 2)), ground)
+    told = []
+    stays, follows = (registered(answer, fitted, clothes, one, told.append) for one in (None, person))
+    errors = [(one - red).abs().mean(0)[clothes[0] > 0].mean() for one in (stays, follows)]
+    assert errors[1] < 0.3 * errors[0] and "moved back" in told[-1]
+
+
 def test_a_result_that_did_not_move_stays_to_the_bit_and_another_picture_is_said_not_to_fit(photo, fit):
     fitted, told = fit.apply(photo[None])[0], []
     answer = edited(fitted, unrest=0.01)
-    assert registered(answer, fitted, shirt(), told.append) is answer and not told
+    assert registered(answer, fitted, shirt(), say=told.append) is answer and not told
     other = texture(SIZE, 77)
-    assert registered(other, fitted, shirt(), told.append) is other
+    assert registered(other, fitted, shirt(), say=told.append) is other
     assert "does not fit" in told[0]
     plain = torch.full_like(fitted, 0.5)
-    assert registered(plain, plain, shirt(), told.append) is plain and "nothing around the mask" in told[1]
+    assert registered(plain, plain, shirt(), say=told.append) is plain and "nothing around the mask" in told[1]
 
 
 @pytest.mark.parametrize("masked", [False, True])
