@@ -15,6 +15,7 @@ from PIL import Image
 from ladivton_core.batch import __main__ as command
 from ladivton_core.batch.elsewhere import COLUMNS, PAIRS, ElsewhereEngine, write_inputs
 from ladivton_core.batch.runs import run
+from ladivton_core.models import OtherSettingsError
 from ladivton_core.preprocessing.pose.keypoints import keypoints_from_people
 from ladivton_core.preprocessing.pose.skeleton import skeleton
 
@@ -124,6 +125,27 @@ def test_results_of_another_size_come_home_and_only_new_ones_are_made_again(prep
     again = home()
     assert (again.made, again.kept) == (1, 3)
     assert (tmp_path / "out/index.html").is_file()
+
+
+def test_whole_new_pictures_that_moved_are_taken_where_they_changed(shop, tmp_path, caplog):
+    pytest.importorskip("cv2")
+    folder = tmp_path / "inputs"
+    given = {"settings": settings(size=(512, 384)), **shop}
+    write_inputs(folder, **given)
+    answer(folder, tmp_path / "results", size=(512, 384))
+    for file in (tmp_path / "results").rglob("*.webp"):
+        moved = np.roll(np.asarray(Image.open(file).convert("RGB")), (4, -3), (0, 1))
+        Image.fromarray((moved * 0.97 + 2).astype(np.uint8)).save(file, lossless=True)
+    caplog.set_level(logging.INFO)
+    how = {"engine": "elsewhere", "stitch": str(tmp_path / "results"), "register": True, "only_changed": True}
+    assert run(tmp_path / "out", **how, **given).errors == {}
+    assert sum("moved back" in record.getMessage() for record in caplog.records) == 4
+    photo = np.asarray(Image.open(tmp_path / "wide.png").convert("RGB")).astype(int)
+    made = np.asarray(Image.open(tmp_path / "out/upper_body/bea/shirt.png").convert("RGB")).astype(int)
+    changed = (np.abs(made - photo) > 20).any(-1)
+    assert 0.05 < changed.mean() < 0.5 and np.median(made[changed], 0)[0] > 150
+    with pytest.raises(OtherSettingsError, match="register"):
+        run(tmp_path / "out", **how | {"register": False}, **given)
 
 
 def test_what_is_not_there_yet_or_another_shape_is_a_row_with_words(prepared, shop, tmp_path):

@@ -47,9 +47,9 @@ def test_from_a_photo_to_a_mask_and_back(run, photo, found):
     )
     nose = joints[0]["people"][0]["pose_keypoints_2d"][:2]
     assert 0.1 < mask.mean() < 0.7 and not mask[0, int(nose[1]), int(nose[0])]
-    (same,) = run("StitchPerson", result=person, photo=photo, fit=fit, mask=mask, feather=3)
+    same, _ = run("StitchPerson", result=person, photo=photo, fit=fit, mask=mask, feather=3)
     torch.testing.assert_close(same, photo, rtol=0, atol=1e-5)
-    (changed,) = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask, match_colour=True)
+    changed, _ = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask, match_colour=True)
     kept = (changed == photo).all(-1)
     assert 0.4 < kept.float().mean() < 0.95 and kept[0, 0].all()
 
@@ -63,7 +63,7 @@ def test_a_batch_of_differently_placed_people_is_framed_and_put_back_one_by_one(
     pair = torch.cat([photo, moved])
     person, joints, _, _, fit = run("FitPerson", photo=pair, keypoints=both, mode="body", framing="upper_body")
     assert len(fit) == 2 and fit[0] != fit[1]
-    (back,) = run("StitchPerson", result=person, photo=pair, fit=fit, mask=torch.ones(1, 512, 384))
+    back, _ = run("StitchPerson", result=person, photo=pair, fit=fit, mask=torch.ones(1, 512, 384))
     torch.testing.assert_close(back, pair, rtol=0, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_a_frame_without_a_person_is_named_or_passes_unchanged(run, photo, found
     _, mask = run("AgnosticPerson", person=person, keypoints=joints, **passing)
     pose, _ = run("PoseMap", keypoints=joints, person=person, **passing)
     assert mask[0].any() and not mask[1].any() and not pose[1].any()
-    (stitched,) = run("StitchPerson", result=1 - person, photo=frames, fit=fit, mask=mask)
+    stitched, _ = run("StitchPerson", result=1 - person, photo=frames, fit=fit, mask=mask)
     assert torch.equal(stitched[1], frames[1]) and not torch.equal(stitched[0], frames[0])
 
 
