@@ -98,7 +98,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
                 ),
                 nobody_input(),
                 BoundingBox.Input(
-                    "box", optional=True,
+                    "boxes", optional=True,
                     tooltip="Where to look, from a detector such as SAM 3 or RT-DETR: one person a box, counted in "
                         "their order. Finds people who are small in the photo.",
                 ),
@@ -119,14 +119,14 @@ class LadiVTON_FindPerson(io.ComfyNode):
     @classmethod
     def execute(
         cls, photo: Tensor, person_index: int = -1, smallest_score: float = SMALLEST_SCORE, nobody: str = NOBODY[0],
-        box: Any = None,
+        boxes: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         import comfy.model_management as memory
 
         find, pixels, notes = person_finder(), photo_pixels(photo, "photo"), Notes("Find Person")
         size = (pixels.shape[-2], pixels.shape[-1])
-        documents, silhouettes, boxes, counts = [], [], [], []
-        places = None if box is None else boxes_in(box, len(pixels))
+        documents, silhouettes, found, counts = [], [], [], []
+        places = None if boxes is None else boxes_in(boxes, len(pixels))
         for picture, item in enumerate(one_by_one(pixels)):
             people = (
                 find(item, smallest_score) if places is None else find.inside(item, places[picture], smallest_score)
@@ -136,13 +136,13 @@ class LadiVTON_FindPerson(io.ComfyNode):
             everyone = torch.stack([one.points for one in people]) if people else torch.zeros(0, POINTS, 3)
             documents.append(pose_document(everyone, size))
             silhouettes.append(torch.zeros(size) if person is None else person.silhouette)
-            boxes.append([])
+            found.append([])
             if person is not None:
                 left, top, right, bottom = person.box
-                boxes[-1].append({"x": left, "y": top, "width": right - left, "height": bottom - top})
+                found[-1].append({"x": left, "y": top, "width": right - left, "height": bottom - top})
             counts.append(len(people))
         return io.NodeOutput(
-            documents, torch.stack(silhouettes).to(memory.intermediate_device()), boxes, counts[0], ui=notes.ui
+            documents, torch.stack(silhouettes).to(memory.intermediate_device()), found, counts[0], ui=notes.ui
         )
 
 
@@ -158,7 +158,7 @@ def _chosen(people: list[Person], person_index: int, picture: int, nobody: str) 
         raise ValueError(
             f"Picture {picture} of 'photo' shows nobody. BlazePose looks for a head with a body below it: "
             "for a photo from chest to shoes take the joints from another pose detector or paint a 'garment_mask'. "
-            "Somebody who is small in a large photo is not seen either: connect a detector's 'box', "
+            "Somebody who is small in a large photo is not seen either: connect a detector's 'boxes', "
             "or crop the photo around them. "
             "To let frames of a video without a person pass, set 'nobody' to 'pass'."
         )

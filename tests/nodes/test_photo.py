@@ -186,14 +186,14 @@ def test_a_detectors_boxes_find_who_is_small_in_their_order(run, photo, graphs):
     large = torch.full((1, 1500, 2000, 3), 0.45)
     for left in (300, 1500):
         large[:, 700:828, left : left + 128] = small.movedim(1, -1)
-    with pytest.raises(ValueError, match="connect a detector's 'box'"):
+    with pytest.raises(ValueError, match="connect a detector's 'boxes'"):
         run("FindPerson", photo=large)
     right, left = ({"x": x, "y": 700, "width": 128, "height": 128, "score": 0.9} for x in (1500, 300))
-    keypoints, silhouette, boxes, count = run("FindPerson", photo=large, box=[[right, left]], person_index=0)
+    keypoints, silhouette, boxes, count = run("FindPerson", photo=large, boxes=[[right, left]], person_index=0)
     assert count == 2 and 1450 < boxes[0][0]["x"] < 1650
     noses = [person["pose_keypoints_2d"][:2] for person in keypoints[0]["people"]]
     assert noses[0][0] - noses[1][0] == pytest.approx(1200, abs=12) and 700 < noses[0][1] < 790
     assert silhouette[0, :, 1400:].any() and not silhouette[0, :, :1000].any()
     for again in (boxes, boxes[0], boxes[0][0]):
-        _, _, same, one = run("FindPerson", photo=large, box=again)
+        _, _, same, one = run("FindPerson", photo=large, boxes=again)
         assert one == 1 and abs(same[0][0]["x"] - boxes[0][0]["x"]) < 20
