@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.masks.body_mask import MARGIN, cloth_on_white
-from ..ladivton_core.preprocessing.masks.person_mask import mask_body
+from ..ladivton_core.preprocessing.masks.person_mask import PARTS, mask_body
 from ..ladivton_core.preprocessing.people.chosen import NOBODY
 from .host.notes import Notes
 from .host.types import CATEGORY, ParseMap, ParseMapType, PoseKeypoint, io, search_aliases
-from .person import nobody_input, person_index_input
+from .person import nobody_input, outfit_input, part_input, person_index_input
 from .tensors import check_area, from_image, from_mask, photo_pixels, to_mask
 
 
@@ -31,7 +31,11 @@ class LadiVTON_BodyMask(io.ComfyNode):
                 "a margin around, and where the warped garment lies. Face, hair, hands and other clothes stay. "
                 "For the embedded models and for editors; the published weights know Agnostic Person's masks.",
             inputs=[
-                io.Image.Input("warped_garment", tooltip="From Garment Warper: warped_garment or coarse, on white."),
+                io.Image.Input(
+                    "warped_garment", optional=True,
+                    tooltip="From Garment Warper: warped_garment or coarse, on white; the mask then takes its shape. "
+                        "Without one it is the body's where such a garment goes, for models that warp none.",
+                ),
                 io.Combo.Input(
                     "category", options=list(CATEGORIES), default="upper_body",
                     tooltip="Which garment is exchanged: decides what is repainted and what is kept.",
@@ -63,31 +67,41 @@ class LadiVTON_BodyMask(io.ComfyNode):
                 ),
                 person_index_input(),
                 nobody_input(),
+                part_input("neck", "the neck under tops and dresses is repainted"),
+                part_input("hands", "hands stay"),
+                outfit_input(),
             ],
             outputs=[io.Mask.Output("mask", display_name="mask", tooltip="White where the sampler repaints.")],
         )  # fmt: skip
 
     @classmethod
     def execute(
-        cls, warped_garment: Tensor, category: str = "upper_body", silhouette: Tensor | None = None,
+        cls, warped_garment: Tensor | None = None, category: str = "upper_body", silhouette: Tensor | None = None,
         keypoints: list | None = None, keep_mask: Tensor | None = None, margin: int = MARGIN,
         person: Tensor | None = None, parse_map: ParseMap | None = None, person_index: int = 0,
-        nobody: str = NOBODY[0],
+        nobody: str = NOBODY[0], neck: str = PARTS[0], hands: str = PARTS[0], whole_outfit: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
-        check_area(*warped_garment.shape[1:3], "warped_garment")
-        garment, notes = photo_pixels(warped_garment, "warped_garment").cpu(), Notes("Body Mask")
-        size = (garment.shape[-2], garment.shape[-1])
-        if person is not None and tuple(person.shape[1:3]) != size:
+        pictures = {"warped_garment": warped_garment, "person": person}
+        sizes = {name: tuple(given.shape[1:3]) for name, given in pictures.items() if given is not None}
+        if silhouette is not None:
+            sizes["silhouette"] = tuple(silhouette.shape[-2:])
+        if not sizes:
+            raise ValueError("Nothing tells how large the mask is: connect 'person', 'silhouette' or 'warped_garment'.")
+        first, size = next(iter(sizes.items()))
+        check_area(*size, first)
+        notes = Notes("Body Mask")
+        if person is not None and sizes["person"] != size:
             raise ValueError(
                 f"'person' is {person.shape[1]} x {person.shape[2]} and 'warped_garment' {size[0]} x {size[1]} "
                 "(height x width): connect the photo that Agnostic Person took."
             )
-        cloth = cloth_on_white(garment)
-        if not cloth.flatten(1).any(1).all():
+        cloth = None if warped_garment is None else cloth_on_white(photo_pixels(warped_garment, first).cpu())
+        if cloth is not None and not cloth.flatten(1).any(1).all():
             notes.warn("A 'warped_garment' is white all over: the mask follows the person alone.")
         masks = {"silhouette": silhouette, "keep_mask": keep_mask}
         mask = mask_body(
             category, size, cloth=cloth, keypoints=keypoints, person_index=person_index, margin=margin, nobody=nobody,
+            neck=neck, hands=hands, outfit=whole_outfit,
             person=None if person is None else from_image(person, "person").cpu(),
             parse_map=parse_map and parse_map.labels, labels=parse_map and parse_map.label_set, say=notes.warn,
             **{name: None if given is None else from_mask(given, size, name) for name, given in masks.items()},

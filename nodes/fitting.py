@@ -9,19 +9,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.finishing.stitching import stitch
-from ..ladivton_core.mask_edges import soften_mask
+from ..ladivton_core.finishing.editing import at_window, bring_back, mask_at
 from ..ladivton_core.preprocessing.framing.fitting import Border, Fit
 from ..ladivton_core.preprocessing.framing.framing import STEADY
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
-from ..ladivton_core.preprocessing.modes import MODES
-from ..ladivton_core.preprocessing.people.chosen import people_in
+from ..ladivton_core.preprocessing.masks.parts import parts_of_bodies
+from ..ladivton_core.preprocessing.modes import BODY, MODES
+from ..ladivton_core.preprocessing.people.chosen import chosen_points, people_in
+from ..ladivton_core.preprocessing.pose.keypoints import people_in_frames
 from ..ladivton_core.preprocessing.prepare import fit_person
 from .host.notes import Notes
 from .host.types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, advanced, io, search_aliases
 from .person import mode_input, nobody_input, person_index_input
-from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, photo_pixels, to_mask
+from .tensors import as_image, check_multiple_of_8, common_batch, from_mask, photo_pixels, soft_mask, to_mask
 
 FILLS: dict[str, Border] = {
     "edge": None, "white": 1.0, "grey": 0.5, "black": 0.0, "reflect": "reflect", "blur": "blur"
@@ -124,9 +125,14 @@ class LadiVTON_StitchPerson(io.ComfyNode):
             **search_aliases("uncrop", "paste back"),
             category=f"{CATEGORY}/person",
             description="Puts a result back into the photo that 'Fit Person' took it from, at the photo's own size. "
-                "Only the masked part is taken; every other pixel stays the photo's, bit for bit.",
+                "Only the masked part is taken; every other pixel stays the photo's, bit for bit. "
+                "Takes what any model answers: of another size, moved by a few pixels, "
+                "or a whole new picture of which only the clothes are wanted.",
             inputs=[
-                io.Image.Input("result", tooltip="From EMASC Decoder."),
+                io.Image.Input(
+                    "result", tooltip="From EMASC Decoder, or any editor's picture of the fitted person: "
+                        "of any size whose proportions fit.",
+                ),
                 io.Image.Input("photo", tooltip="The photo that went into Fit Person."),
                 FitRecord.Input("fit", tooltip="From Fit Person."),
                 io.Mask.Input(
@@ -146,32 +152,96 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                     tooltip="Give the result the colours that the photo has around the mask; "
                         "the VAE shifts them a little.",
                 ),
+                io.Mask.Input(
+                    "keep_mask", optional=True,
+                    tooltip="Never taken from the result, whatever 'mask' says: face, hair, a bag. "
+                        "What is grey is taken in part.",
+                ),
+                PoseKeypoint.Input(
+                    "keypoints", optional=True,
+                    tooltip="Joints in the fitted picture, from Fit Person: face and hands then stay the photo's, "
+                        "and 'register' follows them.",
+                ),
+                io.Boolean.Input(
+                    "only_changed", default=False, optional=True,
+                    tooltip="Take only what differs from the photo: for editors, which draw the whole picture anew. "
+                        "With 'mask' within it.",
+                ),
+                io.Boolean.Input(
+                    "register", default=False, optional=True,
+                    tooltip="First move the result back to where the photo's surroundings are, "
+                        "or say that it does not fit: editors shift and scale a little. "
+                        "Needs the package opencv-python-headless.",
+                ),
+                io.Image.Input(
+                    "onto", optional=True,
+                    tooltip="The photo with other results already in it, from another Stitch Person: "
+                        "they stay where this result changes nothing.",
+                ),
+                io.Boolean.Input(
+                    "one_photo", **advanced(), default=False, optional=True,
+                    tooltip="Put all results of a batch into one photo, one after another.",
+                ),
             ],
-            outputs=[io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it.")],
+            outputs=[
+                io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it."),
+                io.Mask.Output("taken", display_name="taken", tooltip="How much of every pixel of the photo is the "
+                    "result's."),
+            ],
         )  # fmt: skip
 
     @classmethod
     def execute(
         cls, result: Tensor, photo: Tensor, fit: tuple[Fit, ...], mask: Tensor | None = None, feather: int = 0,
-        blend: str = "feather", match_colour: bool = False,
+        blend: str = "feather", match_colour: bool = False, keep_mask: Tensor | None = None,
+        keypoints: list | None = None, only_changed: bool = False, register: bool = False, onto: Tensor | None = None,
+        one_photo: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
+        size, notes = fit[0].size, Notes("Stitch Person")
+        bodies = None if keypoints is None else chosen_points(people_in_frames(keypoints, size, 0, BODY, hands=True))
         batch = common_batch(
             result=photo_pixels(result, "result"), photo=photo_pixels(photo, "photo"),
-            mask=None if mask is None else from_mask(mask, fit[0].size), fits=torch.arange(len(fit)),
+            mask=None if mask is None else from_mask(_in_window(mask, fit, "mask"), size),
+            keep_mask=None if keep_mask is None else _in_window(keep_mask, fit, "keep_mask")[:, None].clamp(0, 1),
+            keypoints=None if bodies is None else parts_of_bodies(bodies, size, ("head", "hands")),
+            onto=None if onto is None else photo_pixels(onto, "onto"), fits=torch.arange(len(fit)),
         )  # fmt: skip
-        notes = Notes("Stitch Person")
         empty = [] if batch["mask"] is None else nothing_to_repaint(batch["mask"])
         if empty:
             notes.warn(f"Picture {', '.join(map(str, empty))} stays the photo: 'mask' is black there.")
-        weight = None if batch["mask"] is None else soften_mask(batch["mask"], feather=feather)
-        stitched = [
-            stitch(
-                batch["result"][item], batch["photo"][item].to(batch["result"]), fit[int(plan)],
-                None if weight is None else weight[item], blend=blend, match_colour=match_colour,
+        stitched: list[Tensor] = []
+        taken: list[Tensor] = []
+        for item, plan in enumerate(batch["fits"]):
+            before = (
+                stitched.pop() if one_photo and stitched else None if batch["onto"] is None else batch["onto"][item]
             )
-            for item, plan in enumerate(batch["fits"])
-        ]  # fmt: skip
-        return io.NodeOutput(as_image(torch.stack(stitched)), ui=notes.ui)
+            made, share = bring_back(
+                batch["result"][item], batch["photo"][item], fit[int(plan)],
+                mask=None if batch["mask"] is None else batch["mask"][item],
+                keep=None if batch["keep_mask"] is None else batch["keep_mask"][item],
+                person=None if batch["keypoints"] is None else batch["keypoints"][item],
+                feather=feather, blend=blend, match_colour=match_colour, only_changed=only_changed, register=register,
+                onto=before, say=notes.say,
+            )  # fmt: skip
+            share = torch.maximum(share, taken.pop()) if one_photo and taken else share
+            stitched.append(made)
+            taken.append(share)
+        return io.NodeOutput(as_image(torch.stack(stitched)), to_mask(torch.stack(taken)), ui=notes.ui)
+
+
+def _in_window(mask: Tensor, fits: tuple[Fit, ...], what: str) -> Tensor:
+    """A MASK of the photo or of the window, of any size with their proportions, in the windows of these fits."""
+    mask = soft_mask(mask, what)
+    size, window = tuple(mask.shape[-2:]), fits[0].size
+    if size == window:
+        return mask
+    if size == fits[0].source:
+        masks = common_batch(mask=mask[:, None], fits=torch.arange(len(fits)))
+        shown = [
+            fits[int(plan)].apply(one[None], fill=0) for plan, one in zip(masks["fits"], masks["mask"], strict=True)
+        ]
+        return torch.cat(shown)[:, 0]
+    return mask_at(at_window(mask, fits[0], lambda _: None, what)[0], window)
 
 
 NODES = [LadiVTON_FitPerson, LadiVTON_StitchPerson]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LIP20
 from ..ladivton_core.preprocessing.masks.agnostic import agnostic_image
-from ..ladivton_core.preprocessing.masks.person_mask import USUAL, MaskRule, mask_person
+from ..ladivton_core.preprocessing.masks.person_mask import PARTS, USUAL, MaskRule, mask_person
 from ..ladivton_core.preprocessing.modes import MODES
 from ..ladivton_core.preprocessing.people.chosen import NOBODY
 from ..ladivton_core.preprocessing.pose.keypoints import JOINTS
@@ -52,6 +52,24 @@ def nobody_input() -> io.Combo.Input:
         "nobody", display_name="if nobody is found", **advanced(),
         options=list(NOBODY), default=NOBODY[0], optional=True,
         tooltip="A frame in which nobody is found: 'stop' names it, 'pass' leaves it as it is.",
+    )  # fmt: skip
+
+
+def part_input(name: str, otherwise: str) -> io.Combo.Input:
+    """The widget that keeps a part of the body, or takes it along."""
+    return io.Combo.Input(
+        name, **advanced(), options=list(PARTS), default=PARTS[0], optional=True,
+        tooltip=f"'keep' never repaints the {name}, 'repaint' always does, as far as the joints tell where they are. "
+            f"'usual': {otherwise}.",
+    )  # fmt: skip
+
+
+def outfit_input() -> io.Boolean.Input:
+    """The widget for everything that is worn."""
+    return io.Boolean.Input(
+        "whole_outfit", default=False, optional=True,
+        tooltip="Repaint everything that is worn, from collar to shoes, whatever the category: "
+            "for models that dress a person in a whole outfit at once.",
     )  # fmt: skip
 
 
@@ -198,6 +216,8 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
                     tooltip="With a parse map: repaint what is worn where the garment goes also where the published "
                         "rule leaves it, such as shirt and trousers under a dress with Dress Code's labels.",
                 ),
+                part_input("hands", "painted and label masks repaint what the arms' stroke covers, others keep them"),
+                outfit_input(),
             ],
             outputs=[
                 io.Image.Output("agnostic", display_name="agnostic", tooltip="The photo with "
@@ -213,7 +233,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
         keep_mask: Tensor | None = None, missing_joints: str = USUAL.missing_joints, neck: str = USUAL.neck,
         grow: int = USUAL.grow, arm_width: int = 0, repaint_skirt: bool = False, person_index: int = 0,
         mode: str = "published", silhouette: Tensor | None = None, nobody: str = "stop", rule: str = "by category",
-        repaint_worn: bool = False,
+        repaint_worn: bool = False, hands: str = PARTS[0], whole_outfit: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         check_area(*person.shape[1:3], "person")
         picture, notes = from_image(person, "person").cpu(), Notes("Agnostic Person")  # drawing masks is the CPU's work
@@ -226,7 +246,7 @@ class LadiVTON_AgnosticPerson(io.ComfyNode):
             MaskRule(
                 mode=MODES[mode], missing_joints=missing_joints, neck=neck, grow=grow, stroke_width=arm_width or None,
                 also_repaint=("skirt",) if repaint_skirt else (), repaint_worn=repaint_worn, labels=RULES[rule],
-                nobody=nobody,
+                nobody=nobody, hands=hands, outfit=whole_outfit,
             ),
             keypoints=keypoints, person_index=person_index, parse_map=parse_map and parse_map.labels,
             labels=parse_map and parse_map.label_set, say=notes.warn,

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 import torch
@@ -20,6 +21,7 @@ from ..ladivton_core.preprocessing.framing.fitting import labels_at
 from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import CATEGORIES, LABEL_SETS
 from ..ladivton_core.preprocessing.modes import BODY
+from ..ladivton_core.preprocessing.people.boxes import boxes_in
 from ..ladivton_core.preprocessing.people.chosen import NOBODY, chosen_joints, people_in
 from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, largest
 from ..ladivton_core.preprocessing.people.parser import WEIGHTS, load_parser, parse_photo
@@ -95,6 +97,11 @@ class LadiVTON_FindPerson(io.ComfyNode):
                     tooltip="How sure the detector must be that there is somebody.",
                 ),
                 nobody_input(),
+                BoundingBox.Input(
+                    "boxes", optional=True,
+                    tooltip="Where to look, from a detector such as SAM 3 or RT-DETR: one person a box, counted in "
+                        "their order. Finds people who are small in the photo.",
+                ),
             ],
             outputs=[
                 PoseKeypoint.Output(
@@ -102,7 +109,8 @@ class LadiVTON_FindPerson(io.ComfyNode):
                 ),
                 io.Mask.Output("silhouette", display_name="silhouette", tooltip="White where the chosen person is."),
                 BoundingBox.Output(
-                    "box", display_name="box", tooltip="The chosen person's box in pixels, one a photo."
+                    "box", display_name="box",
+                    tooltip="The chosen person's box in pixels: a list a photo, as ComfyUI's own detectors give.",
                 ),
                 io.Int.Output("count", display_name="count", tooltip="How many people the first photo shows."),
             ],
@@ -110,25 +118,31 @@ class LadiVTON_FindPerson(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, photo: Tensor, person_index: int = -1, smallest_score: float = SMALLEST_SCORE, nobody: str = NOBODY[0]
-    ) -> io.NodeOutput:
+        cls, photo: Tensor, person_index: int = -1, smallest_score: float = SMALLEST_SCORE, nobody: str = NOBODY[0],
+        boxes: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
         import comfy.model_management as memory
 
         find, pixels, notes = person_finder(), photo_pixels(photo, "photo"), Notes("Find Person")
         size = (pixels.shape[-2], pixels.shape[-1])
-        documents, silhouettes, boxes, counts = [], [], [], []
+        documents, silhouettes, found, counts = [], [], [], []
+        places = None if boxes is None else boxes_in(boxes, len(pixels))
         for picture, item in enumerate(one_by_one(pixels)):
-            people = find(item, smallest_score)
+            people = (
+                find(item, smallest_score) if places is None else find.inside(item, places[picture], smallest_score)
+            )
             person = _chosen(people, person_index, picture, nobody)
             _say_what_was_found(notes, people, person, picture)
             everyone = torch.stack([one.points for one in people]) if people else torch.zeros(0, POINTS, 3)
             documents.append(pose_document(everyone, size))
             silhouettes.append(torch.zeros(size) if person is None else person.silhouette)
-            left, top, right, bottom = (0, 0, 0, 0) if person is None else person.box
-            boxes.append({"x": left, "y": top, "width": right - left, "height": bottom - top})
+            found.append([])
+            if person is not None:
+                left, top, right, bottom = person.box
+                found[-1].append({"x": left, "y": top, "width": right - left, "height": bottom - top})
             counts.append(len(people))
         return io.NodeOutput(
-            documents, torch.stack(silhouettes).to(memory.intermediate_device()), boxes, counts[0], ui=notes.ui
+            documents, torch.stack(silhouettes).to(memory.intermediate_device()), found, counts[0], ui=notes.ui
         )
 
 
@@ -144,7 +158,8 @@ def _chosen(people: list[Person], person_index: int, picture: int, nobody: str) 
         raise ValueError(
             f"Picture {picture} of 'photo' shows nobody. BlazePose looks for a head with a body below it: "
             "for a photo from chest to shoes take the joints from another pose detector or paint a 'garment_mask'. "
-            "Somebody who is small in a large photo is not seen either: crop the photo around them. "
+            "Somebody who is small in a large photo is not seen either: connect a detector's 'boxes', "
+            "or crop the photo around them. "
             "To let frames of a video without a person pass, set 'nobody' to 'pass'."
         )
     if not -1 <= person_index < len(people):

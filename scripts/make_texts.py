@@ -53,7 +53,11 @@ LABELS = {
     "mode": {"published": "as in the paper", "body": "follow the body"},
     "nobody": {"stop": "stop and say so", "pass": "let the frame pass"},
     "missing_joints": {"published": "as in the paper", "skip": "leave them out"},
-    "neck": {"published": "as in the paper", "cut": "repaint it", "keep": "keep it"},
+    "neck": {
+        "published": "as in the paper", "usual": "as usual", "cut": "repaint it", "repaint": "repaint it",
+        "keep": "keep it",
+    },
+    "hands": {"usual": "as usual", "repaint": "repaint them", "keep": "keep them"},
 }
 """Widget -> value -> what the page shows in its place, in English; every other value is shown as it is."""
 PAGE_WORDS = ("as the model recommends", "(recommended)")
@@ -261,7 +265,9 @@ def all_texts(texts: Any) -> set[str]:
 def texts_of_the_page(schemas: dict[str, Any]) -> set[str]:
     """What the pack's own page scripts translate: graphs, their own words, and what an empty text box shows."""
     parts = [part for schema in schemas.values() for part in schema.inputs or ()]
-    return {*texts_of_graphs(), *PAGE_WORDS} | {part.placeholder for part in parts if getattr(part, "placeholder", None)}
+    return {*texts_of_graphs(), *PAGE_WORDS} | {
+        part.placeholder for part in parts if getattr(part, "placeholder", None)
+    }
 
 
 def needed(schemas: dict[str, Any]) -> set[str]:

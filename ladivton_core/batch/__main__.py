@@ -3,6 +3,8 @@
   python -m ladivton_core.batch --persons persons.csv --garments garments.csv --out OUT
   python -m ladivton_core.batch --pairs pairs.jsonl --out OUT --engine ray --workers 2
   python -m ladivton_core.batch --persons ... --out OUT --dry-run
+  python -m ladivton_core.batch --persons ... --out INPUTS --prepare
+  python -m ladivton_core.batch --persons ... --out OUT --stitch RESULTS
 
 The same command goes on where the last one was stopped. OUT/index.html shows what came out, errors first.
 """
@@ -21,14 +23,14 @@ from ..disk.terminal import add_options, read_options, to_terminal, unwinding_on
 from ..runtime.process import prepare_process
 from .cost import describe_room, estimate_cost
 from .engines import make_engine
-from .items import EncodingLimits, RaySizes, Request, ServerOptions, Settings
+from .items import ElsewhereOptions, EncodingLimits, RaySizes, Request, ServerOptions, Settings
 from .manifest import read_manifest
 from .report import PAGE
 from .runs import plan_run, run, summarise
 
 log = logging.getLogger(__name__)
 
-ENGINES = {"local": EncodingLimits, "ray": RaySizes, "comfyui": ServerOptions}
+ENGINES = {"local": EncodingLimits, "ray": RaySizes, "comfyui": ServerOptions, "elsewhere": ElsewhereOptions}
 """What each is made of."""
 
 
@@ -50,10 +52,15 @@ def make_parser() -> argparse.ArgumentParser:
     models.add_argument("--height", type=int, help="people are dressed at (the preset's); with --width")
     models.add_argument("--width", type=int, help="people are dressed at (the preset's); with --height")
     work = parser.add_argument_group("who works")
-    work.add_argument("--engine", choices=tuple(ENGINES), default="local", help="(%(default)s)")
+    work.add_argument("--engine", choices=tuple(ENGINES)[:3], default="local", help="(%(default)s)")
     work.add_argument("--encodings", metavar="FOLDER", help="of encodings (OUT/encodings, gone when all is done)")
     add_options(work, RaySizes)
     add_options(work, ServerOptions)
+    others = parser.add_argument_group("another pipeline makes the pictures")
+    others.add_argument(
+        "--prepare", action="store_true", help="write pairs.csv, people, masks, poses and garments into --out for it"
+    )
+    add_options(others, ElsewhereOptions)
     return parser
 
 
@@ -70,9 +77,12 @@ def main(given: list[str] | None = None) -> int:
     size = {} if options.height is None else {"size": (options.height, options.width)}
     settings = read_options(Settings, options, parser, **size)
     request = read_options(Request, options, parser, seed=settings.seed)
+    options.engine = "elsewhere" if options.stitch else options.engine
     sizes = dataclasses.asdict(read_options(ENGINES[options.engine], options, parser))
     with unwinding_on_terminate(), logging_redirect_tqdm():
         try:
+            if options.prepare:
+                return _prepare(options, request, settings)
             return (_tell if options.dry_run else _run)(options, request, settings, sizes)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             log.error("%s", error)
@@ -101,6 +111,16 @@ def _run(options: argparse.Namespace, request: Request, settings: Settings, size
     return 1 if report.errors else 0
 
 
+def _prepare(options: argparse.Namespace, request: Request, settings: Settings) -> int:
+    from .elsewhere import PAIRS, write_inputs
+
+    report = write_inputs(options.out, settings=settings, **dataclasses.asdict(request))
+    for line in summarise(report):
+        log.info("%s", line)
+    log.info("%s/%s", report.place, PAIRS)
+    return 1 if report.errors else 0
+
+
 def _tell(options: argparse.Namespace, request: Request, settings: Settings, sizes: dict[str, Any]) -> int:
     """What `_run` would do, and what it takes."""
     manifest, engine = read_manifest(request), make_engine(options.engine, **sizes)
@@ -109,7 +129,7 @@ def _tell(options: argparse.Namespace, request: Request, settings: Settings, siz
             manifest, open_store(options.out), engine, settings, retry_errors=options.retry_errors, claim=False
         )
         lines = job.describe()
-        if options.engine != "comfyui":
+        if "disk" in sizes:
             lines.append(describe_room(job, int(sizes["disk"] * 1e9)))
         cost = estimate_cost(job, engine)
         if cost is None:

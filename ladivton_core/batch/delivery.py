@@ -136,21 +136,27 @@ def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:
 
 
 def mark_item(
-    item: Item, manifest: Manifest, facts: dict[str, Any], settings: Settings, exchanged: Mapping[str, str]
-) -> str:
+    item: Item, manifest: Manifest, facts: dict[str, Any], settings: Settings, exchanged: Mapping[str, str],
+    result: str = "",
+) -> str:  # fmt: skip
     """What a picture depends on, in 16 characters: another seed, file, option or model gives another.
 
     Args:
         exchanged: hashes of files that are not what they were when the folder first knew them.
+        result: file of what another pipeline made of the item, where that is there.
     """
     things = manifest.persons[item.person], manifest.garments[item.garment]
     parts = [dataclasses.asdict(thing) for thing in things]
     for part in parts:
         del part["where"]
+        if part.get("reference", "") is None:  # pictures of before there was one stay what they are
+            del part["reference"]
     options = dataclasses.astuple(resolve_options(item, settings))
     told = [item.id, item.category, item.seed, options, parts, facts]
     if others := [exchanged[file] for thing in things for file in thing.files if file in exchanged]:
         told.append(others)
+    if result:
+        told.append({"result": exchanged.get(result)})
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

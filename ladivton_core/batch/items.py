@@ -119,6 +119,8 @@ class Garment:
         category: `upper_body`, `lower_body` or `dresses`.
         mask: path or address of its mask (white where the garment is), or None.
         prompt: own prompt with 16 `$` in place of the paper's, or None.
+        reference: path or address of another picture of it (from behind, on a model, a detail), or None; for
+            workflows and pipelines that take one.
         where: file and line in the manifest, for messages.
     """
 
@@ -127,6 +129,7 @@ class Garment:
     category: Category = Field(description=f"say which, {', '.join(CATEGORIES)}, or give one for all (--category)")
     mask: File | None = None
     prompt: Annotated[Text, _in_tables(_prompt)] | None = None
+    reference: File | None = None
     where: str = ""
 
     kind: ClassVar[str] = "garment"
@@ -134,7 +137,7 @@ class Garment:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file it takes."""
-        return tuple(file for file in (self.picture, self.mask) if file)
+        return tuple(file for file in (self.picture, self.mask, self.reference) if file)
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,7 @@ class Request:
         None, "people: photo, keypoints, parse_map, mask, category, id", metavar="TABLE"
     )
     garments: str | Path | None = option(
-        None, "garments: picture, category, and mask, prompt, id", metavar="TABLE"
+        None, "garments: picture, category, and mask, prompt, reference, id", metavar="TABLE"
     )  # fmt: skip
     pairs: str | Path | None = option(
         None, "who wears what: ids of both tables, or files without them", metavar="TABLE"
@@ -340,3 +343,17 @@ class ServerOptions:
     queue: int = option(2, "comfyui: prompts at a server at once", metavar="N")
     patience: float = option(1800.0, "comfyui: seconds a picture may take", metavar="S")
     give_up: float = 600.0
+
+
+@dataclass(frozen=True, config=_NAMED)
+class ElsewhereOptions:
+    """What another pipeline made, and how it is brought home; see `elsewhere.py`.
+
+    Attributes:
+        stitch: folder of results, in the names that `--prepare` wrote down, of any size; `--engine` is then not asked.
+        register, only_changed: see `finishing.editing.bring_back`.
+    """
+
+    stitch: str = option("", "bring home what another pipeline made, in the names of pairs.csv", metavar="FOLDER")
+    register: bool = option(False, "stitch: first move results back to where their photos' surroundings are")
+    only_changed: bool = option(False, "stitch: take only what differs from the photo, of whole new pictures")

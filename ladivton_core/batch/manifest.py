@@ -293,7 +293,7 @@ def _find_missing_files(manifest: Manifest) -> list[Problem]:
     wanted: dict[str, list[tuple[str, int, str]]] = {}
     for thing in (*manifest.persons.values(), *manifest.garments.values()):
         place, _, number = thing.where.rpartition(", line ")
-        for name in ("photo", "picture", "keypoints", "parse_map", "mask"):
+        for name in ("photo", "picture", "keypoints", "parse_map", "mask", "reference"):
             if file := getattr(thing, name, None):
                 wanted.setdefault(file, []).append((place, int(number), name))
 

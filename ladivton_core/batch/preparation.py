@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +19,7 @@ from torch import Tensor
 from ..disk.addresses import local_file
 from ..disk.documents import read_json
 from ..disk.names import hide_secrets_in
-from ..finishing.stitching import stitch
-from ..mask_edges import soften_mask
+from ..finishing.editing import bring_back
 from ..preprocessing import prepare
 from ..preprocessing.checks import Finding, check_garment
 from ..preprocessing.framing.fitting import Fit, fit_image
@@ -63,6 +63,7 @@ class PreparedPerson:
         pose_map: (1, 18, H, W).
         findings: what speaks against the photo.
         fit: how it was framed, and `photo` (3, h, w) uint8 it goes back into; None where the result is the picture.
+        keypoints: one document, in pixels of `person`.
     """
 
     person: Tensor
@@ -71,6 +72,7 @@ class PreparedPerson:
     findings: list[Finding]
     fit: Fit | None = None
     photo: Tensor | None = None
+    keypoints: list[dict] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def prepare_person(
             "and 'category'", person.parse_map,
         )  # fmt: skip
     fit, back_into = (None, None) if published else (made.fit, (photo * 255).round().byte())
-    return PreparedPerson(made.person, made.mask, made.pose_map, made.findings, fit, back_into)
+    return PreparedPerson(made.person, made.mask, made.pose_map, made.findings, fit, back_into, made.keypoints)
 
 
 def prepare_garment(garment: Garment, size: tuple[int, int]) -> PreparedGarment:
@@ -143,14 +145,15 @@ def prepare_garment(garment: Garment, size: tuple[int, int]) -> PreparedGarment:
         return PreparedGarment(fit_image(shown[None] * 2 - 1, size, "pad", fill=1.0)[0], findings)
 
 
-def into_photo(result: Tensor, fit: Fit, photo: Tensor, mask: Tensor) -> Tensor:
+def into_photo(result: Tensor, fit: Fit, photo: Tensor, mask: Tensor, **asked: Any) -> Tensor:
     """A result (3, H, W) in [0, 1] back in its photo (3, h, w) uint8, as `tryon_photo` does it; in [0, 1].
 
     Args:
         mask: (1, 1, H, W); only there the result is taken.
+        asked: `register`, `only_changed`, `person` and `say` of `bring_back`, for results of other models.
     """
-    weight = soften_mask(mask.cpu(), feather=FEATHER)[0]
-    return stitch(result.cpu(), photo.float() / 255, fit, weight, match_colour=True)
+    back = {"mask": mask[0].cpu(), "feather": FEATHER, "match_colour": True}
+    return bring_back(result.cpu(), photo.float() / 255, fit, **back, **asked)[0]
 
 
 def _keypoints(

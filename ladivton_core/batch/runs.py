@@ -156,7 +156,8 @@ def run(
     with store.hold(), _encodings_folder(store, encodings) as folder:
         working = engine
         if isinstance(engine, str):
-            working = make_engine(engine, **({} if engine == "comfyui" else {"folder": folder}), **sizes)
+            encodes = engine in ("local", "ray")
+            working = make_engine(engine, **({"folder": folder} if encodes else {}), **sizes)
         try:
             job = plan_run(manifest, store, working, settings, retry_errors=retry_errors, force=force)
             report = run_job(job, working, progress=progress)
@@ -189,10 +190,15 @@ def plan_run(
         _claim(store, facts, force)
     things = [manifest.persons[item.person] for item in manifest.items]
     things += [manifest.garments[item.garment] for item in manifest.items]
-    exchanged = find_exchanged(store, (file for thing in things for file in thing.files), note=claim)
+    results = {item.id: engine.result_of(item) for item in manifest.items} if hasattr(engine, "result_of") else {}
+    files = [file for thing in things for file in thing.files] + [file for file in results.values() if file]
+    exchanged = find_exchanged(store, files, note=claim)
     items = tuple(
-        dataclasses.replace(item, mark=mark_item(item, manifest, facts, settings, exchanged)) for item in manifest.items
-    )
+        dataclasses.replace(
+            item, mark=mark_item(item, manifest, facts, settings, exchanged, results.get(item.id, ""))
+        )
+        for item in manifest.items
+    )  # fmt: skip
     manifest = dataclasses.replace(manifest, items=items)
     index, delivery = Index(store, facts), FolderDelivery(store)
     report, done = RunReport(place=str(store)), set()

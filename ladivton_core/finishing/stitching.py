@@ -6,6 +6,7 @@ not change keeps the photo's own detail, which the models' size cannot hold.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -33,6 +34,7 @@ def stitch(
     *,
     blend: Blend = "feather",
     match_colour: bool = False,
+    onto: Tensor | None = None,
 ) -> Tensor:
     """Put one result into its photo.
 
@@ -44,10 +46,12 @@ def stitch(
         blend: `feather` mixes by the weight; `poisson` also carries the surroundings' light into the region
             (Perez et al. 2003, OpenCV's seamless cloning).
         match_colour: first give the result the colours the photo has just outside the region, which the VAE shifts.
+        onto: (3, *fit.source), the photo with other windows' results in it, which stay where this one changed nothing;
+            None is the photo.
 
     Returns:
-        (3, *fit.source) in [0, 1]; bit for bit the photo wherever the weight is 0 and outside the window. A result
-        equal to the fitted photo gives the photo.
+        (3, *fit.source) in [0, 1]; bit for bit `onto` wherever the weight is 0 and outside the window. A result
+        equal to the fitted photo gives `onto`.
 
     Raises:
         ValueError: sizes do not belong to this fit, or an unknown blend.
@@ -69,16 +73,29 @@ def stitch(
     change = (result - fitted)[here].abs().amax(0, keepdim=True)[None]
     change = F.max_pool2d(change, 7, stride=1, padding=3)
     kept = _upright((1 - change / _UNCHANGED).clamp(0, 1)[0], fit)
-    new_top, new_left, new_height, new_width = fit.taken
-    there = (..., slice(new_top, new_top + new_height), slice(new_left, new_left + new_width))
-    old = photo[there]
+    there = _window_of(fit)
+    stitched = (photo if onto is None else onto).clone()
+    old, share = stitched[there].clone(), share_in_photo(weight, fit)[there].to(photo)
     new = (inner + (old - base) * kept).clamp(0, 1)
-    share = torch.ones_like(old[:1]) if weight is None else _upright(weight[here], fit)
     if blend == "poisson":
         new = _cloned(new, old, share)
-    stitched = photo.clone()
     stitched[there] = torch.where(share > 0, old + (new - old) * share, old)
     return stitched
+
+
+def share_in_photo(weight: Tensor | None, fit: Fit) -> Tensor:
+    """How much of every pixel of the photo (1, *fit.source) a weight (1, *fit.size) takes; None takes the window."""
+    top, left, height, width = fit.placed
+    share = torch.zeros(1, *fit.source, device=None if weight is None else weight.device)
+    inner = torch.ones(1) if weight is None else weight[..., top : top + height, left : left + width]
+    share[_window_of(fit)] = inner if weight is None else _upright(inner, fit).to(share)
+    return share
+
+
+def _window_of(fit: Fit) -> tuple:
+    """Index of what was taken from the photo."""
+    top, left, height, width = fit.taken
+    return (..., slice(top, top + height), slice(left, left + width))
 
 
 def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
@@ -110,13 +127,7 @@ def _upright(weight: Tensor, fit: Fit) -> Tensor:
 
 def _cloned(new: Tensor, old: Tensor, share: Tensor) -> Tensor:
     """OpenCV's seamless clone of `new` (3, H, W) into `old` where the share is above 0."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            "blending as 'poisson' needs OpenCV (extra `photo`). Install it with the Python that runs this: "
-            f"{installing('opencv-python-headless')}. Or choose 'feather'"
-        ) from error
+    cv2 = opencv("blending as 'poisson'", "choose 'feather'")
     # The solver wants the region away from the border of its picture.
     margin = 3
     pad = (margin,) * 4
@@ -133,3 +144,19 @@ def _cloned(new: Tensor, old: Tensor, share: Tensor) -> Tensor:
     cloned = cv2.seamlessClone(source, target, mask, centre, cv2.NORMAL_CLONE)
     inner = torch.from_numpy(cloned)[margin:-margin, margin:-margin].movedim(-1, 0)
     return inner.to(new) / 255
+
+
+def opencv(purpose: str, otherwise: str) -> ModuleType:
+    """OpenCV, which is optional.
+
+    Raises:
+        ImportError: it is missing; says what for, how to install it, and what to do without.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ImportError(
+            f"{purpose} needs OpenCV (extra `photo`). Install it with the Python that runs this: "
+            f"{installing('opencv-python-headless')}. Or {otherwise}"
+        ) from error
+    return cv2

@@ -61,6 +61,7 @@ class PreparedPerson:
         pose_map: (1, 18, H, W) in [0, 1].
         findings: what speaks against the photo.
         fit: how it was framed: the way back into the photo.
+        keypoints: one document, in pixels of `person`.
     """
 
     person: Tensor
@@ -68,6 +69,7 @@ class PreparedPerson:
     pose_map: Tensor
     findings: list[Finding]
     fit: Fit
+    keypoints: list[dict[str, Any]]
 
 
 def draw_pose(
@@ -177,7 +179,7 @@ def prepare_person(
         silhouette=fitted.mask if garment_mask is None else None, say=say,
     )  # fmt: skip
     drawn = draw_pose(fitted.keypoints, size, mode=mode, say=say)
-    return PreparedPerson(masked.person, masked.mask, drawn, findings, fitted.fits[0])
+    return PreparedPerson(masked.person, masked.mask, drawn, findings, fitted.fits[0], fitted.keypoints)
 
 
 def _windows(

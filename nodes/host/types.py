@@ -45,7 +45,7 @@ Choice = io.Custom("COMBO,STRING")
 FitRecord = io.Custom("LADI_FIT")
 """A tuple of `ladivton_core.preprocessing.framing.fitting.Fit`: one for every picture, or one a picture."""
 BoundingBox = io.Custom("BOUNDING_BOX")
-"""A list with one {"x", "y", "width", "height"} in pixels a picture."""
+"""A list a picture of {"x", "y", "width", "height"} in pixels, as ComfyUI's own detectors give and take."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 """Community type: a list with one OpenPose dictionary a frame (comfyui_controlnet_aux, ComfyUI's SDPose)."""
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from ladivton_core.evaluation import compare as comparing
 from ladivton_core.evaluation import (
     backbones,
     comparison_page,
@@ -20,6 +19,7 @@ from ladivton_core.evaluation import (
     set_metrics,
     votes,
 )
+from ladivton_core.evaluation import compare as comparing
 from ladivton_core.evaluation.__main__ import main
 from ladivton_core.evaluation.items import items_of
 from ladivton_core.evaluation.systems import read_systems

@@ -51,6 +51,8 @@ def frame(values, key="pose_keypoints_2d", **more):
         {"people": [None, {"pose_keypoints_2d": None, "hand_left_keypoints_2d": [1, 2, 3]}]}
         | {"people": [None, {"pose_keypoints_2d": JOINTS.flatten().tolist()}]},
         frame((JOINTS / torch.tensor([96, 128, 1])).flatten().tolist(), canvas_width=7),
+        frame(JOINTS.flatten().tolist(), foot_keypoints_2d=[9.0] * 18, face_keypoints_2d=[9.0] * 210)
+        | {"canvas_height": 128, "canvas_width": 96},  # ComfyUI's SDPose
     ],
 )
 def test_every_dialect_is_the_same_person(document):
@@ -142,6 +144,14 @@ def test_hands_travel_behind_the_joints():
     assert not left[18 : 18 + HAND].any() and torch.equal(left[18 + HAND :], hands()[1])
     half = people_in_frames(whole | {"canvas_height": 256, "canvas_width": 192}, SIZE, hands=True)[0]
     torch.testing.assert_close(half[0, :, :2], expected[:, :2] / 2)
+
+
+def test_a_whole_body_in_one_list_has_its_hands_at_the_end():
+    points = torch.full((133, 3), 9.0).double()
+    points[:17] = in_order(COCO17_TO_COCO18, 17)
+    points[112:], points[91:112] = hands()
+    (people,) = people_in_frames(frame(points.flatten().tolist(), key="keypoints"), SIZE, hands=True)
+    torch.testing.assert_close(people[0], torch.cat([JOINTS, *hands()]))
 
 
 def test_doubtful_and_odd_hands_are_none_and_never_change_who_is_meant():

@@ -77,7 +77,7 @@ def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wi
     assert torch.equal(made.mask[:, 0], mask.cpu()) and mask.any()
     torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
     torch.testing.assert_close(made.pose_map, pose, rtol=0, atol=1e-6)
-    (node,) = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
+    node, _ = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
                   match_colour=True)  # fmt: skip
     result = 1 - (made.person[0] + 1) / 2
     torch.testing.assert_close(into_photo(result, made.fit, made.photo, made.mask), node[0].movedim(-1, 0),

@@ -99,7 +99,7 @@ def test_the_result_is_stitched_within_it(run, scene, wires):
     photo = scene.person
     person, keypoints, _, _, fit = run("FitPerson", photo=photo, keypoints=scene.keypoints, width=96, height=128)
     (mask,) = run("BodyMask", **wires | {"keypoints": keypoints})
-    (stitched,) = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask)
+    stitched, _ = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask)
     assert torch.equal(stitched[mask < 0.5], photo[mask < 0.5]) and (stitched != photo)[mask > 0.5].any()
 
 

@@ -86,7 +86,7 @@ def dressed(run):
         pose, _ = run("PoseMap", keypoints=joints, person=fitted, **common)
         assert pose.shape == (len(frames), 18, 128, 96) and 0 <= pose.amin() <= pose.amax() <= 1
         assert mask.shape == (len(frames), 128, 96) and mask.unique().numel() <= 2
-        (result,) = run("StitchPerson", result=1 - fitted, photo=photo, fit=fit, mask=mask, feather=3)
+        result, _ = run("StitchPerson", result=1 - fitted, photo=photo, fit=fit, mask=mask, feather=3)
         assert result.shape == photo.shape and result.isfinite().all()
         for frame, kept in enumerate(mask):
             if not kept.any():

@@ -34,7 +34,7 @@ def found(run, photo, graphs):
 
 def test_from_a_photo_to_a_mask_and_back(run, photo, found):
     keypoints, silhouette, boxes, count = found
-    assert count == 1 and silhouette.shape == (1, 700, 900) and 200 <= boxes[0]["x"] < 400
+    assert count == 1 and silhouette.shape == (1, 700, 900) and 200 <= boxes[0][0]["x"] < 400
     person, joints, _, outline, fit = run(
         "FitPerson", photo=photo, keypoints=keypoints, mask=silhouette, mode="body", framing="upper_body",
         person_index=-1, border="blur",
@@ -47,9 +47,9 @@ def test_from_a_photo_to_a_mask_and_back(run, photo, found):
     )
     nose = joints[0]["people"][0]["pose_keypoints_2d"][:2]
     assert 0.1 < mask.mean() < 0.7 and not mask[0, int(nose[1]), int(nose[0])]
-    (same,) = run("StitchPerson", result=person, photo=photo, fit=fit, mask=mask, feather=3)
+    same, _ = run("StitchPerson", result=person, photo=photo, fit=fit, mask=mask, feather=3)
     torch.testing.assert_close(same, photo, rtol=0, atol=1e-5)
-    (changed,) = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask, match_colour=True)
+    changed, _ = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask, match_colour=True)
     kept = (changed == photo).all(-1)
     assert 0.4 < kept.float().mean() < 0.95 and kept[0, 0].all()
 
@@ -63,7 +63,7 @@ def test_a_batch_of_differently_placed_people_is_framed_and_put_back_one_by_one(
     pair = torch.cat([photo, moved])
     person, joints, _, _, fit = run("FitPerson", photo=pair, keypoints=both, mode="body", framing="upper_body")
     assert len(fit) == 2 and fit[0] != fit[1]
-    (back,) = run("StitchPerson", result=person, photo=pair, fit=fit, mask=torch.ones(1, 512, 384))
+    back, _ = run("StitchPerson", result=person, photo=pair, fit=fit, mask=torch.ones(1, 512, 384))
     torch.testing.assert_close(back, pair, rtol=0, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_a_frame_without_a_person_is_named_or_passes_unchanged(run, photo, found
     _, mask = run("AgnosticPerson", person=person, keypoints=joints, **passing)
     pose, _ = run("PoseMap", keypoints=joints, person=person, **passing)
     assert mask[0].any() and not mask[1].any() and not pose[1].any()
-    (stitched,) = run("StitchPerson", result=1 - person, photo=frames, fit=fit, mask=mask)
+    stitched, _ = run("StitchPerson", result=1 - person, photo=frames, fit=fit, mask=mask)
     assert torch.equal(stitched[1], frames[1]) and not torch.equal(stitched[0], frames[0])
 
 
@@ -179,3 +179,21 @@ def test_a_wire_that_brings_no_choice_is_refused(run, scene):
         run("FitPerson", photo=scene.person, keypoints=scene.keypoints, framing="shoes")
     with pytest.raises(ValueError, match="'rule' cannot be 'LIP'"):
         run("AgnosticPerson", person=scene.person, keypoints=scene.keypoints, rule="LIP")
+
+
+def test_a_detectors_boxes_find_who_is_small_in_their_order(run, photo, graphs):
+    small = torch.nn.functional.interpolate(photo[:, 150:662, 200:712].movedim(-1, 1), (128, 128), mode="area")
+    large = torch.full((1, 1500, 2000, 3), 0.45)
+    for left in (300, 1500):
+        large[:, 700:828, left : left + 128] = small.movedim(1, -1)
+    with pytest.raises(ValueError, match="connect a detector's 'boxes'"):
+        run("FindPerson", photo=large)
+    right, left = ({"x": x, "y": 700, "width": 128, "height": 128, "score": 0.9} for x in (1500, 300))
+    keypoints, silhouette, boxes, count = run("FindPerson", photo=large, boxes=[[right, left]], person_index=0)
+    assert count == 2 and 1450 < boxes[0][0]["x"] < 1650
+    noses = [person["pose_keypoints_2d"][:2] for person in keypoints[0]["people"]]
+    assert noses[0][0] - noses[1][0] == pytest.approx(1200, abs=12) and 700 < noses[0][1] < 790
+    assert silhouette[0, :, 1400:].any() and not silhouette[0, :, :1000].any()
+    for again in (boxes, boxes[0], boxes[0][0]):
+        _, _, same, one = run("FindPerson", photo=large, boxes=again)
+        assert one == 1 and abs(same[0][0]["x"] - boxes[0][0]["x"]) < 20

@@ -6,6 +6,7 @@ import copy
 import json
 
 import pytest
+from hosting.places import SAMPLES
 from hosting.shipped import TITLES, page_file, queue_file
 
 from ladivton_core.batch.comfyui.engine import ComfyEngine, list_files, note_workflows
@@ -154,6 +155,36 @@ def test_titles_that_do_not_fit_are_said(form, own, node, title, said):
     own[node]["_meta"] = {"title": title}
     with pytest.raises(WorkflowError, match=said):
         form(own, "own.json")
+
+
+def test_a_workflow_may_have_no_place_for_category_and_seed(form, own):
+    own["c"]["_meta"] = {"title": "slot:steps.n"}
+    workflow = form(own)
+    assert workflow.without == ["category", "seed"]
+    values = {"person": "1", "garment": "2", "seed": 5, "category": "dresses", "steps": 8}
+    assert workflow.fill(values).nodes["c"]["inputs"]["kind"] == "?"
+    with pytest.raises(WorkflowError, match="no slot 'reference'"):
+        workflow.fill(values | {"reference": "r"})
+
+
+@pytest.mark.parametrize("name", ["editor", "another_pack"])
+def test_the_examples_for_other_models_are_filled_in(name):
+    workflow = Workflow(read_nodes(SAMPLES / "catalogue" / f"{name}.json"), name)
+    assert workflow.slots()[:2] == ["person", "garment"] and not workflow.without
+    values = {"person": "p.png", "garment": "g.png", "category": "dresses", "seed": 77}
+    nodes = {node["class_type"]: node["inputs"] for node in workflow.fill(values).nodes.values()}
+    assert nodes["LadiVTON_FitPerson"]["framing"] == "dresses"
+    assert any(inputs.get("seed") == 77 for inputs in nodes.values())
+
+
+def test_a_second_picture_of_a_garment_has_a_slot(form, own):
+    own["f"] = {"class_type": "LoadImage", "inputs": {"image": "z.jpg"}, "_meta": {"title": "slot:reference"}}
+    own["c"]["inputs"]["q"] = ["f", 0]
+    workflow = form(own)
+    values = {"person": "1", "garment": "2", "seed": 5, "category": "dresses", "steps": 8}
+    assert workflow.fill(values | {"reference": "back.png"}).nodes["f"]["inputs"]["image"] == "back.png"
+    with pytest.raises(WorkflowError, match="the item gives no reference"):
+        workflow.fill(values)
 
 
 def test_a_workflow_without_a_result_and_one_with_a_hole_are_said(form, own):

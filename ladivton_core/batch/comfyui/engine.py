@@ -159,7 +159,14 @@ def load_workflows(files: Sequence[str | Path] = ()) -> list[Workflow]:
         WorkflowError: one cannot be a catalogue's.
     """
     if files:
-        return [Workflow(read_nodes(file), Path(file).name) for file in files]
+        named = [Workflow(read_nodes(file), Path(file).name) for file in files]
+        for workflow in named:
+            for name in workflow.without:
+                log.warning(
+                    "%s has no place for the %s: its items' own are not used. Title a node slot:%s.input where one is "
+                    "wanted.", workflow.name, name, name,
+                )  # fmt: skip
+        return named
     folder = Path(__file__).resolve().parents[3] / "workflows" / "api"
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -199,6 +206,7 @@ def list_files(work: Work, item: Item) -> dict[str, str]:
         "parse_map": person.parse_map,
         "mask": person.mask,
         "garment_mask": garment.mask,
+        "reference": garment.reference,
     }
     return {slot: address for slot, address in files.items() if address}
 

@@ -29,6 +29,7 @@ FILES = {
     "parse_map": "parse",
     "mask": "mask",
     "garment_mask": "garment_mask",
+    "reference": "reference",
 }
 """Slots that take a file, whose value is its name in ComfyUI's input folder; and what such a file is called."""
 
@@ -48,6 +49,9 @@ HOLDERS = ("LadiVTON_Category", "PrimitiveInt")
 
 FITTED = "fit"
 """Id of the node that `with_person_fitted` puts in."""
+
+OF_EVERY_ITEM = ("category", "seed")
+"""What every item has, and a workflow may have no place for; `Workflow.without` names it."""
 
 _SHAPE = {str: {"class_type": str, "inputs": {str: object}, "_meta?": {"title?": str}}}
 _MARK = re.compile(r"(?<!\S)slot:([A-Za-z_]\w*)(?:\.(\S+))?")
@@ -127,6 +131,12 @@ class Workflow:
         """Class types of all nodes that are run."""
         return {node["class_type"] for form in self.forms.values() for node in form.nodes.values()}
 
+    @property
+    def without(self) -> list[str]:
+        """Those of `OF_EVERY_ITEM` that find no place: all items are made alike in it."""
+        known = [self._known(form) for form in self.forms.values()]
+        return [name for name in OF_EVERY_ITEM if not all(name in slots for slots in known)]
+
     def slots(self, category: str | None = None) -> list[str]:
         """Names of the slots that are found without knowing which options a run sets."""
         return self._known(self._form_for(category))
@@ -161,6 +171,7 @@ class Workflow:
 
     def _places(self, form: Form, names: list[str]) -> dict[str, tuple[Place, ...]]:
         found = {name: form.slots.get(name) or _find_by_name(form.nodes, name) for name in names}
+        found = {name: places for name, places in found.items() if places or name not in OF_EVERY_ITEM}
         for name, places in found.items():
             if not places:
                 self._lack(form, name, f"Title the node that takes it slot:{name} (or slot:{name}.input), "

@@ -1,4 +1,5 @@
-"""What makes the pictures: the plain loop (`local.py`), Ray (`ray.py`), and ComfyUI servers (`../comfyui/`).
+"""What makes the pictures: the plain loop (`local.py`), Ray (`ray.py`), ComfyUI servers (`../comfyui/`), and whatever
+made them elsewhere (`../elsewhere.py`).
 
 `base.py` has the interface that they share, and the order of the work.
 """
@@ -17,6 +18,7 @@ ENGINES = {
     "local": (".engines.local", "LocalEngine"),
     "ray": (".engines.ray", "RayEngine"),
     "comfyui": (".comfyui.engine", "ComfyEngine"),
+    "elsewhere": (".elsewhere", "ElsewhereEngine"),
 }
 """Module and class, imported when asked for: each needs packages of its own."""
 

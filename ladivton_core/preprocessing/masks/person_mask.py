@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ...batches import common_batch
 from ..framing.fitting import labels_at
-from ..labels import Category, LabelSet
+from ..labels import CATEGORIES, Category, LabelSet
 from ..modes import BODY, PUBLISHED, Mode
 from ..people.chosen import (
     Keypoints,
@@ -33,11 +34,15 @@ from .agnostic import GROW, Neck, agnostic_mask, nothing_to_repaint
 from .arms import MissingJoints
 from .body_mask import MARGIN, body_mask
 from .body_region import body_region
+from .parts import Part, parts_of_bodies
 from .regions import Say, empty_masks, region_mask
 
 log = logging.getLogger(__name__)
 
 _LEFT = 0.1
+
+PartRule = Literal["usual", "keep", "repaint"]
+PARTS: tuple[PartRule, ...] = ("usual", "keep", "repaint")
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,9 @@ class MaskRule:
         stroke_width: of the arms' stroke in pixels; None is the published width.
         labels: whose mask is drawn from joints alone, see `body_region`; None goes by category.
         nobody: what a picture without a person does.
+        hands: `keep` leaves them alone, `repaint` takes them along (gloves, sleeves over them); as far as the joints
+            tell where they are; `usual` is what the rest of the rule makes of them.
+        outfit: everything that is worn, whatever the category: the masks of all categories together.
     """
 
     mode: Mode = PUBLISHED
@@ -63,6 +71,8 @@ class MaskRule:
     repaint_worn: bool = False
     labels: LabelSet | None = None
     nobody: Nobody = "stop"
+    hands: PartRule = "usual"
+    outfit: bool = False
 
 
 USUAL = MaskRule()
@@ -120,7 +130,12 @@ def mask_person(
         own=own_pixels(people, size) if people is not None and mode.alone else None,
         garment_mask=garment_mask, arms_mask=arms_mask, keep_mask=keep_mask, silhouette=silhouette,
     )  # fmt: skip
-    mask, worn, source = _drawn(batch, category, labels, mode, rule, say)
+    outfit = rule.outfit and garment_mask is None  # what is painted is all of it
+    rule = replace(rule, repaint_worn=True) if outfit else rule
+    drawn = [_drawn(batch, one, labels, mode, rule, say) for one in (CATEGORIES if outfit else (category,))]
+    mask, source = torch.stack([mask for mask, _, _ in drawn]).amax(0), drawn[0][2]
+    worn = None if drawn[0][1] is None else torch.stack([old for _, old, _ in drawn]).amax(0)
+    mask = _with_parts(mask, batch, category, {"hands": rule.hands}, silhouette)
     if silhouette is not None and not source.startswith("the joints"):
         say(f"'silhouette' is not used: the mask is drawn from {source}. Disconnect one of them.")
     if arms_mask is not None and garment_mask is None:
@@ -137,7 +152,8 @@ def mask_body(
     category: Category, size: tuple[int, int], *, cloth: Tensor | None = None, keypoints: Keypoints | None = None,
     person_index: int = 0, silhouette: Tensor | None = None, keep_mask: Tensor | None = None,
     person: Tensor | None = None, parse_map: Tensor | None = None, labels: LabelSet | None = None,
-    margin: int = MARGIN, nobody: Nobody = "stop", say: Say = log.warning,
+    margin: int = MARGIN, nobody: Nobody = "stop", neck: PartRule = "usual", hands: PartRule = "usual",
+    outfit: bool = False, say: Say = log.warning,
 ) -> Tensor:  # fmt: skip
     """The body's mask (`masks/body_mask.py`) of one person a picture; other people keep their own pixels.
 
@@ -150,6 +166,9 @@ def mask_body(
         person: the photo (B, 3, height, width) in [-1, 1]; its colours tell where clothes end.
         parse_map, labels: (B, H, W), or of another size with the same proportions, and its vocabulary.
         margin: pixels on a body of the data sets' size.
+        neck, hands: `keep` or `repaint` them; what the body's mask does by itself is repaint the neck under tops and
+            dresses, and keep the hands.
+        outfit: everything that is worn: the masks of all categories together.
         say: told of what looks wrong.
 
     Returns:
@@ -169,12 +188,37 @@ def mask_body(
 
     def draw(rows: Tensor) -> Tensor:
         given = {name: None if tensor is None else tensor[rows] for name, tensor in batch.items()}
-        return body_mask(category, size, labels=labels, margin=margin, numbers=rows.tolist(), say=say, **given)
+        given |= {"labels": labels, "margin": margin, "numbers": rows.tolist(), "say": say}
+        masks = [body_mask(one, size, **given) for one in (CATEGORIES if outfit else (category,))]
+        return torch.stack(masks).amax(0)
 
     count = next(len(tensor) for tensor in batch.values() if tensor is not None)
     mask = draw(torch.arange(count)) if people is None else _each(draw, batch["keypoints"], size, nobody)
+    mask = _with_parts(mask, batch | {"keep_mask": batch["keep"]}, category, {"neck": neck, "hands": hands}, silhouette)
     mask = mask if own is None else mask * own
     _say_if_empty(mask, None, f"{category} is found there. Check 'category' and 'keep_mask'.", False, say)
+    return mask
+
+
+def _with_parts(
+    mask: Tensor, batch: dict, category: Category, wanted: dict[Part, PartRule], silhouette: Tensor | None
+) -> Tensor:
+    """The mask with parts of the body taken along or left alone; nothing of what is to be kept comes in.
+
+    Raises:
+        ValueError: no joints tell where the parts are.
+    """
+    asked = {part: rule for part, rule in wanted.items() if rule != "usual"}
+    if asked and batch["keypoints"] is None:
+        raise ValueError(f"{' and '.join(map(repr, asked))} need 'keypoints', which tell where they are")
+    for part, rule in asked.items():
+        there = parts_of_bodies(batch["keypoints"], tuple(mask.shape[-2:]), [part], category).to(mask)
+        if rule == "keep":
+            mask = mask * (1 - there)
+            continue
+        there = there if silhouette is None else there * (batch["silhouette"] >= 0.5)
+        there = there if batch["keep_mask"] is None else there * (batch["keep_mask"] < 0.5)
+        mask = torch.maximum(mask, there)
     return mask
 
 

@@ -6,6 +6,7 @@ looks for a head with a body below it: a photo that shows no head is said to be 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..pose.dialects import coco18
 from ..pose.hands import blazepose_hands
 from ..pose.keypoints import largest_person
 from .blazepose import Region, cut_out, landmarks, paste, regions
+from .boxes import Box
 from .pose_graphs import DETECTOR, FOLDER, LANDMARKS, SILHOUETTE, Graph, find_graphs
 
 SMALLEST_SCORE = 0.35
@@ -30,6 +32,8 @@ _TRUNK_AND_LEGS = ((2, 8), (5, 11), (2, 11), (5, 8), (8, 9), (11, 12), (9, 10), 
 _LOWEST_LEVEL = 0.25
 # The same person seen twice: their joints lie within this share of their size of each other.
 _SAME_PERSON = 0.15
+# Around a detector's box: BlazePose looks for a whole person with some ground around.
+_AROUND_BOX = 0.2
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,34 @@ class PersonFinder:
             joints = coco18(body)
             outline = self._outline(photo, region, size, joints)
             people.append(Person(joints, blazepose_hands(body), outline, region.score))
+        return _apart(people)
+
+    def inside(self, photo: Tensor, boxes: Sequence[Box], smallest_score: float = SMALLEST_SCORE) -> list[Person]:
+        """The largest person in each box, in the boxes' order: also those who are too small in the whole photo.
+
+        Args:
+            photo, smallest_score: as for the whole photo.
+            boxes: where somebody is, in pixels; looked at with a margin around, as BlazePose wants to see a person.
+
+        Returns:
+            As many as boxes hold somebody; each person once.
+        """
+        size, people = (photo.shape[-2], photo.shape[-1]), []
+        for left, top, right, bottom in boxes:
+            margin = _AROUND_BOX * max(right - left, bottom - top)
+            first, last = max(math.floor(left - margin), 0), min(math.ceil(right + margin), size[1])
+            upper, lower = max(math.floor(top - margin), 0), min(math.ceil(bottom + margin), size[0])
+            found = self(photo[:, upper:lower, first:last], smallest_score) if upper < lower and first < last else []
+            if not found:
+                continue
+            one, moved = found[largest(found)], torch.tensor([first, upper, 0.0], dtype=torch.float64)
+            joints = one.joints + moved
+            if any(float((joints - other.joints)[:, :2].norm(dim=1).median()) < margin / 2 for other in people):
+                continue
+            outline = torch.zeros(size)
+            outline[upper:lower, first:last] = one.silhouette
+            hands = torch.where(one.hands[..., 2:] > 0, one.hands + moved, 0.0)
+            people.append(replace(one, joints=joints, hands=hands, silhouette=outline))
         return _apart(people)
 
     def _points(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:

@@ -37,10 +37,11 @@ ORDERS: dict[int, tuple[int | None, ...]] = {
     18: tuple(range(JOINTS)),
     25: BODY25_TO_COCO18,
     33: BLAZEPOSE33_TO_COCO18,
+    133: COCO17_TO_COCO18,
 }
 """Order of the joints by the number of points in a list."""
 
-KNOWN_LISTS = "18 (COCO), 17 (COCO's annotations), 25 (BODY_25) or 33 (BlazePose) points"
+KNOWN_LISTS = "18 (COCO), 17 (COCO's annotations), 25 (BODY_25), 33 (BlazePose) or 133 (COCO-WholeBody) points"
 
 _SCORES = ("score", "confidence", "visibility", "presence")
 

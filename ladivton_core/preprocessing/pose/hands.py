@@ -29,6 +29,10 @@ _BLAZEPOSE33 = ({3: 22, 5: 20, 17: 18}, {3: 21, 5: 19, 17: 17})
 """Which of BlazePose's landmarks a point of the right and left hand is."""
 
 
+_WHOLE_BODY = 133
+"""COCO-WholeBody's points end with the left hand, then the right."""
+
+
 def blazepose_hands(points: Tensor) -> Tensor:
     """Both hands (2, 21, 3) as (x, y, score) in BlazePose's landmarks (33, 3); points it does not have are zeros."""
     hands = torch.zeros(2, HAND, 3, dtype=points.dtype)
@@ -54,6 +58,8 @@ def hands_of(person: Mapping[str, Any], where: str, body: Tensor | None = None) 
     hands = torch.zeros(2, HAND, 3, dtype=torch.float64)
     if body is not None and len(body) == 33:
         hands = blazepose_hands(body)
+    elif body is not None and len(body) == _WHOLE_BODY:
+        hands = torch.stack([body[-HAND:], body[-2 * HAND : -HAND]])
     for hand, key in zip(hands, HAND_KEYS, strict=True):
         values = person.get(key)
         if isinstance(values, Sequence) and len(values) == 3 * HAND:
