@@ -54,7 +54,10 @@ LABELS = {
     "nobody": {"stop": "stop and say so", "pass": "let the frame pass"},
     "missing_joints": {"published": "as in the paper", "skip": "leave them out"},
     "neck": {
-        "published": "as in the paper", "usual": "as usual", "cut": "repaint it", "repaint": "repaint it",
+        "published": "as in the paper",
+        "usual": "as usual",
+        "cut": "repaint it",
+        "repaint": "repaint it",
         "keep": "keep it",
     },
     "hands": {"usual": "as usual", "repaint": "repaint them", "keep": "keep them"},

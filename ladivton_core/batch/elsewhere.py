@@ -25,6 +25,7 @@ import numpy as np
 from torch import Tensor
 
 from ..disk.pictures import endings
+from ..disk.store import Store, open_store
 from ..preprocessing.masks.parts import parts_of_bodies
 from ..preprocessing.modes import BODY
 from ..preprocessing.people.chosen import chosen_points
@@ -38,7 +39,6 @@ from .items import ElsewhereOptions, Garment, Item, Outcome, Person, Request, Se
 from .manifest import Template, read_manifest
 from .preparation import FileError, PreparedPerson, finder_in, into_photo, prepare_garment, prepare_person
 from .runs import RunReport
-from .store import Store, open_store
 from .worker import explain, require_graphs
 
 log = logging.getLogger(__name__)

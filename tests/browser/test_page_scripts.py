@@ -195,7 +195,7 @@ def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(whole_page, p
 
 @pytest.fixture
 def abroad(whole_page, frontend, new_tab):
-    """A tab beside the page, ComfyUI's and the newest's, to be loaded in Chinese; the server then keeps English again."""
+    """A tab beside the page, ComfyUI's and the newest's, loaded in Chinese; the server then keeps English again."""
     page = type(whole_page)(new_tab(), frontend.url)
     page.speak("zh")
     page.start()
