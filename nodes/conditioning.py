@@ -187,7 +187,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 *text_inputs(),
                 io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
                 io.Image.Input("person", tooltip="Photo of the person, whole."),
-                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person."),
+                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person or Body Mask."),
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 *posterior_inputs(" Separate from the sampler's, so that a new picture needs no new encoding."),
@@ -249,14 +249,14 @@ Graph = Callable[[str], Node | None]
 """Gives a node of the running graph by its id, None for one that is not there."""
 
 
-def _nearest(graph: Graph, node: str, wire: str, class_type: str) -> list[Node]:
-    """The first nodes of a type on every way upstream from an input.
+def _nearest(graph: Graph, node: str, wire: str, *class_types: str) -> list[Node]:
+    """The first nodes of some types on every way upstream from an input.
 
     Args:
         graph: the running graph.
         node: id of the node whose input it is.
         wire: name of the input.
-        class_type: the type looked for. What lies behind such a node is not looked at: a person who is dressed twice
+        class_types: the types looked for. What lies behind such a node is not looked at: a person who is dressed twice
             has two lanes, one after the other.
     """
     found, seen = [], set()
@@ -269,7 +269,7 @@ def _nearest(graph: Graph, node: str, wire: str, class_type: str) -> list[Node]:
         there = graph(value[0])
         if there is None:  # ComfyUI says so itself
             continue
-        if there["class_type"] == class_type:
+        if there["class_type"] in class_types:
             found.append(there)
         else:
             waiting += there["inputs"].values()
@@ -284,15 +284,16 @@ def categories_differ(graph: Graph, node: str) -> str | None:
     Returns:
         A sentence, or None.
     """
-    masks = _nearest(graph, node, "mask", "LadiVTON_AgnosticPerson")
+    masks = _nearest(graph, node, "mask", "LadiVTON_AgnosticPerson", "LadiVTON_BodyMask")
     words = _nearest(graph, node, "positive", "LadiVTON_TextualInversionEncoder")
     # A category says nothing beside a prompt of one's own, written or by wire.
     words = [encoder for encoder in words if not str(encoder["inputs"].get("prompt", "")).strip()]
     cut, said = ({_category_of(found) for found in lane} for lane in (masks, words))
     if not cut or not said or cut & said or not all(isinstance(choice, str) for choice in cut | said):
         return None
+    cutter = {"LadiVTON_BodyMask": "Body Mask"}.get(masks[0]["class_type"], "Agnostic Person")
     return (
-        f"'Agnostic Person' cuts out {' and '.join(sorted(cut))} and 'Textual Inversion Encoder' "
+        f"'{cutter}' cuts out {' and '.join(sorted(cut))} and 'Textual Inversion Encoder' "
         f"describes {' and '.join(sorted(said))}. Choose the same 'category' in both."
     )
 
