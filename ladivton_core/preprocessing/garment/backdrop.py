@@ -27,9 +27,6 @@ _SOFT = 0.05
 _WORKING_SIDE = 384
 _FILLED = (0.02, 0.98)
 """A garment covers some, not all, of its picture; outside these shares one was mistaken for the other."""
-CENTRED = (0.9, 0.75)
-"""Shares of a picture's height and width that a centred garment takes at most, as in the data sets' pictures: trousers
-and dresses fill the height, tops stop short of the sides. The spline bends wider tops out of shape."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ class Centring:
     target: tuple[int, int, int, int]
 
     @classmethod
-    def plan(cls, garment: Tensor, size: tuple[int, int], fill: tuple[float, float] = CENTRED) -> Centring:
+    def plan(cls, garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Centring:
         """See `centred_on_white`."""
         height, width = garment.shape[-2:]
         cloth = (garment < WHITE - 0.02).any(0)
@@ -127,7 +124,7 @@ class Centring:
         if len(rows):
             box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
         tall, wide = box[1] - box[0], box[3] - box[2]
-        scale = min(fill[0] * size[0] / tall, fill[1] * size[1] / wide)
+        scale = fill * min(size[0] / tall, size[1] / wide)
         tall, wide = (min(max(round(n * scale), 1), most) for n, most in zip((tall, wide), size, strict=True))
         row, column = (size[0] - tall) // 2, (size[1] - wide) // 2
         return cls(box, (row, row + tall, column, column + wide))
@@ -140,13 +137,13 @@ class Centring:
         return (points + 0.5 - corner) * scale + lies - 0.5
 
 
-def centred_on_white(garment: Tensor, size: tuple[int, int], fill: tuple[float, float] = CENTRED) -> Tensor:
+def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Tensor:
     """One garment on white (3, H, W) in [0, 1], its box in the middle and as large as in the data sets' pictures.
 
     Args:
         garment: on white; a picture that shows nothing but white is only fitted.
         size: (height, width) of the result.
-        fill: most of height and of width that the box takes.
+        fill: share of the tighter side that the box takes.
 
     Returns:
         (3, *size) in [0, 1], proportions kept.
