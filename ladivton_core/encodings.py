@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .denoising.conditioning import masked_at_half
+from .preprocessing.prepare import FramedPerson
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,19 @@ class TryOnResult:
     Attributes:
         images: (B, 3, H, W) float32 in [0, 1].
         latents: (B, 4, h, w), scaled.
-        warped: refined warped garment (B, 3, H, W) in [-1, 1].
+        warped: the warped garment (B, 3, H, W) in [-1, 1], refined unless the person was a `FramedPerson`.
         coarse: before refinement; None when the caller gave the warped garment.
+        mask: what was repainted (B, 1, H, W) in {0, 1}.
     """
 
     images: Tensor
     latents: Tensor
     warped: Tensor | None
     coarse: Tensor | None
+    mask: Tensor
 
 
-Encoding = TypeVar("Encoding", GarmentEncoding, PersonEncoding)
+Encoding = TypeVar("Encoding", GarmentEncoding, PersonEncoding, FramedPerson)
 
 
 def expanded(encoding: Encoding, batch: int) -> Encoding:
@@ -125,7 +128,7 @@ def require_pictures(called: str, given: Any, channels: int, lowest: float) -> T
     return given
 
 
-def count(batch: Tensor | GarmentEncoding | PersonEncoding) -> int:
+def count(batch: Tensor | GarmentEncoding | PersonEncoding | FramedPerson) -> int:
     """How many items pictures or an encoding hold."""
     if isinstance(batch, Tensor):
         return batch.shape[0]

@@ -26,6 +26,7 @@ from .denoising.schedule import ddim_scheduler, sampling_scheduler
 from .embedded import PARTS
 from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded, require_pictures
 from .items_alone import run_alone
+from .preprocessing.prepare import FramedPerson
 from .presets import TINY, Preset
 from .runtime.defaults import own_defaults
 from .runtime.speed import SPEEDS, chosen_dtype
@@ -115,7 +116,7 @@ class TryOnPipeline(Stages):
     @torch.no_grad()
     def __call__(
         self,
-        person: Tensor | PersonEncoding,
+        person: Tensor | PersonEncoding | FramedPerson,
         garment: Tensor | GarmentEncoding,
         *,
         mask: Tensor | None = None,
@@ -141,17 +142,19 @@ class TryOnPipeline(Stages):
         """Put garments on people. Persons, garments and seeds of length 1 are repeated to the longest of the three.
 
         Args:
-            person: picture (B, 3, H, W) in [-1, 1] with `mask` and `pose_map`, or the result of `encode_person`.
+            person: picture (B, 3, H, W) in [-1, 1] with `mask` and `pose_map`; or the result of `encode_person`; or
+                the `framed` of `preprocessing.prepare.prepare_person`: then the garment is not refined, and the mask
+                is the body's under it, so that each pair is encoded by itself.
             garment: picture (B, 3, h, w) in [-1, 1] with `category`, or the result of `encode_garment`.
             mask, pose_map: see `encode_person`; needed when `person` is a picture.
-            category: see `encode_garment`.
+            category: see `encode_garment`; of a photograph one for all, which also draws the body's mask.
             warped: warped garment (B, 3, H, W) in place of the warper's.
 
         Raises:
             ValueError: something is missing or does not fit; says what.
         """
         if items_alone:
-            if not isinstance(person, PersonEncoding):
+            if not isinstance(person, PersonEncoding | FramedPerson):
                 require_pictures("person", person, 3, -1)
             if not isinstance(garment, GarmentEncoding):
                 require_pictures("garment", garment, 3, -1)
@@ -160,7 +163,7 @@ class TryOnPipeline(Stages):
             return run_alone(self, **given)
         if posterior not in POSTERIORS:
             raise ValueError(f"posterior must be 'sample' or 'mode', got {posterior!r}.")
-        if not isinstance(person, PersonEncoding):
+        if not isinstance(person, PersonEncoding | FramedPerson):
             if mask is None or pose_map is None:
                 raise ValueError("a person picture needs mask and pose_map; or give the result of encode_person.")
             person = self.encode_person(person, mask, pose_map, emasc=emasc)
@@ -171,10 +174,13 @@ class TryOnPipeline(Stages):
         seeded = reference_generator is None and noise is None
         batch = batch_of(person.person.shape[0], garment.garment.shape[0], len(seeds) if seeded else None)
         person, garment = expanded(person, batch), expanded(garment, batch)
-        coarse = None
-        if self._takes_garment and warped is None:
-            warp = self.warp(garment.garment, person)
+        coarse, framed = None, isinstance(person, FramedPerson)
+        if warped is None and (framed or self._takes_garment):
+            warp = self.warp(garment.garment, person, refined=not framed)
             warped, coarse = warp.warped, warp.coarse
+        if framed:
+            repainted = person.mask_under(warped, category)
+            person = self.encode_person(person.person, repainted, person.pose_map, emasc=emasc)
         noise = noise or self._noise(person, seeds * batch if len(seeds) == 1 else seeds, reference_generator)
         conditioning = self.conditioning(person, warped, noise, posterior=posterior, no_pose=no_pose)
         scale = self.preset.guidance_scale if guidance_scale is None else guidance_scale
@@ -195,7 +201,7 @@ class TryOnPipeline(Stages):
         images = self.decode(latents, person.skips if emasc else None)
         if paste_back:
             images = paste(images, person.person / 2 + 0.5, person.mask, paste_feather).clamp(0, 1)
-        return TryOnResult(images, latents, warped, coarse)
+        return TryOnResult(images, latents, warped, coarse, person.mask)
 
     @property
     def _takes_garment(self) -> bool:

@@ -69,6 +69,8 @@ class Preset:
         steps, guidance_scale: sampling defaults.
         skip_grow, skip_feather: decoding defaults, see `decoding.emasc.mask_features`; 0 is published.
         drawn_only: trained on drawn people alone; who brings a photograph is told so.
+        photographs: how somebody without a parse map is dressed: by the `published` masks in the refined garment, or
+            by the `body`'s mask in the garment as the spline warps it, trousers and dresses centred (docs/photos.md).
         preview_rgb: least-squares colours of the latents for live previews, in [-1, 1]: one row of RGB for each
             of the 4 scaled latent channels, then the constant; None takes Stable Diffusion's.
     """
@@ -92,6 +94,7 @@ class Preset:
     skip_grow: int = 0
     skip_feather: int = 0
     drawn_only: bool = False
+    photographs: Literal["published", "body"] = "published"
     preview_rgb: tuple[tuple[float, float, float], ...] | None = None
 
 
@@ -176,6 +179,7 @@ TINY = Preset(
     skip_grow=2,  # without it EMASC draws a thin line along the mask's edge
     skip_feather=2,
     drawn_only=True,
+    photographs="body",  # the refinement knows drawn people only, and on photographs damages what the spline gives
     preview_rgb=((0.5, 0.48, 0.45), (0.09, 0.02, -0.19), (-0.1, 0.14, -0.03), (0.01, 0.01, 0.01), (0.36, 0.35, 0.32)),
 )  # fmt: skip
 

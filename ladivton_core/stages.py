@@ -29,6 +29,7 @@ from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
 from .inversion.prompts import prompts_for, tokenize
 from .preprocessing.masks.agnostic import nothing_to_repaint
+from .preprocessing.prepare import FramedPerson
 from .presets import Preset
 from .runtime.defaults import own_defaults
 from .runtime.finite import require_finite
@@ -195,13 +196,20 @@ class Stages:
 
     @own_defaults()
     @torch.no_grad()
-    def warp(self, garment: Tensor, person: PersonEncoding) -> WarpResult:
-        """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1)."""
+    def warp(self, garment: Tensor, person: PersonEncoding | FramedPerson, *, refined: bool = True) -> WarpResult:
+        """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1).
+
+        Args:
+            refined: False leaves the refinement out: `warped` is `coarse`.
+        """
         require_pictures("garment", garment, 3, -1)
         garment, agnostic, pose_map = (
             x.to(self.device, torch.float32) for x in (garment, person.agnostic, person.pose_map)
         )
-        if self.speed == "fast":
+        if not refined:
+            coarse, *spline = self.warper.coarse_warp(garment, agnostic, pose_map)
+            result = WarpResult(coarse, coarse, *spline)
+        elif self.speed == "fast":
             result = fast_warp(self.warper, garment, agnostic, pose_map, self.dtype)
         else:
             result = self.warper(garment, agnostic, pose_map)

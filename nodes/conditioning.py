@@ -185,7 +185,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                 *text_inputs(),
                 io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
                 io.Image.Input("person", tooltip="Photo of the person, whole."),
-                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person."),
+                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person or Body Mask."),
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 *posterior_inputs(" Separate from the sampler's, so that a new picture needs no new encoding."),

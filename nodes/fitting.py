@@ -138,7 +138,7 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                 io.Mask.Input(
                     "mask", optional=True,
                     tooltip="Only this part of the result is taken, e.g. the mask of "
-                        "Agnostic Person; all of it without.",
+                        "Agnostic Person or Body Mask; all of it without.",
                 ),
                 io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over "
                     "which the mask's edge is blended."),

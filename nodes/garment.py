@@ -10,12 +10,14 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.framing.fitting import fit_image
 from ..ladivton_core.preprocessing.garment.backdrop import (
+    CENTRED,
     backdrop_of,
     centred_on_white,
     ground_to_white,
     looks_inverted,
 )
 from ..ladivton_core.preprocessing.garment.garment import garment_on_white
+from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.runtime.finite import require_finite
 from ..ladivton_core.warping.warper import sample_garment
 from .host.notes import Notes
@@ -68,6 +70,11 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                     tooltip="Cut the garment out of its white and show it in the middle, filling the picture as in the "
                         "data sets; its proportions are kept, and 'fit' is not used.",
                 ),
+                io.Combo.Input(
+                    "garment_category", **advanced(), options=["any", *CATEGORIES], default="any", optional=True,
+                    tooltip="What the garment is, for 'centre': the embedded spline hangs tops as well whole, so with "
+                        "'upper_body' they are not centred. 'any' centres everything.",
+                ),
             ],
             outputs=[io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white.")],
         )  # fmt: skip
@@ -76,6 +83,7 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
     def execute(
         cls, garment: Tensor, mask: Tensor | None = None, invert_mask: bool = False, width: int = 384,
         height: int = 512, fit: str = "stretch", backdrop: str = "keep", centre: bool = False,
+        garment_category: str = "any",
     ) -> io.NodeOutput:  # fmt: skip
         check_multiple_of_8(height, width, "height and width of Prepare Garment")
         pixels, notes = from_image(garment, "garment"), Notes("Prepare Garment")
@@ -105,7 +113,7 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             pixels = torch.where((shown == (pixels + 1) / 2).all(1, keepdim=True), pixels, shown * 2 - 1)
         elif mask is None:
             _say_what_is_behind(shown, notes)
-        if centre:
+        if centre and garment_category in ("any", *CENTRED):
             pixels = torch.stack([centred_on_white(item, (height, width)) for item in shown.cpu()]) * 2 - 1
         return io.NodeOutput(to_image(fit_image(pixels, (height, width), fit, fill=1.0)[0]), ui=notes.ui)
 

@@ -17,6 +17,8 @@ Graph = Callable[[str], Node | None]
 """Gives a node of the running graph by its id, None for one that is not there."""
 OUR_LOADERS = {"LadiVTON_LoadPicture": "image", "LadiVTON_DatasetSample": "root"}
 """The pack's nodes that bring pictures, and the input that names which."""
+MASKERS = {"LadiVTON_AgnosticPerson": "Agnostic Person", "LadiVTON_BodyMask": "Body Mask"}
+"""The pack's nodes that say what is repainted, by category."""
 
 
 def in_running_graph(hidden: Any, look: Callable[[Graph, str], str | None]) -> str | None:
@@ -106,7 +108,7 @@ def categories_differ(graph: Graph, node: str) -> str | None:
     Returns:
         A sentence, or None.
     """
-    masks = _nearest(graph, node, "mask", lambda found: found["class_type"] == "LadiVTON_AgnosticPerson")
+    masks = _nearest(graph, node, "mask", lambda found: found["class_type"] in MASKERS)
     words = _nearest(graph, node, "positive", lambda found: found["class_type"] == "LadiVTON_TextualInversionEncoder")
     # A category says nothing beside a prompt of one's own, written or by wire.
     words = [encoder for encoder in words if not str(encoder["inputs"].get("prompt", "")).strip()]
@@ -114,7 +116,7 @@ def categories_differ(graph: Graph, node: str) -> str | None:
     if not cut or not said or cut & said or not all(isinstance(choice, str) for choice in cut | said):
         return None
     return (
-        f"'Agnostic Person' cuts out {' and '.join(sorted(cut))} and 'Textual Inversion Encoder' "
+        f"'{MASKERS[masks[0]['class_type']]}' cuts out {' and '.join(sorted(cut))} and 'Textual Inversion Encoder' "
         f"describes {' and '.join(sorted(said))}. Choose the same 'category' in both."
     )
 

@@ -63,7 +63,7 @@ class LadiVTON_EncodePerson(io.ComfyNode):
             inputs=[
                 io.Vae.Input("vae", tooltip="Stable Diffusion VAE (or the embedded one)."),
                 io.Image.Input("person", tooltip="Photo of the person, whole."),
-                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person."),
+                io.Mask.Input("mask", tooltip="White where the sampler repaints, from Agnostic Person or Body Mask."),
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
                 io.Boolean.Input(
                     "latent_of_person", default=False,

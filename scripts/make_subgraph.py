@@ -21,7 +21,8 @@ from typing import Any
 from hosting.places import REPOSITORY
 from hosting.shipped import page_file
 
-LEFT_OUT = ("MarkdownNote", "Note", "SaveImage", "PreviewImage")
+PREVIEWS = ("PreviewImage", "MaskPreview")
+LEFT_OUT = ("MarkdownNote", "Note", "SaveImage", *PREVIEWS)
 """The page shows inner previews on the one node, in the place of the result that is connected behind it."""
 INPUT_ID, OUTPUT_ID = -10, -20
 """The frames of a subgraph, as the page numbers them."""
@@ -124,7 +125,7 @@ def blueprint(of: Blueprint) -> Json:
     wires = [
         link
         for link in workflow["links"]
-        if nodes[link[1]]["type"] not in LEFT_OUT and nodes[link[3]]["type"] != "PreviewImage"
+        if nodes[link[1]]["type"] not in LEFT_OUT and nodes[link[3]]["type"] not in PREVIEWS
     ]
     loader_of = loaders(workflow, of.roles)
     results = {link[1]: link for link in wires if nodes[link[3]]["type"] == "SaveImage"}

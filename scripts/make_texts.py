@@ -41,8 +41,7 @@ BESIDE = (
     ("TryOnConditioning", "GarmentSteps"), ("PaperSchedule", "GarmentSteps"), ("PaperSchedule", "EMASCDecoder"),
     ("PaperNoise", "EMASCDecoder"), ("TextualInversionEncoder", "BlendPseudoWords"),
     ("BlendPseudoWords", "TryOnConditioning"), ("LoadTryOnModel", "TryOnSpeed"), ("TryOnSpeed", "TryOnSampler"),
-    ("TryOnSpeed", "PaperSchedule"), ("GarmentWarper", "BodyMask"), ("BodyMask", "TryOnConditioning"),
-    ("BodyMask", "StitchPerson"),
+    ("TryOnSpeed", "PaperSchedule"),
 )  # fmt: skip
 """Nodes one before the other in graphs that no workflow shows, directly or with ComfyUI's own between."""
 FILE_LISTS = ("image", "file", "root")

@@ -250,13 +250,13 @@ def _is_there(store: Store, place: str, mark: str) -> bool:
 def _write_person(store: Store, place: str, made: PreparedPerson, size: tuple[int, int], mark: str) -> None:
     joints = keypoints_from_people(made.keypoints, size)[0]
     parts = {
-        "mask.png": encode_picture(_pixels(made.mask)[..., 0], "mask.png"),
+        "mask.png": encode_picture(_pixels(made.framed.mask)[..., 0], "mask.png"),
         "pose.png": encode_picture(np.asarray(skeleton(joints, size)), "pose.png"),
         "keypoints.json": json.dumps(made.keypoints[0]).encode(),
     }
     for name in _PARTS:
         store.write(place.replace("person.png", name), parts[name])
-    store.write(place, encode_picture(_pixels(made.person / 2 + 0.5), place, mark))
+    store.write(place, encode_picture(_pixels(made.framed.person / 2 + 0.5), place, mark))
 
 
 def _line(item: Item, garment: Garment) -> dict[str, Any]:

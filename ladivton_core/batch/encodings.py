@@ -21,7 +21,13 @@ from torch import Tensor
 from ..disk.tensors import write_tensors
 from ..encodings import GarmentEncoding, PersonEncoding
 from ..preprocessing.framing.fitting import Fit
+from ..preprocessing.prepare import FramedPerson
 from .items import Garment, Person
+
+BODY = "photographs"
+"""What of a run's facts says that photographs are dressed by the body's mask (`Preset.photographs`)."""
+Encoding = PersonEncoding | GarmentEncoding | FramedPerson
+_KINDS = {kind.__name__: kind for kind in (PersonEncoding, GarmentEncoding, FramedPerson)}
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,13 @@ class KeptEncoding:
     """An encoding with what its pictures need beside it.
 
     Attributes:
-        encoding: of one person or one garment, on the CPU or on the models' device.
+        encoding: of one person or one garment, on the CPU or on the models' device; a `FramedPerson` where the mask,
+            and with it all that is encoded, depends on the garment.
         cost: what the checks of the photo take off the score of 1.
         fit, photo: how the person was framed and what they go back into; see `PreparedPerson`.
     """
 
-    encoding: PersonEncoding | GarmentEncoding
+    encoding: Encoding
     cost: float = 0.0
     fit: Fit | None = None
     photo: Tensor | None = None
@@ -56,8 +63,9 @@ class KeptEncoding:
         return found
 
     def to(self, device: torch.device) -> KeptEncoding:
-        """The same with the encoding on a device; the photo stays where it is."""
-        tensors = {name: tensor.to(device) for name, tensor in self.tensors().items() if name != "photo"}
+        """The same with the encoding on a device; the photo stays where it is, and joints, which no model sees."""
+        tensors = {name: tensor for name, tensor in self.tensors().items() if name != "photo"}
+        tensors |= {name: tensor.to(device) for name, tensor in tensors.items() if name != "people"}
         return dataclasses.replace(self, encoding=_encoding(type(self.encoding), tensors))
 
     def write(self, path: Path) -> None:
@@ -82,10 +90,7 @@ class KeptEncoding:
             return None
 
 
-_KINDS = {"PersonEncoding": PersonEncoding, "GarmentEncoding": GarmentEncoding}
-
-
-def _encoding(kind: type, tensors: dict[str, Tensor]) -> PersonEncoding | GarmentEncoding:
+def _encoding(kind: type, tensors: dict[str, Tensor]) -> Encoding:
     values: dict[str, Tensor | tuple | None] = dict.fromkeys(field.name for field in dataclasses.fields(kind))
     for name in sorted(tensors):
         plain, dot, _ = name.partition(".")
@@ -93,8 +98,20 @@ def _encoding(kind: type, tensors: dict[str, Tensor]) -> PersonEncoding | Garmen
     return kind(**values)
 
 
-def key_of(thing: Person | Garment, category: str, facts: dict) -> str:
-    """Name of an encoding: a hash of what it is made of. A person has one for each category they wear."""
+def way_of(person: Person, facts: dict) -> str:
+    """How a garment is prepared for a person: `centred` for photographs on models that ask for it, else `whole`.
+
+    Tops look the same in both (`backdrop.CENTRED`).
+    """
+    return "centred" if BODY in facts and person.parse_map is None else "whole"
+
+
+def key_of(thing: Person | Garment, way: str, facts: dict) -> str:
+    """Name of an encoding: a hash of what it is made of.
+
+    Args:
+        way: a person has an encoding for each category they wear, a garment one for each `way_of`.
+    """
     told = dataclasses.asdict(thing)
     del told["where"]
     told["files"] = []
@@ -104,7 +121,7 @@ def key_of(thing: Person | Garment, category: str, facts: dict) -> str:
             told["files"].append([found.st_size, found.st_mtime_ns])
         except (OSError, ValueError):  # an address, or not there
             told["files"].append([])
-    text = json.dumps([thing.kind, told, category if thing.kind == "person" else "", facts], sort_keys=True)
+    text = json.dumps([thing.kind, told, way, facts], sort_keys=True)
     return f"{thing.kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 

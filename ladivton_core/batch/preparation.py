@@ -2,8 +2,8 @@
 
 With a parse map it is the paper's way (`tryon_embedded` with the photo fitted): the whole photo at the models' size.
 Without one it is the photo's way (`tryon_photo`, `tryon_photo_pose_nodes`): found, framed, masked by joints, and the
-result goes back into the photo. Garments always take the photo's way, which leaves a garment on white of the data sets'
-proportions as it is. docs/photos.md.
+result goes back into the photo. Garments are cut out and centred for photographs on models that ask for it, and else
+fitted, which leaves a garment on white of the data sets' proportions as it is. docs/photos.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..finishing.editing import bring_back
 from ..preprocessing import prepare
 from ..preprocessing.checks import Finding, check_garment
 from ..preprocessing.framing.fitting import Fit, fit_image
-from ..preprocessing.garment.backdrop import ground_to_white
+from ..preprocessing.garment.backdrop import centred_on_white, ground_to_white
 from ..preprocessing.garment.garment import garment_on_white
 from ..preprocessing.label_pictures import read_labels
 from ..preprocessing.labels import LABEL_SETS
@@ -31,6 +31,7 @@ from ..preprocessing.people.finder import PersonFinder, largest
 from ..preprocessing.pictures import over_white, read_picture
 from ..preprocessing.pose.keypoint_files import pose_frames
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, pose_document
+from ..preprocessing.prepare import FramedPerson
 from .items import Garment, Person
 
 FRAMES = {"picture": None, "vitonhd": VITONHD_FRAME, "dresscode": DRESSCODE_FRAME}
@@ -58,17 +59,13 @@ class PreparedPerson:
     """A person, ready to be encoded.
 
     Attributes:
-        person: (1, 3, H, W) in [-1, 1].
-        mask: (1, 1, H, W) in {0, 1}; 1 is repainted.
-        pose_map: (1, 18, H, W).
+        framed: as the models see them.
         findings: what speaks against the photo.
         fit: how it was framed, and `photo` (3, h, w) uint8 it goes back into; None where the result is the picture.
         keypoints: one document, in pixels of `person`.
     """
 
-    person: Tensor
-    mask: Tensor
-    pose_map: Tensor
+    framed: FramedPerson
     findings: list[Finding]
     fit: Fit | None = None
     photo: Tensor | None = None
@@ -116,20 +113,21 @@ def prepare_person(
             photo, keypoints, category, size, parse_map=parse, labels=labels, garment_mask=painted,
             silhouette=silhouette,
         )  # fmt: skip
-    if not made.mask.any():
+    if not made.framed.mask.any():
         raise FileError(
             f"{person.parse_map}: it shows no {category} garment, so nothing would be repainted. Check 'label_set' "
             "and 'category'", person.parse_map,
         )  # fmt: skip
     fit, back_into = (None, None) if published else (made.fit, (photo * 255).round().byte())
-    return PreparedPerson(made.person, made.mask, made.pose_map, made.findings, fit, back_into, made.keypoints)
+    return PreparedPerson(made.framed, made.findings, fit, back_into, made.keypoints)
 
 
-def prepare_garment(garment: Garment, size: tuple[int, int]) -> PreparedGarment:
+def prepare_garment(garment: Garment, size: tuple[int, int], *, centre: bool = False) -> PreparedGarment:
     """Read a garment's files.
 
     Args:
         size: (height, width) of the result.
+        centre: cut out and centred, see `centred_on_white`; else fitted whole.
 
     Raises:
         FileError: a file is not there or damaged; names it.
@@ -142,6 +140,8 @@ def prepare_garment(garment: Garment, size: tuple[int, int]) -> PreparedGarment:
     with _Blaming(garment.picture):
         white = ground_to_white(pixels)
         shown = pixels if white is None else white
+        if centre:
+            shown = centred_on_white(shown, size)
         return PreparedGarment(fit_image(shown[None] * 2 - 1, size, "pad", fill=1.0)[0], findings)
 
 

@@ -29,6 +29,7 @@ from ..disk.addresses import is_address
 from ..disk.store import Store, open_store
 from ..models import NOTE, OtherSettingsError, describe_differences, list_versions
 from .delivery import FolderDelivery, mark_item, resolve_options
+from .encodings import way_of
 from .engines import make_engine
 from .engines.base import Engine, Needs, Spent, Work, group_items, leave_out
 from .index import Index, discard
@@ -86,7 +87,8 @@ class Job:
 
     def count(self) -> dict[str, int]:
         """How much of what there is to do."""
-        needs = Needs.of(self.work.batches)
+        people = self.manifest.persons
+        needs = Needs.of(self.work.batches, lambda item: way_of(people[item.person], self.facts))
         return {
             "people": len({person for person, _ in needs.persons}),
             "encodings of people": len(needs.persons),

@@ -20,8 +20,9 @@ from ..datasets.results import to_picture
 from ..encodings import joined
 from ..models import choose_pipeline, describe_pipeline
 from ..pipeline import TryOnPipeline
+from ..preprocessing.garment.backdrop import CENTRED
 from .delivery import Delivery, resolve_options
-from .encodings import Encodings, KeptEncoding, key_of
+from .encodings import BODY, Encodings, KeptEncoding, key_of, way_of
 from .engines.base import Batch, Spent
 from .items import Garment, Item, Manifest, Outcome, Person, Settings
 from .preparation import (
@@ -57,21 +58,23 @@ def load_pipeline(settings: Settings) -> TryOnPipeline:
 def describe_models(pipeline: TryOnPipeline, settings: Settings) -> dict[str, Any]:
     """What of models and settings decides pictures; see `Engine.prepare`."""
     facts = {"engine": "core"} | describe_pipeline(pipeline) | {"pasted back": settings.paste_back}
+    if pipeline.preset.photographs == "body":
+        facts[BODY] = "the body's mask"
     facts["size"] = list(settings.size or pipeline.preset.size)
     return facts | {"steps": pipeline.preset.steps, "guidance_scale": pipeline.preset.guidance_scale}
 
 
 def prepare(
-    thing: Person | Garment, category: str, size: tuple[int, int], finder: Callable
+    thing: Person | Garment, way: str, size: tuple[int, int], finder: Callable
 ) -> PreparedPerson | PreparedGarment:
-    """Read a person or a garment from its files; see `preparation.py`.
+    """Read a person or a garment from its files, in a way that `encodings.key_of` knows; see `preparation.py`.
 
     Raises:
         FileError: what is wrong with which file.
     """
     if isinstance(thing, Person):
-        return prepare_person(thing, category, size, finder)
-    return prepare_garment(thing, size)
+        return prepare_person(thing, way, size, finder)
+    return prepare_garment(thing, size, centre=way == "centred" and thing.category in CENTRED)
 
 
 class Dresser:
@@ -93,24 +96,29 @@ class Dresser:
         """A person or garment through the models that do not depend on the other; on the models' device."""
         cost = min(1.0, sum(finding.cost for finding in prepared.findings))
         if isinstance(prepared, PreparedPerson):
-            encoding = self.pipeline.encode_person(prepared.person, prepared.mask, prepared.pose_map)
+            encoding = prepared.framed
+            if prepared.fit is None or BODY not in self.facts:
+                encoding = self.pipeline.encode_person(encoding.person, encoding.mask, encoding.pose_map)
             return KeptEncoding(encoding, cost, prepared.fit, prepared.photo)
         return KeptEncoding(self.pipeline.encode_garment(prepared.garment, thing.category, thing.prompt), cost)
 
     def sample(self, items: Sequence[Item], person: KeptEncoding, garments: Sequence[KeptEncoding]) -> list[np.ndarray]:
         """Pictures (H, W, 3) uint8 of items that share person and options, in their order."""
         options = resolve_options(items[0], self.settings)
-        result = self.pipeline(
+        made = self.pipeline(
             person.to(self.pipeline.device).encoding,
             joined([garment.to(self.pipeline.device).encoding for garment in garments]),
+            category=items[0].category,
             seeds=[item.seed for item in items],
             steps=options.steps,
             guidance_scale=options.guidance_scale,
             paste_back=self.settings.paste_back and person.fit is None,
-        ).images
+        )
+        pictures = [*made.images]
         if person.fit is not None:
-            result = [into_photo(picture.cpu(), person.fit, person.photo, person.encoding.mask) for picture in result]
-        return [np.asarray(to_picture(picture)) for picture in result]
+            masks = zip(pictures, made.mask.split(1), strict=True)
+            pictures = [into_photo(picture.cpu(), person.fit, person.photo, mask) for picture, mask in masks]
+        return [np.asarray(to_picture(picture)) for picture in pictures]
 
 
 class Faulty(Exception):
@@ -146,35 +154,37 @@ class Maker:
                 del wanted[item.id]
         if not wanted:
             return
+        worn_by = manifest.persons[batch.items[0].person]
         try:
-            person = self.encode(manifest.persons[batch.items[0].person], batch.items[0].category)
+            person = self.encode(worn_by, batch.items[0].category)
         except Faulty as error:
             yield from (self._fail(item, *error.args) for item in wanted.values())
             return
         good: list[tuple[Item, KeptEncoding]] = []
         for item in batch.items:
             try:
-                good.append((item, self.encode(manifest.garments[item.garment], item.category)))
+                way = way_of(worn_by, self.dresser.facts)
+                good.append((item, self.encode(manifest.garments[item.garment], way)))
             except Faulty as error:
                 if item.id in wanted:
                     yield self._fail(item, *error.args)
         if any(item.id in wanted for item, _ in good):
             yield from self._sample(good, wanted, person, manifest, delivery)
 
-    def encode(self, thing: Person | Garment, category: str) -> KeptEncoding:
-        """A person or garment, encoded now or earlier.
+    def encode(self, thing: Person | Garment, way: str) -> KeptEncoding:
+        """A person or garment, encoded now or earlier, in a way that `key_of` knows.
 
         Raises:
             Faulty: it cannot be had.
         """
-        key = key_of(thing, category, self.dresser.facts)
+        key = key_of(thing, way, self.dresser.facts)
         if key in self.faults:
             raise Faulty(*self.faults[key])
         found = self.encodings.get(key)
         if found is None:
             try:
                 with self.spent.clock(f"prepare {thing.kind}"):
-                    prepared = prepare(thing, category, self.dresser.size, self.dresser.finder)
+                    prepared = prepare(thing, way, self.dresser.size, self.dresser.finder)
                 with self.spent.clock(f"encode {thing.kind}"):
                     found = self.dresser.encode(prepared, thing)
             except Exception as error:  # whatever a damaged file leads to: this thing's items fail, the others go on

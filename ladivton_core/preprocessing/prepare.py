@@ -19,7 +19,9 @@ from .checks import Finding, check_person
 from .framing.fitting import Border, Fit, FitMode, labels_at
 from .framing.framing import STEADY, Steady, framed_together
 from .labels import Category, LabelSet
-from .masks.person_mask import MaskRule, mask_person
+from .masks.agnostic import agnostic_image
+from .masks.body_mask import cloth_on_white
+from .masks.person_mask import MaskRule, mask_body, mask_person
 from .masks.regions import Say
 from .modes import BODY, PUBLISHED, Mode
 from .people.chosen import Keypoints, Nobody, chosen_joints, own_pixels, people_in, say_if_outside
@@ -52,21 +54,57 @@ class FittedPerson:
 
 
 @dataclass(frozen=True)
-class PreparedPerson:
-    """A person, ready to be encoded.
+class FramedPerson:
+    """People as the models see them, whose mask may wait for the warped garment.
 
     Attributes:
-        person: (1, 3, H, W) in [-1, 1].
-        mask: (1, 1, H, W) in {0, 1}; 1 is repainted.
-        pose_map: (1, 18, H, W) in [0, 1].
-        findings: what speaks against the photo.
-        fit: how it was framed: the way back into the photo.
-        keypoints: one document, in pixels of `person`.
+        person: (B, 3, H, W) in [-1, 1].
+        mask: (B, 1, H, W) in {0, 1}; 1 is not shown to the warper. Without `people` it is what is repainted too.
+        pose_map: (B, 18, H, W) in [0, 1].
+        people: joints and hands of everybody in the picture, the person first (B, P, 60, 3) float64 as `people_in`
+            gives them; None where labels or a painted mask decide.
+        silhouette: of the person (B, 1, H, W) in {0, 1}, or None.
     """
 
     person: Tensor
     mask: Tensor
     pose_map: Tensor
+    people: Tensor | None
+    silhouette: Tensor | None
+
+    @property
+    def agnostic(self) -> Tensor:
+        """Masked person (B, 3, H, W)."""
+        return agnostic_image(self.person, self.mask)
+
+    def mask_under(self, warped: Tensor, category: Category, say: Say = log.warning) -> Tensor:
+        """What is repainted (B, 1, H, W) under a warped garment (B, 3, H, W) in [-1, 1]; the body's mask for `people`.
+
+        Raises:
+            ValueError: as `mask_body`.
+        """
+        if self.people is None:
+            return self.mask
+        mask = mask_body(
+            category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(warped / 2 + 0.5).cpu(),
+            people=[*self.people], silhouette=None if self.silhouette is None else self.silhouette.cpu(),
+            person=self.person.cpu(), say=say,
+        )  # fmt: skip
+        return mask.to(self.mask)
+
+
+@dataclass(frozen=True)
+class PreparedPerson:
+    """A photo, ready to be encoded.
+
+    Attributes:
+        framed: the one person, as the models see them.
+        findings: what speaks against the photo.
+        fit: how it was framed: the way back into the photo.
+        keypoints: one document, in pixels of the framed person.
+    """
+
+    framed: FramedPerson
     findings: list[Finding]
     fit: Fit
     keypoints: list[dict[str, Any]]
@@ -146,7 +184,7 @@ def prepare_person(
     """One photo, ready for the models.
 
     With a parse map it is the paper's way: the whole photo, its first person, the published mask. Without one it is
-    the photo's: its largest person framed as the data sets do, and a mask that follows the body.
+    the photo's: its largest person framed as the data sets do, and masks that follow the body.
 
     Args:
         photo: (3, h, w) in [0, 1].
@@ -179,7 +217,10 @@ def prepare_person(
         silhouette=fitted.mask if garment_mask is None else None, say=say,
     )  # fmt: skip
     drawn = draw_pose(fitted.keypoints, size, mode=mode, say=say)
-    return PreparedPerson(masked.person, masked.mask, drawn, findings, fitted.fits[0], fitted.keypoints)
+    by_body = parse_map is None and garment_mask is None
+    everybody = people_in(fitted.keypoints, size, mode=mode)[0][None] if by_body else None
+    framed = FramedPerson(masked.person, masked.mask, drawn, everybody, fitted.mask if by_body else None)
+    return PreparedPerson(framed, findings, fitted.fits[0], fitted.keypoints)
 
 
 def _windows(

@@ -270,9 +270,9 @@ SECOND_PASS_PIXELS = Note(
     """*Upscale Image* on the decoded first pass, then *VAE Encode*, works in the place of *Upscale Latent*.""",
 )
 
-_PHOTOGRAPH = f"""The embedded models know drawn people only. For a photograph choose other *models* in *Load Try-On \
-Models*: VITON-HD for tops, Dress Code for tops, trousers, skirts and dresses. *{TITLES["tryon_vitonhd"]}* lists the \
-files."""
+_PHOTOGRAPH = f"""The embedded models know drawn people only. For a photograph the published ones do better: \
+*{TITLES["tryon_photo_vitonhd"]}* for tops, *{TITLES["tryon_photo_dresscode"]}* for all garments. They take mask and \
+garment otherwise than here."""
 _FINDER = """*Find Person* needs the package ai-edge-litert in ComfyUI's Python and three files (10 MB). Where they \
 are missing it says so when it runs, with one command that gets all of it. It runs on this machine: nothing leaves \
 it."""
@@ -300,6 +300,14 @@ Choose pictures in *Person* (with the head, seen from the front) and *Garment* (
     )
 
 
+PHOTO_MASK = Note(
+    "What is repainted",
+    """*Hide the old garment* hides it from the warper. *Body and garment* says what is repainted: the body and where \
+the warped garment lies, so that walls and hair stay. *keep mask* there protects more: a bag, hair over the shoulders.
+
+The garment is taken as the spline warps it (*coarse* of *Warp the garment*): the embedded refinement knows drawn \
+people only. The published models know their own masks and the refined garment: use their own photo templates.""",
+)
 PHOTO_PEOPLE = Note(
     "Several people, several frames",
     """*Which person* is wired to every node that asks: -1 takes the largest, 0 the one that is found first. \

@@ -155,27 +155,31 @@ SECOND_PASS = Page(
 )
 
 
-def photo_pass(name: str, first: int, *before: int, saves: bool = True) -> tuple[Group, ...]:
-    """A try-on on a photo: its nodes follow each other from `first`, in the order of the stages, below `before`."""
+def photo_pass(name: str, first: int, *before: int, body: int | None = None, saves: bool = True) -> tuple[Group, ...]:
+    """A try-on on a photo: its nodes follow each other from `first`, in the order of the stages, below `before`.
+
+    What is repainted is shown beside Agnostic Person, or beside Body Mask, whose id is `body`.
+    """
     fit, mask, masked, pose, prepare, warp, warped, words, empty, *rest = range(first, first + 9 + 4 + saves)
     conditioning, sampler, decoder, *picture = rest
+    here, there = ((masked,), ()) if body is None else ((), (body, masked))
     return (
-        Group(f"{name}: person", GREEN, ((*before, fit, pose), (mask, masked))),
-        Group(f"{name}: garment", PURPLE, ((prepare, warp, warped), (words, empty))),
+        Group(f"{name}: person", GREEN, ((*before, fit, pose), (mask, *here))),
+        Group(f"{name}: garment", PURPLE, ((prepare, warp, warped), (*there, words, empty))),
         Group(f"{name}: picture", ORANGE, ((conditioning, sampler), (decoder, *picture)), (WIDTH, RESULT)),
     )
 
 
-def photo(*read: notes.Note) -> Page:
-    """One photo and one garment."""
+def photo(*read: notes.Note, body: int | None = None) -> Page:
+    """One photo and one garment; `body` as for `photo_pass`."""
     return Page(
         rows=(
             (
                 Group("Photo, garment, models", BLUE, ((1, 2), (3, 20, 21))),
                 Group("Who", GREEN, ((4, 5),)),
-                photo_pass("Try-on", 6)[0],
+                photo_pass("Try-on", 6, body=body)[0],
             ),
-            photo_pass("Try-on", 6)[1:],
+            photo_pass("Try-on", 6, body=body)[1:],
         ),
         margin=(reading(read),),
     )
@@ -185,10 +189,10 @@ OUTFIT = Page(
     rows=(
         (
             Group("Photo, garments, models", BLUE, ((1, 2, 3), (4, 35, 5)), MODELS),
-            photo_pass("First", 6, 33, saves=False)[0],
+            photo_pass("First", 6, 33, body=36, saves=False)[0],
         ),
-        photo_pass("First", 6, 33, saves=False)[1:],
-        photo_pass("Second", 19, 34),
+        photo_pass("First", 6, 33, body=36, saves=False)[1:],
+        photo_pass("Second", 19, 34, body=37),
     ),
     margin=(reading((notes.OUTFIT,)),),
 )
@@ -196,15 +200,15 @@ POSE_NODES = Page(
     rows=(
         (
             Group("Photo, joints, garment, models", BLUE, ((1, 3, 4), (2, 19, 20)), MODELS),
-            photo_pass("Try-on", 5)[0],
+            photo_pass("Try-on", 5, body=21)[0],
         ),
-        photo_pass("Try-on", 5)[1:],
+        photo_pass("Try-on", 5, body=21)[1:],
     ),
     margin=(reading((notes.POSE_NODES,)),),
 )
 
 PAGES: dict[str, Page] = {
-    "tryon_photo": photo(notes.PHOTO, notes.PHOTO_PEOPLE),
+    "tryon_photo": photo(notes.PHOTO, notes.PHOTO_MASK, notes.PHOTO_PEOPLE, body=22),
     "tryon_photo_vitonhd": photo(
         notes.published_photo("VITON-HD's models know tops."), notes.files("vitonhd"), notes.PHOTO_PEOPLE
     ),

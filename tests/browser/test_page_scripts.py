@@ -167,7 +167,7 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page,
     loaders = {str(number) for number in make_subgraph.loaders(one.source(), one.roles).values()}
     workflow = json.loads((repository / "workflows" / "api" / f"{one.workflow}.json").read_text(encoding="utf-8"))
     workflow = with_defaults(workflow, client.object_info())
-    left_out = {key for key, node in workflow.items() if node["class_type"] in ("SaveImage", "PreviewImage")}
+    left_out = {key for key, node in workflow.items() if node["class_type"] in make_subgraph.LEFT_OUT}
     stages = {key: node for key, node in workflow.items() if key not in loaders | left_out}
     for node in stages.values():
         fed = {name for name, value in node["inputs"].items() if isinstance(value, list) and value[0] in loaders}

@@ -1,13 +1,22 @@
 """TryOnPipeline on the embedded models at a small size, and the golden end-to-end case."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from ladivton_core.denoising.noise import shared_noise
+from ladivton_core.encodings import item
 from ladivton_core.parity import case, pipeline_cases
 from ladivton_core.pipeline import TryOnPipeline
+from ladivton_core.preprocessing.garment.backdrop import centred_on_white
+from ladivton_core.preprocessing.masks.body_mask import cloth_on_white
+from ladivton_core.preprocessing.masks.person_mask import mask_body
+from ladivton_core.preprocessing.pictures import read_picture
+from ladivton_core.preprocessing.pose.keypoint_files import pose_frames
+from ladivton_core.preprocessing.prepare import prepare_person
 from ladivton_core.presets import TINY
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -51,6 +60,29 @@ def test_encodings_can_be_used_again(pipeline, inputs):
     assert torch.allclose(result.latents[:1], whole.latents, atol=1e-4)
     seeds = pipeline(person, pipeline.encode_garment(inputs["garment"][:1], "dresses"), seeds=[1, 2, 3], steps=1)
     assert seeds.images.shape[0] == 3
+
+
+def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, repository):
+    photo, garment = (read_picture(repository / "samples" / f"{name}.png")[0] for name in ("person", "garment"))
+    document = json.loads((repository / "samples" / "keypoints.json").read_text(encoding="utf-8"))
+    size = (128, 96)
+    framed = prepare_person(photo, pose_frames(document, "keypoints.json"), "upper_body", size).framed
+    whole = centred_on_white(garment, size)[None]
+    both = torch.cat([whole, torch.zeros_like(whole)]) * 2 - 1  # and cloth from edge to edge
+    garments = pipeline.encode_garment(both, "upper_body")
+    made = pipeline(framed, garments, seeds=[3, 4], steps=1)
+    assert not torch.equal(made.mask[0], made.mask[1])
+    for place, seed in enumerate((3, 4)):
+        coarse = pipeline.warper.coarse_warp(both[place : place + 1], framed.agnostic, framed.pose_map)[0]
+        mask = mask_body("upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people],
+                         person=framed.person)  # fmt: skip
+        given = {"mask": mask, "pose_map": framed.pose_map, "warped": coarse, "seeds": seed, "steps": 1}
+        alone = pipeline(framed.person, item(garments, place), **given)
+        assert torch.equal(made.mask[place : place + 1], mask)
+        assert torch.allclose(made.warped[place : place + 1], coarse, atol=1e-4)
+        assert torch.allclose(made.images[place : place + 1], alone.images, atol=2e-3)
+    painted = dataclasses.replace(framed, people=None)
+    assert torch.equal(pipeline(painted, item(garments, 0), seeds=3, steps=1).mask, framed.mask)
 
 
 def test_a_batch_of_one_with_a_seed_is_the_references_draw(pipeline, inputs):

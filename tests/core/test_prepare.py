@@ -40,7 +40,7 @@ def test_with_a_parse_map_it_is_the_published_mask_with_missing_joints_left_out(
     photo, keypoints, parse = example
     made = prepare.prepare_person(photo, keypoints, "upper_body", SIZE, parse_map=parse, labels=LIP20)
     expected = agnostic_mask(parse[None], joints_of(keypoints), "upper_body", LIP20, missing_joints="skip")
-    assert torch.equal(made.mask, expected) and torch.equal(made.person[0], photo * 2 - 1)
+    assert torch.equal(made.framed.mask, expected) and torch.equal(made.framed.person[0], photo * 2 - 1)
 
 
 def test_without_one_the_mask_follows_the_body_in_its_window(example):
@@ -53,9 +53,9 @@ def test_without_one_the_mask_follows_the_body_in_its_window(example):
     made = prepare.prepare_person(wide, moved, "upper_body", SIZE)
     people = people_in(moved, tuple(wide.shape[-2:]), -1, BODY)
     fitted = prepare.fit_person(wide[None], SIZE, people=people, framing="upper_body", border="blur", mode=BODY)
-    assert torch.equal(made.person, fitted.photo * 2 - 1) and fitted.fits == (made.fit,)
+    assert torch.equal(made.framed.person, fitted.photo * 2 - 1) and fitted.fits == (made.fit,)
     seen = body_region(joints_of(fitted.keypoints, BODY), "upper_body", SIZE, picture=fitted.photo)
-    assert torch.equal(made.mask, seen)
+    assert torch.equal(made.framed.mask, seen)
 
 
 def test_an_item_of_a_batch_is_what_it_is_alone_and_nobody_passes_with_an_empty_mask(example):

@@ -48,7 +48,7 @@ every_blueprint = pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=l
 @every_blueprint
 def test_a_blueprint_unpacks_into_the_graph_of_its_workflow(client, comfy_server, one):
     whole = json.loads(queue_file(one.workflow).read_text(encoding="utf-8"))
-    whole = {key: node for key, node in whole.items() if node["class_type"] != "PreviewImage"}
+    whole = {key: node for key, node in whole.items() if node["class_type"] not in make_subgraph.PREVIEWS}
     converted = ui_to_api(one_node(comfy_server, one), nodes := client.object_info())
     assert without_ids(converted) == without_ids(with_defaults(whole, nodes))
 

@@ -62,9 +62,9 @@ def test_with_a_parse_map_as_the_papers_workflow(run, wires, files):
     made = prepare_person(
         Person("p", line.photo, line.keypoints, parse_map=str(files / "parse.png")), "upper_body", SIZE, nobody
     )
-    assert torch.equal(made.mask[:, 0], mask.cpu()) and made.fit is None
-    torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
-    torch.testing.assert_close(made.pose_map, pose, rtol=0, atol=1e-6)
+    assert torch.equal(made.framed.mask[:, 0], mask.cpu()) and made.fit is None
+    torch.testing.assert_close(made.framed.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    torch.testing.assert_close(made.framed.pose_map, pose, rtol=0, atol=1e-6)
 
 
 def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wires, files):
@@ -74,13 +74,18 @@ def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wi
     pose, _ = run("PoseMap", keypoints=keypoints, person=person, mode="body")
     line = Person("p", str(files / "person.png"), str(files / "keypoints.json"))
     made = prepare_person(line, "upper_body", SIZE, nobody)
-    assert torch.equal(made.mask[:, 0], mask.cpu()) and mask.any()
-    torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
-    torch.testing.assert_close(made.pose_map, pose, rtol=0, atol=1e-6)
+    assert torch.equal(made.framed.mask[:, 0], mask.cpu()) and mask.any()
+    torch.testing.assert_close(made.framed.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    torch.testing.assert_close(made.framed.pose_map, pose, rtol=0, atol=1e-6)
+    lies = torch.ones(1, *SIZE, 3)
+    lies[:, 150:420, 90:300] = 0.3
+    (body,) = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, category="upper_body")
+    under = made.framed.mask_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
+    assert torch.equal(under[:, 0], body.cpu()) and not torch.equal(body, mask)
     node, _ = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
                   match_colour=True)  # fmt: skip
-    result = 1 - (made.person[0] + 1) / 2
-    torch.testing.assert_close(into_photo(result, made.fit, made.photo, made.mask), node[0].movedim(-1, 0),
+    result = 1 - (made.framed.person[0] + 1) / 2
+    torch.testing.assert_close(into_photo(result, made.fit, made.photo, made.framed.mask), node[0].movedim(-1, 0),
                                rtol=0, atol=1e-5)  # fmt: skip
 
 
@@ -99,13 +104,18 @@ def test_a_person_found_in_the_photo_as_the_photo_workflow(run, wires, files, mo
     made = prepare_person(
         Person("p", str(files / "person.png")), "upper_body", SIZE, lambda: PersonFinder([pose_graphs])
     )
-    assert torch.equal(made.mask[:, 0], mask.cpu())
-    torch.testing.assert_close(made.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    assert torch.equal(made.framed.mask[:, 0], mask.cpu())
+    torch.testing.assert_close(made.framed.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    lies = torch.ones(1, *SIZE, 3)
+    (body,) = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, silhouette=outline,
+                  category="upper_body")  # fmt: skip
+    assert torch.equal(made.framed.mask_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")[:, 0], body.cpu())
 
 
-def test_a_garment_as_the_photo_workflow(run, wires, files):
-    (node,) = run("PrepareGarment", garment=wires["garment"], fit="pad", backdrop="white")
-    made = prepare_garment(Garment("g", str(files / "garment.png"), "upper_body"), SIZE).garment
+@pytest.mark.parametrize("centre", [False, True])
+def test_a_garment_as_the_photo_workflow(run, wires, files, centre):
+    (node,) = run("PrepareGarment", garment=wires["garment"], fit="pad", backdrop="white", centre=centre)
+    made = prepare_garment(Garment("g", str(files / "garment.png"), "upper_body"), SIZE, centre=centre).garment
     torch.testing.assert_close(made, node.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
 
 
@@ -119,4 +129,4 @@ def test_a_mask_of_another_size_and_an_empty_one_name_their_file(files, tmp_path
         assert error.value.file == str(tmp_path / name)
     Image.new("L", (500, 512), 255).save(tmp_path / "white.png")
     line = Person("p", str(files / "person.png"), str(files / "keypoints.json"), mask=str(tmp_path / "white.png"))
-    assert prepare_person(line, "upper_body", SIZE, nobody).mask.mean() > 0.9
+    assert prepare_person(line, "upper_body", SIZE, nobody).framed.mask.mean() > 0.9

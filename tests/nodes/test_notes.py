@@ -116,6 +116,16 @@ def test_different_categories_in_one_lane_are_named(module, lanes):
     assert "describes upper_body" in differ(module, graph, "ameet")
 
 
+def test_the_body_masks_own_category_counts(module, lanes):
+    graph = lanes("a", ["photo", 0], "dresses", "upper_body")
+    behind = {"warped_garment": ["aagnostic", 0], "category": "lower_body"}
+    graph["abody"] = {"class_type": "LadiVTON_BodyMask", "inputs": behind}
+    graph["agrow"]["inputs"]["mask"] = ["abody", 0]
+    assert "'Body Mask' cuts out lower_body" in differ(module, graph, "ameet")
+    behind["category"] = "upper_body"
+    assert differ(module, graph, "ameet") is None
+
+
 def test_the_same_category_or_an_own_prompt_is_fine(module, lanes):
     for options in (
         ("dresses", "dresses"),

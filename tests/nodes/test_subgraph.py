@@ -43,7 +43,7 @@ def test_it_asks_for_what_a_try_on_needs_and_gives_the_picture(one):
 @every_blueprint
 def test_nothing_inside_shows_a_picture_in_the_place_of_the_result(one):
     (definition,) = json.loads(one.file.read_text(encoding="utf-8"))["definitions"]["subgraphs"]
-    assert not [node for node in definition["nodes"] if node["type"] in ("PreviewImage", "SaveImage")]
+    assert not [node for node in definition["nodes"] if node["type"] in ("PreviewImage", "MaskPreview", "SaveImage")]
     ends = {link["target_id"] for link in definition["links"]}
     assert ends <= {node["id"] for node in definition["nodes"]} | {make_subgraph.OUTPUT_ID}
 

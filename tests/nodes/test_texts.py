@@ -25,7 +25,7 @@ NAMES = {
     "GB", "Google", "GPU", "HTTP", "i", "IMAGE", "inpainting", "input", "JPEG", "jpg", "JSON", "K",
     "Kynkäänniemi", "LaDI-VTON", "LATENT", "Latent", "LIP", "LoRA", "M", "MASK", "MB", "MODEL", "N", "Nodes",
     "NOISE", "opencv-python-headless", "OpenPose", "output", "Pascal", "PerpNeg", "PNG", "png",
-    "POST", "Python", "python", "R", "safetensors", "SAMPLER", "SCHP", "SDPose", "seed", "SegFormer", "Sigma",
+    "POST", "Python", "python", "R", "RT-DETR", "safetensors", "SAM", "SAMPLER", "SCHP", "SDPose", "seed", "SegFormer", "Sigma",
     "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave", "VITON-HD",
     "VOC", "Windows", "x",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from ladivton_core.batch.comfyui.engine import ComfyEngine, list_files, note_wor
 from ladivton_core.batch.comfyui.workflow import FILES, Workflow, WorkflowError, read_nodes
 from ladivton_core.batch.engines.base import Batch, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Person, Settings
+from ladivton_core.presets import SD2, TINY
 
 PAIR = ("person", "garment")
 TAKES = {
@@ -43,6 +44,32 @@ def shipped(name: str) -> Workflow:
 
 def test_every_shipped_workflow_is_one_or_the_other():
     assert TAKES.keys() | OTHERS.keys() == TITLES.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in TITLES if name.startswith("tryon_photo")])
+def test_a_photo_is_dressed_as_its_models_ask(name):
+    """What is repainted, which warped garment, and whether it is centred: as `Preset.photographs` says."""
+    nodes = read_nodes(queue_file(name))
+
+    def each(kind: str) -> list[dict]:
+        return [node["inputs"] for node in nodes.values() if node["class_type"] == f"LadiVTON_{kind}"]
+
+    (models,) = each("LoadModels")
+    by_body = {"embedded": TINY, "VITON-HD": SD2, "Dress Code": SD2}[models["models"]].photographs == "body"
+    passes = [*zip(each("TryOnConditioning"), each("StitchPerson"), strict=True)]
+    assert len(passes) == (2 if name == "tryon_photo_outfit" else 1)
+    for conditioning, stitch in passes:
+        assert conditioning["mask"] == stitch["mask"]
+        mask, warper = nodes[conditioning["mask"][0]], nodes[conditioning["warped_garment"][0]]["inputs"]
+        assert mask["class_type"] == ("LadiVTON_BodyMask" if by_body else "LadiVTON_AgnosticPerson")
+        assert conditioning["warped_garment"][1] == by_body  # refined, or coarse
+        assert nodes[warper["garment"][0]]["inputs"]["centre"] == by_body
+        agnostic = nodes[warper["agnostic"][0]]["inputs"]
+        if by_body:
+            body = mask["inputs"]
+            assert body["warped_garment"] == conditioning["warped_garment"]
+            shared = ("person", "keypoints", "silhouette", "category", "person_index")
+            assert [body.get(one) for one in shared] == [agnostic.get(one) for one in shared]
 
 
 @pytest.mark.parametrize("name", TAKES)

@@ -2,14 +2,15 @@
 
 `runs.py` reads and checks the manifest, looks at what is there, plans, and then asks one engine for outcomes. An engine
 knows nothing of the index, of resuming or of names: it gets items, and hands every picture to a `Delivery`. A person is
-encoded once for each category they wear and a garment once: N + M encodings for N x M pictures.
+encoded once for each category they wear and a garment once: N + M encodings for N x M pictures. A photograph on models
+that ask for the body's mask is prepared once, and goes through the VAE with each garment, on which that mask depends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -159,18 +160,18 @@ class Needs:
 
     Attributes:
         persons: (id, category), in the order of the batches.
-        garments: ids, in the order in which they are met first.
+        garments: (id, way), in the order in which they are met first.
     """
 
     persons: tuple[tuple[str, str], ...]
-    garments: tuple[str, ...]
+    garments: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, batches: Iterable[Batch]) -> Needs:
-        """Those of some batches."""
+    def of(cls, batches: Iterable[Batch], way: Callable[[Item], str] = lambda _: "whole") -> Needs:
+        """Those of some batches; `way` is the garment's, see `encodings.way_of`."""
         items = [item for batch in batches for item in batch.items]
         persons = dict.fromkeys((item.person, item.category) for item in items)
-        return cls(tuple(persons), tuple(dict.fromkeys(item.garment for item in items)))
+        return cls(tuple(persons), tuple(dict.fromkeys((item.garment, way(item)) for item in items)))
 
 
 def split_waves(

@@ -25,7 +25,7 @@ import torch
 from ...disk.addresses import require_package
 from ...models import weight_bytes
 from ...runtime.processor import usable_cores
-from ..encodings import key_of
+from ..encodings import key_of, way_of
 from ..items import Outcome, RaySizes, Settings
 from ..worker import Faults, describe_models, load_pipeline, require_graphs
 from .base import GB, Batch, Needs, Spent, Work, count_bytes, split_waves
@@ -130,10 +130,11 @@ class RayEngine:
 
     def _encode(self, wave: Sequence[Batch], work: Work, faults: Faults) -> None:
         """Everything the wave needs and that is not there into the folder; what cannot be into `faults`."""
-        manifest, needs = work.manifest, Needs.of(wave)
-        things = [(manifest.persons[name], category) for name, category in needs.persons]
-        things += [(manifest.garments[name], manifest.garments[name].category) for name in needs.garments]
-        tasks = [EncodingTask(key_of(thing, category, self.facts), thing, category) for thing, category in things]
+        people, garments = work.manifest.persons, work.manifest.garments
+        needs = Needs.of(wave, lambda item: way_of(people[item.person], self.facts))
+        things = [(people[name], category) for name, category in needs.persons]
+        things += [(garments[name], way) for name, way in needs.garments]
+        tasks = [EncodingTask(key_of(thing, way, self.facts), thing, way) for thing, way in things]
         tasks = [
             task for task in tasks
             if task.key not in faults and not (self.folder / f"{task.key}.safetensors").is_file()
@@ -160,8 +161,10 @@ class RayEngine:
         tasks = []
         for batch in wave:
             part = narrow(work.manifest, batch)
-            keys = [key_of(part.persons[item.person], item.category, self.facts) for item in batch.items[:1]]
-            keys += [key_of(part.garments[item.garment], item.category, self.facts) for item in batch.items]
+            person = part.persons[batch.items[0].person]
+            way = way_of(person, self.facts)
+            keys = [key_of(person, batch.items[0].category, self.facts)]
+            keys += [key_of(part.garments[item.garment], way, self.facts) for item in batch.items]
             tasks.append(SamplingTask(batch, part, {key: faults[key] for key in keys if key in faults}))
         sampled = self._map(
             self._ray.data.from_items(tasks, override_num_blocks=min(len(tasks), MOST_BLOCKS)),

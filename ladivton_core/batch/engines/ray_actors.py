@@ -43,7 +43,7 @@ class EncodingTask:
 
     Attributes:
         key: of its encoding.
-        category: that is worn.
+        way: it is prepared and encoded in, see `key_of`.
         prepared: its inputs to the models; None before they are made and after they were used.
         fault: what is wrong with it, as in `worker.Faults`.
         spent: what it took so far.
@@ -51,7 +51,7 @@ class EncodingTask:
 
     key: str
     thing: Person | Garment
-    category: str
+    way: str
     prepared: PreparedPerson | PreparedGarment | None = None
     fault: tuple[str, str | None] | None = None
     spent: Spent = field(default_factory=Spent)
@@ -91,7 +91,7 @@ class PreparePeopleAndGarments:
         task: EncodingTask = row["item"]
         try:
             with task.spent.clock(f"prepare {task.thing.kind}"):
-                task.prepared = prepare(task.thing, task.category, self.size, self.finder)
+                task.prepared = prepare(task.thing, task.way, self.size, self.finder)
         except Exception as error:
             task.fault = explain(error, task.thing)
         return {"item": task}

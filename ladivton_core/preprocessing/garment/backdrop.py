@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..flood import reached
+from ..labels import Category
 
 Ground = Literal["white", "plain", "busy"]
 
@@ -135,6 +136,10 @@ class Centring:
         scale = points.new_tensor([(column_end - column) / (right - left), (row_end - row) / (bottom - top)])
         corner, lies = points.new_tensor([left, top]), points.new_tensor([column, row])
         return (points + 0.5 - corner) * scale + lies - 0.5
+
+
+CENTRED: tuple[Category, ...] = ("lower_body", "dresses")
+"""Garments that the embedded spline hangs better when they are centred: tops hang as well whole (docs/photos.md)."""
 
 
 def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Tensor:

@@ -150,10 +150,10 @@ def mask_person(
 
 def mask_body(
     category: Category, size: tuple[int, int], *, cloth: Tensor | None = None, keypoints: Keypoints | None = None,
-    person_index: int = 0, silhouette: Tensor | None = None, keep_mask: Tensor | None = None,
-    person: Tensor | None = None, parse_map: Tensor | None = None, labels: LabelSet | None = None,
-    margin: int = MARGIN, nobody: Nobody = "stop", neck: PartRule = "usual", hands: PartRule = "usual",
-    outfit: bool = False, say: Say = log.warning,
+    person_index: int = 0, people: list[Tensor] | None = None, silhouette: Tensor | None = None,
+    keep_mask: Tensor | None = None, person: Tensor | None = None, parse_map: Tensor | None = None,
+    labels: LabelSet | None = None, margin: int = MARGIN, nobody: Nobody = "stop", neck: PartRule = "usual",
+    hands: PartRule = "usual", outfit: bool = False, say: Say = log.warning,
 ) -> Tensor:  # fmt: skip
     """The body's mask (`masks/body_mask.py`) of one person a picture; other people keep their own pixels.
 
@@ -162,6 +162,7 @@ def mask_body(
         size: (height, width) of the pictures.
         cloth: where the warped garment lies (B, 1, height, width).
         keypoints, person_index, nobody: who is meant, see `people_in`.
+        people: what that gives, in place of keypoints.
         silhouette, keep_mask: (B, 1, height, width).
         person: the photo (B, 3, height, width) in [-1, 1]; its colours tell where clothes end.
         parse_map, labels: (B, H, W), or of another size with the same proportions, and its vocabulary.
@@ -177,7 +178,8 @@ def mask_body(
     Raises:
         ValueError: as `body_mask` and `people_in`; or nothing is to be repainted in any picture.
     """
-    people = None if keypoints is None else people_in(keypoints, size, person_index, BODY, nobody)
+    if keypoints is not None:
+        people = people_in(keypoints, size, person_index, BODY, nobody)
     batch = common_batch(
         keypoints=None if people is None else chosen_points(people), cloth=cloth, silhouette=silhouette, keep=keep_mask,
         picture=None if person is None else (person + 1) / 2,
