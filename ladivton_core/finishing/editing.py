@@ -165,7 +165,10 @@ def registered(
         say("The photo shows nothing around the mask to register the result on: it is taken as it is.")
         return result
     if person is not None:
-        found = _motion(result, fitted, region, found[1], person) or found
+        own = _motion(result, fitted, region, found[1], person) or found
+        if own[0] < _LIKE <= found[0]:
+            say("Face and hands cannot be told apart well enough to follow them: what surrounds the mask is followed.")
+        found = max(own, found, key=lambda one: one[0]) if own[0] < _LIKE else own
     likeness, motion = found
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]).T
     farthest = float(np.linalg.norm((motion @ corners - corners)[:2], axis=0).max())
@@ -215,8 +218,9 @@ def _motion(
                 photo, moved, first, cv2.MOTION_AFFINE if person is None else cv2.MOTION_EUCLIDEAN, criteria,
                 around.astype(np.uint8), 5,
             )  # fmt: skip
-        except cv2.error:  # it does not converge
-            return 0.0, start
+        except cv2.error:  # it does not converge; a face may be too small at the coarse size
+            likeness = 0.0
+            continue
         motion = np.linalg.inv(to_small) @ np.vstack([found, [0, 0, 1]]) @ to_small
     return likeness, motion
 

@@ -292,7 +292,7 @@ def test_the_note_tells_workflows_apart(form, tmp_path):
 
 def test_every_file_of_the_manifest_has_a_slot():
     person = {"keypoints": "k", "parse_map": "l", "mask": "m"}
-    todo = work(person, {"mask": "n"})
+    todo = work(person, {"mask": "n", "reference": "r"})
     everything = {file for one in (todo.manifest.persons["p"], todo.manifest.garments["g"]) for file in one.files}
     files = list_files(todo, todo.items[0])
     assert set(files.values()) == everything and files.keys() == FILES.keys()
