@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 FOLDED = {
-    "AgnosticPerson": {"missing_joints", "repaint_skirt", "person_index", "mode", "nobody", "rule"},
+    "AgnosticPerson": {"missing_joints", "repaint_skirt", "person_index", "mode", "nobody", "rule", "hands"},
     "FitPerson": {"person_index", "mode", "nobody", "steady"},
     "PoseMap": {"width", "height", "sigma", "person_index", "mode", "nobody"},
-    "PrepareGarment": {"width", "height"},
+    "PrepareGarment": {"width", "height", "garment_category"},
     "TryOnConditioning": {"sample_posterior", "posterior_seed", "no_pose", "latent_of_person"},
     "EMASCDecoder": {"skip_grow", "skip_feather"},
     "TryOnSampler": {"cloth_cond_rate"},

@@ -25,8 +25,8 @@ NAMES = {
     "GB", "Google", "GPU", "HTTP", "i", "IMAGE", "inpainting", "input", "JPEG", "jpg", "JSON", "K",
     "Kynkäänniemi", "LaDI-VTON", "LATENT", "Latent", "LIP", "LoRA", "M", "MASK", "MB", "MODEL", "N", "Nodes",
     "NOISE", "opencv-python-headless", "OpenPose", "output", "Pascal", "PerpNeg", "PNG", "png",
-    "POST", "Python", "python", "R", "RT-DETR", "safetensors", "SAM", "SAMPLER", "SCHP", "SDPose", "seed", "SegFormer", "Sigma",
-    "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave", "VITON-HD",
+    "POST", "Python", "python", "R", "RT-DETR", "safetensors", "SAM", "SAMPLER", "SCHP", "SDPose", "seed",
+    "SegFormer", "Sigma", "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave", "VITON-HD",
     "VOC", "Windows", "x",
 }  # fmt: skip
 """Words that a Chinese text may hold: names, units, wire types, what is typed or stands so in files."""
