@@ -188,7 +188,7 @@ class ElsewhereEngine:
         if person.fit is not None:
             how: dict[str, Any] = {"register": self.asked.register, "only_changed": self.asked.only_changed}
             if self.asked.register:
-                size = (person.mask.shape[-2], person.mask.shape[-1])
+                size = (person.framed.mask.shape[-2], person.framed.mask.shape[-1])
                 points = chosen_points(people_in_frames(person.keypoints, size, mode=BODY, hands=True))
                 how["person"] = parts_of_bodies(points, size, ("head", "hands"))[0]
             try:
@@ -196,7 +196,7 @@ class ElsewhereEngine:
                     result,
                     person.fit,
                     person.photo,
-                    person.mask,
+                    person.framed.mask,
                     say=lambda text: log.info("%s: %s", item.id, text),
                     **how,
                 )

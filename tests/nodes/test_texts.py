@@ -26,8 +26,8 @@ NAMES = {
     "Kynkäänniemi", "LaDI-VTON", "LATENT", "Latent", "LIP", "LoRA", "M", "MASK", "MB", "MODEL", "N", "Nodes",
     "NOISE", "opencv-python-headless", "OpenPose", "output", "Pascal", "PerpNeg", "PNG", "png",
     "POST", "Python", "python", "R", "RT-DETR", "safetensors", "SAM", "SAMPLER", "SCHP", "SDPose", "seed",
-    "SegFormer", "Sigma", "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave", "VITON-HD",
-    "VOC", "Windows", "x",
+    "SegFormer", "Sigma", "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave",
+    "VITON-HD", "VOC", "Windows", "x",
 }  # fmt: skip
 """Words that a Chinese text may hold: names, units, wire types, what is typed or stands so in files."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
