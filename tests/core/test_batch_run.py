@@ -39,6 +39,14 @@ def samples(repository) -> Path:
     return repository / "samples" / "datasets" / "vitonhd" / "test"
 
 
+@pytest.fixture(autouse=True)
+def threads():
+    """A run sets how many threads this process computes with; the next test computes with those of before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def catalogue(tmp_path, samples) -> dict:
     """Two people and three garments, one of them damaged."""
@@ -69,9 +77,7 @@ def dress(catalogue, embedded):
             report = run(out, **({"settings": SMALL, "progress": False} | catalogue | more))
         return report, dict(counted)
 
-    threads = torch.get_num_threads()
-    yield dress
-    torch.set_num_threads(threads)
+    return dress
 
 
 def _counting(method, name, counted):
