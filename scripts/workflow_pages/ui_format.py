@@ -137,7 +137,7 @@ def _properties(node: dict[str, Any]) -> dict[str, Any]:
     kind = node["class_type"]
     if kind.startswith("LadiVTON_"):
         text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-        name, version = (re.search(rf'^{key} = "(.*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
+        name, version = (re.search(rf'^{key} = "([^"]*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
     else:
         name, version = "comfy-core", COMFYUI_VERSION
     return {"Node name for S&R": kind, "cnr_id": name, "ver": version}
