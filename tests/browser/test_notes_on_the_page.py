@@ -85,8 +85,11 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client,
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "upper_body"])
     page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "small_parse.png"])
     page.press_run(client)
-    assert page.tab.evaluate(SHOWN).keys() == {"TryOnSampler", "EMASCDecoder"}
-    quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in ("LadiVTON_EMASCDecoder", "SaveImage")]
+    mended = page.tab.evaluate(SHOWN)
+    assert mended.keys() == {"TryOnSampler", "EMASCDecoder", "TryOnConditioning"}
+    assert mended["TryOnConditioning"].startswith("⚠ The embedded models know drawn people only")  # the small picture
+    told = ("LadiVTON_EMASCDecoder", "LadiVTON_TryOnConditioning", "SaveImage")
+    quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in told]
     after = dict(page.tab.evaluate(HEIGHTS))
     assert {key: after[key] for key, _ in heights if key in quiet} == {k: v for k, v in heights if k in quiet}
 
