@@ -11,11 +11,12 @@ import threading
 
 import pytest
 
-from ladivton_core.batch import Request, addresses, read_manifest
+from ladivton_core.batch import Request, read_manifest
 from ladivton_core.batch.engines.base import Needs, group_items, leave_out, split_waves
 from ladivton_core.batch.items import Garment, Person
 from ladivton_core.batch.manifest import Template, draw_pairs
 from ladivton_core.batch.tables import ManifestError, read_table
+from ladivton_core.disk import addresses
 
 PERSONS = "id,photo,category\nann,ann.jpg,upper_body\nbob,bob.jpg,dresses\n"
 GARMENTS = "id;picture;category\nred;red.jpg;upper_body\nblue;blue.jpg;upper_body\ngown;gown.jpg;dresses\n"

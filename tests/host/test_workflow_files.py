@@ -70,7 +70,7 @@ def test_nothing_overlaps_and_wires_run_to_the_right_or_within_a_column_or_to_a_
 @pytest.mark.parametrize("name", TITLES)
 def test_every_node_says_its_pack_and_files_the_page_may_fetch_are_those_of_the_list(name, repository):
     project = (repository / "pyproject.toml").read_text("utf-8")
-    pack = re.search(r'^name = "(.*)"', project, re.MULTILINE).group(1)
+    pack = re.search(r'^name = "(.*?)"', project, re.MULTILINE).group(1)
     sources = json.loads((repository / "ladivton_core/checkpoints/sources.json").read_text("utf-8"))["files"]
     known = {file["name"]: file for file in sources}
     for node in PAGES[name]["nodes"]:
