@@ -14,10 +14,9 @@ from ..ladivton_core.preprocessing.framing.fitting import Border, Fit
 from ..ladivton_core.preprocessing.framing.framing import STEADY
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
-from ..ladivton_core.preprocessing.masks.parts import parts_of_bodies
-from ..ladivton_core.preprocessing.modes import BODY, MODES
-from ..ladivton_core.preprocessing.people.chosen import chosen_points, people_in
-from ..ladivton_core.preprocessing.pose.keypoints import people_in_frames
+from ..ladivton_core.preprocessing.masks.parts import face_and_hands
+from ..ladivton_core.preprocessing.modes import MODES
+from ..ladivton_core.preprocessing.people.chosen import people_in
 from ..ladivton_core.preprocessing.prepare import fit_person
 from .host.notes import Notes
 from .host.types import CATEGORY, FitRecord, ParseMap, ParseMapType, PoseKeypoint, advanced, io, search_aliases
@@ -140,8 +139,9 @@ class LadiVTON_StitchPerson(io.ComfyNode):
                     tooltip="Only this part of the result is taken, e.g. the mask of "
                         "Agnostic Person or Body Mask; all of it without.",
                 ),
-                io.Int.Input("feather", default=0, min=0, max=256, tooltip="Pixels over "
-                    "which the mask's edge is blended."),
+                io.Int.Input(
+                    "feather", default=0, min=0, max=256, tooltip="Pixels over which the mask's edge is blended."
+                ),
                 io.Combo.Input(
                     "blend", options=["feather", "poisson"], default="feather", optional=True,
                     tooltip="'feather' mixes along the mask's edge; 'poisson' also carries the light around the mask "
@@ -185,8 +185,9 @@ class LadiVTON_StitchPerson(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("stitched", display_name="IMAGE", tooltip="The photo with the result in it."),
-                io.Mask.Output("taken", display_name="taken", tooltip="How much of every pixel of the photo is the "
-                    "result's."),
+                io.Mask.Output(
+                    "taken", display_name="taken", tooltip="How much of every pixel of the photo is the result's."
+                ),
             ],
         )  # fmt: skip
 
@@ -198,12 +199,11 @@ class LadiVTON_StitchPerson(io.ComfyNode):
         one_photo: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         size, notes = fit[0].size, Notes("Stitch Person")
-        bodies = None if keypoints is None else chosen_points(people_in_frames(keypoints, size, 0, BODY, hands=True))
         batch = common_batch(
             result=photo_pixels(result, "result"), photo=photo_pixels(photo, "photo"),
             mask=None if mask is None else from_mask(_in_window(mask, fit, "mask"), size),
             keep_mask=None if keep_mask is None else _in_window(keep_mask, fit, "keep_mask")[:, None].clamp(0, 1),
-            keypoints=None if bodies is None else parts_of_bodies(bodies, size, ("head", "hands")),
+            keypoints=None if keypoints is None else face_and_hands(keypoints, size),
             onto=None if onto is None else photo_pixels(onto, "onto"), fits=torch.arange(len(fit)),
         )  # fmt: skip
         empty = [] if batch["mask"] is None else nothing_to_repaint(batch["mask"])

@@ -57,7 +57,7 @@ def own_picture(graph: Graph, node: str) -> str | None:
     return (
         "The embedded models know drawn people only, and 'person' is a picture of your own: "
         "on a photograph the repainted region looks drawn, however good the score of its check. "
-        "Choose other 'models' in 'Load Try-On Models'."
+        "The templates 'Photo, VITON-HD weights' and 'Photo, Dress Code weights' take others in 'Load Try-On Models'."
     )
 
 

@@ -52,7 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
     models.add_argument("--height", type=int, help="people are dressed at (the preset's); with --width")
     models.add_argument("--width", type=int, help="people are dressed at (the preset's); with --height")
     work = parser.add_argument_group("who works")
-    work.add_argument("--engine", choices=tuple(ENGINES)[:3], default="local", help="(%(default)s)")
+    work.add_argument(
+        "--engine", choices=[name for name in ENGINES if name != "elsewhere"], default="local", help="(%(default)s)"
+    )
     work.add_argument("--encodings", metavar="FOLDER", help="of encodings (OUT/encodings, gone when all is done)")
     add_options(work, RaySizes)
     add_options(work, ServerOptions)
@@ -77,6 +79,8 @@ def main(given: list[str] | None = None) -> int:
     size = {} if options.height is None else {"size": (options.height, options.width)}
     settings = read_options(Settings, options, parser, **size)
     request = read_options(Request, options, parser, seed=settings.seed)
+    if options.prepare and options.stitch:
+        parser.error("--prepare writes what a pipeline takes, --stitch brings home what it made: one after the other")
     options.engine = "elsewhere" if options.stitch else options.engine
     sizes = dataclasses.asdict(read_options(ENGINES[options.engine], options, parser))
     with unwinding_on_terminate(), logging_redirect_tqdm():

@@ -17,7 +17,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,9 @@ from torch import Tensor
 
 from ..disk.pictures import endings
 from ..disk.store import Store, open_store
-from ..preprocessing.masks.parts import parts_of_bodies
-from ..preprocessing.modes import BODY
-from ..preprocessing.people.chosen import chosen_points
+from ..preprocessing.masks.parts import face_and_hands
 from ..preprocessing.pictures import over_white, read_picture
-from ..preprocessing.pose.keypoints import keypoints_from_people, people_in_frames
+from ..preprocessing.pose.keypoints import keypoints_from_people
 from ..preprocessing.pose.skeleton import skeleton
 from ..presets import PRESETS
 from .delivery import KEY, encode_picture
@@ -77,25 +76,32 @@ def write_inputs(out: str | Path, *, settings: Settings | None = None, **wanted:
     clothes = {item.garment: manifest.garments[item.garment] for item in manifest.items}
     require_graphs([*people.values()], settings)
     report, finder = RunReport(place=str(store)), finder_in(settings.pose, settings.threads or 2)
+
+    def once(name: str, thing: Person | Garment, category: str, place: str, write: Callable[[str], None]) -> None:
+        """What cannot be prepared is told and noted, and the others go on."""
+        try:
+            if _is_there(store, place, mark := _mark(thing, category, size)):
+                report.kept += 1
+                return
+            write(mark)
+            report.made += 1
+        except Exception as error:  # whatever a damaged file leads to
+            report.errors[name] = explain(error, thing)[0]
+            log.error("%s is left out: %s", name, report.errors[name])
+
+    def write_person(person: Person, category: str, place: str, mark: str) -> None:
+        _write_person(store, place, prepare_person(person, category, size, finder), size, mark)
+
+    def write_garment(garment: Garment, place: str, mark: str) -> None:
+        store.write(place, encode_picture(_pixels(prepare_garment(garment, size).garment / 2 + 0.5), place, mark))
+
     with store.hold():
         for (name, category), person in people.items():
             place = _PERSON.name(category=category, person=name)
-            with _Counting(report, f"{category}/{name}", person):
-                if _is_there(store, place, mark := _mark(person, category, size)):
-                    report.kept += 1
-                    continue
-                _write_person(store, place, prepare_person(person, category, size, finder), size, mark)
-                report.made += 1
+            once(f"{category}/{name}", person, category, place, partial(write_person, person, category, place))
         for name, garment in clothes.items():
             place = _GARMENT.name(garment=name)
-            with _Counting(report, name, garment):
-                if _is_there(store, place, mark := _mark(garment, garment.category, size)):
-                    report.kept += 1
-                    continue
-                store.write(
-                    place, encode_picture(_pixels(prepare_garment(garment, size).garment / 2 + 0.5), place, mark)
-                )
-                report.made += 1
+            once(name, garment, garment.category, place, partial(write_garment, garment, place))
         lines = io.StringIO()
         table = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
         table.writeheader()
@@ -189,8 +195,7 @@ class ElsewhereEngine:
             how: dict[str, Any] = {"register": self.asked.register, "only_changed": self.asked.only_changed}
             if self.asked.register:
                 size = (person.framed.mask.shape[-2], person.framed.mask.shape[-1])
-                points = chosen_points(people_in_frames(person.keypoints, size, mode=BODY, hands=True))
-                how["person"] = parts_of_bodies(points, size, ("head", "hands"))[0]
+                how["person"] = face_and_hands(person.keypoints, size)[0]
             try:
                 result = into_photo(
                     result,
@@ -206,23 +211,6 @@ class ElsewhereEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-
-
-class _Counting:
-    """What cannot be prepared is told and noted, and the others go on."""
-
-    def __init__(self, report: RunReport, name: str, thing: Person | Garment) -> None:
-        self.report, self.name, self.thing = report, name, thing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, trace) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        self.report.errors[self.name] = explain(error, self.thing)[0]
-        log.error("%s is left out: %s", self.name, self.report.errors[self.name])
-        return True
 
 
 def _size_of(settings: Settings) -> tuple[int, int]:

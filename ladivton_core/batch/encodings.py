@@ -21,6 +21,7 @@ from torch import Tensor
 from ..disk.tensors import write_tensors
 from ..encodings import GarmentEncoding, PersonEncoding
 from ..preprocessing.framing.fitting import Fit
+from ..preprocessing.garment.backdrop import CENTRED
 from ..preprocessing.prepare import FramedPerson
 from .items import Garment, Person
 
@@ -98,12 +99,9 @@ def _encoding(kind: type, tensors: dict[str, Tensor]) -> Encoding:
     return kind(**values)
 
 
-def way_of(person: Person, facts: dict) -> str:
-    """How a garment is prepared for a person: `centred` for photographs on models that ask for it, else `whole`.
-
-    Tops look the same in both (`backdrop.CENTRED`).
-    """
-    return "centred" if BODY in facts and person.parse_map is None else "whole"
+def way_of(person: Person, category: str, facts: dict) -> str:
+    """How a garment is prepared for a person: `centred` for photographs on models that ask for it, else `whole`."""
+    return "centred" if BODY in facts and person.parse_map is None and category in CENTRED else "whole"
 
 
 def key_of(thing: Person | Garment, way: str, facts: dict) -> str:

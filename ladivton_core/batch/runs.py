@@ -88,7 +88,7 @@ class Job:
     def count(self) -> dict[str, int]:
         """How much of what there is to do."""
         people = self.manifest.persons
-        needs = Needs.of(self.work.batches, lambda item: way_of(people[item.person], self.facts))
+        needs = Needs.of(self.work.batches, lambda item: way_of(people[item.person], item.category, self.facts))
         return {
             "people": len({person for person, _ in needs.persons}),
             "encodings of people": len(needs.persons),

@@ -20,7 +20,6 @@ from ..datasets.results import to_picture
 from ..encodings import joined
 from ..models import choose_pipeline, describe_pipeline
 from ..pipeline import TryOnPipeline
-from ..preprocessing.garment.backdrop import CENTRED
 from .delivery import Delivery, resolve_options
 from .encodings import BODY, Encodings, KeptEncoding, key_of, way_of
 from .engines.base import Batch, Spent
@@ -74,7 +73,7 @@ def prepare(
     """
     if isinstance(thing, Person):
         return prepare_person(thing, way, size, finder)
-    return prepare_garment(thing, size, centre=way == "centred" and thing.category in CENTRED)
+    return prepare_garment(thing, size, centre=way == "centred")
 
 
 class Dresser:
@@ -163,7 +162,7 @@ class Maker:
         good: list[tuple[Item, KeptEncoding]] = []
         for item in batch.items:
             try:
-                way = way_of(worn_by, self.dresser.facts)
+                way = way_of(worn_by, item.category, self.dresser.facts)
                 good.append((item, self.encode(manifest.garments[item.garment], way)))
             except Faulty as error:
                 if item.id in wanted:

@@ -161,9 +161,10 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     _require_safe_torch(path)
     try:
         mapped = _can_be_mapped(path) and is_text(str(path))  # libraries open no name that is no text
-        torchs = torch.serialization.load  # not torch.load, in whose place other packs put functions that unpickle
         with path.open("rb") as file, _inert_objects():
-            content = torchs(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
+            content = torch.serialization.load(  # not torch.load, in whose place other packs put ones that unpickle
+                path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped
+            )
         content = _tensors_of(content, path)
     except CheckpointError:
         raise

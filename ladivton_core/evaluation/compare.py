@@ -148,40 +148,14 @@ def compare(
     wanted = [name for name in COLUMNS if name not in skip and (order == "paired" or name not in PAIRED_ONLY)]
     missing = {name: "without meaning in the unpaired order" for name in PAIRED_ONLY if order != "paired"}
     values = work.of_pictures([name for name in wanted if not COLUMNS[name].sets], features, missing, progress)
-    numbers = {(s, i): n for n, (s, i) in enumerate(work.readable())}
     scores: dict[str, Score] = {}
     for name, table in values.items():
-        flat = np.array([table[place] for place in numbers])
+        flat = np.array([table[place] for place in work.readable()])
         scores[name] = lambda sets, flat=flat: flat[sets].mean(-1)
     people = [path for name in categories_of(dataset, category) for path in people_of(dataset, root, name)]
     scores |= work.of_sets([n for n in wanted if COLUMNS[n].sets], people, missing, batch, workers, progress)
 
-    def counted(name: str, system: int, other: int | None = None) -> list[int]:
-        """Numbers of a system's pictures that have a figure, or of those whose people the other has as well."""
-        has = values.get(name, work.there)
-        places = [
-            i for i in range(len(items)) if np.isfinite(has[[system, system if other is None else other], i]).all()
-        ]
-        return [numbers[system, i] for i in places]
-
-    figures: list[dict[str, Any]] = [{} for _ in systems]
-    differences = [{"first": a, "second": b, "figures": {}} for a, b in itertools.combinations(range(len(systems)), 2)]
-    for name, score in scores.items():
-        draws, least = (min(resamples, SET_RESAMPLES), 2) if COLUMNS[name].sets else (resamples, 1)
-        for place in range(len(systems)):
-            if len(chosen := counted(name, place)) >= least:
-                figures[place][name] = dataclasses.asdict(estimate(score, np.array(chosen), draws, seed))
-        tested = []
-        for pair in differences:
-            a, b = pair["first"], pair["second"]
-            first, second = counted(name, a, b), counted(name, b, a)
-            if len(first) >= least:
-                pair["figures"][name] = dataclasses.asdict(
-                    difference(score, np.array(first), np.array(second), draws, seed)
-                )
-                tested.append(pair["figures"][name])
-        for told, stands in zip(tested, mark_significant([told["p"] for told in tested]), strict=True):
-            told["significant"] = stands
+    figures, differences = _estimates(scores, values, work, resamples, seed)
     report = {
         "dataset": dataset,
         "order": order,
@@ -330,6 +304,36 @@ class _Measuring:
             except Exception as error:  # as in `measure`
                 missing[name] = explain(error)
         return scores
+
+
+def _estimates(
+    scores: Mapping[str, Score], values: Mapping[str, np.ndarray], work: _Measuring, resamples: int, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Figures of every system, and `differences` of every two, as `compare` reports them."""
+    numbers = {place: number for number, place in enumerate(work.readable())}
+    systems, items = work.there.shape
+
+    def counted(name: str, system: int, other: int) -> np.ndarray:
+        """Numbers of a system's pictures that have a figure, of the people whom the other has as well."""
+        has = np.isfinite(values.get(name, work.there))
+        return np.array([numbers[system, i] for i in range(items) if has[system, i] and has[other, i]], dtype=int)
+
+    figures: list[dict[str, Any]] = [{} for _ in range(systems)]
+    differences = [{"first": a, "second": b, "figures": {}} for a, b in itertools.combinations(range(systems), 2)]
+    for name, score in scores.items():
+        draws, least = (min(resamples, SET_RESAMPLES), 2) if COLUMNS[name].sets else (resamples, 1)
+        for place in range(systems):
+            if len(chosen := counted(name, place, place)) >= least:
+                figures[place][name] = dataclasses.asdict(estimate(score, chosen, draws, seed))
+        tested = []
+        for pair in differences:
+            sides = counted(name, pair["first"], pair["second"]), counted(name, pair["second"], pair["first"])
+            if len(sides[0]) >= least:
+                tested.append(dataclasses.asdict(difference(score, *sides, draws, seed)))
+                pair["figures"][name] = tested[-1]
+        for told, stands in zip(tested, mark_significant([told["p"] for told in tested]), strict=True):
+            told["significant"] = stands
+    return figures, differences
 
 
 def _read(path: Path, photo: tuple[int, int]) -> Tensor:

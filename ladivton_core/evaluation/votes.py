@@ -56,18 +56,16 @@ def write_vote(comparison: Comparison, out: Path, count: int, seed: int) -> int:
     dealt = [dealt[place] for place in generator.permutation(len(dealt))]
     key = [{"item": item.name, "left": int(left), "right": int(right)} for item, left, right in dealt]
     mark = hashlib.sha256(json.dumps([[s.name for s in systems], key, seed]).encode()).hexdigest()[:16]
-    addresses: dict[Path, str] = {}
     pairs = []
     for item, *sides in dealt:
         files = comparison.data.files(item.index)
-        for path in (files.person, files.garment, *(systems[side].pictures[item] for side in sides)):
-            if path not in addresses:
-                addresses[path] = picture_address(to_picture(picture_metrics.read(path)), quality=90)
-        places = [[*addresses].index(path) for path in (files.person, files.garment)]
-        pairs.append([*places, *([*addresses].index(systems[side].pictures[item]) for side in sides)])
+        pairs.append([files.person, files.garment, *(systems[side].pictures[item] for side in sides)])
+    places = {path: place for place, path in enumerate(dict.fromkeys(itertools.chain(*pairs)))}
     page = render(
-        Path(__file__).with_name(PAGE), title="Which picture is better?", vote=mark, pairs=pairs,
-        pictures=[*addresses.values()], paired=comparison.data.order == "paired",
+        Path(__file__).with_name(PAGE), title="Which picture is better?", vote=mark,
+        pairs=[[places[path] for path in pair] for pair in pairs],
+        pictures=[picture_address(to_picture(picture_metrics.read(path)), quality=90) for path in places],
+        paired=comparison.data.order == "paired",
     )  # fmt: skip
     write_json({"vote": mark, "systems": [system.name for system in systems], "pairs": key}, out / KEY)
     write_text(out / PAGE, page)

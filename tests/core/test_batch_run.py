@@ -88,8 +88,8 @@ def _counting(method, name, counted):
     return call
 
 
-def pixels(out: Path, *names: str) -> list[np.ndarray]:
-    return [np.asarray(Image.open(out / "upper_body" / name)) for name in names]
+def pixels(out: Path, *names: str, category: str = "upper_body") -> list[np.ndarray]:
+    return [np.asarray(Image.open(out / category / name)) for name in names]
 
 
 MADE = ("p1/a.png", "p1/b.png", "p2/a.png", "p2/b.png")
@@ -122,8 +122,12 @@ def test_everything_is_encoded_once_and_a_bad_garment_is_a_row(dress, tmp_path, 
     assert all(np.array_equal(a, b) for a, b in zip(before, pixels(out, *MADE), strict=True))
 
 
-def test_a_photograph_goes_with_each_garment_and_leaves_the_data_sets_people_as_they_are(dress, tmp_path, catalogue):
-    """Cut out and centred for the photograph, fitted whole for the data set's person, in one catalogue."""
+@pytest.mark.parametrize(("category", "garments"), [("upper_body", 2), ("dresses", 2 + 2)])
+def test_a_photograph_goes_with_each_garment_and_leaves_the_data_sets_people_as_they_are(
+    dress, tmp_path, catalogue, category, garments
+):
+    """In one catalogue; dresses are cut out and centred for the photograph, fitted whole for the data set's person."""
+    catalogue["category"] = category
     dress(tmp_path / "alone")
     table = catalogue["persons"].read_text().splitlines()
     photo = table[2].replace("p2", "photo").rsplit(",", 1)[0] + ","  # no parse map
@@ -131,14 +135,16 @@ def test_a_photograph_goes_with_each_garment_and_leaves_the_data_sets_people_as_
     out = tmp_path / "mixed"
     report, counted = dress(out)
     assert report.made == 4 and len(report.errors) == 2
-    assert counted == {"encode_person": 1 + 2, "encode_garment": 2 + 2, "__call__": 4}
-    for a, b in zip(pixels(tmp_path / "alone", *MADE[:2]), pixels(out, *MADE[:2]), strict=True):
+    assert counted == {"encode_person": 1 + 2, "encode_garment": garments, "__call__": 4}
+    for a, b in zip(
+        pixels(tmp_path / "alone", *MADE[:2], category=category), pixels(out, *MADE[:2], category=category), strict=True
+    ):
         assert np.array_equal(a, b)
-    before = pixels(out, "photo/a.png", "photo/b.png")
+    before = pixels(out, "photo/a.png", "photo/b.png", category=category)
     assert before[0].shape == np.asarray(Image.open(catalogue["persons"].parent / photo.split(",")[1])).shape
     kept = tmp_path / "encodings"
     dress(tmp_path / "again", memory=1e-9, disk=1.0, encodings=kept)
-    for a, b in zip(before, pixels(tmp_path / "again", "photo/a.png", "photo/b.png"), strict=True):
+    for a, b in zip(before, pixels(tmp_path / "again", "photo/a.png", "photo/b.png", category=category), strict=True):
         assert np.array_equal(a, b)
 
 

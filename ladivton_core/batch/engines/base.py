@@ -96,6 +96,9 @@ class Spent:
 class Engine(Protocol):
     """A way of making pictures.
 
+    One whose pictures come from files of its own also has `result_of(item)`, the file or "": a run makes an item again
+    when that file was exchanged (`elsewhere.py`).
+
     Attributes:
         name: as on the command line: `local`, `ray`, `comfyui`.
         workers: how many work at a time, for the plan's cost; known after `prepare`.

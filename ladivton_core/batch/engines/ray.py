@@ -131,7 +131,7 @@ class RayEngine:
     def _encode(self, wave: Sequence[Batch], work: Work, faults: Faults) -> None:
         """Everything the wave needs and that is not there into the folder; what cannot be into `faults`."""
         people, garments = work.manifest.persons, work.manifest.garments
-        needs = Needs.of(wave, lambda item: way_of(people[item.person], self.facts))
+        needs = Needs.of(wave, lambda item: way_of(people[item.person], item.category, self.facts))
         things = [(people[name], category) for name, category in needs.persons]
         things += [(garments[name], way) for name, way in needs.garments]
         tasks = [EncodingTask(key_of(thing, way, self.facts), thing, way) for thing, way in things]
@@ -162,7 +162,7 @@ class RayEngine:
         for batch in wave:
             part = narrow(work.manifest, batch)
             person = part.persons[batch.items[0].person]
-            way = way_of(person, self.facts)
+            way = way_of(person, batch.items[0].category, self.facts)
             keys = [key_of(person, batch.items[0].category, self.facts)]
             keys += [key_of(part.garments[item.garment], way, self.facts) for item in batch.items]
             tasks.append(SamplingTask(batch, part, {key: faults[key] for key in keys if key in faults}))

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from ..labels import Category
+from ..modes import BODY
+from ..people.chosen import Keypoints, chosen_points
 from ..pose.dialects import finite_joints
+from ..pose.keypoints import people_in_frames
 from .body_drawing import Size, hands, head, neck_above
 from .body_frame import body_frame
 from .body_shapes import SHAPES
@@ -44,3 +47,16 @@ def parts_of_bodies(points: Tensor, size: Size, names: Sequence[Part], category:
             found |= hands(frame, shape, size) if "hands" in names else found
         drawn.append(found)
     return torch.from_numpy(np.stack(drawn))[:, None].float().to(points.device)
+
+
+def face_and_hands(keypoints: Keypoints, size: Size) -> Tensor:
+    """Where head and hands of the first person are (B, 1, height, width); see `parts_of_bodies`.
+
+    Args:
+        keypoints: a document a picture, in pixels of `size`.
+
+    Raises:
+        ValueError: as `people_in_frames`.
+    """
+    points = chosen_points(people_in_frames(keypoints, size, 0, BODY, hands=True))
+    return parts_of_bodies(points, size, ("head", "hands"))
