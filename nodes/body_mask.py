@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import CATEGORIES
-from ..ladivton_core.preprocessing.masks.body_mask import MARGIN, cloth_on_white
+from ..ladivton_core.preprocessing.masks.body_mask import EMBEDDED_MARGIN, MARGIN, cloth_on_white
 from ..ladivton_core.preprocessing.masks.person_mask import PARTS, mask_body
 from ..ladivton_core.preprocessing.people.chosen import NOBODY
 from .host.notes import Notes
@@ -53,8 +53,8 @@ class LadiVTON_BodyMask(io.ComfyNode):
                 io.Mask.Input("keep_mask", optional=True, tooltip="Never repainted: hair over a shoulder, a bag."),
                 io.Int.Input(
                     "margin", default=MARGIN, min=0, max=256,
-                    tooltip="Pixels around the person that are repainted too, "
-                        "counted on a body of the data sets' size at 512 x 384; it follows the body.",
+                    tooltip="Pixels around the person that are repainted too, counted on a body of the data sets' size "
+                        f"at 512 x 384; it follows the body. The embedded models want {EMBEDDED_MARGIN}.",
                 ),
                 io.Image.Input(
                     "person", optional=True,

@@ -20,7 +20,7 @@ from .framing.fitting import Border, Fit, FitMode, labels_at
 from .framing.framing import STEADY, Steady, framed_together
 from .labels import Category, LabelSet
 from .masks.agnostic import agnostic_image
-from .masks.body_mask import cloth_on_white
+from .masks.body_mask import EMBEDDED_MARGIN, cloth_on_white
 from .masks.person_mask import MaskRule, mask_body, mask_person
 from .masks.regions import Say
 from .modes import BODY, PUBLISHED, Mode
@@ -88,7 +88,7 @@ class FramedPerson:
         mask = mask_body(
             category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(warped / 2 + 0.5).cpu(),
             people=[*self.people], silhouette=None if self.silhouette is None else self.silhouette.cpu(),
-            person=self.person.cpu(), say=say,
+            person=self.person.cpu(), margin=EMBEDDED_MARGIN, say=say,
         )  # fmt: skip
         return mask.to(self.mask)
 

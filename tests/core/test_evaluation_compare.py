@@ -26,6 +26,7 @@ from ladivton_core.evaluation.systems import read_systems
 from ladivton_core.evaluation.truth import MismatchError
 
 pytest.importorskip("skimage")
+pytestmark = pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save all extracted features")
 SAMPLES = Path(__file__).parents[2] / "samples" / "datasets" / "vitonhd" / "test"
 SIZE, PEOPLE = (128, 96), 9
 SETS = ("lpips", "fid", "kid", "is")

@@ -79,7 +79,7 @@ def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wi
     torch.testing.assert_close(made.framed.pose_map, pose, rtol=0, atol=1e-6)
     lies = torch.ones(1, *SIZE, 3)
     lies[:, 150:420, 90:300] = 0.3
-    (body,) = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, category="upper_body")
+    (body,) = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, category="upper_body", margin=16)
     under = made.framed.mask_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
     assert torch.equal(under[:, 0], body.cpu()) and not torch.equal(body, mask)
     node, _ = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
