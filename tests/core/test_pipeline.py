@@ -12,7 +12,7 @@ from ladivton_core.encodings import item
 from ladivton_core.parity import case, pipeline_cases
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.garment.backdrop import centred_on_white
-from ladivton_core.preprocessing.masks.body_mask import cloth_on_white
+from ladivton_core.preprocessing.masks.body_mask import EMBEDDED_MARGIN, cloth_on_white
 from ladivton_core.preprocessing.masks.person_mask import mask_body
 from ladivton_core.preprocessing.pictures import read_picture
 from ladivton_core.preprocessing.pose.keypoint_files import pose_frames
@@ -75,7 +75,7 @@ def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, 
     for place, seed in enumerate((3, 4)):
         coarse = pipeline.warper.coarse_warp(both[place : place + 1], framed.agnostic, framed.pose_map)[0]
         mask = mask_body("upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people],
-                         person=framed.person)  # fmt: skip
+                         person=framed.person, margin=EMBEDDED_MARGIN)  # fmt: skip
         given = {"mask": mask, "pose_map": framed.pose_map, "warped": coarse, "seeds": seed, "steps": 1}
         alone = pipeline(framed.person, item(garments, place), **given)
         assert torch.equal(made.mask[place : place + 1], mask)
