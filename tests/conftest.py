@@ -33,6 +33,17 @@ def pytest_configure(config):
         config.option.randomly_reset_seed = False
 
 
+LONG_TO_SET_UP = {"newest_server", "registry_server", "trained_default", "full_size_plan"}
+"""Fixtures that take longer than most files of tests: what asks for them is marked `long`."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if LONG_TO_SET_UP.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.long)
+
+
 def _seed(name: str) -> None:
     """Seed every generator that belongs to the whole process: the same on any machine, whatever was drawn before."""
     number = crc32(name.encode("utf-8", "surrogatepass"))

@@ -292,24 +292,18 @@ def open_page(new_tab):
         page.tab.context.close()
 
 
-@pytest.fixture(params=["comfy_server", "newest_server"])
+NEWEST = pytest.mark.long
+"""On a server of its own, whose page is loaded and drawn beside the first one's: `.ci/run` looks at both."""
+
+
+@pytest.fixture(params=["comfy_server", pytest.param("newest_server", marks=NEWEST)])
 def frontend(request):
     """The server with the frontend that ComfyUI brings, and the one with the newest."""
     return request.getfixturevalue(request.param)
 
 
-VIEWS = {
-    "classic": ("comfy_server", False),
-    "nodes2": ("comfy_server", True),
-    "newest-classic": ("newest_server", False),
-    "newest-nodes2": ("newest_server", True),
-}
-ALWAYS = ("classic", "newest-nodes2")
-"""Both frontends and both ways to draw nodes; `.ci/run` has the other two as well."""
-
-
-@pytest.fixture(params=[pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.long) for name in VIEWS])
+@pytest.fixture(params=["classic", pytest.param("newest-nodes2", marks=NEWEST)])
 def view(request):
     """A server, and whether its page draws nodes in the second way: `open_page(*view)`."""
-    server, nodes2 = VIEWS[request.param]
-    return request.getfixturevalue(server), nodes2
+    newest = request.param != "classic"
+    return request.getfixturevalue("newest_server" if newest else "comfy_server"), newest

@@ -150,7 +150,14 @@ def test_a_fitting_node_is_among_the_first_three(open_page, frontend):
     assert len(page.tab.evaluate(find, "sampler")) > 3, "any other word is the page's own"
 
 
-@pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
+@pytest.mark.parametrize(
+    "one",
+    [
+        one if one == make_subgraph.TRY_ON else pytest.param(one, marks=pytest.mark.long)
+        for one in make_subgraph.BLUEPRINTS
+    ],
+    ids=lambda one: one.workflow,
+)
 def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page, page, client, repository, one):
     canvas = page.locator("#graph-canvas").bounding_box()
     page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
@@ -223,6 +230,7 @@ async ({ pack, card, workflow }) => {
 """
 
 
+@pytest.mark.long
 def test_chinese_pages_show_chinese(abroad, repository):
     """Nodes, options, help, the cards of Templates, and what the shipped workflows say; their files stay English."""
     folder = repository / "locales" / "zh"

@@ -60,7 +60,7 @@ def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, 
     assert page.problems == []
 
 
-@pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
+@pytest.mark.parametrize("nodes2", [False, pytest.param(True, marks=pytest.mark.long)], ids=["classic", "nodes2"])
 def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, comfy_server, nodes2):
     page = open_page(comfy_server, nodes2, **VALIDATE)
     for name in TITLES:
@@ -109,6 +109,7 @@ APP = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tryon_embedded", "tryon_photo", "wardrobe"])
 def test_app_mode_asks_for_pictures_category_and_seed_and_shows_the_result(open_page, newest_server, name):
     page = open_page(newest_server, True)

@@ -260,7 +260,8 @@ def test_figures_of_whole_sets_have_intervals_and_tests_as_well(results, root):
         inception_score=lambda *where: InceptionScore(Means(), normalize=True),
         fid_features=lambda *where: Means(),
     )
-    report = compared(results, root, "good", "bright", "good", skip=("ssim", "garment"), networks=networks).report
+    report = compared(results, root, "good", "bright", "good", skip=("ssim", "garment"), networks=networks,
+                      resamples=60).report  # fmt: skip
     good, bright, again = (system["figures"] for system in report["systems"])
     assert report["missing"] == {} and good == again
     for name in SETS:

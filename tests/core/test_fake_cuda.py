@@ -21,13 +21,13 @@ HALF = torch.float16
 
 
 @pytest.fixture(scope="module")
-def plan():
+def full_size_plan():
     return {stage.name: stage for stage in memory_plan(SD2, CUDA, HALF)}
 
 
 @pytest.fixture(scope="module")
 def models():
-    """The mode and a pipeline whose weights live in it, of the small preset: `plan` runs the large one's stages."""
+    """The mode and a small pipeline whose weights live in it; `full_size_plan` runs the large one's stages."""
     with FakeTensorMode() as mode:
         return mode, fake_pipeline(TINY, CUDA, HALF)
 
@@ -36,33 +36,33 @@ def _is(tensor, dtype, *shape):
     assert (tensor.device, tensor.dtype, tuple(tensor.shape)) == (CUDA, dtype, shape)
 
 
-def test_the_warper_stays_on_the_device_and_in_float32(plan):
-    result = plan["warp"].result
+def test_the_warper_stays_on_the_device_and_in_float32(full_size_plan):
+    result = full_size_plan["warp"].result
     _is(result.warped, torch.float32, 1, 3, 512, 384)
     _is(result.coarse, torch.float32, 1, 3, 512, 384)
     _is(result.grid, torch.float32, 1, 512, 384, 2)
     _is(result.control_points, torch.float32, 1, 25, 2)
 
 
-def test_textual_inversion_stays_on_the_device_in_half_precision(plan):
-    result = plan["textual inversion"].result
+def test_textual_inversion_stays_on_the_device_in_half_precision(full_size_plan):
+    result = full_size_plan["textual inversion"].result
     _is(result.pseudo_words, HALF, 1, 16, 1024)
     _is(result.prompt, HALF, 1, 77, 1024)
 
 
-def test_encoding_with_taps_and_emasc_stay_on_the_device_in_half_precision(plan):
-    person = plan["encode person"].result
+def test_encoding_with_taps_and_emasc_stay_on_the_device_in_half_precision(full_size_plan):
+    person = full_size_plan["encode person"].result
     _is(person.moments, HALF, 1, 8, 64, 48)
     _is(person.mask, torch.float32, 1, 1, 512, 384)
     sizes = [(512, 384), (512, 384), (256, 192), (128, 96), (64, 48)]
     for skip, width, size in zip(person.skips, (128, 256, 512, 512, 512), sizes, strict=True):
         _is(skip, HALF, 1, width, *size)
-    _is(plan["encode warped garment"].result, HALF, 1, 27, 64, 48)
+    _is(full_size_plan["encode warped garment"].result, HALF, 1, 27, 64, 48)
 
 
-def test_a_guided_step_and_decoding_with_skips_stay_on_the_device(plan):
-    _is(plan["denoise"].result, HALF, 1, 4, 64, 48)
-    _is(plan["decode"].result, torch.float32, 1, 3, 512, 384)
+def test_a_guided_step_and_decoding_with_skips_stay_on_the_device(full_size_plan):
+    _is(full_size_plan["denoise"].result, HALF, 1, 4, 64, 48)
+    _is(full_size_plan["decode"].result, torch.float32, 1, 3, 512, 384)
 
 
 def test_the_whole_pipeline_takes_pictures_from_the_cpu_and_answers_on_the_device(models):
@@ -103,10 +103,9 @@ def _table(text):
     return [row[:2] for row in rows], [int(cell) for row in rows[2:] for cell in row[2:]]
 
 
-@pytest.mark.long
-def test_the_memory_plan_in_the_documentation_is_the_computed_one(plan):
+def test_the_memory_plan_in_the_documentation_is_the_computed_one(full_size_plan):
     single = memory_plan(SD2, CUDA, torch.float32)
-    names, numbers = _table(markdown(single, list(plan.values())))
+    names, numbers = _table(markdown(single, list(full_size_plan.values())))
     told_names, told = _table(MODELS.read_text(encoding="utf-8").split("\n## Memory\n")[1])
     assert told_names == names
     weights = [index for index in range(len(numbers)) if index % 4 < 2]
@@ -115,6 +114,7 @@ def test_the_memory_plan_in_the_documentation_is_the_computed_one(plan):
     assert told == pytest.approx(numbers, rel=0.1)
 
 
+@pytest.mark.long
 def test_the_plan_does_not_depend_on_what_comfyui_has_set_in_this_process():
     first = {stage.name: stage.peak for stage in memory_plan(TINY, CUDA, HALF)}
     allowed = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed

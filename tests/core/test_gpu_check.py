@@ -70,6 +70,7 @@ def test_without_a_gpu_it_says_so_and_ends_well(monkeypatch, capsys):
     assert "No GPU here that torch can use: nothing was checked." in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_section_that_hangs_or_fails_does_not_end_the_run(sections):
     code, report = sections(
         hangs="page.write_text('a first row\\n')\nprint('on the page', flush=True)\nthreading.Event().wait()",

@@ -14,7 +14,14 @@ from ladivton_core import start
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(("name", "flags"), [("checkpoints", ["-I"]), ("datasets", ["-P"]), ("parity", [])])
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("datasets", ["-P"]),
+        pytest.param("checkpoints", ["-I"], marks=pytest.mark.long),
+        pytest.param("parity", [], marks=pytest.mark.long),
+    ],
+)
 def test_a_command_runs_from_any_folder(tmp_path, name, flags):
     python, *words = shlex.split(start.command(f"{name} --help"))
     assert python == sys.executable

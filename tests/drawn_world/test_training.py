@@ -78,7 +78,7 @@ def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
+def trained_default(tmp_path_factory) -> Path:
     """The whole recipe."""
     folder = tmp_path_factory.mktemp("runs")
     logging.getLogger().setLevel(logging.INFO)  # as at a terminal
@@ -89,10 +89,12 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def unfinished(runs, tmp_path) -> Path:
+def unfinished(trained_default, tmp_path) -> Path:
     """The same recipe without its last stage."""
     folder = tmp_path / "unfinished"
-    shutil.copytree(runs, folder, ignore=lambda where, names: ["finish"] if Path(where) == runs else [])
+    shutil.copytree(
+        trained_default, folder, ignore=lambda where, names: ["finish"] if Path(where) == trained_default else []
+    )
     noted = json.loads((folder / "recipe.json").read_text())
     del noted["stages"]["finish"]
     (folder / "recipe.json").write_text(json.dumps(noted))
@@ -109,20 +111,20 @@ def some_people() -> torch.Tensor:
 # The recipe in one piece
 
 
-def test_every_stage_ran_and_said_what_it_reached(runs):
-    noted, log = read_recipe(runs)["stages"], (runs / "log.txt").read_text()
+def test_every_stage_ran_and_said_what_it_reached(trained_default):
+    noted, log = read_recipe(trained_default)["stages"], (trained_default / "log.txt").read_text()
     assert set(noted) == set(EMBEDDED.stages)
     for stage, kind in EMBEDDED.stages.items():
         if issubclass(kind, TrainingStage):
-            assert (runs / stage / "sheet.png").stat().st_size > 1000
+            assert (trained_default / stage / "sheet.png").stat().st_size > 1000
             assert noted[stage]["settings"]["steps"] == 2 and "score" in noted[stage]["figures"]
             assert f"{stage} step 2 of 2: loss" in log and f"{stage}: held-out score" in log
     assert "score_before" in noted["finish"]["figures"] and "score_before" not in noted["vae"]["figures"]
 
 
-def test_the_exported_files_make_a_pipeline(runs, tmp_path):
+def test_the_exported_files_make_a_pipeline(trained_default, tmp_path):
     (tmp_path / "CARD.md").write_text(f"# Card\n\n{START}\nold\n{END}\n\nLicence\n")
-    files = export(runs, tmp_path, RECIPES)
+    files = export(trained_default, tmp_path, RECIPES)
     assert set(files) == set(PARTS)
     card = (tmp_path / "CARD.md").read_text()
     assert re.search(r"Preset `embedded`, seed 0, \d+ minutes in all", card)
@@ -137,9 +139,9 @@ def test_the_exported_files_make_a_pipeline(runs, tmp_path):
 
 
 @pytest.mark.long
-def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypatch):
+def test_the_seed_decides_and_a_stopped_recipe_goes_on(trained_default, tmp_path, monkeypatch):
     """Stopped inside two stages, which begin anew, and between them; the world is the same anyway."""
-    shutil.copytree(runs / "world", tmp_path / "world")
+    shutil.copytree(trained_default / "world", tmp_path / "world")
     for stage, step in ((vae.Vae, 1), (TryOn, 2)):
         original, calls = stage.loss, []
 
@@ -156,19 +158,19 @@ def test_the_seed_decides_and_a_stopped_recipe_goes_on(runs, tmp_path, monkeypat
     begun = {file: file.stat().st_mtime_ns for file in (tmp_path / "vae").glob("*.safetensors")}
     sitting(tmp_path).run_all()
     assert begun and all(file.stat().st_mtime_ns == when for file, when in begun.items())  # not run again
-    first, second = weights(runs), weights(tmp_path)
+    first, second = weights(trained_default), weights(tmp_path)
     assert first.keys() == second.keys() and "finish/unet.safetensors" in first
     for name, state in first.items():
         assert all(torch.equal(value, second[name][key]) for key, value in state.items()), name
 
 
-def test_a_finished_recipe_is_not_run_again_and_no_other_one_goes_on_in_its_folder(runs, monkeypatch):
+def test_a_finished_recipe_is_not_run_again_and_no_other_one_goes_on_in_its_folder(trained_default, monkeypatch):
     monkeypatch.setattr(Sitting, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
-    sitting(runs).run_all()
+    sitting(trained_default).run_all()
     with pytest.raises(ConfigError, match="begun with minutes = 0.0 and this call has 5: give the same"):
-        dataclasses.replace(sitting(runs), minutes=5).run_all()
+        dataclasses.replace(sitting(trained_default), minutes=5).run_all()
     with pytest.raises(ConfigError, match="begun with init = 'scratch'"):
-        dataclasses.replace(sitting(runs), init="").run_all()
+        dataclasses.replace(sitting(trained_default), init="").run_all()
 
 
 def test_a_stage_that_fails_leaves_the_weights_before_it(unfinished, tmp_path, monkeypatch, caplog):
@@ -273,21 +275,21 @@ def test_a_pair_is_one_person_in_two_garments():
     assert torch.equal(unpacked(held_out["masks"])[1].float(), wanted[0])
 
 
-def test_who_renders_changes_nothing_and_more_pairs_are_added(runs, tmp_path):
+def test_who_renders_changes_nothing_and_more_pairs_are_added(trained_default, tmp_path):
     settings = dataclasses.replace(sitting(tmp_path).plan()["world"], count=12, held_out=1)
     for worker in (1, 0):
         world.render(tmp_path, settings, worker, 2)
     rendered = Pairs([Files(tmp_path / "drawn" / "train")])
     assert rendered.there(100) == 12
-    theirs, ours = Pool(rendered, "cpu", count=8), pool(runs)
+    theirs, ours = Pool(rendered, "cpu", count=8), pool(trained_default)
     assert all(torch.equal(theirs[name], ours[name]) for name in ("persons", "masks", "numbers"))
     with pytest.raises(ConfigError, match="was made with another world: delete that folder"):
-        sitting(runs, world=2).run("world", sitting(runs, world=2).plan()["world"])
+        sitting(trained_default, world=2).run("world", sitting(trained_default, world=2).plan()["world"])
 
 
-def test_a_pool_takes_files_in_as_they_come(runs, tmp_path, monkeypatch):
+def test_a_pool_takes_files_in_as_they_come(trained_default, tmp_path, monkeypatch):
     monkeypatch.setattr("drawn_world.training.pool._LOOK", 0.0)
-    file, pairs = runs / "world" / "drawn" / "train" / "00000.safetensors", Pairs([Files(tmp_path)])
+    file, pairs = trained_default / "world" / "drawn" / "train" / "00000.safetensors", Pairs([Files(tmp_path)])
     with pytest.raises(FileNotFoundError, match="run the stage `world` first"):
         Pool(pairs, "cpu", count=20)
     shutil.copy(file, tmp_path / file.name)
@@ -332,7 +334,7 @@ def unlabelled(folder: Path, name: str, level: int, count: int) -> Path:
 
 
 @pytest.mark.long
-def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(runs, tmp_path):
+def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(trained_default, tmp_path):
     """The first third of a recipe on two worlds, with extraction: rows of pictures and of latents stay one order."""
     other = unlabelled(tmp_path, "other", 200, 20)
     mixed = sitting(tmp_path / "runs", sources=["drawn", str(other)], shares=[1.0, 2.0], count=12, held_out=6)
@@ -344,7 +346,7 @@ def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(r
     both = Pool(world.open_pairs(tmp_path / "runs", "train"), "cpu", count=12)
     grey = (both["persons"] == 200).flatten(1).all(1)
     assert grey.sum() == 8 and torch.equal(both["keypoints"][grey][:, 0, 0], torch.arange(8.0))
-    assert torch.equal(both["persons"][~grey], pool(runs, count=4)["persons"])
+    assert torch.equal(both["persons"][~grey], pool(trained_default, count=4)["persons"])
     latents = Pool(Pairs([Files(tmp_path / "runs" / "extract")]), "cpu", dict, 12)
     assert torch.equal(latents["keypoints"], both["keypoints"])
     told = world.open_pairs(tmp_path / "runs", "train", needed=("patterns", "numbers"))
@@ -394,8 +396,8 @@ def test_photographs_are_rendered_by_the_stage_itself_as_from_a_folder():
     assert other["category"] != made["category"] and other.keys() == made.keys()
 
 
-def test_small_pairs_are_what_matcher_and_tower_see_at_inference(runs):
-    pairs, shrunk = pool(runs, count=2), pool(runs, lambda fields: small(fields, TINY), 2)
+def test_small_pairs_are_what_matcher_and_tower_see_at_inference(trained_default):
+    pairs, shrunk = pool(trained_default, count=2), pool(trained_default, lambda fields: small(fields, TINY), 2)
     pair, which = torch.tensor([0, 1]), torch.tensor([0, 1])
     agnostic = pairs.pictures("persons", pair, which) * (1 - pairs.masks(pair, which))
     wanted = F.interpolate(agnostic, TINY.warp_size, mode="bilinear", align_corners=False, antialias=True)
@@ -430,9 +432,9 @@ def test_crops_are_cut_where_they_should_be():
 
 
 @pytest.fixture(scope="module")
-def painter(runs) -> TryOn:
-    settings = sitting(runs).plan()["tryon"]
-    return TryOn(settings, Run(runs, "tryon", tuple(EMBEDDED.stages)[:-2], "scratch"), "cpu")
+def painter(trained_default) -> TryOn:
+    settings = sitting(trained_default).plan()["tryon"]
+    return TryOn(settings, Run(trained_default, "tryon", tuple(EMBEDDED.stages)[:-2], "scratch"), "cpu")
 
 
 def test_a_jump_is_what_the_sampler_does(painter):
@@ -494,17 +496,17 @@ def test_moving_a_sample_moves_everything_alike():
     assert torch.equal(painting.moved(picture, (1, 2), 0.0, BlockDraws(0, 0, range(6))), picture)
 
 
-def test_the_finish_leaves_the_latents_alone(runs):
-    before, after = (read_state_dict(runs / stage / "vae.safetensors") for stage in ("vae", "finish"))
+def test_the_finish_leaves_the_latents_alone(trained_default):
+    before, after = (read_state_dict(trained_default / stage / "vae.safetensors") for stage in ("vae", "finish"))
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert moved and all(key.startswith(("decoder.", "post_quant_conv.")) for key in moved)
-    first, second = (read_state_dict(runs / stage / "emasc.safetensors") for stage in ("vae", "finish"))
+    first, second = (read_state_dict(trained_default / stage / "emasc.safetensors") for stage in ("vae", "finish"))
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
 
-def test_settled_norms_know_the_averaged_weights(runs):
-    settings = dataclasses.replace(sitting(runs).plan()["tps"], batch=16)
-    stage = warping.Tps(settings, Run(runs, "tps", ("world",), "scratch"), "cpu")
+def test_settled_norms_know_the_averaged_weights(trained_default):
+    settings = dataclasses.replace(sitting(trained_default).plan()["tps"], batch=16)
+    stage = warping.Tps(settings, Run(trained_default, "tps", ("world",), "scratch"), "cpu")
     norm = next(part for part in stage.module.modules() if isinstance(part, nn.BatchNorm2d))
     momentum, seen = norm.momentum, []
     norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].transpose(0, 1).flatten(1).mean(1)))
@@ -514,8 +516,8 @@ def test_settled_norms_know_the_averaged_weights(runs):
     assert len(seen) == 2 and norm.momentum == momentum and not norm.training
 
 
-def test_a_garment_of_other_colours_is_named_by_them(runs):
-    told = pool(runs, lambda fields: small(fields, TINY))
+def test_a_garment_of_other_colours_is_named_by_them(trained_default):
+    told = pool(trained_default, lambda fields: small(fields, TINY))
     pair, which = torch.arange(4), torch.tensor([0, 1, 0, 1])
     places = torch.tensor([[2, 0, 1]] * 4)
     own, other = reading.garments(told, pair, which), reading.garments(told, pair, which, places)

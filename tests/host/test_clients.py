@@ -141,6 +141,7 @@ def test_a_server_that_is_no_comfyui_is_named(try_on):
     assert "/upload/image did not answer in JSON: is there a ComfyUI behind it?" in run.stderr
 
 
+@pytest.mark.long
 def test_the_line_with_comfy_cli_runs_as_it_is_written(comfy_server, client, repository, tmp_path):
     (line,) = re.findall(r"^comfy .*$", (CLIENTS / "comfy_cli.md").read_text("utf-8"), re.MULTILINE)
     port = comfy_server.url.rpartition(":")[2]

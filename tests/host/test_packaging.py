@@ -226,6 +226,7 @@ def test_icon_and_banner_are_of_the_registrys_sizes_and_of_todays_demo():
     assert width * 9 == height * 21
 
 
+@pytest.mark.long
 def test_the_core_alone_installs_and_finds_its_weights_and_configs(tracked, tmp_path):
     """Without dependencies, so torch is not pulled: it must come from the interpreter that runs ComfyUI."""
     source, target = tmp_path / "source", tmp_path / "installed"

@@ -45,7 +45,7 @@ def shown(client, run, workflow: dict, class_type: str) -> list[np.ndarray]:
     ("name", "folder", "category", "person"),
     [
         ("vitonhd", "vitonhd/test/image", "upper_body", "00003_00.jpg"),
-        ("dresscode", "dresscode/lower_body/images", "lower_body", "000201_0.jpg"),
+        pytest.param("dresscode", "dresscode/lower_body/images", "lower_body", "000201_0.jpg", marks=pytest.mark.long),
     ],
 )
 def test_a_toy_set_goes_in_and_its_result_comes_out_in_the_papers_layout(

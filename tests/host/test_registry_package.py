@@ -20,7 +20,7 @@ from hosting.server import ComfyServer
 
 
 @pytest.fixture(scope="module")
-def installed(comfy_host, archive, tmp_path_factory):
+def registry_server(comfy_host, archive, tmp_path_factory):
     """A server with the unpacked archive among odd names."""
     inputs, environment = tmp_path_factory.mktemp("inputs"), {}
     if os.name != "nt":  # names of bytes, and locales
@@ -37,20 +37,20 @@ def installed(comfy_host, archive, tmp_path_factory):
 
 
 @pytest.fixture
-def get(installed):
+def get(registry_server):
     """`get(path)`: the bytes the server answers with."""
 
     def answer(path: str) -> bytes:
-        with urllib.request.urlopen(installed.url + urllib.parse.quote(path), timeout=60) as response:
+        with urllib.request.urlopen(registry_server.url + urllib.parse.quote(path), timeout=60) as response:
             assert response.status == 200
             return response.read()
 
     return answer
 
 
-def test_no_import_fails_and_all_nodes_and_examples_are_there(installed, nodes_of_the_checkout):
-    assert not installed.failed_imports(), installed.log()
-    nodes = ComfyClient(installed.url).object_info()
+def test_no_import_fails_and_all_nodes_and_examples_are_there(registry_server, nodes_of_the_checkout):
+    assert not registry_server.failed_imports(), registry_server.log()
+    nodes = ComfyClient(registry_server.url).object_info()
     assert nodes.keys() >= nodes_of_the_checkout
     assert "person [example].png [temp]" in nodes["LadiVTON_LoadPicture"]["input"]["required"]["image"][1]["options"]
 
@@ -71,10 +71,20 @@ def test_templates_help_and_texts_are_served(get, nodes_of_the_checkout):
     assert json.loads(get("/i18n"))["en"]["nodeDefs"].keys() >= nodes_of_the_checkout
 
 
-def test_its_own_client_runs_its_own_start_workflow(installed, tmp_path):
-    samples = installed.base / "custom_nodes" / PACK_NAME / "samples"
+def test_its_own_client_runs_its_own_start_workflow(registry_server, tmp_path):
+    samples = registry_server.base / "custom_nodes" / PACK_NAME / "samples"
     client, garment, worn = samples / "clients" / "try_on.py", samples / "garment.png", tmp_path / "worn.png"
-    command = [sys.executable, "-I", "-S", str(client), "--server", installed.url, "--output", str(worn), str(garment)]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(client),
+        "--server",
+        registry_server.url,
+        "--output",
+        str(worn),
+        str(garment),
+    ]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=900)
     assert worn.stat().st_size > 50_000
-    assert not list(samples.parent.rglob("*.part")) and len(list((installed.base / "output").iterdir())) == 1
+    assert not list(samples.parent.rglob("*.part")) and len(list((registry_server.base / "output").iterdir())) == 1

@@ -42,7 +42,14 @@ def one_node(server, one: make_subgraph.Blueprint) -> dict:
     return blueprint | {"nodes": [*map(nodes.get, loaders.values()), instance, result], "links": links}
 
 
-every_blueprint = pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
+every_blueprint = pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(one, marks=pytest.mark.long) if one == make_subgraph.OUTFIT else one
+        for one in make_subgraph.BLUEPRINTS
+    ],
+    ids=lambda one: one.workflow,
+)
 
 
 @every_blueprint

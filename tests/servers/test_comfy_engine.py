@@ -166,33 +166,30 @@ LOGINS = {
 }
 
 
-@pytest.mark.parametrize("way", LOGINS)
-def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(
-    start, picture, tmp_path, give, way
-):
+def test_a_login_goes_with_every_request_and_into_nothing_that_is_printed_or_written(start, picture, tmp_path, give):
     """The command against a gateway: a run, one whose login is wrong, and one of a server that is gone."""
-    lets_in, user, query, more = LOGINS[way]
-    server, gone, out = start(picture=picture, lets_in=lets_in), start(lets_in=lets_in), tmp_path / "out"
-    addresses = [one.url.replace("//", f"//{user}") + query for one in (server, gone)]
-    gone.close()
-    shop = [*(f"--{name}={path}" for name, path in SHOP.items()), "--engine=comfyui", f"--out={out}"]
-
-    def command(*hosts: str) -> list[str]:
-        return [*shop, f"--hosts={','.join(hosts)}", *more]
-
-    wrong = [word.replace("s3cret", "s4cret") for word in command(addresses[0])]
-    made, wrong, nobody, broken = give(
-        command(*addresses), wrong, command(addresses[1]), command(addresses[0].replace("http", "ftp", 1))
-    )
-    assert made.returncode == 0 and "12 made" in made.stderr and f"{gone.url} cannot be used now" in made.stderr
-    assert wrong.returncode == 1 and "it answered 401 Unauthorized; give its login with --header" in wrong.stderr
-    assert "nobody answers there" in nobody.stderr and "is no address" in broken.stderr
-    printed = "".join(done.stdout + done.stderr for done in (made, wrong, nobody, broken))
-    written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
-    rows = read_index(open_store(out))
-    assert {row["worker"] for row in rows} == {server.url}
-    for secret in ("s3cret", "s4cret", "c2hvcDpzM2NyZXQ="):
-        assert secret not in printed + repr(rows) and secret.encode() not in written
+    ways, commands = [], []
+    for way, (lets_in, user, query, more) in LOGINS.items():
+        server, gone, out = start(picture=picture, lets_in=lets_in), start(lets_in=lets_in), tmp_path / way
+        gone.close()
+        first, second = (one.url.replace("//", f"//{user}") + query for one in (server, gone))
+        shop = [*(f"--{name}={path}" for name, path in SHOP.items()), "--engine=comfyui", f"--out={out}", *more]
+        wrong = [word.replace("s3cret", "s4cret") for word in [*shop, f"--hosts={first}"]]
+        elsewhere = [[*shop, f"--hosts={second}"], [*shop, f"--hosts={first.replace('http', 'ftp', 1)}"]]
+        commands += [[*shop, f"--hosts={first},{second}"], wrong, *elsewhere]
+        ways.append((server, gone, out))
+    told = give(*commands)
+    for place, (server, gone, out) in enumerate(ways):
+        made, wrong, nobody, broken = told[4 * place : 4 * place + 4]
+        assert made.returncode == 0 and "12 made" in made.stderr and f"{gone.url} cannot be used now" in made.stderr
+        assert wrong.returncode == 1 and "it answered 401 Unauthorized; give its login with --header" in wrong.stderr
+        assert "nobody answers there" in nobody.stderr and "is no address" in broken.stderr
+        printed = "".join(done.stdout + done.stderr for done in (made, wrong, nobody, broken))
+        written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+        rows = read_index(open_store(out))
+        assert {row["worker"] for row in rows} == {server.url}
+        for secret in ("s3cret", "s4cret", "c2hvcDpzM2NyZXQ="):
+            assert secret not in printed + repr(rows) and secret.encode() not in written
 
 
 def test_a_header_that_is_none_is_refused_without_being_shown():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from hosting import pose
 from hosting.places import SAMPLES
 from hosting.server import ComfyServer
 from PIL import Image
@@ -191,7 +191,7 @@ def test_a_driver_killed_in_mid_run_goes_on_and_nothing_is_made_twice(three, rep
 
 
 @pytest.mark.long
-def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(three, pose_graphs):
+def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(comfy_server, pose_graphs):
     """At the models' own number of steps, in pictures half as large."""
     from ladivton_core.batch.engines.local import LocalEngine
 
@@ -200,9 +200,8 @@ def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(thre
     local = work(pairs, settings)
     local = dataclasses.replace(local, settings=dataclasses.replace(local.settings, pose=(str(pose_graphs),)))
     expected = pictures(LocalEngine(), local)
-    for server in three:
-        shutil.copytree(pose_graphs, server.base / "models" / "ladi_vton" / "pose", dirs_exist_ok=True)
-    made = pictures(ComfyEngine([server.url for server in three]), work(pairs, settings))
+    pose.provide(comfy_server.base, pose_graphs)
+    made = pictures(ComfyEngine(comfy_server.url), work(pairs, settings))
     assert max(farthest(made[item], expected[item]) for item in expected) <= 1
 
 
