@@ -1,53 +1,133 @@
-"""Write the workflows of ComfyUI's Templates from `workflows/api/`: laid out, with notes, each named by its title.
+"""Write `workflows/api/` from `workflows/*.json`, which are drawn in ComfyUI and are the source, notes included.
 
-The page writes every widget of a node into what it queues. So that both formats stay the same graph, widgets that have
-come to a node since are first entered into the file in `workflows/api/`, with their defaults.
+Draw in the page (`make serve`), save over the file in `workflows/`, then
 
-python scripts/make_workflows.py [--only NAME ...]
+    python scripts/make_workflows.py [--only NAME ...]
 
-Run it after a change of a node's inputs, of a file in `workflows/api/` or of `workflow_pages/`, and look at the result
-in the page (`make serve`). `make_pictures.py` makes the thumbnails.
+It first brings the page's file into one form, so that a change can be read: a node or a wire a line, sockets in the
+order of the node's definition with widgets that have come since at their defaults, and nothing of the page's own state.
+Pack and version of every node and the files that the models need are entered. Then it writes what that file queues.
+Run it after a change of a node's inputs as well. `make_pictures.py` makes the thumbnails, `make_subgraph.py` the
+blueprints.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from hosting import installation
+from hosting.conversion import ui_to_api
+from hosting.places import REPOSITORY
 from hosting.server import ComfyServer
 from hosting.shipped import TITLES, page_file, queue_file
 from hosting.signals import exit_on_terminate
-from workflow_pages.layout import is_widget
-from workflow_pages.pages import PAGES
-from workflow_pages.ui_format import default_of, inputs_of, ui_workflow
+
+NOTE = "MarkdownNote"
+SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
+SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
+"""Choices of Load Try-On Models that need files -> their group in `sources.json`."""
+KEPT = ("ds", "linearMode", "linearData")
+"""Of a file's `extra`: the view it opens with, and app mode."""
+
+Json = dict[str, Any]
 
 
-def completed(api: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """API format with a value for every widget, as the page would queue it.
-
-    Args:
-        api: a workflow; what it says is kept.
-        definitions: `/object_info` of a server with the pack.
-    """
-    result = copy.deepcopy(api)
-    for node in result.values():
-        for name, spec in inputs_of(definitions[node["class_type"]]):
-            if is_widget(spec) and name not in node["inputs"]:
-                node["inputs"][name] = default_of(spec)
-    return result
-
-
-def text_of(name: str, definitions: dict[str, Any]) -> str:
-    """The file for the page, one node or wire a line.
+def in_form(workflow: Json, definitions: Json) -> Json:
+    """A workflow as the page saved it, in the form in which it lies in `workflows/`.
 
     Args:
-        name: short name of the workflow.
+        workflow: UI format.
         definitions: `/object_info` of a server with the pack.
+
+    Raises:
+        ValueError: a node's values are not those of its definition; open the file in the page and save it again.
     """
-    workflow = ui_workflow(name, json.loads(queue_file(name).read_text("utf-8")), PAGES[name], definitions)
+    links = sorted(workflow["links"])
+    nodes = {node["id"]: dict(node) for node in workflow["nodes"]}
+    for node in nodes.values():
+        if node["type"] != NOTE:
+            node |= _in_form(node, definitions[node["type"]])
+    for number, start, slot, end, into, _ in links:
+        target = next(node for node in workflow["nodes"] if node["id"] == end)["inputs"][into]["name"]
+        link = next(link for link in links if link[0] == number)
+        link[4] = [socket["name"] for socket in nodes[end]["inputs"]].index(target)
+        nodes[end]["inputs"][link[4]]["link"] = number
+        nodes[start]["outputs"][slot]["links"].append(number)
+    models = _models(workflow)
+    whole = {key: workflow[key] for key in ("id", "revision", "last_node_id", "last_link_id")}
+    whole |= {"nodes": list(nodes.values()), "links": links, "groups": workflow["groups"], "config": {}}
+    extra = {key: workflow["extra"][key] for key in KEPT if key in workflow["extra"]}
+    return whole | ({"models": models} if models else {}) | {"extra": extra, "version": workflow["version"]}
+
+
+def inputs_of(definition: Json) -> Iterator[tuple[str, list]]:
+    """Name and entry of every input of a node, in the page's order: sockets, then widgets."""
+    names = [(name, part) for part in ("required", "optional") for name in definition["input_order"].get(part, ())]
+    every = [(name, definition["input"][part][name]) for name, part in names]
+    return iter(sorted(every, key=lambda one: _is_widget(one[1])))
+
+
+def _is_widget(spec: list) -> bool:
+    drawn = isinstance(spec[0], list) or spec[0] in ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
+    return drawn and not _options(spec).get("forceInput")
+
+
+def _options(spec: list) -> Json:
+    return spec[1] if len(spec) > 1 else {}
+
+
+def _in_form(node: Json, definition: Json) -> Json:
+    """Sockets, values and properties of a node; its wires are to be entered."""
+    specs = dict(inputs_of(definition))
+    given, rest = {}, list(node["widgets_values"])
+    for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
+        size = 1 + bool(_options(specs[name]).get("control_after_generate"))  # what becomes of a seed after a run
+        given[name], rest = rest[:size], rest[size:]
+    buttons = ["image"] * sum(bool(_options(spec).get("image_upload")) for spec in specs.values())
+    if rest != buttons or not all(given.values()):
+        raise ValueError(f"node {node['id']}, {node['type']}, has values that its definition does not know")
+    sockets, values = [], []
+    for name, spec in specs.items():
+        kind = "COMBO" if isinstance(spec[0], list) else spec[0]
+        sockets.append({"name": name, "type": kind, "link": None})
+        if _is_widget(spec):
+            sockets[-1] = {"name": name, "type": kind, "widget": {"name": name}, "link": None}
+            values += given.get(name) or [_default(spec)]
+    kinds = ["COMBO" if isinstance(kind, list) else kind for kind in definition["output"]]
+    outputs = [
+        {"name": name, "type": kind, "links": []} for name, kind in zip(definition["output_name"], kinds, strict=True)
+    ]
+    pack, version = "comfy-core", installation.COMFYUI_VERSION
+    if node["type"].startswith("LadiVTON_"):
+        text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+        pack, version = (re.search(rf'^{key} = "([^"]*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
+    properties = {"Node name for S&R": node["type"], "cnr_id": pack, "ver": version}
+    return {"inputs": sockets, "outputs": outputs, "properties": properties, "widgets_values": values + buttons}
+
+
+def _default(spec: list) -> Any:
+    """What the page puts into a new widget."""
+    choices = spec[0] if isinstance(spec[0], list) else _options(spec).get("options") or [""]
+    return _options(spec).get("default", next(iter(choices), ""))
+
+
+def _models(workflow: Json) -> list[Json]:
+    """The files that a workflow needs, for the page's list of what is missing: it fetches those it is allowed to and
+    says of the others why it is not.
+    """
+    loaders = [node["widgets_values"] for node in workflow["nodes"] if node["type"] == "LadiVTON_LoadModels"]
+    groups = {group for values in loaders for value in values if value in SETS for group in (SETS[value], "sd2")}
+    files = json.loads(SOURCES.read_text(encoding="utf-8"))["files"] if groups else []
+    wanted = [file for file in files if file["group"] in groups]
+    return [{"name": file["name"], "url": file["urls"][0], "directory": file["folder"]} for file in wanted]
+
+
+def as_text(workflow: Json) -> str:
+    """The file for the page, one node or wire a line."""
     parts = []
     for key, value in workflow.items():
         if isinstance(value, list) and value:
@@ -56,6 +136,11 @@ def text_of(name: str, definitions: dict[str, Any]) -> str:
         else:
             parts.append(f'"{key}": {json.dumps(value)}')
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def queued(workflow: Json, definitions: Json) -> str:
+    """The file for the queue: what the page would send for this one."""
+    return json.dumps(ui_to_api(workflow, definitions), indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
@@ -70,10 +155,10 @@ def main() -> None:
     with ComfyServer(host) as server:
         definitions = ComfyClient(server.url).object_info()
     for name in wanted:
-        api = json.loads(queue_file(name).read_text("utf-8"))
-        if (whole := completed(api, definitions)) != api:
-            queue_file(name).write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        page_file(name).write_text(text_of(name, definitions), encoding="utf-8")
+        workflow = in_form(json.loads(page_file(name).read_text("utf-8")), definitions)
+        queue = queued(workflow, definitions)
+        page_file(name).write_text(as_text(workflow), encoding="utf-8")
+        queue_file(name).write_text(queue, encoding="utf-8")
         print(page_file(name).name)
 
 

@@ -1,8 +1,8 @@
 """The shipped workflows: their names, and the titles that ComfyUI's Templates show.
 
 Templates show a pack's file names and nothing else, so the files of the page are named in words; the files of the
-queue in `workflows/api/` keep the short names that scripts and documents use. `make_workflows.py` writes the first
-from the second.
+queue in `workflows/api/` keep the short names that scripts and documents use. `make_workflows.py` writes the
+second from the first.
 """
 
 from __future__ import annotations

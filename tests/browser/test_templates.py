@@ -9,6 +9,7 @@ import re
 import pytest
 from hosting.places import PACK_NAME
 from hosting.shipped import TITLES, page_file
+from make_workflows import in_form
 
 CARDS = """
 () => {
@@ -43,6 +44,16 @@ def workflow(name: str) -> dict:
     return json.loads(page_file(name).read_text(encoding="utf-8"))
 
 
+def same_but_for_sizes(whole: dict) -> list:
+    """Nodes and wires of a file: a page makes nodes as large as its letters want."""
+
+    def by_id(node: dict) -> int:
+        return node["id"]
+
+    fields = ("id", "type", "title", "inputs", "outputs", "widgets_values", "properties", "mode")
+    return [[{key: node.get(key) for key in fields} for node in sorted(whole["nodes"], key=by_id)], whole["links"]]
+
+
 def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, open_page, frontend):
     page = open_page(frontend)
     page.tab.locator(".templates-tab-button").click()
@@ -61,13 +72,17 @@ def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, 
 
 
 @pytest.mark.parametrize("nodes2", [False, pytest.param(True, marks=pytest.mark.long)], ids=["classic", "nodes2"])
-def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, comfy_server, nodes2):
-    page = open_page(comfy_server, nodes2, **VALIDATE)
+def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes_fit(
+    open_page, comfy_server, client, nodes2
+):
+    page, definitions = open_page(comfy_server, nodes2, **VALIDATE), client.object_info()
     for name in TITLES:
         shown = workflow(name)
         page.load(shown)
         assert page.missing_nodes() == [], name
         assert page.alerts() == [], name
+        saved = page.tab.evaluate("() => window.app.graph.serialize()")
+        assert same_but_for_sizes(in_form(saved, definitions)) == same_but_for_sizes(shown), name
         for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
             words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()
             page.tab.evaluate(LOOK_AT, note["id"])

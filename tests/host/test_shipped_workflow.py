@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 
 import numpy as np
-import pytest
-from hosting.conversion import ui_to_api
 from hosting.graph import downstream, the, with_value
-from hosting.shipped import TITLES, page_file, queue_file
 from PIL import Image
 
 SAMPLER = "LadiVTON_TryOnSampler"
@@ -18,17 +14,6 @@ SAMPLER = "LadiVTON_TryOnSampler"
 def picture(client, run) -> np.ndarray:
     (saved,) = run.or_raise().images()
     return np.asarray(Image.open(io.BytesIO(client.view(saved))).convert("RGB")).astype(float)
-
-
-@pytest.mark.parametrize("name", TITLES)
-def test_both_formats_are_the_same_graph(client, name):
-    converted = ui_to_api(json.loads(page_file(name).read_text("utf-8")), client.object_info())
-    shipped = json.loads(queue_file(name).read_text("utf-8"))
-
-    def graph(workflow):
-        return {key: (node["class_type"], node["inputs"]) for key, node in workflow.items()}
-
-    assert graph(converted) == graph(shipped)
 
 
 def test_the_person_is_redressed(client, shipped, repository):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import requests
 from hosting.places import PACK_NAME, WORKFLOWS
-from hosting.shipped import CARDS, TITLES, page_file
+from hosting.shipped import CARDS, TITLES, page_file, queue_file
 
 TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
 """Folders of a pack in which ComfyUI looks for templates. It serves the first it finds and lists all."""
@@ -33,10 +34,30 @@ def test_templates_list_and_serve_the_workflows_and_nothing_else(comfy_server, r
 
 @pytest.mark.parametrize("name", TITLES)
 def test_the_script_writes_them(client, name):
-    from make_workflows import text_of
+    from make_workflows import as_text, in_form, queued
 
-    written = page_file(name).read_text("utf-8")
-    assert written == text_of(name, client.object_info()), "run: python scripts/make_workflows.py"
+    definitions, remedy = client.object_info(), "run: python scripts/make_workflows.py"
+    assert page_file(name).read_text("utf-8") == as_text(in_form(PAGES[name], definitions)), remedy
+    assert queue_file(name).read_text("utf-8") == queued(PAGES[name], definitions), remedy
+
+
+def test_what_a_page_adds_goes_and_a_widget_that_has_come_since_is_entered(client):
+    from make_workflows import in_form
+
+    definitions, whole = client.object_info(), PAGES["tryon_photo"]
+    saved = copy.deepcopy(whole)
+    saved["extra"] |= {"frontendVersion": "1.2.3", "linkExtensions": []}
+    for node in saved["nodes"]:
+        node["properties"] |= {"ue_properties": {}}
+        for socket in (*node["inputs"], *node["outputs"]):
+            socket |= {"localized_name": "x", "shape": 7}
+    older = next(node for node in saved["nodes"] if node["type"] == "LadiVTON_BodyMask")
+    assert older["inputs"].pop()["name"] == "whole_outfit" and older["widgets_values"].pop() is False
+    assert [in_form(saved, definitions)[key] for key in ("links", "extra")] == [whole["links"], whole["extra"]]
+    assert in_form(saved, definitions) == whole
+    older["widgets_values"].append("more")
+    with pytest.raises(ValueError, match="LadiVTON_BodyMask, has values that its definition does not know"):
+        in_form(saved, definitions)
 
 
 @pytest.mark.parametrize("name", TITLES)
@@ -84,6 +105,14 @@ def test_every_node_says_its_pack_and_files_the_page_may_fetch_are_those_of_the_
     wanted = {file for file, entry in known.items() for choice in chosen if entry["group"] in sets.get(choice, ())}
     listed = {model["name"]: (model["url"], model["directory"]) for model in PAGES[name].get("models", [])}
     assert listed == {file: (known[file]["urls"][0], known[file]["folder"]) for file in wanted}
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_titles_and_files_that_notes_name_are_there(name):
+    texts = [node["widgets_values"][0] for node in PAGES[name]["nodes"] if node["type"] == "MarkdownNote"]
+    kinds = "|".join({title.partition(",")[0] for title in TITLES.values()})
+    assert set(re.findall(rf"\*((?:{kinds}), [^*]+)\*", "\n".join(texts))) <= set(TITLES.values())
+    assert all(model["name"] in "\n".join(texts) for model in PAGES[name].get("models", []))
 
 
 @pytest.mark.parametrize("name", TITLES)
