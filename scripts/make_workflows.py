@@ -33,6 +33,9 @@ SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
 KEPT = ("ds", "linearMode", "linearData")
 """Of a file's `extra`: the view it opens with, and app mode."""
 
+BUTTON = "upload"
+"""A widget that the page adds to a list of pictures, behind the node's own."""
+
 Json = dict[str, Any]
 
 
@@ -49,7 +52,9 @@ def in_form(workflow: Json, definitions: Json) -> Json:
     links = sorted(workflow["links"])
     nodes = {node["id"]: dict(node) for node in workflow["nodes"]}
     for node in nodes.values():
-        if node["type"] != NOTE:
+        if node["type"] == NOTE:
+            node |= {"inputs": [], "outputs": [], "properties": {}}
+        else:
             node |= _in_form(node, definitions[node["type"]])
     for number, start, slot, end, into, _ in links:
         target = next(node for node in workflow["nodes"] if node["id"] == end)["inputs"][into]["name"]
@@ -84,11 +89,12 @@ def _in_form(node: Json, definition: Json) -> Json:
     """Sockets, values and properties of a node; its wires are to be entered."""
     specs = dict(inputs_of(definition))
     given, rest = {}, list(node["widgets_values"])
-    for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
-        size = 1 + bool(_options(specs[name]).get("control_after_generate"))  # what becomes of a seed after a run
-        given[name], rest = rest[:size], rest[size:]
     buttons = ["image"] * sum(bool(_options(spec).get("image_upload")) for spec in specs.values())
-    if rest != buttons or not all(given.values()):
+    for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
+        if name != BUTTON:
+            size = 1 + bool(_options(specs.get(name, [])).get("control_after_generate"))  # what becomes of a seed
+            given[name], rest = rest[:size], rest[size:]
+    if rest != buttons or not all(given.values()) or not given.keys() <= specs.keys():
         raise ValueError(f"node {node['id']}, {node['type']}, has values that its definition does not know")
     sockets, values = [], []
     for name, spec in specs.items():

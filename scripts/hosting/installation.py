@@ -185,6 +185,9 @@ def _install(tests: bool, photo: bool) -> Host:
         if wanted:
             title = f"requirements: {file.relative_to(REPOSITORY)}"
             _step(name, _lines(file), title, lambda step, file=file: pip(step, "-r", str(file)))
+    if HOST.parent == REPOSITORY:  # `python -m ladivton_core.…` from any folder; one elsewhere serves several checkouts
+        own = ("--no-deps", "--no-build-isolation", "-e", str(REPOSITORY))
+        _step("library", own, "the pack's library, as it lies here", lambda step: pip(step, *own))
     if photo:
         _step("photo", PHOTO_PACKAGES, "what finds people in a photo", lambda step: pip(step, *PHOTO_PACKAGES))
     return host

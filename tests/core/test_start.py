@@ -31,6 +31,14 @@ def test_a_command_runs_from_any_folder(tmp_path, name, flags):
     assert f"usage: {start.command(name)}" in shown and "python -m" not in shown
 
 
+def test_in_this_projects_own_host_a_command_is_a_module_from_anywhere(tmp_path):
+    if ROOT / ".host" not in Path(sys.prefix).parents:
+        pytest.skip("a host of somebody else, or of several checkouts: the library is not installed there")
+    command = [sys.executable, "-I", "-m", "ladivton_core.datasets", "verify", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert said.returncode == 0 and str(ROOT) in said.stdout, said.stderr
+
+
 def test_another_command_is_refused_in_words(tmp_path):
     for words in ("", "nonsense"):
         said = subprocess.run([sys.executable, start.__file__, *words.split()], capture_output=True, text=True)
