@@ -158,7 +158,7 @@ def _chosen(people: list[Person], person_index: int, picture: int, nobody: str) 
         raise ValueError(
             f"Picture {picture} of 'photo' shows nobody. BlazePose looks for a head with a body below it: "
             "for a photo from chest to shoes take the joints from another pose detector or paint a 'garment_mask'. "
-            "Somebody who is small in a large photo is not seen either: connect a detector's 'boxes', "
+            "Somebody smaller than a sixteenth of the photo is not seen either: connect a detector's 'boxes', "
             "or crop the photo around them. "
             "To let frames of a video without a person pass, set 'nobody' to 'pass'."
         )

@@ -5,6 +5,7 @@ Nothing here changes a result. `agreement.py` compares joints with a parse map, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ SMALL, TINY = 0.07, 0.03
 """A body smaller than this share of the photo's height will be soft, or cannot be dressed."""
 SIDE = 0.45
 """Shoulders narrower than this share of the torso are seen from the side."""
+UPRIGHT = 60.0
+"""Degrees by which a trunk may lean in the photo."""
 SMALLEST_SIDE = 256
 AT_THE_EDGE = 0.01
 """Eyes nearer to a photo's border than this share of its height: the rest of the head is cut off."""
@@ -137,6 +140,8 @@ def _view(joints: Tensor) -> list[Finding]:
         return []
     across = float(joints[5, 0] - joints[2, 0])
     torso = float((top - bottom).norm())
+    if abs(math.degrees(math.atan2(float(bottom[0] - top[0]), float(bottom[1] - top[1])))) > UPRIGHT:
+        return [Finding("The person lies, or the photo is turned: turn it until they stand.", 0.5)]
     if abs(across) < SIDE * torso:
         return [Finding("The person is seen from the side: the models know people from the front.", 0.3)]
     if across < 0:

@@ -10,6 +10,7 @@ import torch
 from ladivton_core.preprocessing.people.blazepose import Region, anchors, cut_out, paste
 from ladivton_core.preprocessing.people.finder import _LOWEST_LEVEL, PersonFinder, _level, largest
 from ladivton_core.preprocessing.people.pose_graphs import GRAPHS, find_graphs
+from ladivton_core.preprocessing.pictures import read_picture
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,34 @@ def test_two_people_have_joints_and_pixels_of_their_own(find, portrait):
 def test_nobody_in_an_empty_picture_of_any_size(find):
     for size in ((64, 64), (300, 64), (2000, 3000)):
         assert find(torch.full((3, *size), 0.5)) == []
+
+
+@pytest.mark.parametrize("tall", [600, 250])
+def test_who_is_small_in_a_large_photo_is_found_by_a_second_look(find, portrait, tall):
+    """Among blurred grounds in which nobody is; a seventh of the photo's height, and a sixteenth of its width."""
+    ground = torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(3)) * 0.4 + 0.3
+    photo = torch.nn.functional.interpolate(ground[None], (2700, 4000), mode="bilinear")[0]
+    small = torch.nn.functional.interpolate(portrait[None], (tall, tall), mode="area")[0]
+    photo[:, 1200 : 1200 + tall, 2600 : 2600 + tall] = small
+    people = find(photo)
+    (alone,) = find(portrait)
+    nose = people[largest(people)].joints[0, :2] - torch.tensor([2600.0, 1200.0])
+    assert (nose - alone.joints[0, :2] * tall / 512).norm() < 0.08 * tall
+
+
+def test_a_dark_photo_is_looked_at_in_more_light(find, repository):
+    person = read_picture(repository / "samples" / "person.png")[0]
+    (seen,), (dark,) = find(person), find(person * 0.05)
+    assert (seen.joints - dark.joints)[:14, :2].norm(dim=1).median() < 12
+
+
+def test_no_second_look_takes_something_else_for_somebody(find):
+    data = pytest.importorskip("skimage.data")
+    for name in ("coffee", "coins", "chelsea", "rocket", "horse"):
+        picture = torch.from_numpy(np.array(getattr(data, name)()).astype("float32"))
+        picture = picture / picture.max()
+        picture = picture.movedim(-1, 0)[:3] if picture.ndim == 3 else picture.expand(3, -1, -1)
+        assert find(picture) == [], name
 
 
 def test_a_square_cut_out_and_pasted_back_comes_to_its_place():

@@ -146,6 +146,7 @@ def encoded(mode: str, kind: str) -> bytes:
     "ignore:Corrupt EXIF data:UserWarning",
     "ignore:Tag data larger than file:UserWarning",
     "ignore:Metadata Warning:UserWarning",
+    "ignore:Truncated File Read:UserWarning",
 )
 @pytest.mark.parametrize(
     ("mode", "kind"), [("RGB", "PNG"), ("P", "PNG"), ("RGB", "JPEG"), ("RGB", "WEBP"), ("L", "TIFF")]

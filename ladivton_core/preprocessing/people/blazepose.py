@@ -92,11 +92,17 @@ def region_between(centre: np.ndarray, rim: np.ndarray, score: float = 1.0) -> R
 
 def cut_out(photo: Tensor, region: Region, side: int) -> np.ndarray:
     """A square of a photo (3, H, W) in [0, 1] as (side, side, 3) float32; black beyond the photo."""
-    height, width = photo.shape[-2:]
     steps = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(steps, steps)
     places = region.to_photo(np.stack([x.ravel(), y.ravel()], 1))
     step = region.side / side
+    first, last = places.min(0) - 2 * step, places.max(0) + 2 * step
+    left, top = np.clip(first, 0, None).astype(int)
+    photo = photo[:, top : max(int(last[1]) + 1, top), left : max(int(last[0]) + 1, left)]
+    height, width = photo.shape[-2:]
+    if not height or not width:
+        return np.zeros((side, side, 3), dtype=np.float32)
+    places = places - [left, top]
     picture = photo[None].float()
     if step > 2:  # a large photo: shrunk first, so that no pixel is skipped
         size = (max(round(height / step * 1.5), 1), max(round(width / step * 1.5), 1))

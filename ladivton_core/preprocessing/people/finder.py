@@ -1,7 +1,8 @@
 """Finding people in a photo: joints with scores, silhouette and box of everyone, with BlazePose.
 
 The graphs (`pose_graphs.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
-looks for a head with a body below it: a photo that shows no head is said to be one by `Finding.headless`.
+looks for a head with a body below it: a photo that shows no head is said to be one by `Person.headless`. Where the
+first look finds nobody, a second one looks at a dark photo in more light, then for people who are small in it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,15 @@ _LOWEST_LEVEL = 0.25
 _SAME_PERSON = 0.15
 # Around a detector's box: BlazePose looks for a whole person with some ground around.
 _AROUND_BOX = 0.2
+
+
+_TILES = (0.5, 0.25)
+"""Sides of the squares in which people are looked for who are small, as shares of the photo's longer side."""
+_SMALLEST_TILE = 160
+# Cats, cups and coins reach .6 in some square of a photo, whoever is there .85 and more in one of those around them.
+_SURE_IN_A_TILE = 0.8
+# A photo is dark where nine tenths of it lie below this, and is lit until a tenth lies above the other.
+_DARK, _LIT = 0.35, 0.75
 
 
 @dataclass(frozen=True)
@@ -113,13 +123,12 @@ class PersonFinder:
         photo = photo.detach().float().cpu()
         size = (photo.shape[-2], photo.shape[-1])
         whole = Region((size[1] / 2, size[0] / 2), float(max(size)), 0.0)
-        boxes, scores = self._detector(cut_out(photo, whole, self._detector.side) * 2 - 1)
-        found: list[tuple[np.ndarray, Region]] = []
-        for region in regions(boxes, scores, whole, smallest_score):
-            points, sure = self._points(photo, region)
-            if sure < _CERTAIN or any(_same(points, other) for other, _ in found):
-                continue
-            found.append((points, region))
+        found = self._seen(photo, [whole], smallest_score)
+        if not found and (lit := _in_more_light(photo)) is not photo:
+            photo, found = lit, self._seen(lit, [whole], smallest_score)
+        for share in _TILES:
+            if not found and share * max(size) >= _SMALLEST_TILE:
+                found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE_IN_A_TILE))
         people = []
         for points, region in found:
             body = torch.from_numpy(points[:33])
@@ -156,6 +165,19 @@ class PersonFinder:
             people.append(replace(one, joints=joints, hands=hands, silhouette=outline))
         return _apart(people)
 
+    def _seen(self, photo: Tensor, squares: Sequence[Region], smallest_score: float) -> list[tuple[np.ndarray, Region]]:
+        """Landmarks of everyone in these squares of a photo, and where the detector saw them; the surest first."""
+        seen = []
+        for square in squares:
+            boxes, scores = self._detector(cut_out(photo, square, self._detector.side) * 2 - 1)
+            seen += regions(boxes, scores, square, smallest_score)
+        found: list[tuple[np.ndarray, Region]] = []
+        for region in sorted(seen, key=lambda region: -region.score):
+            points, sure = self._points(photo, region)
+            if sure >= _CERTAIN and not any(_same(points, other) for other, _ in found):
+                found.append((points, region))
+        return found
+
     def _points(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:
         """Landmarks (39, 3), and how sure the graph is that they are a person's."""
         values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
@@ -166,6 +188,24 @@ class PersonFinder:
         drawn = self._silhouette(cut_out(photo, upright, self._silhouette.side))[0]
         soft = paste(drawn[..., 0], upright, size).clamp(0, 1)
         return (soft / _level(soft, joints)).clamp(0, 1)
+
+
+def _tiles(size: tuple[int, int], share: float) -> list[Region]:
+    """Squares that cover a photo of `size` (height, width), each over half of the next."""
+    side = share * max(size)
+
+    def centres(length: int) -> np.ndarray:
+        count = max(math.ceil((length - side) / (side / 2)), 0) + 1
+        return np.linspace(side / 2, length - side / 2, count) if count > 1 else np.array([length / 2])
+
+    return [Region((float(x), float(y)), side, 0.0) for y in centres(size[0]) for x in centres(size[1])]
+
+
+def _in_more_light(photo: Tensor) -> Tensor:
+    """A dark photo brightened; any other as it is."""
+    grey = photo.mean(0).flatten()
+    level = float(grey[:: max(len(grey) // 100_000, 1)].quantile(0.9))
+    return (photo * (_LIT / max(level, 1e-3))).clamp(0, 1) if level < _DARK else photo
 
 
 def largest(people: Sequence[Person]) -> int:
