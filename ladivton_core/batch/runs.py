@@ -28,6 +28,7 @@ from pydantic import BaseModel, ValidationError
 from ..disk.addresses import is_address
 from ..disk.store import Store, open_store
 from ..models import NOTE, OtherSettingsError, describe_differences, list_versions
+from ..presets import PRESETS
 from .delivery import FolderDelivery, mark_item, resolve_options
 from .encodings import way_of
 from .engines import make_engine
@@ -222,6 +223,14 @@ def plan_run(
             report.kept += 1
             done.add(item.id)
     batches = leave_out(group_items(items, 1 if settings.exact else max(1, settings.batch)), done)
+    people = [manifest.persons[name] for name in {item.person for batch in batches for item in batch.items}]
+    photographs = sum(person.parse_map is None for person in people)
+    if photographs and "preset" in facts and PRESETS[facts["preset"]].drawn_only:
+        log.warning(
+            "The embedded models know drawn people only; what they repaint on photographs (%d people) looks drawn. "
+            "--models and --weights take the published ones (docs/models.md).",
+            photographs,
+        )
     return Job(manifest, store, index, Work(manifest, batches, settings, delivery), report, facts)
 
 

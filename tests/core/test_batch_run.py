@@ -124,17 +124,19 @@ def test_everything_is_encoded_once_and_a_bad_garment_is_a_row(dress, tmp_path, 
 
 @pytest.mark.parametrize(("category", "garments"), [("upper_body", 2), ("dresses", 2 + 2)])
 def test_a_photograph_goes_with_each_garment_and_leaves_the_data_sets_people_as_they_are(
-    dress, tmp_path, catalogue, category, garments
+    dress, tmp_path, catalogue, category, garments, caplog
 ):
     """In one catalogue; dresses are cut out and centred for the photograph, fitted whole for the data set's person."""
     catalogue["category"] = category
     dress(tmp_path / "alone")
+    assert "drawn people only" not in caplog.text
     table = catalogue["persons"].read_text().splitlines()
     photo = table[2].replace("p2", "photo").rsplit(",", 1)[0] + ","  # no parse map
     catalogue["persons"].write_text("\n".join([*table[:2], photo]))
     out = tmp_path / "mixed"
     report, counted = dress(out)
     assert report.made == 4 and len(report.errors) == 2
+    assert "drawn people only; what they repaint on photographs (1 people)" in caplog.text
     assert counted == {"encode_person": 1 + 2, "encode_garment": garments, "__call__": 4}
     for a, b in zip(
         pixels(tmp_path / "alone", *MADE[:2], category=category), pixels(out, *MADE[:2], category=category), strict=True
