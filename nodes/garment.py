@@ -24,6 +24,9 @@ from .host.notes import Notes
 from .host.types import CATEGORY, PoseMap, TorchPart, Warper, advanced, io, one_by_one, search_aliases
 from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image
 
+SQUEEZED = 1.1
+"""A garment whose proportions are changed by more than this factor is told."""
+
 
 class LadiVTON_PrepareGarment(io.ComfyNode):
     """Garment on white, at the models' size."""
@@ -113,7 +116,15 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             pixels = torch.where((shown == (pixels + 1) / 2).all(1, keepdim=True), pixels, shown * 2 - 1)
         elif mask is None:
             _say_what_is_behind(shown, notes)
-        if centre and garment_category in ("any", *CENTRED):
+        centred = centre and garment_category in ("any", *CENTRED)
+        stretched = width * pixels.shape[-2] / (height * pixels.shape[-1])
+        if fit == "stretch" and not centred and max(stretched, 1 / stretched) > SQUEEZED:
+            notes.warn(
+                f"The garment is {pixels.shape[-1]} x {pixels.shape[-2]} and is stretched to {width} x {height} (width, "
+                f"height): it comes out {abs(stretched - 1):.0%} {'narrower' if stretched < 1 else 'wider'}. "
+                "Set 'fit' to 'pad', or switch 'centre' on."
+            )
+        if centred:
             pixels = torch.stack([centred_on_white(item, (height, width)) for item in shown.cpu()]) * 2 - 1
         return io.NodeOutput(to_image(fit_image(pixels, (height, width), fit, fill=1.0)[0]), ui=notes.ui)
 

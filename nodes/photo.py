@@ -355,7 +355,7 @@ class LadiVTON_CheckInputs(io.ComfyNode):
 def _wearers(garment: Tensor, notes: Notes) -> int:
     """How many people the garment's picture (3, H, W) shows; 0 with a note where no detector is installed."""
     try:
-        return len(person_finder()(garment))
+        return len(person_finder()(garment, twice=False))
     except (FileNotFoundError, ImportError):
         notes.say("Whether somebody wears the garment is not looked at: Find Person's files or package are missing.")
         return 0

@@ -41,6 +41,15 @@ def test_a_graph_that_fits_has_nothing_to_say(agnostic, said, scene):
     assert said("FitPerson", photo=scene.person, keypoints=scene.keypoints, width=96, height=128) == []
 
 
+def test_a_garment_that_is_squeezed_by_more_than_a_tenth_is_told(said):
+    garment = torch.ones(1, 200, 300, 3)
+    garment[:, 50:150, 100:200] = 0.2
+    (line,) = said("PrepareGarment", garment=garment)
+    assert line.startswith("Warning: The garment is 300 x 200 and is stretched to 384 x 512") and "50% narrower" in line
+    for given in ({"fit": "pad"}, {"fit": "crop"}, {"centre": True}, {"width": 720, "height": 512}):
+        assert said("PrepareGarment", garment=garment, **given) == []
+
+
 def test_a_wrong_label_set_is_named(agnostic, scene, module):
     labels = module("ladivton_core.preprocessing.labels")
     atr = labels.atr18_from_lip20(scene.parse)

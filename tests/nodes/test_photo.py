@@ -186,8 +186,9 @@ def test_a_detectors_boxes_find_who_is_small_in_their_order(run, photo, graphs):
     large = torch.full((1, 1500, 2000, 3), 0.45)
     for left in (300, 1500):
         large[:, 700:828, left : left + 128] = small.movedim(1, -1)
-    with pytest.raises(ValueError, match="connect a detector's 'boxes'"):
-        run("FindPerson", photo=large)
+    with pytest.raises(ValueError, match="smaller than a sixteenth.*connect a detector's 'boxes'"):
+        tiny = torch.nn.functional.interpolate(large.movedim(-1, 1), (500, 667), mode="area").movedim(1, -1)
+        run("FindPerson", photo=torch.nn.functional.pad(tiny, (0, 0, 667, 666, 500, 500), value=0.45))
     right, left = ({"x": x, "y": 700, "width": 128, "height": 128, "score": 0.9} for x in (1500, 300))
     keypoints, silhouette, boxes, count = run("FindPerson", photo=large, boxes=[[right, left]], person_index=0)
     assert count == 2 and 1450 < boxes[0][0]["x"] < 1650

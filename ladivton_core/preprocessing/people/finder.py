@@ -105,12 +105,13 @@ class PersonFinder:
         graphs = {name: Graph(path, threads) for name, path in find_graphs(folders).items()}
         self._detector, self._landmarks, self._silhouette = (graphs[n] for n in (DETECTOR, LANDMARKS, SILHOUETTE))
 
-    def __call__(self, photo: Tensor, smallest_score: float = SMALLEST_SCORE) -> list[Person]:
+    def __call__(self, photo: Tensor, smallest_score: float = SMALLEST_SCORE, twice: bool = True) -> list[Person]:
         """Everyone in a photo, the surest first.
 
         Args:
             photo: (3, H, W) in [0, 1], any size.
             smallest_score: of the detector; what the landmarks then find unlikely is dropped.
+            twice: look a second time where the first look finds nobody.
 
         Returns:
             A list, empty when nobody is found.
@@ -124,10 +125,10 @@ class PersonFinder:
         size = (photo.shape[-2], photo.shape[-1])
         whole = Region((size[1] / 2, size[0] / 2), float(max(size)), 0.0)
         found = self._seen(photo, [whole], smallest_score)
-        if not found and (lit := _in_more_light(photo)) is not photo:
+        if twice and not found and (lit := _in_more_light(photo)) is not photo:
             photo, found = lit, self._seen(lit, [whole], smallest_score)
         for share in _TILES:
-            if not found and share * max(size) >= _SMALLEST_TILE:
+            if twice and not found and share * max(size) >= _SMALLEST_TILE:
                 found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE_IN_A_TILE))
         people = []
         for points, region in found:
