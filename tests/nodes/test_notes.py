@@ -45,7 +45,7 @@ def test_a_garment_that_is_squeezed_by_more_than_a_tenth_is_told(said):
     garment = torch.ones(1, 200, 300, 3)
     garment[:, 50:150, 100:200] = 0.2
     (line,) = said("PrepareGarment", garment=garment)
-    assert line.startswith("Warning: The garment is 300 x 200 and is stretched to 384 x 512") and "50% narrower" in line
+    assert line.startswith("Warning: The garment is 300 x 200, stretched to 384 x 512") and "50% narrower" in line
     for given in ({"fit": "pad"}, {"fit": "crop"}, {"centre": True}, {"width": 720, "height": 512}):
         assert said("PrepareGarment", garment=garment, **given) == []
 
