@@ -120,8 +120,8 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
         stretched = width * pixels.shape[-2] / (height * pixels.shape[-1])
         if fit == "stretch" and not centred and max(stretched, 1 / stretched) > SQUEEZED:
             notes.warn(
-                f"The garment is {pixels.shape[-1]} x {pixels.shape[-2]}, stretched to {width} x {height} (width, height) "
-                f"it comes out {abs(stretched - 1):.0%} {'narrower' if stretched < 1 else 'wider'}. "
+                f"The garment is {pixels.shape[-1]} x {pixels.shape[-2]}, stretched to {width} x {height} (width x "
+                f"height) it comes out {abs(stretched - 1):.0%} {'narrower' if stretched < 1 else 'wider'}. "
                 "Set 'fit' to 'pad', or switch 'centre' on."
             )
         if centred:
