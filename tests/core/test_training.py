@@ -447,6 +447,7 @@ def test_the_papers_stages_on_viton_hd(runs, inpainting, tmp_path):
         load(part, file, TINY)
 
 
+@pytest.mark.long
 def test_tryon_goes_on_exactly_where_it_was_stopped(runs, inpainting, tmp_path, monkeypatch):
     for folder in ("straight", "stopped"):
         for stage in ("inversion", "extract"):

@@ -13,6 +13,8 @@ from drawn_world.figures.variants import Variant, encode, run
 from drawn_world.world.scene import DrawnWorld
 from ladivton_core.pipeline import TryOnPipeline
 
+pytestmark = pytest.mark.long
+
 SIZE = (128, 96)
 KEYS = {
     "ssim", "l1", "ssim_mask", "psnr_mask", "l1_mask", "warp_l1_tps", "warp_l1_refined", "psnr_outside",

@@ -10,6 +10,8 @@ from drawn_world.figures.variants import Variant
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import TINY
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def pipeline():

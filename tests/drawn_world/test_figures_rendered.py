@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("cv2")
 from drawn_world.figures import rendered  # noqa: E402
 from drawn_world.photographs.store import path_of, read, render  # noqa: E402

@@ -29,6 +29,8 @@ from ladivton_core.training.denoiser import PARTS, TryOnDenoiser
 from ladivton_core.training.norms import light_norms
 from ladivton_core.training.recipe import Training
 
+pytestmark = pytest.mark.long
+
 CUDA = torch.device("cuda", 0)
 ROWS = 5
 

@@ -232,6 +232,7 @@ def test_another_packs_hooks_and_patches_on_the_shared_vae_stay_and_ours_go(run,
     assert len(calls) >= len(foreign) and all(torch.equal(*pair) for pair in zip(plain, beside, strict=True))
 
 
+@pytest.mark.long
 def test_what_stands_in_front_of_the_path_is_not_taken_for_ours(repository, tmp_path):
     """Packs put `utils`, `nodes`, `models` and folders of theirs before everything else on the path.
 
