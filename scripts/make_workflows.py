@@ -71,6 +71,9 @@ def main() -> None:
         definitions = ComfyClient(server.url).object_info()
     for name in wanted:
         api = json.loads(queue_file(name).read_text("utf-8"))
+        if lacking := sorted({node["class_type"] for node in api.values()} - definitions.keys()):
+            print(f"{page_file(name).name} stays: COMFYUI_PATH has to name a newer ComfyUI, with {', '.join(lacking)}")
+            continue
         if (whole := completed(api, definitions)) != api:
             queue_file(name).write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         page_file(name).write_text(text_of(name, definitions), encoding="utf-8")

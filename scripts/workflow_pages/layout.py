@@ -7,6 +7,7 @@ is the larger of the two. Units are the canvas's pixels at 100 %. Read `pages.py
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from dataclasses import dataclass, field
 
@@ -65,7 +66,7 @@ def note_height(note: Note, width: int) -> int:
     """Room for a note's text at this width."""
     letters = int((width - 40) / LETTER)
     height = 2 * PARAGRAPH
-    for paragraph in note.text.split("\n"):
+    for paragraph in re.sub(r"\]\(\S*\)", "]", note.text).split("\n"):
         lines = textwrap.wrap(paragraph.replace("*", ""), letters - 4 * paragraph.startswith("* "))
         height += LINE * max(1, len(lines)) if paragraph else PARAGRAPH
         height += LINE * paragraph.startswith("#")

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from hosting.places import REPOSITORY
-from hosting.shipped import TITLES
+from hosting.shipped import NEWER, TITLES, queue_file
 
 from .layout import Note
 
 SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
+STOCK_FILES = Path(__file__).with_name("stock_files.json")
+"""Others' models that ComfyUI's own nodes load, and where ComfyUI's own templates get them."""
 
 
 def model_files(data_set: str) -> list[dict[str, Any]]:
     """Entries of `sources.json` that a try-on on published weights needs: those of its data set, and of both."""
     files = json.loads(SOURCES.read_text(encoding="utf-8"))["files"]
     return [file for file in files if file["group"] in (data_set, "sd2")]
+
+
+def stock_files_of(*nodes: dict[str, Any]) -> list[dict[str, str]]:
+    """Entries of `stock_files.json` that nodes in API format load."""
+    known = {file["name"]: file for file in json.loads(STOCK_FILES.read_text(encoding="utf-8"))}
+    values = (value for node in nodes for value in node["inputs"].values() if isinstance(value, str))
+    return [known[value] for value in values if value in known]
 
 
 START = Note(
@@ -334,6 +344,106 @@ Connect the POSE_KEYPOINT of any pose detector (DWPose, OpenPose, SDPose) to *Fr
 
 A cut-out of the person, white where they are, improves the mask: connect it to *mask* of *Frame the person*, and \
 that node's mask to *silhouette* of *Hide the old garment*.
+
+{_PHOTOGRAPH}""",
+)
+
+
+def stock_files(name: str) -> Note:
+    """Which of others' files a workflow wants, where they come from and go, and which ComfyUI."""
+    lines, api = [], json.loads(queue_file(name).read_text(encoding="utf-8"))
+    for file in stock_files_of(*api.values()):
+        source, licence = file["url"].split("/resolve/")[0], f", {file['licence']}" * bool(file["licence"])
+        lines.append(f"**models/{file['folder']}**: [{file['name']}]({source}) ({file['size']}{licence})")
+    if name in NEWER:
+        lines.append(f"**A newer ComfyUI** than 0.3.75, the oldest this pack runs in: tried with {NEWER[name][:-2]}.")
+    return Note(
+        "Files and licences",
+        "\n\n".join(
+            (
+                "## What you need",
+                *lines,
+                "Other files of the same models do as well: choose them in the loaders. Licences are as their pages say.",
+            )
+        ),
+    )
+
+
+_BETWEEN = """*Find Person* and *Frame the person* bring the photo to the model; *Back into the photo* brings the result \
+home at the photo's size"""
+_MASKED = f"{_BETWEEN}: every pixel outside the mask stays what it is."
+_OWN_PICTURES = """For your own, choose pictures in *Person* (with the head) and *Garment* (alone, on a plain ground). \
+For trousers, skirts and dresses change *Which garment*."""
+ANY_INPAINTING = Note(
+    "Start here",
+    f"""## Any inpainting checkpoint
+{_MASKED}
+
+Choose one in *The inpainting checkpoint*: Stable Diffusion 1.5, 2 or XL for inpainting. {_OWN_PICTURES}
+
+{_FINDER}""",
+)
+ANY_INPAINTING_GARMENT = Note(
+    "How the garment gets in",
+    """Such a model reads words and sees no garment. So *Warp the garment* bends it onto the body, and the model starts \
+from that: a lower *denoise* of *KSampler* keeps more of it, 1 goes by the words alone.
+
+Say what is worn in *What is worn, in words*.
+
+**Larger**: *width* and *height* of *Frame the person* and *Garment on white*, 768 x 1024 for XL.""",
+)
+ANY_FLUX_FILL = Note(
+    "Start here",
+    f"""## FLUX Fill
+{_MASKED}
+
+Redux shows FLUX the garment: *strength* of *The garment as a prompt* says how much. Details of a print come in words: \
+*What is worn, in words*. {_OWN_PICTURES}
+
+{_FINDER}""",
+)
+_EDITOR = f"""{_BETWEEN}. The editor gives a whole new picture; only what it changed is taken, moved back to where \
+the photo is, with the photo's colours, face and hands.
+
+{_OWN_PICTURES} Words for the editor stand in *What to do with the pictures*.
+
+{_FINDER}"""
+ANY_QWEN_EDIT = Note(
+    "Start here",
+    f"""## Qwen Image Edit: two pictures in
+{_EDITOR}
+
+Edit 2511 works in this graph where ComfyUI is new enough for it: 40 steps, cfg 4, a shift of 3.1.""",
+)
+ANY_KLEIN = Note(
+    "Start here",
+    f"""## FLUX Klein: two pictures in
+{_EDITOR}
+
+This is the quick Klein of four steps. For the base one choose its file in *Klein*, 20 steps and cfg 5.""",
+)
+ANY_ANOTHER_PACK = Note(
+    "Start here",
+    f"""## Another try-on pack's node
+*Put the other pack's node here* is a stand-in: it pastes the garment's picture into the mask, to show what goes where. \
+Put the other node in its place: person, garment and mask in, a picture out.
+
+{_MASKED} The result may have any size of the same proportions.
+
+A node that asks for no mask gives a whole new picture: take *mask* off *Back into the photo* and set *only changed* and \
+*register* there.
+
+{_OWN_PICTURES}
+
+{_FINDER}""",
+)
+PHOTO_COMFYUI = Note(
+    "Start here",
+    f"""## Pose and cut-out by ComfyUI's own models
+SAM 3 finds the person, SDPose the joints, BiRefNet cuts out the garment; the rest is *{TITLES["tryon_photo"]}*.
+
+SDPose also takes what *Find Person* cannot: somebody from chest to shoes, from behind, or far off. Of several people \
+SAM 3 takes the surest; say more in *What SAM 3 looks for*, such as *person in red*.
 
 {_PHOTOGRAPH}""",
 )

@@ -5,6 +5,8 @@ Numbers are the node ids of `workflows/api/`. A node that is missing here, or no
 
 from __future__ import annotations
 
+from hosting.shipped import STOCK_MODELS
+
 from . import notes
 from .layout import NOTE_WIDTH, WIDTH, Group, Page
 
@@ -207,7 +209,82 @@ POSE_NODES = Page(
     margin=(reading((notes.POSE_NODES,)),),
 )
 
+
+
+def any_model(name: str, start: notes.Note, *rows: tuple[Group, ...], more: tuple[notes.Note, ...] = ()) -> Page:
+    """Others' models between our nodes: what comes before them is the same, nodes 1 to 6."""
+    front = (
+        Group("Photo, garment", BLUE, ((1, 2),)),
+        Group("Who", GREEN, ((3, 4, 5, 6),)),
+    )
+    files = (notes.stock_files(name),) if name in STOCK_MODELS else ()
+    return Page(rows=((*front, *rows[0]), *rows[1:]), margin=(reading((start, *more, *files)),))
+
+
+PICTURE, MASK, MODEL = "Picture", "What is repainted", "The model"
 PAGES: dict[str, Page] = {
+    "any_inpainting": any_model(
+        "any_inpainting", notes.ANY_INPAINTING,
+        (Group("The garment on the body", PURPLE, ((7, 8, 9), (10, 11, 14))), Group(MASK, VIOLET, ((12, 13),))),
+        (
+            Group("What the model starts from", VIOLET, ((15, 16), (17,)), (WIDTH, RESULT)),
+            Group(MODEL, ORANGE, ((18, 19, 20), (21, 22)), MODELS),
+            Group(PICTURE, GREY, ((23, 24, 25),), RESULT),
+        ),
+        more=(notes.ANY_INPAINTING_GARMENT,),
+    ),
+    "any_flux_fill": any_model(
+        "any_flux_fill", notes.ANY_FLUX_FILL,
+        (Group(MASK, VIOLET, ((7, 8),)), Group(MODEL, ORANGE, ((10, 11, 12), (13, 14, 9)), MODELS)),
+        (
+            Group("The garment as a prompt", PURPLE, ((15, 16), (17, 18, 19))),
+            Group("Paint", ORANGE, ((20, 21), (22, 23))),
+            Group(PICTURE, GREY, ((24,), (25,)), (WIDTH, RESULT)),
+        ),
+    ),
+    "any_qwen_edit": any_model(
+        "any_qwen_edit", notes.ANY_QWEN_EDIT,
+        (Group(MODEL, ORANGE, ((7, 8, 9),), MODELS), Group("Two pictures in", PURPLE, ((10, 12), (11, 13, 14)))),
+        (
+            Group("Paint", ORANGE, ((15,), (16, 17)), (WIDTH, RESULT)),
+            Group(PICTURE, GREY, ((18,), (19,)), (WIDTH, RESULT)),
+        ),
+    ),
+    "any_klein": any_model(
+        "any_klein", notes.ANY_KLEIN,
+        (
+            Group(MODEL, ORANGE, ((8, 9, 10),), MODELS),
+            Group("Two pictures in", PURPLE, ((7, 11), (12, 13, 14, 15, 16))),
+        ),
+        (
+            Group("Paint", ORANGE, ((18, 19, 20), (17, 21, 22), (23, 24), (25,)), (WIDTH, WIDTH, WIDTH, RESULT)),
+            Group(PICTURE, GREY, ((26,), (27,)), (WIDTH, RESULT)),
+        ),
+    ),
+    "any_another_pack": any_model(
+        "any_another_pack", notes.ANY_ANOTHER_PACK,
+        (
+            Group(MASK, VIOLET, ((7, 8),)),
+            Group("The other pack", ORANGE, ((9, 10),)),
+            Group(PICTURE, GREY, ((11,), (12,)), (WIDTH, RESULT)),
+        ),
+    ),
+    "tryon_photo_comfyui": Page(
+        rows=(
+            (
+                Group("Photo, garment, models", BLUE, ((1, 2), (3, 4)), MODELS),
+                Group("Person", GREEN, ((5, 6, 7), (8, 9)), MODELS),
+                Group("Garment", PURPLE, ((10, 11),), MODELS),
+            ),
+            (
+                Group("Frame and mask", GREEN, ((12, 13, 15), (14,))),
+                Group("Warp and words", PURPLE, ((16, 18, 17), (19, 20, 21))),
+                Group("Denoising", ORANGE, ((22, 23),)),
+                Group(PICTURE, GREY, ((24, 25, 26),), RESULT),
+            ),
+        ),
+        margin=(reading((notes.PHOTO_COMFYUI, notes.stock_files("tryon_photo_comfyui"))),),
+    ),
     "tryon_photo": photo(notes.PHOTO, notes.PHOTO_MASK, notes.PHOTO_PEOPLE, body=22),
     "tryon_photo_vitonhd": photo(
         notes.published_photo("VITON-HD's models know tops."), notes.files("vitonhd"), notes.PHOTO_PEOPLE

@@ -12,9 +12,10 @@ from typing import Any
 
 from hosting.installation import COMFYUI_VERSION
 from hosting.places import REPOSITORY
+from hosting.shipped import NEWER
 
 from .layout import Page, is_widget, place
-from .notes import model_files
+from .notes import model_files, stock_files_of
 
 WINDOW = (1800, 920)  # what a browser of 1920 x 1080 leaves to the canvas
 READABLE = 0.62  # below, the classic page draws nodes without any text
@@ -36,7 +37,7 @@ def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[st
     """
     placed = place(page, {int(key): node["class_type"] for key, node in api.items()}, definitions)
     after = RANDOM if name in PLAYED_WITH else FIXED
-    nodes = {int(key): _node(node, definitions[node["class_type"]], after) for key, node in api.items()}
+    nodes = {int(key): _node(name, node, definitions[node["class_type"]], after) for key, node in api.items()}
     links = _connect(nodes, api, definitions)
     for key, node in nodes.items():
         node["id"] = key
@@ -71,7 +72,7 @@ def _view(groups: list[list[int]]) -> dict[str, Any]:
     return {"scale": scale, "offset": [round(70 / scale), round(130 / scale)]}
 
 
-def _node(node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[str, Any]:
+def _node(workflow: str, node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[str, Any]:
     kind = node["class_type"]
     sockets, widgets, values, uploads = [], [], [], []
     for name, spec in inputs_of(definition):
@@ -79,6 +80,8 @@ def _node(node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[
         if not is_widget(spec):
             sockets.append({"name": name, "type": shown, "link": None})
             continue
+        if name not in node["inputs"] and not kind.startswith("LadiVTON_"):
+            continue  # of a version newer than the file
         widgets.append({"name": name, "type": shown, "widget": {"name": name}, "link": None})
         options = spec[1] if len(spec) > 1 else {}
         given = node["inputs"].get(name, default_of(spec))
@@ -87,11 +90,13 @@ def _node(node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[
         uploads += ["image"] * bool(options.get("image_upload"))  # the page's upload button is a widget, its last
     types = ["COMBO" if isinstance(t, list) else t for t in definition["output"]]
     outputs = [{"name": n, "type": t, "links": []} for n, t in zip(definition["output_name"], types, strict=True)]
+    if definition["output_node"] and not kind.startswith("LadiVTON_"):
+        outputs = []  # newer versions hand what they save or show on; a file for every version has no such outlet
     result: dict[str, Any] = {"type": kind, "inputs": sockets + widgets, "outputs": outputs}
     title = node["_meta"]["title"]
     if title != definition["display_name"]:  # a title of its own is not translated
         result["title"] = title
-    return result | {"properties": _properties(node), "widgets_values": values + uploads}
+    return result | {"properties": _properties(workflow, node), "widgets_values": values + uploads}
 
 
 def default_of(spec: list) -> Any:
@@ -132,15 +137,18 @@ def _note(note) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _properties(node: dict[str, Any]) -> dict[str, Any]:
-    """Pack and version of a node, where the page and ComfyUI-Manager look for them."""
+def _properties(workflow: str, node: dict[str, Any]) -> dict[str, Any]:
+    """Pack and version of a node, where the page and ComfyUI-Manager look for them, and its files where others made
+    them.
+    """
     kind = node["class_type"]
     if kind.startswith("LadiVTON_"):
         text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
         name, version = (re.search(rf'^{key} = "([^"]*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
     else:
-        name, version = "comfy-core", COMFYUI_VERSION
-    return {"Node name for S&R": kind, "cnr_id": name, "ver": version}
+        name, version = "comfy-core", NEWER.get(workflow, COMFYUI_VERSION)
+    models = [{"name": f["name"], "url": f["url"], "directory": f["folder"]} for f in stock_files_of(node)]
+    return {"Node name for S&R": kind, "cnr_id": name, "ver": version} | ({"models": models} if models else {})
 
 
 APPS: dict[str, tuple[str, ...]] = {
