@@ -18,7 +18,7 @@ from typing import Any
 
 from hosting import installation
 from hosting.server import ComfyServer
-from hosting.shipped import TITLES, page_file, queue_file
+from hosting.shipped import TITLES, lacking, page_file, queue_file
 from hosting.signals import exit_on_terminate
 from workflow_pages.layout import is_widget
 from workflow_pages.pages import PAGES
@@ -70,10 +70,10 @@ def main() -> None:
     with ComfyServer(host) as server:
         definitions = ComfyClient(server.url).object_info()
     for name in wanted:
-        api = json.loads(queue_file(name).read_text("utf-8"))
-        if lacking := sorted({node["class_type"] for node in api.values()} - definitions.keys()):
-            print(f"{page_file(name).name} stays: COMFYUI_PATH has to name a newer ComfyUI, with {', '.join(lacking)}")
+        if there_not := lacking(name, definitions):
+            print(f"{page_file(name).name} stays: COMFYUI_PATH has to name a newer ComfyUI, with {', '.join(there_not)}")
             continue
+        api = json.loads(queue_file(name).read_text("utf-8"))
         if (whole := completed(api, definitions)) != api:
             queue_file(name).write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         page_file(name).write_text(text_of(name, definitions), encoding="utf-8")

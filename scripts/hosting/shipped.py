@@ -7,6 +7,7 @@ from the second.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from .places import WORKFLOWS
@@ -66,6 +67,12 @@ NEWER = dict.fromkeys(("tryon_photo_comfyui", "any_klein"), "0.33.0")
 """Workflows that the oldest ComfyUI cannot run -> the version that they were written and tried with."""
 STOCK_MODELS = ("tryon_photo_comfyui", "any_inpainting", "any_flux_fill", "any_qwen_edit", "any_klein")
 """Workflows whose models are others' and load through ComfyUI's own nodes: without their files they cannot run."""
+
+
+def lacking(name: str, definitions: dict) -> list[str]:
+    """Node types of a workflow that the ComfyUI with this `/object_info` does not have: it is too old."""
+    nodes = json.loads(queue_file(name).read_text(encoding="utf-8")).values()
+    return sorted({node["class_type"] for node in nodes} - definitions.keys())
 
 
 def page_file(name: str) -> Path:

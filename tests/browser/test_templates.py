@@ -7,8 +7,9 @@ import json
 import re
 
 import pytest
+from hosting.client import ComfyClient
 from hosting.places import PACK_NAME
-from hosting.shipped import TITLES, page_file
+from hosting.shipped import TITLES, lacking, page_file
 
 CARDS = """
 () => {
@@ -36,7 +37,10 @@ words => {
     return box && { over: box.scrollHeight - box.clientHeight };
 }
 """
-VALIDATE = {"Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
+VALIDATE = {
+    "Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False,
+    "Comfy.Workflow.ShowMissingNodesWarning": False,
+}  # fmt: skip
 
 
 def workflow(name: str) -> dict:
@@ -63,10 +67,11 @@ def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, 
 @pytest.mark.parametrize("nodes2", [False, True], ids=["classic", "nodes2"])
 def test_every_workflow_passes_the_pages_schema_and_its_notes_fit(open_page, comfy_server, nodes2):
     page = open_page(comfy_server, nodes2, **VALIDATE)
+    definitions = ComfyClient(comfy_server.url).object_info()
     for name in TITLES:
         shown = workflow(name)
         page.load(shown)
-        assert page.missing_nodes() == [], name
+        assert sorted(page.missing_nodes()) == lacking(name, definitions), name
         assert page.alerts() == [], name
         for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
             words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()

@@ -67,20 +67,13 @@ def files_of(name: str) -> dict[str, str]:
     return {file["name"]: file["directory"] for node in nodes for file in node["properties"].get("models", ())}
 
 
-def fits(definitions: dict, name: str) -> None:
-    """Skip where this ComfyUI is too old."""
-    if lacking := sorted({node["class_type"] for node in graph(name).values()} - definitions.keys()):
-        assert name in NEWER
-        pytest.skip(f"this ComfyUI has no {', '.join(lacking)}: tried with {NEWER[name]}")
-
-
 def test_the_templates_of_others_models_are_those_that_need_their_files():
     assert {name for name in TITLES if files_of(name)} == set(STOCK_MODELS)
 
 
 @pytest.mark.parametrize("name", FOR_ANY)
-def test_comfyui_finds_no_fault_but_the_missing_files(client, name):
-    fits(client.object_info(), name)
+def test_comfyui_finds_no_fault_but_the_missing_files(client, name, skip_if_too_old):
+    skip_if_too_old(name, client)
     wanted = files_of(name)
     if not wanted:
         client.cancel(client.queue(graph(name)))

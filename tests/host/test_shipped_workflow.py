@@ -21,7 +21,8 @@ def picture(client, run) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", TITLES)
-def test_both_formats_are_the_same_graph(client, name):
+def test_both_formats_are_the_same_graph(client, name, skip_if_too_old):
+    skip_if_too_old(name, client)
     converted = ui_to_api(json.loads(page_file(name).read_text("utf-8")), client.object_info())
     shipped = json.loads(queue_file(name).read_text("utf-8"))
 
