@@ -379,7 +379,9 @@ ANY_INPAINTING = Note(
     f"""## Any inpainting checkpoint
 {_MASKED}
 
-Choose one in *The inpainting checkpoint*: Stable Diffusion 1.5, 2 or XL for inpainting. {_OWN_PICTURES}
+Choose one in *The inpainting checkpoint*: Stable Diffusion 1.5, 2 or XL for inpainting.
+
+{_OWN_PICTURES}
 
 {_FINDER}""",
 )
@@ -398,14 +400,18 @@ ANY_FLUX_FILL = Note(
 {_MASKED}
 
 Redux shows FLUX the garment: *strength* of *The garment as a prompt* says how much. Details of a print come in words: \
-*What is worn, in words*. {_OWN_PICTURES}
+*What is worn, in words*.
+
+{_OWN_PICTURES}
 
 {_FINDER}""",
 )
 _EDITOR = f"""{_BETWEEN}. The editor gives a whole new picture; only what it changed is taken, moved back to where \
 the photo is, with the photo's colours, face and hands.
 
-{_OWN_PICTURES} Words for the editor stand in *What to do with the pictures*.
+Words for the editor stand in *What to do with the pictures*.
+
+{_OWN_PICTURES}
 
 {_FINDER}"""
 ANY_QWEN_EDIT = Note(
@@ -442,8 +448,8 @@ PHOTO_COMFYUI = Note(
     f"""## Pose and cut-out by ComfyUI's own models
 SAM 3 finds the person, SDPose the joints, BiRefNet cuts out the garment; the rest is *{TITLES["tryon_photo"]}*.
 
-SDPose also takes what *Find Person* cannot: somebody from chest to shoes, from behind, or far off. Of several people \
-SAM 3 takes the surest; say more in *What SAM 3 looks for*, such as *person in red*.
+SDPose also takes what *Find Person* cannot: somebody from chest to shoes. Of several people SAM 3 takes the surest; \
+say more in *What SAM 3 looks for*, such as *person in red*.
 
 {_PHOTOGRAPH}""",
 )
