@@ -34,7 +34,7 @@ PREPARED = {
     "any_another_pack": ("any_another_pack", "Frame the person", "The body's mask", "Garment on white"),
     "tryon_photo_comfyui": ("tryon_photo", "Frame the person", "Hide the old garment", "Warp the garment"),
 }
-"""Workflows whose models cannot be had here -> what goes into them: a workflow that makes it, and titles of its nodes."""
+"""Workflows whose models cannot be had here -> what goes into them: a workflow that makes it, titles of its nodes."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
 UNSEEN_SEED = 6007
 """World of the people in `unseen.jpg` and `photo.jpg`; none of the training's."""

@@ -71,7 +71,9 @@ def main() -> None:
         definitions = ComfyClient(server.url).object_info()
     for name in wanted:
         if there_not := lacking(name, definitions):
-            print(f"{page_file(name).name} stays: COMFYUI_PATH has to name a newer ComfyUI, with {', '.join(there_not)}")
+            print(
+                f"{page_file(name).name} stays: COMFYUI_PATH has to name a newer ComfyUI, with {', '.join(there_not)}"
+            )
             continue
         api = json.loads(queue_file(name).read_text("utf-8"))
         if (whole := completed(api, definitions)) != api:

@@ -357,20 +357,14 @@ def stock_files(name: str) -> Note:
         lines.append(f"**models/{file['folder']}**: [{file['name']}]({source}) ({file['size']}{licence})")
     if name in NEWER:
         lines.append(f"**A newer ComfyUI** than 0.3.75, the oldest this pack runs in: tried with {NEWER[name][:-2]}.")
-    return Note(
-        "Files and licences",
-        "\n\n".join(
-            (
-                "## What you need",
-                *lines,
-                "Other files of the same models do as well: choose them in the loaders. Licences are as their pages say.",
-            )
-        ),
+    lines.append(
+        "Other files of the same models do as well: choose them in the loaders. Licences are as their pages say."
     )
+    return Note("Files and licences", "\n\n".join(("## What you need", *lines)))
 
 
-_BETWEEN = """*Find Person* and *Frame the person* bring the photo to the model; *Back into the photo* brings the result \
-home at the photo's size"""
+_BETWEEN = """*Find Person* and *Frame the person* bring the photo to the model; *Back into the photo* brings the \
+result home at the photo's size"""
 _MASKED = f"{_BETWEEN}: every pixel outside the mask stays what it is."
 _OWN_PICTURES = """For your own, choose pictures in *Person* (with the head) and *Garment* (alone, on a plain ground). \
 For trousers, skirts and dresses change *Which garment*."""
@@ -387,8 +381,8 @@ Choose one in *The inpainting checkpoint*: Stable Diffusion 1.5, 2 or XL for inp
 )
 ANY_INPAINTING_GARMENT = Note(
     "How the garment gets in",
-    """Such a model reads words and sees no garment. So *Warp the garment* bends it onto the body, and the model starts \
-from that: a lower *denoise* of *KSampler* keeps more of it, 1 goes by the words alone.
+    """Such a model reads words and sees no garment. So *Warp the garment* bends it onto the body, and the model \
+starts from that: a lower *denoise* of *KSampler* keeps more of it, 1 goes by the words alone.
 
 Say what is worn in *What is worn, in words*.
 
@@ -431,13 +425,13 @@ This is the quick Klein of four steps. For the base one choose its file in *Klei
 ANY_ANOTHER_PACK = Note(
     "Start here",
     f"""## Another try-on pack's node
-*Put the other pack's node here* is a stand-in: it pastes the garment's picture into the mask, to show what goes where. \
-Put the other node in its place: person, garment and mask in, a picture out.
+*Put the other pack's node here* is a stand-in: it pastes the garment's picture into the mask, to show what goes \
+where. Put the other node in its place: person, garment and mask in, a picture out.
 
 {_MASKED} The result may have any size of the same proportions.
 
-A node that asks for no mask gives a whole new picture: take *mask* off *Back into the photo* and set *only changed* and \
-*register* there.
+A node that asks for no mask gives a whole new picture: take *mask* off *Back into the photo* and set *only changed* \
+and *register* there.
 
 {_OWN_PICTURES}
 

@@ -210,7 +210,6 @@ POSE_NODES = Page(
 )
 
 
-
 def any_model(name: str, start: notes.Note, *rows: tuple[Group, ...], more: tuple[notes.Note, ...] = ()) -> Page:
     """Others' models between our nodes: what comes before them is the same, nodes 1 to 6."""
     front = (
@@ -224,7 +223,8 @@ def any_model(name: str, start: notes.Note, *rows: tuple[Group, ...], more: tupl
 PICTURE, MASK, MODEL = "Picture", "What is repainted", "The model"
 PAGES: dict[str, Page] = {
     "any_inpainting": any_model(
-        "any_inpainting", notes.ANY_INPAINTING,
+        "any_inpainting",
+        notes.ANY_INPAINTING,
         (Group("The garment on the body", PURPLE, ((7, 8, 9), (10, 11, 14))), Group(MASK, VIOLET, ((12, 13),))),
         (
             Group("What the model starts from", VIOLET, ((15, 16), (17,)), (WIDTH, RESULT)),
@@ -234,7 +234,8 @@ PAGES: dict[str, Page] = {
         more=(notes.ANY_INPAINTING_GARMENT,),
     ),
     "any_flux_fill": any_model(
-        "any_flux_fill", notes.ANY_FLUX_FILL,
+        "any_flux_fill",
+        notes.ANY_FLUX_FILL,
         (Group(MASK, VIOLET, ((7, 8),)), Group(MODEL, ORANGE, ((10, 11, 12), (13, 14, 9)), MODELS)),
         (
             Group("The garment as a prompt", PURPLE, ((15, 16), (17, 18, 19))),
@@ -243,7 +244,8 @@ PAGES: dict[str, Page] = {
         ),
     ),
     "any_qwen_edit": any_model(
-        "any_qwen_edit", notes.ANY_QWEN_EDIT,
+        "any_qwen_edit",
+        notes.ANY_QWEN_EDIT,
         (Group(MODEL, ORANGE, ((7, 8, 9),), MODELS), Group("Two pictures in", PURPLE, ((10, 12), (11, 13, 14)))),
         (
             Group("Paint", ORANGE, ((15,), (16, 17)), (WIDTH, RESULT)),
@@ -251,7 +253,8 @@ PAGES: dict[str, Page] = {
         ),
     ),
     "any_klein": any_model(
-        "any_klein", notes.ANY_KLEIN,
+        "any_klein",
+        notes.ANY_KLEIN,
         (
             Group(MODEL, ORANGE, ((8, 9, 10),), MODELS),
             Group("Two pictures in", PURPLE, ((7, 11), (12, 13, 14, 15, 16))),
@@ -262,7 +265,8 @@ PAGES: dict[str, Page] = {
         ),
     ),
     "any_another_pack": any_model(
-        "any_another_pack", notes.ANY_ANOTHER_PACK,
+        "any_another_pack",
+        notes.ANY_ANOTHER_PACK,
         (
             Group(MASK, VIOLET, ((7, 8),)),
             Group("The other pack", ORANGE, ((9, 10),)),

@@ -37,7 +37,7 @@ def archive(tracked, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def skip_if_too_old():
-    """`skip_if_too_old(name, client)`: ends a test where the server's ComfyUI lacks nodes of a workflow that says so."""
+    """`skip_if_too_old(name, client)`: ends a test where the server's ComfyUI lacks nodes, as the workflow says."""
 
     def look(name: str, client) -> None:
         if there_not := lacking(name, client.object_info()):

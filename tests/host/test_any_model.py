@@ -14,8 +14,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from hosting.client import PromptRejected
+from hosting.client import ComfyClient, PromptRejected
 from hosting.graph import the, with_value
+from hosting.places import SAMPLES
 from hosting.server import ComfyServer
 from hosting.shipped import NEWER, STOCK_MODELS, TITLES, page_file, queue_file
 from PIL import Image
@@ -110,7 +111,7 @@ def random_files(stand_in, comfyui):
 
     def numbers(key: str, shape: torch.Size) -> torch.Tensor:
         """Of a size that keeps what goes through as large as it was."""
-        if key.endswith((".bias", "running_mean")):
+        if key.endswith(("bias", "running_mean")):
             return torch.zeros(shape)
         if len(shape) < 2 or key.endswith("gamma"):
             return torch.ones(shape)
@@ -135,18 +136,20 @@ def random_files(stand_in, comfyui):
         file.unlink()
 
 
-def small(workflow: dict, **values) -> dict:
-    """A window of 192 x 256, two steps."""
-    for name, value in {"width": 192, "height": 256, "steps": 2, **values}.items():
-        workflow = with_value(workflow, name, value)
+def small(workflow: dict) -> dict:
+    """A window of 192 x 256 and one step without guidance; no border, and nothing random is sought in the photo.
+
+    SAM 3's surest is taken however unsure it is.
+    """
+    values = {"width": 192, "height": 256, "steps": 1, "cfg": 1.0, "guidance": 1.0, "feather": 0, "register": False,
+              "threshold": 0.0, "refine_iterations": 0}  # fmt: skip
+    for name in values.keys() & {name for node in workflow.values() for name in node["inputs"]}:
+        workflow = with_value(workflow, name, values[name])
     return workflow
 
 
 def made(server, workflow: dict) -> None:
     """Run it: the result has the photo's size, differs where it was taken, and is the photo's elsewhere to the bit."""
-    from hosting.client import ComfyClient
-    from hosting.places import SAMPLES
-
     client = ComfyClient(server.url)
     taken = {"class_type": "MaskPreview", "inputs": {"mask": [the(workflow, "LadiVTON_StitchPerson"), 1]}}
     run = client.run(workflow | {"taken": taken}).or_raise()
@@ -155,7 +158,7 @@ def made(server, workflow: dict) -> None:
     photo, result, mask = (np.asarray(Image.open(file).convert("RGB")).astype(int) for file in files)
     assert photo.shape == result.shape == mask.shape
     changed, taken = (photo != result).any(-1), mask[..., 0] > 0
-    assert 0.05 < taken.mean() < 0.9
+    assert taken.mean() > 0.05 and not taken.all()
     assert not changed[~taken].any() and changed[taken].mean() > 0.5
 
 
@@ -240,9 +243,10 @@ def qwen(**how):
 
 
 def qwen_vae(**_):
+    """Narrower than Qwen's (96): the node encodes pictures of a million pixels, which takes a CPU minutes."""
     from comfy.ldm.wan.vae import WanVAE
 
-    return WanVAE(dim=96, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[],
+    return WanVAE(dim=16, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[],
                   temperal_downsample=[False, True, True], dropout=0.0)  # fmt: skip
 
 
@@ -261,6 +265,49 @@ def redux(dtype, device, **_):
     return ReduxImageEncoder(dtype=dtype, device=device)
 
 
+def sdpose(**how):
+    """SDPose: Stable Diffusion 2's UNet as Lotus has it, and a head for heat maps."""
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    return UNetModel(
+        image_size=32, in_channels=4, out_channels=4, model_channels=320, num_res_blocks=[2, 2, 2, 2],
+        num_head_channels=64, channel_mult=(1, 2, 4, 4), use_spatial_transformer=True, context_dim=1024,
+        transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0], transformer_depth_middle=1, num_classes="sequential",
+        transformer_depth_output=[1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], use_linear_in_transformer=True, legacy=False,
+        adm_in_channels=4, heatmap_head=True, **how,
+    )  # fmt: skip
+
+
+def sam(**how):
+    from comfy.ldm.sam3.detector import SAM3Model
+
+    return SAM3Model(image_model="SAM31", **how)
+
+
+def sam_words(**_):
+    """SAM 3's text encoder, by OpenCLIP's names."""
+    width = 1024
+
+    def block() -> torch.nn.Module:
+        attention = torch.nn.MultiheadAttention(width, 16)
+        wide = {"c_fc": torch.nn.Linear(width, 4 * width), "c_proj": torch.nn.Linear(4 * width, width)}
+        parts = {"ln_1": torch.nn.LayerNorm(width), "attn": attention, "ln_2": torch.nn.LayerNorm(width)}
+        return torch.nn.ModuleDict(parts | {"mlp": torch.nn.ModuleDict(wide)})
+
+    encoder = torch.nn.Module()
+    encoder.positional_embedding = torch.nn.Parameter(torch.empty(32, width))
+    encoder.text_projection = torch.nn.Parameter(torch.empty(width, 512))
+    encoder.token_embedding, encoder.ln_final = torch.nn.Embedding(49408, width), torch.nn.LayerNorm(width)
+    encoder.transformer = torch.nn.ModuleDict({"resblocks": torch.nn.ModuleList(block() for _ in range(24))})
+    return encoder
+
+
+def birefnet(**how):
+    from comfy.background_removal.birefnet import BiRefNet
+
+    return BiRefNet(**how)
+
+
 MODELS = {
     "any_inpainting": {
         "512-inpainting-ema.safetensors": {
@@ -276,6 +323,11 @@ MODELS = {
         "qwen_image_edit_2509_fp8_e4m3fn.safetensors": {"": qwen}, "qwen_image_vae.safetensors": {"": qwen_vae},
     },
     "any_klein": {"flux-2-klein-4b-fp8.safetensors": {"": klein}, "flux2-vae.safetensors": {"": klein_vae}},
+    "tryon_photo_comfyui": {
+        "sdpose_wholebody_fp16.safetensors": {"model.diffusion_model.": sdpose, "first_stage_model.": vae},
+        "sam3.1_multiplex_fp16.safetensors": {"": sam, "detector.backbone.language_backbone.encoder.": sam_words},
+        "birefnet.safetensors": {"": birefnet},
+    },
 }  # fmt: skip
 """Workflow -> file -> prefix of the names in it -> what makes the module."""
 TOO_LARGE = {
@@ -287,7 +339,10 @@ TOO_LARGE = {
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
-def test_it_runs_on_random_weights_and_changes_nothing_but_what_it_takes(stand_in, random_files, comfyui, name):
+def test_it_runs_on_random_weights_and_changes_nothing_but_what_it_takes(
+    stand_in, random_files, comfyui, name, skip_if_too_old
+):
+    skip_if_too_old(name, ComfyClient(stand_in.url))
     if name == "any_klein" and "txt_ids_dims" not in flux_fields():
         pytest.skip(f"this ComfyUI knows no Klein: tried with {NEWER[name]}")
     random_files(name, **MODELS[name])
