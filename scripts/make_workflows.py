@@ -26,7 +26,7 @@ from workflow_pages.ui_format import default_of, inputs_of, ui_workflow
 
 
 def completed(api: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """API format with a value for every widget, as the page would queue it.
+    """API format with a value for every widget of the pack's nodes, as the page would queue it.
 
     Args:
         api: a workflow; what it says is kept.
@@ -35,7 +35,7 @@ def completed(api: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
     result = copy.deepcopy(api)
     for node in result.values():
         for name, spec in inputs_of(definitions[node["class_type"]]):
-            if is_widget(spec) and name not in node["inputs"]:
+            if is_widget(spec) and name not in node["inputs"] and node["class_type"].startswith("LadiVTON_"):
                 node["inputs"][name] = default_of(spec)
     return result
 

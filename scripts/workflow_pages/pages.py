@@ -281,8 +281,8 @@ PAGES: dict[str, Page] = {
                 Group("Garment", PURPLE, ((10, 11),), MODELS),
             ),
             (
-                Group("Frame and mask", GREEN, ((12, 13, 15), (14,))),
-                Group("Warp and words", PURPLE, ((16, 18, 17), (19, 20, 21))),
+                Group("Frame", GREEN, ((12, 13, 15),)),
+                Group("Warp and words", PURPLE, ((16, 18, 19), (17, 14, 20, 21))),
                 Group("Denoising", ORANGE, ((22, 23),)),
                 Group(PICTURE, GREY, ((24, 25, 26),), RESULT),
             ),

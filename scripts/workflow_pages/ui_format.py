@@ -35,6 +35,7 @@ def ui_workflow(name: str, api: dict[str, Any], page: Page, definitions: dict[st
         page: what stands where.
         definitions: `/object_info` of a server with the pack.
     """
+    definitions = {node["class_type"]: _as_known(node, definitions[node["class_type"]]) for node in api.values()}
     placed = place(page, {int(key): node["class_type"] for key, node in api.items()}, definitions)
     after = RANDOM if name in PLAYED_WITH else FIXED
     nodes = {int(key): _node(name, node, definitions[node["class_type"]], after) for key, node in api.items()}
@@ -72,6 +73,15 @@ def _view(groups: list[list[int]]) -> dict[str, Any]:
     return {"scale": scale, "offset": [round(70 / scale), round(130 / scale)]}
 
 
+def _as_known(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
+    """A node's entry without optional widgets of ComfyUI's own that the file does not name: a newer version has them."""
+    if node["class_type"].startswith("LadiVTON_"):
+        return definition
+    optional = definition["input"].get("optional", {}).items()
+    kept = {name: spec for name, spec in optional if name in node["inputs"] or not is_widget(spec)}
+    return definition | {"input": definition["input"] | {"optional": kept}}
+
+
 def _node(workflow: str, node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[str, Any]:
     kind = node["class_type"]
     sockets, widgets, values, uploads = [], [], [], []
@@ -80,8 +90,6 @@ def _node(workflow: str, node: dict[str, Any], definition: dict[str, Any], after
         if not is_widget(spec):
             sockets.append({"name": name, "type": shown, "link": None})
             continue
-        if name not in node["inputs"] and not kind.startswith("LadiVTON_"):
-            continue  # of a version newer than the file
         widgets.append({"name": name, "type": shown, "widget": {"name": name}, "link": None})
         options = spec[1] if len(spec) > 1 else {}
         given = node["inputs"].get(name, default_of(spec))
@@ -111,7 +119,8 @@ def inputs_of(definition: dict[str, Any]):
     for part in ("required", "optional"):
         specs = definition["input"].get(part, {})
         for name in definition["input_order"].get(part, specs):
-            yield name, specs[name]
+            if name in specs:
+                yield name, specs[name]
 
 
 def _connect(nodes: dict[int, dict], api: dict[str, Any], definitions: dict[str, dict]) -> list[list]:
