@@ -6,7 +6,8 @@ come to a node since are first entered into the file in `workflows/api/`, with t
 python scripts/make_workflows.py [--only NAME ...]
 
 Run it after a change of a node's inputs, of a file in `workflows/api/` or of `workflow_pages/`, and look at the result
-in the page (`make serve`). `make_pictures.py` makes the thumbnails.
+in the page (`make serve`). `make_pictures.py` makes the thumbnails. What needs a newer ComfyUI is written where
+COMFYUI_PATH names one.
 """
 
 from __future__ import annotations
