@@ -26,6 +26,15 @@ from hosting.signals import exit_on_terminate
 HEIGHT, GAP, WIDEST, BAND = 384, 6, 876, 44
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
+PREPARED = {
+    "any_inpainting": ("any_inpainting", "Frame the person", "Body and garment", "Lay the garment on"),
+    "any_flux_fill": ("any_flux_fill", "Frame the person", "The body's mask", "Garment in a square"),
+    "any_qwen_edit": ("any_qwen_edit", "Frame the person", "Garment"),
+    "any_klein": ("any_klein", "Frame the person", "Garment on white"),
+    "any_another_pack": ("any_another_pack", "Frame the person", "The body's mask", "Garment on white"),
+    "tryon_photo_comfyui": ("tryon_photo", "Frame the person", "Hide the old garment", "Warp the garment"),
+}
+"""Workflows whose models cannot be had here -> what goes into them: a workflow that makes it, titles of its nodes."""
 CATEGORIES = {"": "upper_body", "lower_body_": "lower_body", "dresses_": "dresses"}
 UNSEEN_SEED = 6007
 """World of the people in `unseen.jpg` and `photo.jpg`; none of the training's."""
@@ -74,19 +83,37 @@ def embedded_settings() -> dict[str, object]:
     return settings | guidance | {"sampler_name": "euler", "scheduler": "sgm_uniform"}
 
 
+def with_previews(workflow: dict, titles: list[str]) -> dict:
+    """The part of a workflow that nodes of these titles need, and the first picture of each shown under its title."""
+    from hosting.graph import upstream
+
+    named = {node["_meta"]["title"]: key for key, node in workflow.items()}
+    part = {key: workflow[key] for title in titles for key in upstream(workflow, named[title])}
+    result = {key: node | {"_meta": {}} for key, node in part.items()}
+    for number, title in enumerate(titles, 1):
+        mask = workflow[named[title]]["class_type"] == "LadiVTON_BodyMask"
+        kind, wire = ("MaskPreview", "mask") if mask else ("PreviewImage", "images")
+        wires = {wire: [named[title], 0]}
+        result[f"{1000 + number}"] = {"class_type": kind, "inputs": wires, "_meta": {"title": title}}
+    return result
+
+
 def thumbnail(client, name: str):
     """What a workflow makes."""
     from hosting.graph import with_embedded_models
     from PIL import Image
 
-    workflow = with_embedded_models(json.loads(queue_file(name).read_text("utf-8")))
+    source, *prepared = PREPARED.get(name, (name,))
+    workflow = json.loads(queue_file(source).read_text("utf-8"))
+    workflow = with_embedded_models(with_previews(workflow, prepared) if prepared else workflow)
     settings = embedded_settings()
     for node in workflow.values():
         node["inputs"].update({key: value for key, value in settings.items() if key in node["inputs"]})
     run = client.run(workflow).or_raise()
     titles = {key: node.get("_meta", {}).get("title") for key, node in workflow.items()}
-    nodes = [key for key, title in titles.items() if title in SHOWN and key in run.outputs]
-    nodes.sort(key=lambda key: (SHOWN.index(titles[key]), int(key)))
+    shown = prepared or SHOWN
+    nodes = [key for key, title in titles.items() if title in shown and key in run.outputs]
+    nodes.sort(key=lambda key: (shown.index(titles[key]), int(key)))
     files = [file for key in nodes for file in run.outputs[key].get("images", ())]
     return row([Image.open(io.BytesIO(client.view(file))) for file in files], WIDEST)
 

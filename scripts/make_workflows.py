@@ -7,8 +7,8 @@ Draw in the page (`make serve`), save over the file in `workflows/`, then
 It first brings the page's file into one form, so that a change can be read: a node or a wire a line, sockets in the
 order of the node's definition with widgets that have come since at their defaults, and nothing of the page's own state.
 Pack and version of every node and the files that the models need are entered. Then it writes what that file queues.
-Run it after a change of a node's inputs as well. `make_pictures.py` makes the thumbnails, `make_subgraph.py` the
-blueprints.
+Run it after a change of a node's inputs as well. What needs a newer ComfyUI is written where COMFYUI_PATH names one; a
+file is the same from every version. `make_pictures.py` makes the thumbnails, `make_subgraph.py` the blueprints.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hosting import installation
 from hosting.conversion import ui_to_api
 from hosting.places import REPOSITORY
 from hosting.server import ComfyServer
-from hosting.shipped import TITLES, page_file, queue_file
+from hosting.shipped import NEWER, TITLES, lacking, page_file, queue_file
 from hosting.signals import exit_on_terminate
 
 NOTE = "MarkdownNote"
@@ -39,12 +39,13 @@ BUTTON = "upload"
 Json = dict[str, Any]
 
 
-def in_form(workflow: Json, definitions: Json) -> Json:
+def in_form(workflow: Json, definitions: Json, version: str = installation.COMFYUI_VERSION) -> Json:
     """A workflow as the page saved it, in the form in which it lies in `workflows/`.
 
     Args:
         workflow: UI format.
         definitions: `/object_info` of a server with the pack.
+        version: of the ComfyUI that has all of its nodes.
 
     Raises:
         ValueError: a node's values are not those of its definition; open the file in the page and save it again.
@@ -55,7 +56,7 @@ def in_form(workflow: Json, definitions: Json) -> Json:
         if node["type"] == NOTE:
             node |= {"inputs": [], "outputs": [], "properties": {}}
         else:
-            node |= _in_form(node, definitions[node["type"]])
+            node |= _in_form(node, definitions[node["type"]], version)
     for number, start, slot, end, into, _ in links:
         target = next(node for node in workflow["nodes"] if node["id"] == end)["inputs"][into]["name"]
         link = next(link for link in links if link[0] == number)
@@ -72,7 +73,7 @@ def in_form(workflow: Json, definitions: Json) -> Json:
 def inputs_of(definition: Json) -> Iterator[tuple[str, list]]:
     """Name and entry of every input of a node, in the page's order: sockets, then widgets."""
     names = [(name, part) for part in ("required", "optional") for name in definition["input_order"].get(part, ())]
-    every = [(name, definition["input"][part][name]) for name, part in names]
+    every = [(name, definition["input"][part][name]) for name, part in names if name in definition["input"][part]]
     return iter(sorted(every, key=lambda one: _is_widget(one[1])))
 
 
@@ -85,9 +86,11 @@ def _options(spec: list) -> Json:
     return spec[1] if len(spec) > 1 else {}
 
 
-def _in_form(node: Json, definition: Json) -> Json:
+def _in_form(node: Json, definition: Json, version: str) -> Json:
     """Sockets, values and properties of a node; its wires are to be entered."""
-    specs = dict(inputs_of(definition))
+    ours, named = node["type"].startswith("LadiVTON_"), {socket["name"] for socket in node["inputs"]}
+    optional = definition["input"].get("optional", {})  # of ComfyUI's own: newer versions have more of them
+    specs = {n: spec for n, spec in inputs_of(definition) if ours or n in named or n not in optional}
     given, rest = {}, list(node["widgets_values"])
     buttons = ["image"] * sum(bool(_options(spec).get("image_upload")) for spec in specs.values())
     for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
@@ -107,11 +110,15 @@ def _in_form(node: Json, definition: Json) -> Json:
     outputs = [
         {"name": name, "type": kind, "links": []} for name, kind in zip(definition["output_name"], kinds, strict=True)
     ]
-    pack, version = "comfy-core", installation.COMFYUI_VERSION
-    if node["type"].startswith("LadiVTON_"):
+    if definition["output_node"] and not ours:
+        outputs = []  # newer versions hand on what they save or show
+    pack = "comfy-core"
+    if ours:
         text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
         pack, version = (re.search(rf'^{key} = "([^"]*)"', text, re.MULTILINE).group(1) for key in ("name", "version"))
     properties = {"Node name for S&R": node["type"], "cnr_id": pack, "ver": version}
+    if models := node["properties"].get("models"):  # others' files, which that loader loads
+        properties["models"] = models
     return {"inputs": sockets, "outputs": outputs, "properties": properties, "widgets_values": values + buttons}
 
 
@@ -132,6 +139,11 @@ def _models(workflow: Json) -> list[Json]:
     return [{"name": file["name"], "url": file["urls"][0], "directory": file["folder"]} for file in wanted]
 
 
+def version_of(name: str) -> str:
+    """The ComfyUI that a workflow's stock nodes are said to be of."""
+    return NEWER.get(name, installation.COMFYUI_VERSION)
+
+
 def as_text(workflow: Json) -> str:
     """The file for the page, one node or wire a line."""
     parts = []
@@ -145,8 +157,12 @@ def as_text(workflow: Json) -> str:
 
 
 def queued(workflow: Json, definitions: Json) -> str:
-    """The file for the queue: what the page would send for this one."""
-    return json.dumps(ui_to_api(workflow, definitions), indent=2, ensure_ascii=False) + "\n"
+    """The file for the queue: what the page would send for this one; what it does not name is left to the server."""
+    named = {str(node["id"]): {socket["name"] for socket in node["inputs"]} for node in workflow["nodes"]}
+    whole = ui_to_api(workflow, definitions)
+    for key, node in whole.items():
+        node["inputs"] = {name: value for name, value in node["inputs"].items() if name in named[key]}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
@@ -161,7 +177,10 @@ def main() -> None:
     with ComfyServer(host) as server:
         definitions = ComfyClient(server.url).object_info()
     for name in wanted:
-        workflow = in_form(json.loads(page_file(name).read_text("utf-8")), definitions)
+        if there_not := ", ".join(lacking(name, definitions)):
+            print(f"{page_file(name).name} stays: COMFYUI_PATH has to name a newer ComfyUI, with {there_not}")
+            continue
+        workflow = in_form(json.loads(page_file(name).read_text("utf-8")), definitions, version_of(name))
         queue = queued(workflow, definitions)
         page_file(name).write_text(as_text(workflow), encoding="utf-8")
         queue_file(name).write_text(queue, encoding="utf-8")

@@ -22,7 +22,7 @@ from ladivton_core.batch.comfyui.workflow import (
 
 __all__ = [
     "ROLES", "Workflow", "downstream", "read_nodes", "the", "with_defaults", "with_embedded_models", "with_files",
-    "with_person_fitted", "with_value", "without_ids",
+    "upstream", "with_person_fitted", "with_value", "without_ids",
 ]  # fmt: skip
 
 ROLES = ("person", "garment", "keypoints", "parse")
@@ -125,6 +125,11 @@ def downstream(workflow: Workflow, node: str) -> set[str]:
         if fed <= reached:
             return reached
         reached |= fed
+
+
+def upstream(workflow: Workflow, node: str) -> set[str]:
+    """The node and every node whose results it needs, directly or not."""
+    return {node}.union(*(upstream(workflow, source) for source in _sources(workflow[node])))
 
 
 def _sources(node: dict[str, Any]) -> list[str]:

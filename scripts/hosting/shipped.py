@@ -7,6 +7,7 @@ second from the first.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from .places import WORKFLOWS
@@ -22,6 +23,12 @@ TITLES = {
     "tryon_photo_dresscode": "Photo, Dress Code weights",
     "tryon_photo_outfit": "Photo, a whole outfit",
     "tryon_photo_pose_nodes": "Photo, joints from a pose node",
+    "tryon_photo_comfyui": "Photo, pose and cut-out by ComfyUI",
+    "any_inpainting": "Any model, inpainting checkpoint",
+    "any_flux_fill": "Any model, FLUX Fill",
+    "any_qwen_edit": "Any model, Qwen Image Edit",
+    "any_klein": "Any model, FLUX Klein",
+    "any_another_pack": "Any model, another pack's node",
     "wardrobe": "Wardrobe, people by garments",
     "second_pass": "Try-on, larger in two passes",
     "paper_vitonhd": "Paper, VITON-HD by batches",
@@ -42,6 +49,12 @@ CARDS = {
     "tryon_photo_dresscode": ("Your photo, any garment; needs pose and Dress Code's files", _FILES),
     "tryon_photo_outfit": ("Trousers, then a top; needs the pose files (10 MB)", _POSE),
     "tryon_photo_pose_nodes": ("With another pack's pose node; needs nothing else", _NOTHING),
+    "tryon_photo_comfyui": ("SDPose, SAM 3, BiRefNet; needs their files, ComfyUI 0.33", _FILES),
+    "any_inpainting": ("Any inpainting checkpoint; needs its file and pose", _FILES),
+    "any_flux_fill": ("FLUX Fill and Redux; needs their files and pose", _FILES),
+    "any_qwen_edit": ("Two pictures in; needs Qwen Image Edit's files, pose", _FILES),
+    "any_klein": ("Two pictures in; needs Klein's files, pose, ComfyUI 0.33", _FILES),
+    "any_another_pack": ("Between our nodes; needs the other pack and pose", _POSE),
     "wardrobe": ("Everybody in everything; needs nothing", _NOTHING),
     "second_pass": ("Larger, in two passes; needs nothing", _NOTHING),
     "paper_vitonhd": ("VITON-HD by batches; needs nothing to try", _NOTHING),
@@ -49,6 +62,17 @@ CARDS = {
     "paper_ablation": ("What each part does; needs nothing to try", _NOTHING),
 }
 """Short name -> what stands on a template's card, and its colour: what it needs."""
+
+NEWER = dict.fromkeys(("tryon_photo_comfyui", "any_klein"), "0.33.0")
+"""Workflows that the oldest ComfyUI cannot run -> the version that they were written and tried with."""
+STOCK_MODELS = ("tryon_photo_comfyui", "any_inpainting", "any_flux_fill", "any_qwen_edit", "any_klein")
+"""Workflows whose models are others' and load through ComfyUI's own nodes: without their files they cannot run."""
+
+
+def lacking(name: str, definitions: dict) -> list[str]:
+    """Node types of a workflow that the ComfyUI with this `/object_info` does not have: it is too old."""
+    nodes = json.loads(queue_file(name).read_text(encoding="utf-8")).values()
+    return sorted({node["class_type"] for node in nodes} - definitions.keys())
 
 
 def page_file(name: str) -> Path:

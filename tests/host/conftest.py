@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hosting.graph import the, with_files, with_value
 from hosting.places import PACK
+from hosting.shipped import NEWER, lacking
 
 EXAMPLE_FILES = {"person": "person.png", "garment": "garment.png", "keypoints": "keypoints.json", "parse": "parse.png"}
 
@@ -32,6 +33,18 @@ def archive(tracked, tmp_path_factory) -> Path:
     file = tmp_path_factory.mktemp("registry") / "node.zip"
     package.pack(file)
     return file
+
+
+@pytest.fixture(scope="session")
+def skip_if_too_old():
+    """`skip_if_too_old(name, client)`: ends a test where the server's ComfyUI lacks nodes, as the workflow says."""
+
+    def look(name: str, client) -> None:
+        if there_not := lacking(name, client.object_info()):
+            assert name in NEWER, there_not
+            pytest.skip(f"this ComfyUI has no {', '.join(there_not)}; {name} was tried with {NEWER[name]}")
+
+    return look
 
 
 @pytest.fixture

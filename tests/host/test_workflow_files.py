@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import requests
 from hosting.places import PACK_NAME, WORKFLOWS
-from hosting.shipped import CARDS, TITLES, page_file, queue_file
+from hosting.shipped import CARDS, NEWER, STOCK_MODELS, TITLES, page_file, queue_file
 
 TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
 """Folders of a pack in which ComfyUI looks for templates. It serves the first it finds and lists all."""
@@ -33,11 +33,12 @@ def test_templates_list_and_serve_the_workflows_and_nothing_else(comfy_server, r
 
 
 @pytest.mark.parametrize("name", TITLES)
-def test_the_script_writes_them(client, name):
-    from make_workflows import as_text, in_form, queued
+def test_the_script_writes_them(client, name, skip_if_too_old):
+    skip_if_too_old(name, client)
+    from make_workflows import as_text, in_form, queued, version_of
 
     definitions, remedy = client.object_info(), "run: python scripts/make_workflows.py"
-    assert page_file(name).read_text("utf-8") == as_text(in_form(PAGES[name], definitions)), remedy
+    assert page_file(name).read_text("utf-8") == as_text(in_form(PAGES[name], definitions, version_of(name))), remedy
     assert queue_file(name).read_text("utf-8") == queued(PAGES[name], definitions), remedy
 
 
@@ -107,6 +108,21 @@ def test_every_node_says_its_pack_and_files_the_page_may_fetch_are_those_of_the_
     assert listed == {file: (known[file]["urls"][0], known[file]["folder"]) for file in wanted}
 
 
+@pytest.mark.parametrize("name", STOCK_MODELS)
+def test_others_files_are_named_on_their_loaders_and_in_a_note(name):
+    notes = "\n".join(node["widgets_values"][0] for node in PAGES[name]["nodes"] if node["type"] == "MarkdownNote")
+    loaders = [node for node in PAGES[name]["nodes"] if node["properties"].get("models")]
+    for node in loaders:
+        for file in node["properties"]["models"]:
+            assert file["name"] in node["widgets_values"]
+            assert file["url"].endswith("/" + file["name"])
+            source = file["url"].split("/resolve/")[0]
+            assert f"**models/{file['directory']}**: [{file['name']}]({source})" in notes
+    loading = {node["id"] for node in PAGES[name]["nodes"] if "Load" in node["type"] and "LadiVTON" not in node["type"]}
+    assert loading == {node["id"] for node in loaders}
+    assert (f"tried with {NEWER.get(name, '')[:-2]}" in notes) == (name in NEWER)
+
+
 @pytest.mark.parametrize("name", TITLES)
 def test_titles_and_files_that_notes_name_are_there(name):
     texts = [node["widgets_values"][0] for node in PAGES[name]["nodes"] if node["type"] == "MarkdownNote"]
@@ -131,8 +147,9 @@ def test_every_card_says_what_its_template_needs():
     assert CARDS.keys() == TITLES.keys()
     assert all("eeds" in words for words, _ in CARDS.values())
     for name in TITLES:
-        needs_files = "models" in PAGES[name]
-        assert needs_files == ("'s files" in CARDS[name][0]), name
+        needs_files = "models" in PAGES[name] or name in STOCK_MODELS
+        assert needs_files == bool(re.search(r"('s|their|its) files?", CARDS[name][0])), name
+        assert (name in NEWER) == ("ComfyUI 0." in CARDS[name][0]), name
 
 
 def test_the_start_workflow_gives_another_picture_each_run_and_the_papers_the_same():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from ladivton_core.preprocessing.labels import CATEGORIES, LIP20
 from ladivton_core.preprocessing.masks.parts import parts_of_bodies
@@ -153,3 +157,27 @@ def test_necks_and_hands_of_a_body_mask_are_asked_for(run, scene):
         assert there.any() and not kept[there].any() and along[there].all()
     with pytest.raises(ValueError, match="'hands' need 'keypoints'"):
         run("BodyMask", silhouette=torch.ones(1, *SIZE), warped_garment=torch.zeros(1, *SIZE, 3), hands="keep")
+
+
+def test_joints_without_a_head_as_sdpose_gives_them_mask_trousers(run, repository):
+    """It places every joint; those it does not see have low scores, and no shoulders no neck."""
+    document = json.loads((repository / "samples" / "lower_body_keypoints.json").read_text("utf-8"))
+    picture = np.asarray(Image.open(repository / "samples" / "lower_body_person.png").convert("RGB"))
+    photo = torch.from_numpy(picture.astype(np.float32) / 255)[None]
+    document |= {"canvas_width": photo.shape[2], "canvas_height": photo.shape[1]}
+    seen = torch.tensor(document["people"][0]["pose_keypoints_2d"]).view(25, 3)[[*range(8), *range(9, 19)]]
+    guessed = torch.where(seen[:, 2:] > 0, seen, torch.tensor([190.0, 4.0, 0.1]))
+    guessed[1, 2] = 0
+    unseen = {name: [5.0, 5.0, 0.02] * count for name, count in
+              (("foot", 6), ("face", 70), ("hand_left", 21), ("hand_right", 21))}  # fmt: skip
+    theirs = {f"{name}_keypoints_2d": points for name, points in unseen.items()}
+    theirs["pose_keypoints_2d"] = guessed.flatten().tolist()
+    masks = []
+    for joints in (document, document | {"people": [theirs]}):
+        framed, keypoints, _, _, _ = run(
+            "FitPerson", photo=photo, keypoints=[joints], width=384, height=512, framing="lower_body", mode="body"
+        )
+        how = {"category": "lower_body", "mode": "body", "missing_joints": "skip"}
+        masks.append(run("AgnosticPerson", person=framed, keypoints=keypoints, **how)[1])
+    assert 0.05 < masks[0].mean() < 0.5
+    torch.testing.assert_close(*masks)

@@ -18,16 +18,16 @@ STAGES = {
 """Picture -> the node whose page shows it."""
 NAMES = {
     "BOOLEAN", "COMBO", "FLOAT", "INT", "SIGMA", "STRING",
-    "ai-edge-litert", "arXiv", "ATR", "B", "BlazePose", "BY-NC", "CC", "cfg", "CFG", "checkpoint",
+    "ai-edge-litert", "arXiv", "ATR", "B", "BiRefNet", "BlazePose", "BY-NC", "CC", "cfg", "CFG", "checkpoint",
     "CheckpointSave", "CIHP", "CLIP", "CLIPSave", "cloth-mask", "coarse", "COCO", "Code", "ComfyUI",
-    "ComfyUI-RMBG", "CONDITIONING", "ControlNet", "CPU", "Ctrl", "DDIM", "diffusers", "Diffusion",
-    "Dress", "DWPose", "EMASC", "embedding", "embeddings", "euler", "Euler", "evaluation", "EXIF", "FreeU",
-    "GB", "Google", "GPU", "HTTP", "i", "IMAGE", "inpainting", "input", "JPEG", "jpg", "JSON", "K",
-    "Kynkäänniemi", "LaDI-VTON", "LATENT", "Latent", "LIP", "LoRA", "M", "MASK", "MB", "MODEL", "N", "Nodes",
-    "NOISE", "opencv-python-headless", "OpenPose", "output", "Pascal", "PerpNeg", "PNG", "png",
-    "POST", "Python", "python", "R", "RT-DETR", "safetensors", "SAM", "SAMPLER", "SCHP", "SDPose", "seed",
-    "SegFormer", "Sigma", "sigma", "SIGMAS", "Stable", "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave",
-    "VITON-HD", "VOC", "Windows", "x",
+    "ComfyUI-RMBG", "CONDITIONING", "ControlNet", "CPU", "CreativeML", "Ctrl", "DDIM", "dev", "diffusers",
+    "Diffusion", "Dress", "DWPose", "Edit", "EMASC", "embedding", "embeddings", "euler", "Euler", "evaluation",
+    "EXIF", "Fill", "FLUX", "FreeU", "GB", "Google", "GPU", "HTTP", "i", "Image", "IMAGE", "inpainting", "input",
+    "JPEG", "jpg", "JSON", "K", "Klein", "Kynkäänniemi", "LaDI-VTON", "LATENT", "Latent", "LIP", "LoRA", "M",
+    "MASK", "MB", "MIT", "MODEL", "N", "Nodes", "NOISE", "Open", "opencv-python-headless", "OpenPose", "output",
+    "Pascal", "PerpNeg", "PNG", "png", "POST", "Python", "python", "Qwen", "R", "RAIL", "Redux", "RT-DETR",
+    "safetensors", "SAM", "SAMPLER", "SCHP", "SDPose", "seed", "SegFormer", "Sigma", "sigma", "SIGMAS", "Stable",
+    "Torch", "torch", "U-Net", "UNet", "v", "VAE", "VAESave", "VITON-HD", "VOC", "Windows", "x", "XL",
 }  # fmt: skip
 """Words that a Chinese text may hold: names, units, wire types, what is typed or stands so in files."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

@@ -6,7 +6,6 @@ import copy
 import json
 
 import pytest
-from hosting.places import SAMPLES
 from hosting.shipped import TITLES, page_file, queue_file
 
 from ladivton_core.batch.comfyui.engine import ComfyEngine, list_files, note_workflows
@@ -27,7 +26,8 @@ TAKES = {
     "tryon_photo": PAIR,
     "tryon_photo_vitonhd": PAIR,
     "tryon_photo_dresscode": PAIR,
-}
+    "tryon_photo_comfyui": PAIR,
+} | {name: PAIR for name in TITLES if name.startswith("any_")}
 """Shipped workflows that dress one person in one garment, and the files they are filled in with."""
 OTHERS = {
     "tryon_photo_outfit": "several places for 'garment' that differ",
@@ -85,7 +85,7 @@ def test_shipped_workflows_are_filled_in_as_they_are(name, category):
         assert filled.nodes[place[0]]["class_type"].startswith("LadiVTON_Load")
         assert filled.nodes[place[0]]["inputs"][place[1]] == f"{slot}.bin"
     seeds = [value for node in filled.nodes.values() for key, value in node["inputs"].items() if key.endswith("seed")]
-    assert set(seeds) == {4711}
+    assert set(seeds) == ({4711} if "seed" not in workflow.without else set())
     worn = [node["inputs"].get("category") for node in filled.nodes.values()]
     assert {value for value in worn if isinstance(value, str)} == {category}
     framings = [node["inputs"].get("framing") for node in filled.nodes.values()]
@@ -192,16 +192,6 @@ def test_a_workflow_may_have_no_place_for_category_and_seed(form, own):
     assert workflow.fill(values).nodes["c"]["inputs"]["kind"] == "?"
     with pytest.raises(WorkflowError, match="no slot 'reference'"):
         workflow.fill(values | {"reference": "r"})
-
-
-@pytest.mark.parametrize("name", ["editor", "another_pack"])
-def test_the_examples_for_other_models_are_filled_in(name):
-    workflow = Workflow(read_nodes(SAMPLES / "catalogue" / f"{name}.json"), name)
-    assert workflow.slots()[:2] == ["person", "garment"] and not workflow.without
-    values = {"person": "p.png", "garment": "g.png", "category": "dresses", "seed": 77}
-    nodes = {node["class_type"]: node["inputs"] for node in workflow.fill(values).nodes.values()}
-    assert nodes["LadiVTON_FitPerson"]["framing"] == "dresses"
-    assert any(inputs.get("seed") == 77 for inputs in nodes.values())
 
 
 def test_a_second_picture_of_a_garment_has_a_slot(form, own):

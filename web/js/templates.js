@@ -3,7 +3,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
-const ORDER = ["Try-on, start here", "Photo, one garment", "Photo,", "Try-on, painted mask", "Wardrobe", "Try-on,", "Paper,"];
+const ORDER = ["Try-on, start here", "Photo, one garment", "Photo,", "Any model,", "Try-on, painted mask", "Wardrobe", "Try-on,", "Paper,"];
 const PACK = decodeURIComponent(new URL(import.meta.url).pathname.split("/extensions/")[1]?.split("/")[0] ?? "");
 
 const rank = (title) => ORDER.findIndex((start) => title.startsWith(start)) + 1 || ORDER.length + 1;
