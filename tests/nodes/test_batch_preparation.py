@@ -108,7 +108,7 @@ def test_a_person_found_in_the_photo_as_the_photo_workflow(run, wires, files, mo
     torch.testing.assert_close(made.framed.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
     lies = torch.ones(1, *SIZE, 3)
     (body,) = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, silhouette=outline,
-                  category="upper_body")  # fmt: skip
+                  category="upper_body", margin=16)  # fmt: skip
     assert torch.equal(made.framed.mask_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")[:, 0], body.cpu())
 
 
