@@ -87,6 +87,8 @@ def _node(node: dict[str, Any], definition: dict[str, Any], after: str) -> dict[
         uploads += ["image"] * bool(options.get("image_upload"))  # the page's upload button is a widget, its last
     types = ["COMBO" if isinstance(t, list) else t for t in definition["output"]]
     outputs = [{"name": n, "type": t, "links": []} for n, t in zip(definition["output_name"], types, strict=True)]
+    if definition["output_node"] and not kind.startswith("LadiVTON_"):
+        outputs = []  # newer versions hand what they save or show on; a file for every version has no such outlet
     result: dict[str, Any] = {"type": kind, "inputs": sockets + widgets, "outputs": outputs}
     title = node["_meta"]["title"]
     if title != definition["display_name"]:  # a title of its own is not translated
