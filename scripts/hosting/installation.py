@@ -127,8 +127,8 @@ def newest() -> Host:
 
     def environment(step: Step) -> None:
         _venv(step, folder, behind.python)
-        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-        own, other = (subprocess.check_output([p, "-c", where], text=True).strip() for p in (host.python, behind.python))
+        where = ("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        own, other = (subprocess.check_output([p.python, *where], text=True).strip() for p in (host, behind))
         Path(own, "behind.pth").write_text(f"{other}\n", encoding="utf-8")
 
     _step("newest", str(behind.python), "environment for a newer ComfyUI", environment)

@@ -1,4 +1,4 @@
-"""What newer versions of ComfyUI have, on one of them: `make test-newest`. Stand-ins: `tests/nodes/test_advanced.py`."""
+"""What only newer versions of ComfyUI have, on one of them: `make test-newest`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What newer versions of ComfyUI do otherwise, with stand-ins of their signatures; `make test-newest` has the real ones."""
+"""What newer versions of ComfyUI do otherwise, with stand-ins; `make test-newest` has real ones."""
 
 from __future__ import annotations
 
