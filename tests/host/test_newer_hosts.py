@@ -8,17 +8,6 @@ import pytest
 import requests
 from hosting.places import REPOSITORY
 
-OLDEST_WITH_ALL = (0, 33)
-
-
-@pytest.fixture(scope="module")
-def newer(comfy_server) -> str:
-    """Address of the server, where its ComfyUI has all of it."""
-    version = requests.get(f"{comfy_server.url}/system_stats", timeout=60).json()["system"]["comfyui_version"]
-    if tuple(map(int, version.split(".")[:2])) < OLDEST_WITH_ALL:
-        pytest.skip(f"ComfyUI {version} is too old for this: make test-newest runs it on a newer one")
-    return comfy_server.url
-
 
 @pytest.fixture
 def ours(newer, client) -> dict[str, dict]:
@@ -47,9 +36,9 @@ def test_nodes_stay_in_the_pages_extensions(ours):
     assert [name for name, node in ours.items() if node["essentials_category"]] == []
 
 
-def test_nothing_of_ours_needs_a_replacement(ours, newer):
+def test_nothing_of_ours_needs_a_replacement(ours, comfy_server):
     """Every id that was ever released is still there, and no shipped graph has a node that this ComfyUI replaces."""
-    replaced = requests.get(f"{newer}/node_replacements", timeout=60).json()
+    replaced = requests.get(f"{comfy_server.url}/node_replacements", timeout=60).json()
     read = lambda pattern: [json.loads(file.read_text("utf-8")) for file in REPOSITORY.glob(pattern)]  # noqa: E731
     released = {name for nodes in read("tests/promises/*/nodes.json") for name in nodes}
     queued = {node["class_type"] for graph in read("workflows/api/*.json") for node in graph.values()}
