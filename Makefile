@@ -6,6 +6,7 @@
 #   make demo PERSON=me.jpg GARMENT=shirt.jpg     a photo of your own; its result has the photo's size
 #   make demo PERSON=me.png KEYPOINTS=me.json PARSE=me_labels.png CATEGORY=upper_body
 #   make test                                     every test, in a real ComfyUI
+#   make test-newest COMFYUI_PATH=/newer/ComfyUI  what touches the host, on a newer ComfyUI, in an environment of its own
 #   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
 #   make soak                                     500 queued prompts: memory flat, first and last picture identical
 #   make bench                                    peaks, seconds, ratios and memory, against benchmarks/ratios.json
@@ -20,7 +21,7 @@
 PYTHON ?= python3
 option = $(if $($(1)),--$(2) "$($(1))")
 
-.PHONY: demo test fuzz soak bench gpu-check lint serve train-embedded
+.PHONY: demo test test-newest fuzz soak bench gpu-check lint serve train-embedded
 demo:
 	@$(PYTHON) scripts/demo.py $(call option,PERSON,person) $(call option,GARMENT,garment) \
 		$(call option,KEYPOINTS,keypoints) $(call option,PARSE,parse) \
@@ -28,6 +29,9 @@ demo:
 
 test:
 	@$(PYTHON) scripts/test.py $(TESTS)
+
+test-newest:
+	@$(PYTHON) scripts/test.py --newest $(TESTS)
 
 fuzz:
 	@LADIVTON_FUZZ=1 $(PYTHON) scripts/test.py tests/robustness

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -174,6 +175,14 @@ def comfy_host():
     if not os.environ.get("COMFYUI_PATH") and not (places.HOST / "ComfyUI" / "main.py").is_file():
         pytest.skip("no ComfyUI here: run `make test`, or set COMFYUI_PATH")
     return installation.find_or_install(tests=True)
+
+
+@pytest.fixture(scope="session")
+def newer(comfy_host) -> None:
+    """For tests of what only newer versions of ComfyUI have; on an older one they are skipped."""
+    version = re.search(r'"(.+)"', (comfy_host.comfyui / "comfyui_version.py").read_text("utf-8")).group(1)
+    if tuple(map(int, version.split(".")[:2])) < (0, 33):
+        pytest.skip(f"ComfyUI {version} is too old for this: make test-newest runs it on a newer one")
 
 
 @pytest.fixture(scope="session")

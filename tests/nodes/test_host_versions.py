@@ -1,4 +1,4 @@
-"""What newer versions of ComfyUI do otherwise, with stand-ins of their signatures (none of them could be run here)."""
+"""What newer versions of ComfyUI do otherwise, with stand-ins; `make test-newest` has real ones."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import sys, asyncio, importlib.util
 sys.path.insert(0, {comfyui!r})
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
-import torch, comfy_api.latest, folder_paths
+import utils.extra_config, nodes  # who loads the packs, with all that it imports itself
 before = {{name.split(".")[0] for name in sys.modules}}
 spec = importlib.util.spec_from_file_location("pack_alone", {init!r})
 pack = importlib.util.module_from_spec(spec)
