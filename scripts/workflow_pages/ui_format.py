@@ -74,7 +74,7 @@ def _view(groups: list[list[int]]) -> dict[str, Any]:
 
 
 def _as_known(node: dict[str, Any], definition: dict[str, Any]) -> dict[str, Any]:
-    """A node's entry without optional widgets of ComfyUI's own that the file does not name: newer versions have them."""
+    """A node's entry without optional widgets of ComfyUI's own that the file does not name, as newer versions have."""
     if node["class_type"].startswith("LadiVTON_"):
         return definition
     optional = definition["input"].get("optional", {}).items()
