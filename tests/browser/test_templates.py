@@ -122,6 +122,18 @@ def test_the_page_lists_all_seven_files_fetches_three_and_says_why_not_the_other
         assert f"ladi_vton / {part}_vitonhd.pth" in said
 
 
+def test_the_page_lists_others_files_and_may_fetch_all_of_them(open_page, comfy_server):
+    page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
+    shown = workflow("any_flux_fill")
+    page.load(shown)
+    dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
+    dialog.wait_for()
+    files = [file for node in shown["nodes"] for file in node["properties"].get("models", ())]
+    buttons, said = dialog.get_by_role("button", name="Download"), dialog.inner_text()
+    assert buttons.count() == len(files) and all(buttons.nth(i).is_enabled() for i in range(len(files)))
+    assert all(f"{file['directory']} / {file['name']}" in said for file in files)
+
+
 APP = """
 () => {
     const store = window.app.extensionManager._p._s.get("appMode");
