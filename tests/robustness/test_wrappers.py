@@ -186,7 +186,10 @@ def packed(kind: str) -> bytes:
         (lambda: "<html>".encode("utf-16"), "a web page"),
         (lambda: b'{"error": "Unauthorized"}', "a JSON file but not the index"),
         (lambda: b'{"meta":{"a": 1}}', "a JSON file but not the index"),
-        (lambda: re.sub(rb"(?s)(PK\x01\x02..).", rb"\1@", packed("npz")), "cannot be read as a torch"),  # needs version 6.4
+        (
+            lambda: re.sub(rb"(?s)(PK\x01\x02..).", rb"\1@", packed("npz")),
+            "cannot be read as a torch",
+        ),  # needs version 6.4
         (lambda: save({"a": torch.ones(900)})[:500], "cannot be read as safetensors.*cut short"),
     ],
 )
