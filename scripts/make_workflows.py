@@ -16,17 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from hosting import installation
 from hosting.conversion import ui_to_api
 from hosting.places import REPOSITORY
 from hosting.server import ComfyServer
-from hosting.shipped import NEWER, TITLES, lacking, page_file, queue_file
+from hosting.shipped import NEWER, NOTE, TITLES, lacking, page_file, queue_file
 from hosting.signals import exit_on_terminate
 
-NOTE = "MarkdownNote"
 SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
 SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
 """Choices of Load Try-On Models that need files -> their group in `sources.json`."""
@@ -50,31 +48,25 @@ def in_form(workflow: Json, definitions: Json, version: str = installation.COMFY
     Raises:
         ValueError: a node's values are not those of its definition; open the file in the page and save it again.
     """
-    links = sorted(workflow["links"])
-    nodes = {node["id"]: dict(node) for node in workflow["nodes"]}
+    saved = {node["id"]: node for node in workflow["nodes"]}
+    nodes = {key: dict(node) for key, node in saved.items()}
     for node in nodes.values():
         if node["type"] == NOTE:
             node |= {"inputs": [], "outputs": [], "properties": {}}
         else:
             node |= _in_form(node, definitions[node["type"]], version)
-    for number, start, slot, end, into, _ in links:
-        target = next(node for node in workflow["nodes"] if node["id"] == end)["inputs"][into]["name"]
-        link = next(link for link in links if link[0] == number)
-        link[4] = [socket["name"] for socket in nodes[end]["inputs"]].index(target)
-        nodes[end]["inputs"][link[4]]["link"] = number
+    links = []
+    for number, start, slot, end, into, kind in sorted(workflow["links"]):
+        sockets, name = nodes[end]["inputs"], saved[end]["inputs"][into]["name"]
+        into = next(place for place, socket in enumerate(sockets) if socket["name"] == name)
+        sockets[into]["link"] = number
         nodes[start]["outputs"][slot]["links"].append(number)
+        links.append([number, start, slot, end, into, kind])
     models = _models(workflow)
     whole = {key: workflow[key] for key in ("id", "revision", "last_node_id", "last_link_id")}
     whole |= {"nodes": list(nodes.values()), "links": links, "groups": workflow["groups"], "config": {}}
     extra = {key: workflow["extra"][key] for key in KEPT if key in workflow["extra"]}
     return whole | ({"models": models} if models else {}) | {"extra": extra, "version": workflow["version"]}
-
-
-def inputs_of(definition: Json) -> Iterator[tuple[str, list]]:
-    """Name and entry of every input of a node, in the page's order: sockets, then widgets."""
-    names = [(name, part) for part in ("required", "optional") for name in definition["input_order"].get(part, ())]
-    every = [(name, definition["input"][part][name]) for name, part in names if name in definition["input"][part]]
-    return iter(sorted(every, key=lambda one: _is_widget(one[1])))
 
 
 def _is_widget(spec: list) -> bool:
@@ -89,8 +81,13 @@ def _options(spec: list) -> Json:
 def _in_form(node: Json, definition: Json, version: str) -> Json:
     """Sockets, values and properties of a node; its wires are to be entered."""
     ours, named = node["type"].startswith("LadiVTON_"), {socket["name"] for socket in node["inputs"]}
-    optional = definition["input"].get("optional", {})  # of ComfyUI's own: newer versions have more of them
-    specs = {n: spec for n, spec in inputs_of(definition) if ours or n in named or n not in optional}
+    every = [
+        (name, definition["input"][part][name])
+        for part in ("required", "optional")
+        for name in definition["input_order"].get(part, ())
+        if part == "required" or ours or name in named  # of ComfyUI's own newer versions have more
+    ]
+    specs = dict(sorted(every, key=lambda entry: _is_widget(entry[1])))  # as the page has them: sockets, then widgets
     given, rest = {}, list(node["widgets_values"])
     buttons = ["image"] * sum(bool(_options(spec).get("image_upload")) for spec in specs.values())
     for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
@@ -174,6 +171,8 @@ def main() -> None:
     installation.run_inside(host)
     from hosting.client import ComfyClient
 
+    from ladivton_core.disk.writing import write_text
+
     with ComfyServer(host) as server:
         definitions = ComfyClient(server.url).object_info()
     for name in wanted:
@@ -182,8 +181,8 @@ def main() -> None:
             continue
         workflow = in_form(json.loads(page_file(name).read_text("utf-8")), definitions, version_of(name))
         queue = queued(workflow, definitions)
-        page_file(name).write_text(as_text(workflow), encoding="utf-8")
-        queue_file(name).write_text(queue, encoding="utf-8")
+        write_text(page_file(name), as_text(workflow))
+        write_text(queue_file(name), queue)
         print(page_file(name).name)
 
 

@@ -223,8 +223,8 @@ def plan_run(
             report.kept += 1
             done.add(item.id)
     batches = leave_out(group_items(items, 1 if settings.exact else max(1, settings.batch)), done)
-    people = [manifest.persons[name] for name in {item.person for batch in batches for item in batch.items}]
-    photographs = sum(person.parse_map is None for person in people)
+    people = {item.person for batch in batches for item in batch.items}
+    photographs = sum(manifest.persons[name].parse_map is None for name in people)
     if photographs and "preset" in facts and PRESETS[facts["preset"]].drawn_only:
         log.warning(
             "The embedded models know drawn people only; what they repaint on photographs (%d people) looks drawn. "

@@ -16,9 +16,7 @@ LEFT_OUT = ("Finding people", "ai-edge-litert")
 
 def run(setting: Setting, page: Page) -> None:
     """A row a workflow."""
-    names = [
-        name for name in TITLES if name not in STOCK_MODELS
-    ]  # those want others' files, which nothing stands in for
+    names = [name for name in TITLES if name not in STOCK_MODELS]  # nothing stands in for others' files
     if setting.rehearse:  # those of a few seconds
         names = ["tryon_embedded", "tryon_ksampler", "tryon_vitonhd", "wardrobe", "paper_ablation"]
     page.head("workflow", "seconds", "pictures", "most held, GiB")

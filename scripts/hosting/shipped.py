@@ -69,10 +69,14 @@ STOCK_MODELS = ("tryon_photo_comfyui", "any_inpainting", "any_flux_fill", "any_q
 """Workflows whose models are others' and load through ComfyUI's own nodes: without their files they cannot run."""
 
 
+NOTE = "MarkdownNote"
+"""A node that the page alone knows."""
+
+
 def lacking(name: str, definitions: dict) -> list[str]:
     """Node types of a workflow that the ComfyUI with this `/object_info` does not have: it is too old."""
-    nodes = json.loads(queue_file(name).read_text(encoding="utf-8")).values()
-    return sorted({node["class_type"] for node in nodes} - definitions.keys())
+    nodes = json.loads(page_file(name).read_text(encoding="utf-8"))["nodes"]
+    return sorted({node["type"] for node in nodes} - definitions.keys() - {NOTE})
 
 
 def page_file(name: str) -> Path:

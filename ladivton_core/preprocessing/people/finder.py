@@ -125,11 +125,12 @@ class PersonFinder:
         size = (photo.shape[-2], photo.shape[-1])
         whole = Region((size[1] / 2, size[0] / 2), float(max(size)), 0.0)
         found = self._seen(photo, [whole], smallest_score)
-        if twice and not found and (lit := _in_more_light(photo)) is not photo:
-            photo, found = lit, self._seen(lit, [whole], smallest_score)
-        for share in _TILES:
-            if twice and not found and share * max(size) >= _SMALLEST_TILE:
-                found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE_IN_A_TILE))
+        if twice and not found:
+            if (lit := _in_more_light(photo)) is not photo:
+                photo, found = lit, self._seen(lit, [whole], smallest_score)
+            for share in _TILES:
+                if not found and share * max(size) >= _SMALLEST_TILE:
+                    found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE_IN_A_TILE))
         people = []
         for points, region in found:
             body = torch.from_numpy(points[:33])
