@@ -8,7 +8,8 @@
 #   make test                                     every test, in a real ComfyUI
 #   make test-newest COMFYUI_PATH=/newer/ComfyUI  what touches the host, on a newer ComfyUI, in an environment of its own
 #   make fuzz                                     10,000 malformed inputs a reader, 20 kills a writer (hours)
-#   make soak                                     500 queued prompts: memory flat, first and last picture identical
+#   make soak                                     500 queued prompts: memory flat, first and last picture identical; then
+#                                                 what is marked soak: killed Ray workers, large models, training
 #   make bench                                    peaks, seconds, ratios and memory, against benchmarks/ratios.json
 #   make bench FULL=1                             the same at the published sizes (8.4 GB of disk, 20 GB of memory)
 #   make gpu-check                                everything that needs a GPU, in eight minutes; REHEARSE=1: on the CPU
@@ -38,6 +39,7 @@ fuzz:
 
 soak:
 	@$(PYTHON) scripts/soak.py $(call option,PROMPTS,prompts)
+	@$(PYTHON) scripts/test.py -m soak
 
 gpu-check:
 	@$(PYTHON) scripts/gpu_check.py $(if $(REHEARSE),--rehearse) $(call option,TO,to) $(CHECK)

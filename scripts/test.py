@@ -44,6 +44,8 @@ def main() -> None:
         command += [str(Path("tests", folder)) for folder in folders]
         # Threads of two processes that want the same core wait for each other.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PROCESSES)))
+    # What is compiled is kept: dozens of processes read the same files.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     print(f"[test] {shlex.join(command)}", file=sys.stderr, flush=True)
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
     # As Ctrl-C: pytest then tears its fixtures down, the server among them.

@@ -34,7 +34,7 @@ def pytest_configure(config):
         config.option.randomly_reset_seed = False
 
 
-LONG_TO_SET_UP = {"newest_server", "registry_server", "trained_default", "full_size_plan"}
+LONG_TO_SET_UP = {"newest_server", "registry_server", "paper_stages", "trained_default", "full_size_plan"}
 """Fixtures that take longer than most files of tests: what asks for them is marked `long`."""
 
 

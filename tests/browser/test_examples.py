@@ -6,6 +6,10 @@ file of its own.
 
 from __future__ import annotations
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 OLD = {"LadiVTON_LoadPicture": "[example] person.png", "LadiVTON_LoadParseMap": "[example] parse.png",
        "LadiVTON_LoadKeypoints": "[example] keypoints.json", "LadiVTON_DatasetSample": "[example] vitonhd"}  # fmt: skip
 NEW = ["person [example].png [temp]", "parse [example].png [temp]", "keypoints.json [example]", "vitonhd [example]"]

@@ -9,6 +9,8 @@ import shutil
 import pytest
 from hosting.shipped import page_file
 
+pytestmark = pytest.mark.long
+
 SET = """
 ([type, name, value]) => {
     const node = window.app.graph.nodes.find(node => node.type === type);

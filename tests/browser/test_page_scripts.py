@@ -84,6 +84,7 @@ def test_scripts_load_without_a_word_and_colour_the_wires(whole_page, page, faul
     assert page.evaluate(COLOURS, types) == colours
 
 
+@pytest.mark.long
 def test_the_slider_shows_first_and_last_picture_and_moves(whole_page, page, client, faults):
     types = ["LadiVTON_LoadPicture", "LadiVTON_LoadPicture", SHEET]
     values = [
@@ -150,14 +151,8 @@ def test_a_fitting_node_is_among_the_first_three(open_page, frontend):
     assert len(page.tab.evaluate(find, "sampler")) > 3, "any other word is the page's own"
 
 
-@pytest.mark.parametrize(
-    "one",
-    [
-        one if one == make_subgraph.TRY_ON else pytest.param(one, marks=pytest.mark.long)
-        for one in make_subgraph.BLUEPRINTS
-    ],
-    ids=lambda one: one.workflow,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("one", make_subgraph.BLUEPRINTS, ids=lambda one: one.workflow)
 def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page, page, client, repository, one):
     canvas = page.locator("#graph-canvas").bounding_box()
     page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
@@ -182,6 +177,7 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page,
     assert without_ids(unpacked) == without_ids(stages)
 
 
+@pytest.mark.long
 def test_help_fits_its_panel_shows_the_stage_and_leads_to_the_next(whole_page, page):
     page.evaluate(BUILD, {"types": ["LadiVTON_AgnosticPerson"], "wires": [], "values": []})
     page.evaluate("() => window.app.canvas.selectNode(window.app.graph.nodes[0])")

@@ -11,6 +11,8 @@ from hosting.places import PACK_NAME
 from hosting.shipped import TITLES, lacking, page_file
 from make_workflows import in_form, version_of
 
+pytestmark = pytest.mark.long
+
 CARDS = """
 () => {
     // The host's stand-in for a thumbnail it could not get does not count.

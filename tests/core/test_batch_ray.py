@@ -1,6 +1,6 @@
-"""A catalogue on a real Ray: two workers and one give the same pictures, and killed workers and drivers lose nothing.
+"""A catalogue on a real Ray: workers give the plain loop's pictures, and killed workers and drivers lose nothing.
 
-They run with `-m long`. Workers are never niced: the machine may be busy.
+One runs with `-m long`, the others, each of which starts a dozen processes, with `make soak`. Workers are never niced: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -73,22 +73,32 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray], within: int = 0) ->
     return a.keys() == b.keys() and all(np.abs(a[name].astype(int) - b[name]).max() <= within for name in a)
 
 
+def encoded_once(out: Path, small: dict, workers: int) -> dict[str, np.ndarray]:
+    """What so many workers make of the four good pairs, each person and garment encoded once."""
+    report = run(out, **small, **RAY, workers=workers)
+    assert report.made == 4 and sorted(report.errors) == ["p1/bad", "p2/bad"]
+    assert report.spent["encode person"][0] == 2 and report.spent["encode garment"][0] == 2
+    assert report.spent["sample"][0] == 4
+    return pictures(out)
+
+
+@pytest.mark.soak
+def test_one_worker_makes_what_two_make_to_the_bit(small, tmp_path):
+    one, two = (encoded_once(tmp_path / str(workers), small, workers) for workers in (1, 2))
+    assert same(one, two)
+
+
 @pytest.mark.long
-def test_one_worker_two_and_the_plain_loop_make_the_same_and_encode_once(small, tmp_path):
-    two, one = (run(tmp_path / str(workers), **small, **RAY, workers=workers) for workers in (2, 1))
-    for report in (one, two):
-        assert report.made == 4 and sorted(report.errors) == ["p1/bad", "p2/bad"]
-        assert report.spent["encode person"][0] == 2 and report.spent["encode garment"][0] == 2
-        assert report.spent["sample"][0] == 4
-    assert same(pictures(tmp_path / "1"), pictures(tmp_path / "2"))
+def test_two_workers_make_what_the_plain_loop_makes_and_encode_once(small, tmp_path):
+    made = encoded_once(tmp_path / "2", small, 2)
     plain = run(tmp_path / "plain", **small)
-    assert plain.made == 4 and same(pictures(tmp_path / "2"), pictures(tmp_path / "plain"), within=1)
+    assert plain.made == 4 and same(made, pictures(tmp_path / "plain"), within=1)
     rows = {row["id"]: row for row in read_index(open_store(tmp_path / "2"))}
     assert rows["p1/bad"]["error_file"].endswith("bad.jpg") and len(rows) == 6
     assert not ray.is_initialized() and os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_cluster_that_runs_already_is_used_and_left_alone_by_command_and_pipeline(
     small, tmp_path, samples, repository
 ):
@@ -192,7 +202,7 @@ def workers_of(out: Path) -> Iterator[int]:
     return (int(worker.split()[-1]) for worker in told)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_killed_workers_and_drivers_lose_nothing_and_nothing_is_made_twice(thirty, tmp_path, repository):
     out = tmp_path / "out"
     process = started(repository, thirty, out)

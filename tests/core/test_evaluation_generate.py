@@ -265,7 +265,8 @@ with tests.commands.unwinding_on_terminate():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "leaves"), [pytest.param("SIGKILL", 1, marks=pytest.mark.long), ("SIGTERM", 0)])
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "leaves"), [("SIGKILL", 1), ("SIGTERM", 0)])
 def test_a_run_killed_in_the_middle_of_a_file_leaves_whole_ones_and_goes_on(finished, tmp_path, number, leaves):
     command = [sys.executable, "-c", _STUCK_RUN, str(REPOSITORY), str(Path(__file__).parent), str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -60,7 +60,7 @@ def test_nobody_in_an_empty_picture_of_any_size(find):
         assert find(torch.full((3, *size), 0.5)) == []
 
 
-@pytest.mark.parametrize("tall", [600, 250])
+@pytest.mark.parametrize("tall", [pytest.param(600, marks=pytest.mark.long), 250])
 def test_who_is_small_in_a_large_photo_is_found_by_a_second_look(find, portrait, tall):
     """Among blurred grounds in which nobody is; a seventh of the photo's height, and a sixteenth of its width."""
     ground = torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(3)) * 0.4 + 0.3

@@ -430,6 +430,7 @@ print(torch.get_num_threads(), *map(os.environ.get, process.ALLOCATOR))
 """
 
 
+@pytest.mark.long
 def test_a_command_sets_its_allocator_and_no_more_threads_than_cores(repository):
     environment = {**os.environ, "OMP_NUM_THREADS": "3", "MALLOC_TRIM_THRESHOLD_": "1"}
     environment = {name: value for name, value in environment.items() if name not in ("THP_MEM_ALLOC_ENABLE",)}

@@ -31,6 +31,7 @@ def test_a_command_runs_from_any_folder(tmp_path, name, flags):
     assert f"usage: {start.command(name)}" in shown and "python -m" not in shown
 
 
+@pytest.mark.long
 def test_in_this_projects_own_host_a_command_is_a_module_from_anywhere(tmp_path):
     if ROOT / ".host" not in Path(sys.prefix).parents:
         pytest.skip("a host of somebody else, or of several checkouts: the library is not installed there")

@@ -72,7 +72,7 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, inpainting, data) -> Path:
+def paper_stages(tmp_path_factory, inpainting, data) -> Path:
     """The paper's stages on that data set, two steps each."""
     folder = tmp_path_factory.mktemp("runs")
     Training(VITONHD, folder, str(inpainting), changes=SMALL | {"root": str(data)}, tracker="tensorboard").run_all()
@@ -390,16 +390,16 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
 # The stages
 
 
-def test_every_stage_ran_and_said_what_it_did(runs):
-    noted = read_recipe(runs)["stages"]
+def test_every_stage_ran_and_said_what_it_did(paper_stages):
+    noted = read_recipe(paper_stages)["stages"]
     assert set(noted) == set(PAPER)
     assert all(stage["seconds"] >= 0 and stage["settings"]["seed"] == 1234 for stage in noted.values())
     assert noted["refinement"]["settings"]["perceptual"] == "gradient"
     for stage, kind in PAPER.items():
         if issubclass(kind, TrainingStage):
-            assert (runs / stage / "sheet.png").stat().st_size > 1000
+            assert (paper_stages / stage / "sheet.png").stat().st_size > 1000
             assert noted[stage]["figures"]
-    assert list((runs / "logs").rglob("events.out.tfevents*"))
+    assert list((paper_stages / "logs").rglob("events.out.tfevents*"))
 
 
 class Own(Toy):
@@ -409,7 +409,7 @@ class Own(Toy):
         super().__init__(settings)
 
 
-def test_a_recipe_of_ones_own_is_carried_out(tmp_path, runs):
+def test_a_recipe_of_ones_own_is_carried_out(tmp_path, paper_stages):
     (tmp_path / "own.toml").write_text('models = "tiny"\nsteps = 1\nbatch = 2\n[cpu]\nsteps = 2\n')
     own = Recipe("mine", {"own": Own}, tmp_path, tables=("cpu",), starts_from="weights", tracker="none")
     training = Training(own, tmp_path / "runs", changes={"learning_rate": 0.5})
@@ -418,7 +418,7 @@ def test_a_recipe_of_ones_own_is_carried_out(tmp_path, runs):
     assert noted["preset"] == "mine" and noted["stages"]["own"]["steps"] == 2
     assert noted["stages"]["own"]["settings"]["learning_rate"] == 0.5 and training.done("own", training.settings("own"))
     with pytest.raises(ConfigError, match="folder of the preset 'vitonhd'"):
-        Training(own, runs).run_all()
+        Training(own, paper_stages).run_all()
     with pytest.raises(ConfigError, match="folder of the preset 'mine'; known are vitonhd, dresscode"):
         export(tmp_path / "runs", tmp_path / "export")
 
@@ -429,29 +429,29 @@ def test_the_command_that_trains_the_embedded_default_is_named():
             main(given)
 
 
-def test_a_finished_recipe_is_not_run_again(runs, inpainting, data, monkeypatch):
+def test_a_finished_recipe_is_not_run_again(paper_stages, inpainting, data, monkeypatch):
     monkeypatch.setattr(Training, "run", lambda self, stage, settings: pytest.fail(f"{stage} ran again"))
-    Training(VITONHD, runs, str(inpainting), changes=SMALL | {"root": str(data)}).run_all()
+    Training(VITONHD, paper_stages, str(inpainting), changes=SMALL | {"root": str(data)}).run_all()
 
 
-def test_the_papers_stages_on_viton_hd(runs, inpainting, tmp_path):
+def test_the_papers_stages_on_viton_hd(paper_stages, inpainting, tmp_path):
     before = read_state_dict(inpainting / "unet" / "diffusion_pytorch_model.safetensors")
-    after = read_state_dict(runs / "tryon" / "unet.safetensors")
+    after = read_state_dict(paper_stages / "tryon" / "unet.safetensors")
     assert after["conv_in.weight"].shape[1] == 31
     assert (after["conv_in.weight"][:, :9] - before["conv_in.weight"]).abs().max() < 1e-3
-    assert [f.name for f in sorted((runs / "inversion").glob("*.safetensors"))] == ["inversion_adapter.safetensors"]
+    assert [f.name for f in sorted((paper_stages / "inversion").glob("*.safetensors"))] == ["inversion_adapter.safetensors"]
     made = {"unet", "inversion_adapter", "emasc", "warping"}
-    files = export(runs, tmp_path)
+    files = export(paper_stages, tmp_path)
     assert set(files) == made
     for part, file in files.items():
         load(part, file, TINY)
 
 
 @pytest.mark.long
-def test_tryon_goes_on_exactly_where_it_was_stopped(runs, inpainting, tmp_path, monkeypatch):
+def test_tryon_goes_on_exactly_where_it_was_stopped(paper_stages, inpainting, tmp_path, monkeypatch):
     for folder in ("straight", "stopped"):
         for stage in ("inversion", "extract"):
-            shutil.copytree(runs / stage, tmp_path / folder / stage)
+            shutil.copytree(paper_stages / stage, tmp_path / folder / stage)
     changes = known("tryon", steps=3, save_every=2, held_out=1)
 
     def run(folder: str):
@@ -546,9 +546,9 @@ def test_dropping_everything_leaves_mask_and_masked_person():
     assert words.all() and (channels[:, :5] == 1).all() and (channels[:, 5:] == 0).all()
 
 
-def test_prompts_follow_the_category(runs, inpainting):
-    settings = Training(VITONHD, runs, changes=known("tryon")).settings("tryon")
-    stage = denoiser.Denoising(settings, Run(runs, "tryon", tuple(PAPER), str(inpainting)), "cpu")
+def test_prompts_follow_the_category(paper_stages, inpainting):
+    settings = Training(VITONHD, paper_stages, changes=known("tryon")).settings("tryon")
+    stage = denoiser.Denoising(settings, Run(paper_stages, "tryon", tuple(PAPER), str(inpainting)), "cpu")
     ids = stage.prompts(torch.arange(3), torch.tensor([False, False, True]))
     assert torch.equal(ids, tokenize([prompt_for(CATEGORIES[0]), prompt_for(CATEGORIES[1]), ""]))
 

@@ -138,7 +138,7 @@ def test_the_exported_files_make_a_pipeline(trained_default, tmp_path):
     assert images.shape == (1, 3, *SIZE) and images.isfinite().all()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_seed_decides_and_a_stopped_recipe_goes_on(trained_default, tmp_path, monkeypatch):
     """Stopped inside two stages, which begin anew, and between them; the world is the same anyway."""
     shutil.copytree(trained_default / "world", tmp_path / "world")
@@ -196,7 +196,7 @@ def test_a_stage_that_makes_it_worse_leaves_the_weights_before_it(unfinished, mo
     assert not list((unfinished / "finish").glob("*.safetensors"))
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_by_the_clock_from_the_shipped_weights_while_another_process_renders(tmp_path):
     changes = SMALL | {"count": 24}
     del changes["steps"]
@@ -333,7 +333,7 @@ def unlabelled(folder: Path, name: str, level: int, count: int) -> Path:
     return folder / name
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_folder_of_pairs_has_its_share_of_every_stage_that_can_learn_from_it(trained_default, tmp_path):
     """The first third of a recipe on two worlds, with extraction: rows of pictures and of latents stay one order."""
     other = unlabelled(tmp_path, "other", 200, 20)

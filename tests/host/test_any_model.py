@@ -337,8 +337,9 @@ TOO_LARGE = {
 """Workflow -> loader of a text encoder of gigabytes, and the widths of what it gives."""
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.soak if name in TOO_LARGE else pytest.mark.long) for name in MODELS]
+)
 def test_it_runs_on_random_weights_and_changes_nothing_but_what_it_takes(
     stand_in, random_files, comfyui, name, skip_if_too_old
 ):

@@ -102,6 +102,7 @@ def test_unknown_choices_are_named(nodes):
     assert nodes["LadiVTON_AgnosticPerson"].validate_inputs(category="dresses", neck="cut") is True
 
 
+@pytest.mark.long
 def test_importing_the_pack_pulls_in_no_library_that_comfyui_has_not(comfyui, repository):
     """What it costs in seconds is `benchmarks/graph_engine.py`'s."""
     code = IMPORT.format(comfyui=str(comfyui), init=str(repository / "__init__.py"))

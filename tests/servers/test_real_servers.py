@@ -167,7 +167,7 @@ def shop() -> Callable[[], Work]:
     return lambda: Work(manifest, group_items(manifest.items, 1), SMALL, Kept())
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_driver_killed_in_mid_run_goes_on_and_nothing_is_made_twice(three, repository, tmp_path):
     folder, out = SAMPLES / "catalogue", tmp_path / "out"
     given = ["--persons", str(folder / "persons.csv"), "--garments", str(folder / "garments.csv"), "--out", str(out),
@@ -205,7 +205,7 @@ def test_every_category_and_a_photo_alone_come_out_as_from_the_local_engine(comf
     assert max(farthest(made[item], expected[item]) for item in expected) <= 1
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_one_of_three_servers_dies_and_one_was_never_there(three, shop, nobody):
     """Last: one of the servers is dead afterwards."""
     dying, *others = three

@@ -95,6 +95,7 @@ def require_nothing_secret(out: Path, *runs: subprocess.CompletedProcess) -> Non
         assert secret.encode() not in written
 
 
+@pytest.mark.long
 def test_a_run_on_servers_tells_and_keeps_no_secret_of_any_address(start, gateway, tables, tmp_path, give):
     def lets_in(path, headers):
         return parse_qs(urlsplit(path).query).get("token") == ["t0ken"] and headers["X-Key"] == "h3ader"
