@@ -122,7 +122,9 @@ def test_everything_is_encoded_once_and_a_bad_garment_is_a_row(dress, tmp_path, 
     assert all(np.array_equal(a, b) for a, b in zip(before, pixels(out, *MADE), strict=True))
 
 
-@pytest.mark.parametrize(("category", "garments"), [pytest.param("upper_body", 2, marks=pytest.mark.long), ("dresses", 2 + 2)])
+@pytest.mark.parametrize(
+    ("category", "garments"), [pytest.param("upper_body", 2, marks=pytest.mark.long), ("dresses", 2 + 2)]
+)
 def test_a_photograph_goes_with_each_garment_and_leaves_the_data_sets_people_as_they_are(
     dress, tmp_path, catalogue, category, garments, caplog
 ):

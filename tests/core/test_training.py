@@ -439,7 +439,9 @@ def test_the_papers_stages_on_viton_hd(paper_stages, inpainting, tmp_path):
     after = read_state_dict(paper_stages / "tryon" / "unet.safetensors")
     assert after["conv_in.weight"].shape[1] == 31
     assert (after["conv_in.weight"][:, :9] - before["conv_in.weight"]).abs().max() < 1e-3
-    assert [f.name for f in sorted((paper_stages / "inversion").glob("*.safetensors"))] == ["inversion_adapter.safetensors"]
+    assert [f.name for f in sorted((paper_stages / "inversion").glob("*.safetensors"))] == [
+        "inversion_adapter.safetensors"
+    ]
     made = {"unet", "inversion_adapter", "emasc", "warping"}
     files = export(paper_stages, tmp_path)
     assert set(files) == made
