@@ -1,6 +1,7 @@
 """A catalogue on a real Ray: workers give the plain loop's pictures, and killed workers and drivers lose nothing.
 
-One runs with `-m long`, the others, each of which starts a dozen processes, with `make soak`. Workers are never niced: the machine may be busy.
+One runs with `-m long`; the others start a dozen processes each and run with `make soak`. Workers are never niced: the
+machine may be busy.
 """
 
 from __future__ import annotations
