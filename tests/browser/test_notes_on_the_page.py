@@ -63,6 +63,11 @@ def small(comfy_server, small_samples):
     return shrink
 
 
+def told(page, node: str, start: str) -> None:
+    """Wait until the page shows a note that starts so: it hears of a run a moment after the server's history does."""
+    page.tab.wait_for_function(f"([node, start]) => ({SHOWN})()[node]?.startsWith(start)", arg=[node, start])
+
+
 def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client, small):
     workflow = small("tryon_embedded")
     page.load(workflow)
@@ -72,6 +77,7 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client,
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "dresses"])
     page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "small_parse_atr18.png"])
     page.press_run(client)
+    told(page, "EMASCDecoder", "")  # the last of them
 
     shown = page.tab.evaluate(SHOWN)
     assert shown["TryOnSampler"] == "steps 5, guidance 1 (recommended)"
@@ -87,11 +93,11 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client,
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "category", "upper_body"])
     page.tab.evaluate(SET, ["LadiVTON_LoadParseMap", "file", "small_parse.png"])
     page.press_run(client)
+    told(page, "TryOnConditioning", "⚠ The embedded models know drawn people only")  # the small picture
     mended = page.tab.evaluate(SHOWN)
     assert mended.keys() == {"TryOnSampler", "EMASCDecoder", "TryOnConditioning"}
-    assert mended["TryOnConditioning"].startswith("⚠ The embedded models know drawn people only")  # the small picture
-    told = ("LadiVTON_EMASCDecoder", "LadiVTON_TryOnConditioning", "SaveImage")
-    quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in told]
+    loud = ("LadiVTON_EMASCDecoder", "LadiVTON_TryOnConditioning", "SaveImage")
+    quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in loud]
     after = dict(page.tab.evaluate(HEIGHTS))
     assert {key: after[key] for key, _ in heights if key in quiet} == {k: v for k, v in heights if k in quiet}
 
@@ -147,8 +153,8 @@ def test_a_new_error_takes_the_place_of_an_old_warning(page, client, small):
     page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 1])
     page.tab.evaluate(SET, ["LadiVTON_LoadKeypoints", "file", "small_dresses_keypoints.json"])
     page.press_run(client)
-    assert page.tab.evaluate(SHOWN)["AgnosticPerson"].startswith("⚠ In picture 0 the painted mask and the joints")
+    told(page, "AgnosticPerson", "⚠ In picture 0 the painted mask and the joints")
     page.tab.evaluate(SET, ["LadiVTON_AgnosticPerson", "person_index", 7])
     page.tab.get_by_test_id("queue-button").click()
-    page.tab.wait_for_function(f"() => ({SHOWN})().AgnosticPerson?.startsWith('✖')")
+    told(page, "AgnosticPerson", "✖")
     assert "⚠" not in page.tab.evaluate(SHOWN)["AgnosticPerson"]

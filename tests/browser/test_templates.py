@@ -76,11 +76,16 @@ def test_every_card_is_ours_has_its_thumbnail_and_the_first_one_starts(request, 
     assert page.problems == []
 
 
-@pytest.mark.parametrize("nodes2", [False, pytest.param(True, marks=pytest.mark.long)], ids=["classic", "nodes2"])
-def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes_fit(
-    open_page, comfy_server, client, nodes2
-):
-    page, definitions = open_page(comfy_server, nodes2, **VALIDATE), client.object_info()
+def notes_fit(page, name: str) -> None:
+    """Nothing of a loaded workflow's notes has to be scrolled to."""
+    for note in (node for node in workflow(name)["nodes"] if node["type"] == "MarkdownNote"):
+        words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()
+        page.tab.evaluate(LOOK_AT, note["id"])
+        assert page.tab.wait_for_function(NOTE, arg=words).json_value()["over"] <= 2, (name, note["title"])
+
+
+def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes_fit(open_page, comfy_server, client):
+    page, definitions = open_page(comfy_server, **VALIDATE), client.object_info()
     for name in TITLES:
         shown = workflow(name)
         page.load(shown)
@@ -89,12 +94,25 @@ def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes
         if not lacking(name, definitions):
             saved = in_form(page.tab.evaluate("() => window.app.graph.serialize()"), definitions, version_of(name))
             assert same_but_for_sizes(saved) == same_but_for_sizes(shown), name
-        for note in (node for node in shown["nodes"] if node["type"] == "MarkdownNote"):
-            words = re.search(r"\w[\w ]{3,}", note["widgets_values"][0]).group().strip()
-            page.tab.evaluate(LOOK_AT, note["id"])
-            assert page.tab.wait_for_function(NOTE, arg=words).json_value()["over"] <= 2, (name, note["title"])
+        notes_fit(page, name)
         page.fit_view()
-        page.screenshot(f"{name}_{'nodes2' if nodes2 else 'classic'}")
+        page.screenshot(f"{name}_classic")
+    assert page.problems == []
+
+
+def test_notes_fit_in_nodes_2_too_where_a_workflow_is_saved_as_on_the_canvas(open_page, comfy_server, client):
+    """The notes alone for all: that page takes seconds to draw a whole graph."""
+    page, definitions = open_page(comfy_server, True, **VALIDATE), client.object_info()
+    for name in TITLES:
+        shown = workflow(name)
+        page.load(shown | {"nodes": [n for n in shown["nodes"] if n["type"] == "MarkdownNote"], "links": []})
+        notes_fit(page, name)
+    for name in ("tryon_embedded", "tryon_photo"):
+        page.load(workflow(name))
+        saved = in_form(page.tab.evaluate("() => window.app.graph.serialize()"), definitions, version_of(name))
+        assert same_but_for_sizes(saved) == same_but_for_sizes(workflow(name)), name
+        page.fit_view()
+        page.screenshot(f"{name}_nodes2")
     assert page.problems == []
 
 

@@ -337,9 +337,8 @@ TOO_LARGE = {
 """Workflow -> loader of a text encoder of gigabytes, and the widths of what it gives."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.soak if name in TOO_LARGE else pytest.mark.long) for name in MODELS]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("name", MODELS)
 def test_it_runs_on_random_weights_and_changes_nothing_but_what_it_takes(
     stand_in, random_files, comfyui, name, skip_if_too_old
 ):

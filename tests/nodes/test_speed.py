@@ -266,8 +266,8 @@ def test_a_model_without_such_an_attention_is_named(speed, models):
     assert speed(other, guidance_end=0.5)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("backend", [pytest.param("eager", marks=pytest.mark.soak), "inductor"])
+@pytest.mark.soak
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
 def test_the_stock_torch_compile_node_works_on_the_model(speed, samplers, models, conditioned, backend):
     """With the backend of its own that needs no GPU, and with torch's that traces the network and runs it as it is."""
     import shutil
