@@ -13,7 +13,7 @@ from drawn_world.training.__main__ import main
 from ladivton_core.checkpoints.reading import read_state_dict
 from ladivton_core.embedded import embedded_path
 from ladivton_core.presets import TINY
-from ladivton_core.training.starting_points import find
+from ladivton_core.training.stage import find
 
 SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "workers=1", 'sources=["drawn"]', "shares=[]")
 
