@@ -1,7 +1,7 @@
 """The index of a run: one row an item in Parquet, kept so that a crash loses rows only, and those are found again.
 
 Rows go to small files in `index/` every few seconds, which the next start and the end of the run make into one
-`index.parquet`. Of several rows of an item the last one counts. `disk/index.py` reads one.
+`index.parquet`. Of several rows of an item the last one counts. `disk/store.py` reads one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..disk.addresses import require_package
-from ..disk.index import INDEX, PARTS, read_index
 from ..disk.names import is_plain_name
-from ..disk.store import Store
+from ..disk.store import INDEX, PARTS, Store, read_index
 
 if TYPE_CHECKING:
     from .items import Item, Options, Outcome

@@ -16,8 +16,8 @@ from pathlib import Path
 from .. import start
 from ..disk.terminal import to_terminal
 from .download import DownloadError, download
+from .inventory import Source, chosen, sources
 from .reading import CheckpointError
-from .sources import Source, chosen, sources
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.build import build_from, load, module_names
-from ..checkpoints.folders import part_file
 from ..checkpoints.layouts import parts_in
-from ..checkpoints.reading import CheckpointError, read_state_dict
+from ..checkpoints.reading import CheckpointError, part_file, read_state_dict
 from ..checkpoints.unet_layout import extend_conv_in
 from ..presets import Preset
 from .config import Settings, TrainingSettings
