@@ -1,6 +1,7 @@
 """What weight files lie in a folder, whether they are right, and those this pack knows by name (`sources.json`).
 
-A list reads names and shapes, a check all values. `layouts.py` tells the kinds, `build.check` compares names and shapes.
+A list reads names and shapes, a check all values. `layouts.py` tells the kinds, `build.check` compares names and
+shapes.
 """
 
 from __future__ import annotations

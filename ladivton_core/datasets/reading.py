@@ -1,7 +1,7 @@
 """Reading a data set's files: pictures, label pictures, joints and pair lists.
 
-Published §1.1 to 1.3. `vitonhd.py` and `dresscode.py` say where files lie, `sample.py` builds samples out of what is read
-here, `verification.py` checks them all.
+Published §1.1 to 1.3. `vitonhd.py` and `dresscode.py` say where files lie, `sample.py` builds samples out of what is
+read here, `verification.py` checks them all.
 """
 
 from __future__ import annotations

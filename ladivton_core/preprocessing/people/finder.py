@@ -1,6 +1,6 @@
 """Finding people in a photo: joints with scores, silhouette and box of everyone, with BlazePose.
 
-The graphs (`pose_graphs.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
+The graphs (`blazepose.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
 looks for a head with a body below it: a photo that shows no head is said to be one by `Person.headless`. Where the
 first look finds nobody, a second one looks at a dark photo in more light, then for people who are small in it.
 """
@@ -17,12 +17,23 @@ import torch
 from torch import Tensor
 
 from ..modes import BODY
-from ..pose.dialects import coco18
-from ..pose.hands import blazepose_hands
+from ..pose.dialects import blazepose_hands, coco18
 from ..pose.keypoints import largest_person
-from .blazepose import Region, cut_out, landmarks, paste, regions
+from .blazepose import (
+    DETECTOR,
+    FOLDER,
+    LANDMARKS,
+    SILHOUETTE,
+    Graph,
+    Region,
+    cut_out,
+    find_graphs,
+    landmarks,
+    paste,
+    regions,
+)
 from .boxes import Box
-from .pose_graphs import DETECTOR, FOLDER, LANDMARKS, SILHOUETTE, Graph, find_graphs
+from .chosen import own_territory
 
 SMALLEST_SCORE = 0.35
 """Of the detector; the landmarks have the last word, at 0.5."""
@@ -175,15 +186,11 @@ class PersonFinder:
             seen += regions(boxes, scores, square, smallest_score)
         found: list[tuple[np.ndarray, Region]] = []
         for region in sorted(seen, key=lambda region: -region.score):
-            points, sure = self._points(photo, region)
-            if sure >= _CERTAIN and not any(_same(points, other) for other, _ in found):
+            values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
+            points = landmarks(values, region)
+            if float(sure[0]) >= _CERTAIN and not any(_same(points, other) for other, _ in found):
                 found.append((points, region))
         return found
-
-    def _points(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:
-        """Landmarks (39, 3), and how sure the graph is that they are a person's."""
-        values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
-        return landmarks(values, region), float(sure[0])
 
     def _outline(self, photo: Tensor, region: Region, size: tuple[int, int], joints: Tensor) -> Tensor:
         upright = replace(region, angle=0.0, side=region.side * 1.1)
@@ -238,8 +245,6 @@ def _same(points: np.ndarray, other: np.ndarray) -> bool:
 
 def _apart(people: list[Person]) -> list[Person]:
     """The same people, each silhouette without the pixels that are nearer to somebody else's joints."""
-    from .territory import own_territory
-
     if len(people) < 2:
         return people
     joints = torch.stack([torch.where(p.joints[:, 2:] > 0.3, p.joints[:, :2], 0.0) for p in people])
