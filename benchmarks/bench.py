@@ -90,7 +90,7 @@ def child(options: argparse.Namespace, comfyui: Path) -> None:
         import measuring
 
         from ladivton_core.presets import PRESETS
-        from ladivton_core.runtime.speed import chosen_dtype
+        from ladivton_core.runtime.processor import chosen_dtype
 
         device = torch.device(options.device)
         on_cpu = device.type == "cpu"

@@ -30,7 +30,7 @@ from ladivton_core.parity.rule import rule_input
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import PRESETS
-from ladivton_core.runtime.speed import chosen_dtype
+from ladivton_core.runtime.processor import chosen_dtype
 
 log = logging.getLogger(__name__)
 

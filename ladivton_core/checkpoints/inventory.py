@@ -118,7 +118,7 @@ def verify(path: Path, *, part: str | None = None, sha256: str | None = None, so
         FileNotFoundError: there is no such file.
     """
     state = read_state_dict(path)
-    source = source or _source(path)
+    source = source or next((known for known in sources() if known.name == path.name), None)
     part = part or (source.part if source else None)
     parts = (part,) if part else parts_in(state)
     if not parts:
@@ -159,10 +159,6 @@ def _is_pickle(path: Path) -> bool:
     """Whether a file starts as torch archives did before they were zip files."""
     with path.open("rb") as file:
         return file.read(1) == b"\x80"
-
-
-def _source(path: Path) -> Source | None:
-    return next((source for source in sources() if source.name == path.name), None)
 
 
 def _shards(path: Path) -> set[str]:

@@ -111,7 +111,9 @@ def _read_any(path: Path) -> dict[str, Tensor]:
 
 def _read_one(path: Path) -> dict[str, Tensor]:
     tensors = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    _check_tensors(tensors, path)
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
+            raise CheckpointError(f"{path}: {name} is sparse, quantised, complex or without values; no plain tensor.")
     return tensors
 
 
@@ -271,13 +273,6 @@ def _without_advice(error: Exception) -> UnpicklingError:
     text = re.sub(r"\x1b\[[0-9;]*m", "", found[0] if found else "weights only load failed")
     text = re.split(r"Please use|We recommend|but the|\(1\)", text)[0].strip()
     return UnpicklingError(text[:200]).with_traceback(error.__traceback__)
-
-
-def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse what is no plain tensor."""
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
-            raise CheckpointError(f"{path}: {name} is sparse, quantised, complex or without values; no plain tensor.")
 
 
 def _can_be_mapped(path: Path) -> bool:

@@ -154,7 +154,8 @@ def verify(
             f"{root} holds none of {kind.title}'s pair lists ({expected}); give the folder they lie in"
         )
     report = Report(name, root)
-    report.absent = [_called(pairs) for pairs in lists if pairs not in present]
+    absent = (pairs for pairs in lists if pairs not in present)
+    report.absent = [f"{pairs.split} {pairs.order} {pairs.category} ({pairs.path.name})" for pairs in absent]
     report.findings += dict.fromkeys(closed)
     people, garments = {}, {}
     for pairs in present:
@@ -213,7 +214,3 @@ def _read_list(kind: type, pairs: PairList, report: Report) -> list[SampleFiles]
         ListReport(pairs.split, pairs.order, pairs.category, pairs.path, len(samples), len(people), len(garments))
     )
     return samples
-
-
-def _called(pairs: PairList) -> str:
-    return f"{pairs.split} {pairs.order} {pairs.category} ({pairs.path.name})"

@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
     commands = {
         "generate": lambda given: _generate(given, (given.order,), given.start, given.limit),
         "metrics": _metrics,
-        "report": _report,
+        "report": lambda given: _tell(read_measurements(given.measurements), given.html, given.json, given.rows),
         "compare": _compare,
         "paper": _paper,
     }
@@ -217,10 +217,6 @@ def _measure(options: argparse.Namespace, order: str, results: Path) -> dict[str
         workers=options.workers,
         download=options.download,
     )
-
-
-def _report(options: argparse.Namespace) -> int:
-    return _tell(read_measurements(options.measurements), options.html, options.json, options.rows)
 
 
 def _compare(options: argparse.Namespace) -> int:

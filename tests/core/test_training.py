@@ -24,9 +24,9 @@ from ladivton_core.training import accelerator, config, denoiser, loop, noise, n
 from ladivton_core.training.__main__ import main
 from ladivton_core.training.accelerator import new_accelerator
 from ladivton_core.training.chunks import Chunks, has_chunk, trim, write_chunk
+from ladivton_core.training.commands import export
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.draws import Draws, Rows, StepSampler
-from ladivton_core.training.export import export
 from ladivton_core.training.recipe import PAPER, RECIPES, Recipe, Training, read_recipe
 from ladivton_core.training.resuming import Average, checkpoints
 from ladivton_core.training.scenes import open_scenes
