@@ -4,7 +4,7 @@
     python benchmarks/bench.py --full               # models of the published sizes: 8.4 GB of disk, 20 GB of memory
     python benchmarks/bench.py --full --size 128 96 # the same on a small picture
     python benchmarks/bench.py --device cuda --dtype float16
-    python benchmarks/bench.py --update             # keep this run's ratios as the table for this machine
+    python benchmarks/bench.py --update             # keep this run's ratios as the ones of this machine
 
 Prints Markdown: peaks, operations of each stage, seconds at peak, of a plain diffusers loop and of each engine, medians
 of rounds in turn, memory, and how seconds grow. Ratios are compared with those that `ratios.json` holds for the same
@@ -24,8 +24,6 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "scripts")]
 sys.path.append(str(REPOSITORY))
-MIB, GIGA = 2**20, 1e9
-FULL_STEPS, FEW_STEPS, HALF = 50, 20, 0.5
 ENGINES = ("plain", "exact", "fast")
 
 
@@ -52,9 +50,7 @@ def main() -> int:
     print(table.pictures(results, options))
     print(table.memory(results, options))
     print(table.growth(results["core"]["growth"]))
-    import ratios
-
-    print(ratios.compare(results, options, update=options.update))
+    print(table.compare(results, options, update=options.update))
     return 0
 
 
@@ -91,27 +87,26 @@ def child(options: argparse.Namespace, comfyui: Path) -> None:
     import torch
 
     if options.child == "machine":
-        import machine
-        from operations import operations
+        import measuring
 
         from ladivton_core.presets import PRESETS
-        from ladivton_core.runtime.speed import chosen_dtype
+        from ladivton_core.runtime.processor import chosen_dtype
 
         device = torch.device(options.device)
         on_cpu = device.type == "cpu"
         fast = chosen_dtype(None, device, "fast") if on_cpu else getattr(torch, options.dtype)
         dtypes = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, fast)}
         found = {
-            "name": machine.name(device),
+            "name": measuring.name(device),
             "plain": "float32" if on_cpu else options.dtype,
             "fast": str(fast).removeprefix("torch."),
-            "peaks": {name: machine.peaks(device, dtype) for name, dtype in dtypes.items()},
-            "operations": operations(PRESETS[options.preset], tuple(options.size)),
+            "peaks": {name: measuring.peaks(device, dtype) for name, dtype in dtypes.items()},
+            "operations": measuring.operations(PRESETS[options.preset], tuple(options.size)),
         }
     elif options.child == "graph":
-        import graph_step
+        import graph_engine
 
-        found = graph_step.timed(options, comfyui)
+        found = graph_engine.timed(options, comfyui)
     else:
         import stages
 

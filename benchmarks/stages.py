@@ -12,10 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import plain
 import torch
-from measuring import Measured, anonymous, mapped
-from paired import in_turn, ratio, seconds_of
+from measuring import Measured, anonymous, in_turn, mapped, ratio, seconds_of
+from table import ENGINES, STAGES
 from torch import Tensor
 
 from ladivton_core.checkpoints.build import load
@@ -25,17 +24,17 @@ from ladivton_core.denoising.noise import item_noise
 from ladivton_core.denoising.sampling import denoise
 from ladivton_core.denoising.schedule import ddim_scheduler
 from ladivton_core.embedded import PARTS, embedded_path
-from ladivton_core.inversion.prompts import tokenize
+from ladivton_core.inversion.pixels import clip_pixels
+from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.parity.rule import rule_input
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import PRESETS
-from ladivton_core.runtime.speed import chosen_dtype
+from ladivton_core.runtime.processor import chosen_dtype
 
 log = logging.getLogger(__name__)
-STAGES = ("warp", "invert", "person", "garment latents", "step", "single", "decode")
-ENGINES = ("plain", "exact", "fast")
-GUIDANCE, SEED = 7.5, 7
+
+GUIDANCE, SEED, CATEGORY = 7.5, 7, "upper_body"
 
 Ways = dict[str, Callable[[], Any]]
 
@@ -81,7 +80,7 @@ def ways(engine: str, p: TryOnPipeline, size: tuple[int, int], steps: int) -> Wa
     """Every stage of an engine as a call; `step` and `single` take `steps` of them."""
     x = inputs(size, p.device)
     person = p.encode_person(x["person"], x["mask"], x["pose_map"])
-    garment = p.encode_garment(x["garment"], plain.CATEGORY)
+    garment = p.encode_garment(x["garment"], CATEGORY)
     warped = p.warp(garment.garment, person).warped
     noise = item_noise([SEED], (p.vae.config.latent_channels, size[0] // 8, size[1] // 8))
     channels = p.conditioning(person, warped, noise)
@@ -95,21 +94,21 @@ def ways(engine: str, p: TryOnPipeline, size: tuple[int, int], steps: int) -> Wa
             return posterior, mask_features(p.emasc(taps), x["mask"])
 
         def single() -> Any:
-            return plain.loop(p, channels, garment.prompt, empty, latents, steps, guided=False)
+            return loop(p, channels, garment.prompt, empty, latents, steps, guided=False)
 
         return {
             "warp": lambda: p.warper(x["garment"], person.agnostic, x["pose_map"]),
-            "invert": lambda: plain.inversion(p, x["garment"]),
+            "invert": lambda: inversion(p, x["garment"]),
             "person": encoded,
             "garment latents": lambda: p.vae.encode(warped.to(p.dtype)).latent_dist,
-            "step": lambda: plain.loop(p, channels, garment.prompt, empty, latents, steps, GUIDANCE),
+            "step": lambda: loop(p, channels, garment.prompt, empty, latents, steps),
             "single": single,
             "decode": lambda: p.vae.decode(latents.to(p.dtype) / p.preset.vae_scale).sample,
         }
 
     def inverted() -> Any:
         # The pipeline keeps the empty prompt, and a second call would cost nothing.
-        return p.encode_garment(x["garment"], plain.CATEGORY), p.text_encoder(tokenize([""]).to(p.device))
+        return p.encode_garment(x["garment"], CATEGORY), p.text_encoder(tokenize([""]).to(p.device))
 
     def sampled(scale: float) -> Any:
         start = latents.float() if engine == "fast" else latents
@@ -127,6 +126,42 @@ def ways(engine: str, p: TryOnPipeline, size: tuple[int, int], steps: int) -> Wa
         "single": lambda: sampled(1.0),
         "decode": lambda: p.decode(latents, person.skips),
     }
+
+
+def inversion(pipeline: TryOnPipeline, garment: Tensor) -> tuple[Tensor, Tensor]:
+    """Tower, adapter and text encoder called one after the other; prompt and empty prompt."""
+    words = pipeline.preset.num_words
+    pixels = clip_pixels(garment, pipeline.preset.vision.image_size).to(pipeline.dtype)
+    pseudo = pipeline.adapter.pseudo_words(pipeline.vision(pixels), words)
+    ids = tokenize([prompt_for(CATEGORY, words), ""]).to(pipeline.device)
+    return pipeline.text_encoder(ids[:1], pseudo), pipeline.text_encoder(ids[1:])
+
+
+def loop(
+    pipeline: TryOnPipeline,
+    channels: Tensor,
+    prompt: Tensor,
+    empty: Tensor,
+    latents: Tensor,
+    steps: int,
+    *,
+    guided: bool = True,
+) -> Tensor:
+    """One UNet call for both halves, or for the prompt's alone; diffusers' own DDIM step."""
+    scheduler = ddim_scheduler(pipeline.preset.schedule)
+    scheduler.set_timesteps(steps)
+    bare = channels.clone()
+    bare[:, 5:] = 0
+    context = torch.cat([empty.expand_as(prompt), prompt])
+    for time in scheduler.timesteps:
+        if not guided:
+            single = pipeline.unet(torch.cat([latents, channels], 1), time, prompt).sample
+            latents = scheduler.step(single, time, latents).prev_sample
+            continue
+        both = torch.cat([torch.cat([latents, bare], 1), torch.cat([latents, channels], 1)])
+        low, high = pipeline.unet(both, time, context).sample.chunk(2)
+        latents = scheduler.step(low + GUIDANCE * (high - low), time, latents).prev_sample
+    return latents
 
 
 def timed(options: argparse.Namespace) -> dict[str, Any]:
@@ -197,7 +232,7 @@ def growth(options: argparse.Namespace, p: TryOnPipeline) -> dict[str, float]:
         measure(f"batch {batch}", batch, whole(inputs(size, device, batch)))
     x = inputs(size, device)
     person = p.encode_person(x["person"], x["mask"], x["pose_map"])
-    garment = p.encode_garment(x["garment"], plain.CATEGORY)
+    garment = p.encode_garment(x["garment"], CATEGORY)
     others = {name: x[name] for name in ("mask", "pose_map")}
     measure("another garment", 1, lambda: p(person, x["garment"], **steps))
     measure("another person", 1, lambda: p(x["person"], garment, **others, **steps))
@@ -226,7 +261,7 @@ def remembered(options: argparse.Namespace) -> dict[str, float]:
                 stage()
         elif options.engine == "lean":
             x = inputs(size, device)
-            garment = p.encode_garment(x.pop("garment"), plain.CATEGORY)
+            garment = p.encode_garment(x.pop("garment"), CATEGORY)
             p.release_encoders()(garment=garment, **x, steps=2, guidance_scale=GUIDANCE)
         else:
             p(**inputs(size, device), steps=2, guidance_scale=GUIDANCE)

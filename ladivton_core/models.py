@@ -16,9 +16,8 @@ import torch
 from torch import nn
 
 from .checkpoints.build import check
-from .checkpoints.inventory import Found, look, weight_files
+from .checkpoints.inventory import Found, look, sources, weight_files
 from .checkpoints.reading import CheckpointError, read_state_dict
-from .checkpoints.sources import sources
 from .checkpoints.unet_layout import INPAINTING_CHANNELS
 from .disk.documents import read_json
 from .disk.looking import file_there

@@ -24,12 +24,21 @@ from .denoising.noise import TryOnNoise, item_noise, shared_noise
 from .denoising.sampling import Callback, denoise
 from .denoising.schedule import ddim_scheduler, sampling_scheduler
 from .embedded import PARTS
-from .encodings import GarmentEncoding, PersonEncoding, TryOnResult, batch_of, expanded, require_pictures
-from .items_alone import run_alone
+from .encodings import (
+    GarmentEncoding,
+    PersonEncoding,
+    TryOnResult,
+    batch_of,
+    count,
+    expanded,
+    item,
+    joined,
+    require_pictures,
+)
 from .preprocessing.prepare import FramedPerson
 from .presets import TINY, Preset
 from .runtime.defaults import own_defaults
-from .runtime.speed import SPEEDS, chosen_dtype
+from .runtime.processor import SPEEDS, chosen_dtype
 from .stages import Stages
 
 __all__ = ["SPEEDS", "GarmentEncoding", "PersonEncoding", "TryOnPipeline", "TryOnResult"]
@@ -221,3 +230,51 @@ class TryOnPipeline(Stages):
         if sampler is not None:
             return sampling_scheduler(self.preset.schedule, sampler)
         return self.scheduler or ddim_scheduler(self.preset.schedule)
+
+
+def run_alone(
+    pipeline: Any,
+    *,
+    person: Any,
+    garment: Any,
+    seeds: int | Sequence[int],
+    category: str | Sequence[str],
+    noise: Any,
+    reference_generator: Any,
+    callback: Any,
+    **options: Any,
+) -> TryOnResult:
+    """Call a pipeline once an item, encoding included where pictures are given; arguments as the pipeline's.
+
+    In one batch torch chooses other kernels than for one item, and sums in another order.
+
+    Raises:
+        ValueError: batches do not fit, or a shared generator, which draws for a whole batch, is to serve several items.
+    """
+    seeds = [seeds] if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    seeded = reference_generator is None and noise is None
+    batch = batch_of(count(person), count(garment), len(seeds) if seeded else None)
+    if reference_generator is not None and batch > 1:
+        raise ValueError("items_alone needs seeds or noise: the reference's generator draws for a whole batch at once.")
+    categories = [category] * batch if isinstance(category, str) else list(category)
+    if len(categories) not in (1, batch):
+        raise ValueError(f"there are {len(categories)} categories for {batch} items; give one, or one each.")
+    results = []
+    for index in range(batch):
+
+        def told(state: dict[str, Any], index: int = index) -> None:
+            callback(state | {"item": index, "items": batch})
+
+        results.append(
+            pipeline(
+                item(person, index),
+                item(garment, index),
+                seeds=seeds[index % len(seeds)],
+                category=categories[index % len(categories)],
+                noise=item(noise, index),
+                reference_generator=reference_generator,
+                callback=callback and told,
+                **{name: item(value, index) for name, value in options.items()},
+            )
+        )
+    return joined(results)

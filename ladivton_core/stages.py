@@ -33,8 +33,7 @@ from .preprocessing.prepare import FramedPerson
 from .presets import Preset
 from .runtime.defaults import own_defaults
 from .runtime.finite import require_finite
-from .runtime.processor import layout
-from .runtime.speed import checked_speed, lay_out
+from .runtime.processor import checked_speed, lay_out, layout
 from .warping.warper import GarmentWarper, WarpResult, fast_warp
 
 if TYPE_CHECKING:

@@ -181,187 +181,146 @@ class LadiVTON_LoadModels(io.ComfyNode):
 
 
 class _Loader(io.ComfyNode):
-    """A node whose first input is a model file.
+    """A node that loads one part from a chosen file; its schema follows from what a loader says of itself.
 
     Attributes:
         part: one of `embedded.PARTS`.
+        title, aliases, description: as in the schema.
+        file: id and tooltip of the list of the files that hold the part.
+        output: what it gives.
+        precision: how the tooltip of the number format goes on; None where there is no choice.
     """
 
     part: str
+    title: str
+    aliases: tuple[str, ...]
+    description: str
+    file: tuple[str, str]
+    output: io.Output
+    precision: str | None = None
 
     @classmethod
-    def file_input(cls, name: str, tooltip: str) -> io.Combo.Input:
-        """The list of the files that hold the part."""
-        return io.Combo.Input(name, options=files_with(cls.part), tooltip=tooltip)
-
-    @classmethod
-    def precision_input(cls, more: str = "") -> io.Combo.Input:
-        """The box for the number format; `more` goes on with its tooltip."""
-        return io.Combo.Input(
-            "precision", options=list(PRECISIONS), default="default",
-            tooltip=f"Number format of the weights. 'default' is ComfyUI's choice{more}.",
+    def define_schema(cls) -> io.Schema:
+        name, tooltip = cls.file
+        inputs = [io.Combo.Input(name, options=files_with(cls.part), tooltip=tooltip)]
+        if cls.precision is not None:
+            inputs.append(
+                io.Combo.Input(
+                    "precision", options=list(PRECISIONS), default="default",
+                    tooltip=f"Number format of the weights. 'default' is ComfyUI's choice{cls.precision}.",
+                )
+            )  # fmt: skip
+        return io.Schema(
+            node_id=cls.__name__, display_name=cls.title, **search_aliases(*cls.aliases),
+            category=f"{CATEGORY}/loaders", description=cls.description, inputs=inputs, outputs=[cls.output],
         )  # fmt: skip
 
     @classmethod
+    def execute(cls, precision: str = "default", **chosen: str) -> io.NodeOutput:
+        return io.NodeOutput(cls.load(find(cls.part, chosen[cls.file[0]]), PRECISIONS[precision]))
+
+    @classmethod
+    def load(cls, path: str, dtype: torch.dtype | None) -> Any:
+        """The part from a file; LaDI-VTON's own networks are float32."""
+        return _part(cls.part, path)
+
+    @classmethod
     def fingerprint_inputs(cls, **chosen: Any) -> str:
-        return fingerprint(find(cls.part, next(value for name, value in chosen.items() if name != "precision")))
+        return fingerprint(find(cls.part, chosen[cls.file[0]]))
 
 
 class LadiVTON_LoadTryOnModel(_Loader):
     """The 31-channel UNet as a native MODEL."""
 
-    part = "unet"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_LoadTryOnModel",
-            display_name="Load Try-On Model",
-            **search_aliases("virtual try-on", "vton", "unet loader", "checkpoint"),
-            category=f"{CATEGORY}/loaders",
-            description="Loads LaDI-VTON's 31-channel UNet (unet_vitonhd.pth, unet_dresscode.pth) "
-                "as a ComfyUI MODEL. LoRA, FreeU, ControlNet and every sampler work on it. "
-                f"{NON_COMMERCIAL}",
-            inputs=[
-                cls.file_input("unet_name", "UNet file in models/ladi_vton or models/diffusion_models."),
-                cls.precision_input("; float32 is the reference and needs 3.5 GB"),
-            ],
-            outputs=[io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(cls, unet_name: str, precision: str = "default") -> io.NodeOutput:
-        return io.NodeOutput(unet_of(find(cls.part, unet_name), PRECISIONS[precision]))
+    part, title = "unet", "Load Try-On Model"
+    aliases = ("virtual try-on", "vton", "unet loader", "checkpoint")
+    description = (
+        "Loads LaDI-VTON's 31-channel UNet (unet_vitonhd.pth, unet_dresscode.pth) "
+        f"as a ComfyUI MODEL. LoRA, FreeU, ControlNet and every sampler work on it. {NON_COMMERCIAL}"
+    )
+    file = ("unet_name", "UNet file in models/ladi_vton or models/diffusion_models.")
+    precision = "; float32 is the reference and needs 3.5 GB"
+    output = io.Model.Output("MODEL", display_name="MODEL", tooltip="Try-on UNet with its noise schedule.")
+    load = staticmethod(unet_of)
 
 
 class LadiVTON_LoadWarper(_Loader):
     """The geometric matcher and refinement U-Net."""
 
-    part = "warping"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_LoadWarper",
-            display_name="Load Garment Warper",
-            **search_aliases("vton", "clothes warping", "tps"),
-            category=f"{CATEGORY}/loaders",
-            description="Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
-                "warping_dresscode.pth). Always float32. "
-                f"{NON_COMMERCIAL}",
-            inputs=[cls.file_input("warper_name", "Warping file in models/ladi_vton.")],
-            outputs=[Warper.Output("warper", display_name="warper", tooltip="Garment warper.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(cls, warper_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part(cls.part, find(cls.part, warper_name)))
+    part, title = "warping", "Load Garment Warper"
+    aliases = ("vton", "clothes warping", "tps")
+    description = (
+        "Loads the thin-plate-spline matcher and the refinement U-Net (warping_vitonhd.pth, "
+        f"warping_dresscode.pth). Always float32. {NON_COMMERCIAL}"
+    )
+    file = ("warper_name", "Warping file in models/ladi_vton.")
+    output = Warper.Output("warper", display_name="warper", tooltip="Garment warper.")
 
 
 class LadiVTON_LoadInversionAdapter(_Loader):
     """The network that turns vision features into pseudo-words."""
 
-    part = "inversion_adapter"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_LoadInversionAdapter",
-            display_name="Load Inversion Adapter",
-            **search_aliases("vton", "textual inversion"),
-            category=f"{CATEGORY}/loaders",
-            description="Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
-                "inversion_adapter_dresscode.pth). "
-                f"{NON_COMMERCIAL}",
-            inputs=[cls.file_input("adapter_name", "Adapter file in models/ladi_vton.")],
-            outputs=[InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(cls, adapter_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part(cls.part, find(cls.part, adapter_name)))
+    part, title = "inversion_adapter", "Load Inversion Adapter"
+    aliases = ("vton", "textual inversion")
+    description = (
+        "Loads the textual inversion adapter (inversion_adapter_vitonhd.pth, "
+        f"inversion_adapter_dresscode.pth). {NON_COMMERCIAL}"
+    )
+    file = ("adapter_name", "Adapter file in models/ladi_vton.")
+    output = InversionAdapter.Output("adapter", display_name="adapter", tooltip="Inversion adapter.")
 
 
 class LadiVTON_LoadEMASC(_Loader):
     """The learned skip connections."""
 
-    part = "emasc"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_LoadEMASC",
-            display_name="Load EMASC",
-            **search_aliases("vton", "skip connections"),
-            category=f"{CATEGORY}/loaders",
-            description="Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
-                "which carry detail outside the mask from the VAE's encoder to its decoder. "
-                f"{NON_COMMERCIAL}",
-            inputs=[cls.file_input("emasc_name", "EMASC file in models/ladi_vton.")],
-            outputs=[Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(cls, emasc_name: str) -> io.NodeOutput:
-        return io.NodeOutput(_part(cls.part, find(cls.part, emasc_name)))
+    part, title = "emasc", "Load EMASC"
+    aliases = ("vton", "skip connections")
+    description = (
+        "Loads the Enhanced Mask-Aware Skip Connections (emasc_vitonhd.pth, emasc_dresscode.pth), "
+        f"which carry detail outside the mask from the VAE's encoder to its decoder. {NON_COMMERCIAL}"
+    )
+    file = ("emasc_name", "EMASC file in models/ladi_vton.")
+    output = Emasc.Output("emasc", display_name="emasc", tooltip="Learned skip connections.")
 
 
 class LadiVTON_LoadVAE(_Loader):
     """An autoencoder of any known size."""
 
-    part = "vae"
+    part, title = "vae", "Load Try-On VAE"
+    aliases = ("vae loader", "vton")
+    description = (
+        "Loads the VAE out of a file of VAESave or CheckpointSave, of the embedded size too, "
+        "or Stable Diffusion 2's. ComfyUI's Load VAE does for the latter."
+    )
+    file, precision = ("vae_name", "File in models/ladi_vton or models/vae."), ""
+    output = io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder.")
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_LoadVAE",
-            display_name="Load Try-On VAE",
-            **search_aliases("vae loader", "vton"),
-            category=f"{CATEGORY}/loaders",
-            description="Loads the VAE out of a file of VAESave or CheckpointSave, of the embedded size too, "
-                "or Stable Diffusion 2's. ComfyUI's Load VAE does for the latter.",
-            inputs=[
-                cls.file_input("vae_name", "File in models/ladi_vton or models/vae."),
-                cls.precision_input(),
-            ],
-            outputs=[io.Vae.Output("VAE", display_name="VAE", tooltip="Autoencoder.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(cls, vae_name: str, precision: str = "default") -> io.NodeOutput:
+    def load(cls, path: str, dtype: torch.dtype | None) -> Any:
         from .host import native
 
-        state, preset = weights_at(cls.part, find(cls.part, vae_name))
-        return io.NodeOutput(native.vae(preset, state, PRECISIONS[precision]))
+        state, preset = weights_at(cls.part, path)
+        return native.vae(preset, state, dtype)
 
 
 class LadiVTON_LoadCLIP(_Loader):
     """A text encoder of any known size."""
 
-    part = "text_encoder"
+    part, title = "text_encoder", "Load Try-On CLIP"
+    aliases = ("clip loader", "text encoder", "vton")
+    description = (
+        "Loads the text encoder out of a file of CLIPSave or CheckpointSave, of the embedded size too, "
+        "or Stable Diffusion 2's. ComfyUI's Load CLIP does for the latter."
+    )
+    file, precision = ("clip_name", "File in models/ladi_vton or models/text_encoders."), ""
+    output = io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words.")
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LadiVTON_LoadCLIP",
-            display_name="Load Try-On CLIP",
-            **search_aliases("clip loader", "text encoder", "vton"),
-            category=f"{CATEGORY}/loaders",
-            description="Loads the text encoder out of a file of CLIPSave or CheckpointSave, of the embedded size too, "
-                "or Stable Diffusion 2's. ComfyUI's Load CLIP does for the latter.",
-            inputs=[
-                cls.file_input("clip_name", "File in models/ladi_vton or models/text_encoders."),
-                cls.precision_input(),
-            ],
-            outputs=[io.Clip.Output("CLIP", display_name="CLIP", tooltip="Text encoder that reads the pseudo-words.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(cls, clip_name: str, precision: str = "default") -> io.NodeOutput:
+    def load(cls, path: str, dtype: torch.dtype | None) -> Any:
         from .host import native
 
-        state, preset = weights_at(cls.part, find(cls.part, clip_name))
-        return io.NodeOutput(native.clip(preset, text_to_hf(state), PRECISIONS[precision]))
+        state, preset = weights_at(cls.part, path)
+        return native.clip(preset, text_to_hf(state), dtype)
 
 
 def _part(part: str, path: str) -> TorchPart:

@@ -21,12 +21,11 @@ from ..ladivton_core.preprocessing.framing.fitting import labels_at
 from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import CATEGORIES, LABEL_SETS
 from ..ladivton_core.preprocessing.modes import BODY
-from ..ladivton_core.preprocessing.people.boxes import boxes_in
+from ..ladivton_core.preprocessing.people.blazepose import FOLDER, GRAPHS
 from ..ladivton_core.preprocessing.people.chosen import NOBODY, chosen_joints, people_in
-from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, largest
+from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, boxes_in, largest
 from ..ladivton_core.preprocessing.people.parser import WEIGHTS, load_parser, parse_photo
-from ..ladivton_core.preprocessing.people.pose_graphs import FOLDER, GRAPHS
-from ..ladivton_core.preprocessing.pose.hands import POINTS
+from ..ladivton_core.preprocessing.pose.dialects import POINTS
 from ..ladivton_core.preprocessing.pose.keypoints import pose_document
 from .host.listing import Listed, can_be_chosen
 from .host.model_files import FOLDER as MODELS

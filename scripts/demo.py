@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from hosting import installation, pose
 from hosting.places import LOGS, OUTPUT, REPOSITORY, SAMPLES, WORKFLOWS
 from hosting.progress import ProgressBar, Step, again
-from hosting.server import ComfyServer, ServerError
-from hosting.signals import exit_on_terminate
+from hosting.server import ComfyServer, ServerError, exit_on_terminate
 
 if TYPE_CHECKING:
     from hosting.client import Run

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hosting import installation
 from hosting.places import REPOSITORY
@@ -22,13 +23,30 @@ from package import released_version
 PROMISES = REPOSITORY / "tests" / "promises"
 
 
+def promised(schema: Any) -> dict[str, Any]:
+    """What a workflow file relies on, of a node's V3 schema."""
+    return {
+        "inputs": [
+            {"id": part.id, "type": part.get_io_type(), "optional": bool(part.optional)}
+            | {key: getattr(part, key) for key in ("default", "min", "max") if getattr(part, key, None) is not None}
+            | ({"options": list(part.options)} if is_fixed(part) else {})
+            for part in schema.inputs
+        ],
+        "outputs": [{"name": part.display_name, "type": part.get_io_type()} for part in schema.outputs],
+    }
+
+
+def is_fixed(part: Any) -> bool:
+    """Whether a combo box offers the same on every machine: file lists hold what lies in somebody's folders."""
+    return hasattr(part, "options") and not part.id.endswith("_name") and part.id not in ("image", "file", "root")
+
+
 def freeze(nodes: dict, target: Path) -> None:
     """Write the promises of node classes by id, and of the workflow files, into a new folder.
 
     Raises:
         FileExistsError: the folder is there already: a release is frozen once.
     """
-    from hosting.promises import promised
 
     if target.exists():
         raise FileExistsError(target)

@@ -26,7 +26,7 @@ from pathlib import Path
 from gpu_checks.page import Page, Setting
 from hosting import installation
 from hosting.places import HOST, OUTPUT, REPOSITORY
-from hosting.signals import exit_on_terminate
+from hosting.server import accelerator, exit_on_terminate
 
 from ladivton_core.disk.writing import write_text
 
@@ -75,7 +75,7 @@ def main() -> int:
         return run_section(options.section, Setting.load(options.work / "setting.json"))
     exit_on_terminate()
     host = at_hand()
-    device = "cpu" if options.rehearse else accelerator(host)
+    device = "cpu" if options.rehearse else accelerator(host.python if host else Path(sys.executable))
     if device is None:
         print("No GPU here that torch can use: nothing was checked.")
         print("`make gpu-check REHEARSE=1` runs every section on the CPU.")
@@ -103,19 +103,6 @@ def at_hand() -> installation.Host | None:
     if not named and not (folder / "main.py").is_file():
         return None
     return installation.Host(folder, installation.interpreter_of(folder))
-
-
-def accelerator(host: installation.Host | None) -> str | None:
-    """Torch's name for the accelerator that the interpreter sees, such as `cuda`; None where it sees none."""
-    code = (
-        "import torch\n"
-        "a = getattr(torch, 'accelerator', None)\n"
-        "there = a.is_available() if a else torch.cuda.is_available()\n"
-        "print(a.current_accelerator().type if there and a else 'cuda' if there else '')"
-    )
-    python = str(host.python) if host else sys.executable
-    result = subprocess.run([python, "-c", code], capture_output=True, text=True)
-    return (result.stdout.split() or [None])[-1] if not result.returncode else None
 
 
 def check(setting: Setting, report: Path, seconds: float, only: list[str] | None) -> int:

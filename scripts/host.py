@@ -15,8 +15,7 @@ import sys
 
 from hosting import installation
 from hosting.places import REPOSITORY, SAMPLES
-from hosting.server import ComfyServer, ServerError
-from hosting.signals import exit_on_terminate
+from hosting.server import ComfyServer, ServerError, exit_on_terminate
 
 
 def main() -> None:

@@ -11,17 +11,19 @@ the browser test, `ablations.jpg` comes from `python -m drawn_world.figures abla
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hosting import installation, pose
+from hosting.graph import the
 from hosting.places import REPOSITORY, SAMPLES
-from hosting.server import ComfyServer
+from hosting.server import ComfyServer, exit_on_terminate
 from hosting.shipped import CARDS, TITLES, page_file, queue_file
-from hosting.signals import exit_on_terminate
 
 HEIGHT, GAP, WIDEST, BAND = 384, 6, 876, 44
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
@@ -40,20 +42,34 @@ UNSEEN_SEED = 6007
 """World of the people in `unseen.jpg` and `photo.jpg`; none of the training's."""
 IN_A_ROOM = 3
 """Who of them stands in the room of `photo.jpg`: somebody in a dress, from head to shoes."""
+FOLDER = REPOSITORY / "web" / "docs" / "images"
+"""Of the pictures of each stage, for README and help pages: where the help panel can load them."""
+STAGE_HEIGHT = 320
+WORDS = "stage_words"
+PREFIX = "LadiVTON_"
+STAGES = {
+    "pose": [("PoseMap", 1)],
+    "agnostic": [("AgnosticPerson", 0)],
+    "garment": [("PrepareGarment", 0)],
+    "warp": [("GarmentWarper", 2), ("GarmentWarper", 1), ("GarmentWarper", 0)],
+    "words": [("PrepareGarment", 0)],
+    "result": [("LoadPicture", 0), ("EMASCDecoder", 0)],
+}
+"""File -> (node, output) of the pictures side by side in it; beside the garment of `words` stand its words."""
 
 
-def row(pictures: list, widest: int | None = None):
-    """Pictures side by side on white, `HEIGHT` high, or less where they would be wider than `widest`."""
+def row(pictures: list, widest: int | None = None, height: int = HEIGHT):
+    """Pictures side by side on white, `height` high, or less where they would be wider than `widest`."""
     from PIL import Image
 
-    scaled = [p.convert("RGB").resize((round(p.width * HEIGHT / p.height), HEIGHT), Image.LANCZOS) for p in pictures]
-    sheet = Image.new("RGB", (sum(p.width + GAP for p in scaled) - GAP, HEIGHT), "white")
+    scaled = [p.convert("RGB").resize((round(p.width * height / p.height), height), Image.LANCZOS) for p in pictures]
+    sheet = Image.new("RGB", (sum(p.width + GAP for p in scaled) - GAP, height), "white")
     left = 0
     for picture in scaled:
         sheet.paste(picture, (left, 0))
         left += picture.width + GAP
     if widest and sheet.width > widest:
-        sheet = sheet.resize((widest, round(HEIGHT * widest / sheet.width)), Image.LANCZOS)
+        sheet = sheet.resize((widest, round(height * widest / sheet.width)), Image.LANCZOS)
     return sheet
 
 
@@ -184,6 +200,56 @@ def unseen(count: int = 20):
     return picture.resize((1152, round(picture.height * 1152 / picture.width)), Image.LANCZOS)
 
 
+def stage_pictures(client, base: Path, workflow: dict[str, Any]) -> dict[str, Any]:
+    """Name -> picture of each stage, all from one run with a preview behind each.
+
+    Args:
+        client: of a running ComfyUI.
+        base: its base folder, where the pseudo-words are saved.
+        workflow: `tryon_embedded` in API format.
+    """
+    from PIL import Image
+
+    graph = copy.deepcopy(workflow)
+    nodes = {name: the(graph, PREFIX + name) for files in STAGES.values() for name, _ in files if name != "LoadPicture"}
+    nodes["LoadPicture"] = graph[nodes["AgnosticPerson"]]["inputs"]["person"][0]
+    for name, output in {place for files in STAGES.values() for place in files}:
+        wire = {"images": [nodes[name], output]}
+        graph[f"{name} {output}"] = {"class_type": "PreviewImage", "inputs": wire}
+    words = {"pseudo_words": [the(graph, PREFIX + "TextualInversionEncoder"), 1], "name": WORDS}
+    graph["words"] = {"class_type": PREFIX + "SavePseudoWords", "inputs": words}
+    graph["words shown"] = {"class_type": "PreviewAny", "inputs": {"source": ["words", 0]}}
+    run = client.run(graph).or_raise()
+
+    def shown(name: str, output: int):
+        (file,) = run.outputs[f"{name} {output}"]["images"]
+        return Image.open(io.BytesIO(client.view(file))).convert("RGB")
+
+    pictures = {stage: [shown(*place) for place in files] for stage, files in STAGES.items()}
+    pictures["words"].append(words_picture(base / "models" / "embeddings" / f"{WORDS}.safetensors"))
+    return {stage: row(files, height=STAGE_HEIGHT) for stage, files in pictures.items()}
+
+
+def words_picture(file: Path):
+    """The pseudo-words as a chart: a row a word, its vector from left to right, blue below and red above zero."""
+    import numpy as np
+    from PIL import Image
+    from safetensors.numpy import load_file
+
+    words = load_file(str(file))["clip_h"]  # (16, width)
+    words = words / np.abs(words).max()
+    near = 1 - np.abs(words)[..., None]
+    ends = np.where(words[..., None] > 0, [0.78, 0.2, 0.16], [0.13, 0.36, 0.71])
+    colours = near * 0.96 + (1 - near) * ends
+    pixels = Image.fromarray((colours * 255).round().astype(np.uint8))
+    rows = pixels.resize((STAGE_HEIGHT * 3 // 2, STAGE_HEIGHT - STAGE_HEIGHT % len(words)), Image.NEAREST)
+    lined = Image.new("RGB", rows.size, "white")
+    step = rows.height // len(words)
+    for row in range(len(words)):
+        lined.paste(rows.crop((0, row * step, rows.width, (row + 1) * step - 2)), (0, row * step))
+    return lined
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -193,7 +259,6 @@ def main() -> None:
     exit_on_terminate()
     host = installation.find_or_install(tests=True, photo=True)
     installation.run_inside(host)
-    import stage_pictures
     from hosting.client import ComfyClient
 
     sys.path.insert(0, str(REPOSITORY))
@@ -210,7 +275,8 @@ def main() -> None:
                 photo(client).save(images / "photo.jpg", quality=85)
             elif name == "stages":
                 workflow = json.loads(queue_file("tryon_embedded").read_text("utf-8"))
-                stage_pictures.write(stage_pictures.stage_pictures(client, server.base, workflow))
+                for stage, picture in stage_pictures(client, server.base, workflow).items():
+                    picture.save(FOLDER / f"{stage}.jpg", quality=82)
             elif name != "unseen":
                 card = with_band(thumbnail(client, name), *CARDS[name])
                 card.save(page_file(name).with_suffix(".jpg"), quality=88)

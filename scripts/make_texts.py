@@ -15,18 +15,15 @@ change of a node's texts; `tests/nodes/test_texts.py` compares. The help panel i
 
 from __future__ import annotations
 
-import asyncio
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hosting import installation
+from hosting import in_process, installation
 from hosting.places import REPOSITORY, WORKFLOWS
 
 DOCS = REPOSITORY / "web" / "docs"
@@ -324,23 +321,12 @@ def texts(schemas: dict[str, Any]) -> dict[Path, str]:
     return made
 
 
-def loaded_schemas(comfyui: Path) -> dict[str, Any]:
-    """Schemas by node id, of the pack imported as ComfyUI does."""
-    sys.path.insert(0, str(comfyui))
-    import comfy.cli_args
-
-    comfy.cli_args.args.cpu = True
-    spec = importlib.util.spec_from_file_location("pack_for_texts", REPOSITORY / "__init__.py")
-    pack = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pack)
-    nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
-    return {schema.node_id: schema for schema in (node.define_schema() for node in nodes)}
-
-
 def main() -> None:
     host = installation.find_or_install(tests=True)
     installation.run_inside(host)
-    schemas = loaded_schemas(host.comfyui)
+    in_process.import_comfyui(host.comfyui)
+    nodes = in_process.node_classes(in_process.import_pack(REPOSITORY, "pack_for_texts"))
+    schemas = {name: node.define_schema() for name, node in nodes.items()}
     for file, text in texts(schemas).items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             file.parent.mkdir(exist_ok=True)

@@ -19,11 +19,10 @@ import re
 from typing import Any
 
 from hosting import installation
-from hosting.conversion import ui_to_api
+from hosting.graph import ui_to_api
 from hosting.places import REPOSITORY
-from hosting.server import ComfyServer
+from hosting.server import ComfyServer, exit_on_terminate
 from hosting.shipped import NEWER, NOTE, TITLES, lacking, page_file, queue_file
-from hosting.signals import exit_on_terminate
 
 SOURCES = REPOSITORY / "ladivton_core" / "checkpoints" / "sources.json"
 SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}

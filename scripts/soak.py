@@ -18,8 +18,7 @@ from typing import Any
 
 from hosting import installation
 from hosting.places import SAMPLES, WORKFLOWS
-from hosting.server import ComfyServer
-from hosting.signals import exit_on_terminate
+from hosting.server import ComfyServer, exit_on_terminate
 
 SCALE = 4
 ALLOWED = 0.03

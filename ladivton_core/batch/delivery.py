@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -28,26 +28,6 @@ KEY = "ladi_vton"
 """Name of the note in a PNG; a JPEG has it as its comment."""
 
 
-@runtime_checkable
-class Delivery(Protocol):
-    """Where finished pictures go. It travels to the workers, which write where they run: none passes the driver."""
-
-    def there(self, item: Item) -> Outcome | None:
-        """The outcome of an item whose picture is already there, whole and made with this run's settings."""
-
-    def picture(
-        self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
-    ) -> Outcome:
-        """Write a picture, whole or not at all.
-
-        Args:
-            pixels: (H, W, 3) uint8.
-
-        Returns:
-            The item's outcome; with `stop` when the disk is full or the folder closed.
-        """
-
-
 class PictureNote(BaseModel):
     """What a picture tells of itself."""
 
@@ -60,16 +40,13 @@ class PictureNote(BaseModel):
 
 
 @dataclass(frozen=True)
-class FolderDelivery(Delivery):
-    """Delivery into a folder.
-
-    Attributes:
-        store: the run's folder.
-    """
+class Delivery:
+    """Pictures into the run's folder. It travels to the workers, which write where they run: none passes the driver."""
 
     store: Store
 
     def there(self, item: Item) -> Outcome | None:
+        """The outcome of an item whose picture is already there, whole and made with this run's settings."""
         from PIL import Image
 
         try:
@@ -85,6 +62,11 @@ class FolderDelivery(Delivery):
     def picture(
         self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
     ) -> Outcome:
+        """Write a picture (H, W, 3) uint8, whole or not at all.
+
+        Returns:
+            The item's outcome; with `stop` when the disk is full or the folder closed.
+        """
         seconds, check = round(seconds, 4), None if check is None else round(check, 3)
         note = PictureNote(id=item.id, mark=item.mark, seed=item.seed, seconds=seconds, check=check, worker=worker)
         root = str(self.store)
@@ -99,19 +81,18 @@ class FolderDelivery(Delivery):
         return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
 
 
-class LastPicture(Delivery):
-    """A delivery that keeps the pixels of the last picture alone, for trials and pipelines of one's own."""
+class LastPicture:
+    """In place of a delivery: keeps the pixels of the last picture alone, for trials and pipelines of one's own."""
 
     pixels: np.ndarray
 
     def there(self, item: Item) -> None:
-        return None
+        """Nothing is."""
 
-    def picture(
-        self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
-    ) -> Outcome:
+    def picture(self, item: Item, pixels: np.ndarray, **told: Any) -> Outcome:
+        """Keep it."""
         self.pixels = pixels
-        return Outcome(item.id, item.file, seconds=seconds, check=check, worker=worker)
+        return Outcome(item.id, item.file, **told)
 
 
 def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:

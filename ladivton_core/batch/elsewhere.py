@@ -30,7 +30,7 @@ from ..disk.store import Store, open_store
 from ..preprocessing.masks.parts import face_and_hands
 from ..preprocessing.pictures import over_white, read_picture
 from ..preprocessing.pose.keypoints import keypoints_from_people
-from ..preprocessing.pose.skeleton import skeleton
+from ..preprocessing.pose.pose_map import skeleton
 from ..presets import PRESETS
 from .delivery import KEY, encode_picture
 from .engines.base import Spent, Work

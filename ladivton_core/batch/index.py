@@ -1,7 +1,10 @@
 """The index of a run: one row an item in Parquet, kept so that a crash loses rows only, and those are found again.
+And whether a catalogue's files are those that its pictures were made of, by size and time, where these differ by hash.
 
 Rows go to small files in `index/` every few seconds, which the next start and the end of the run make into one
-`index.parquet`. Of several rows of an item the last one counts. `disk/index.py` reads one.
+`index.parquet`. Of several rows of an item the last one counts. `disk/store.py` reads one. `inputs.parquet` keeps what
+each file was when a run first took it and when the last one did: a picture's mark holds the hash of a file that was
+exchanged under its old name (`delivery.mark_item`). What lies behind an address is not looked at.
 """
 
 from __future__ import annotations
@@ -12,12 +15,14 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..disk.addresses import require_package
-from ..disk.index import INDEX, PARTS, read_index
+from ..checkpoints.download import file_sha256
+from ..disk.addresses import is_address, require_package
 from ..disk.names import is_plain_name
-from ..disk.store import Store
+from ..disk.store import INDEX, PARTS, Store, read_index
 
 if TYPE_CHECKING:
     from .items import Item, Options, Outcome
@@ -79,7 +84,7 @@ class Index:
         """Write the rows that are not written yet."""
         if self._new:
             self._part += 1
-            self.store.write(f"{PARTS}/{self._name}-{self._part:06d}.parquet", _bytes(self._new))
+            _write(self.store, f"{PARTS}/{self._name}-{self._part:06d}.parquet", self._new, _TYPES)
             self._new = []
         self._flushed = time.monotonic()
 
@@ -90,7 +95,7 @@ class Index:
         if parts:
             # another run's too, if it shares the folder
             self.rows = {row["id"]: row for row in read_index(self.store)} | self.rows
-            self.store.write(INDEX, _bytes(self.rows.values()))
+            _write(self.store, INDEX, self.rows.values(), _TYPES)
             for name in parts:
                 self.store.delete(f"{PARTS}/{name}")
 
@@ -105,11 +110,75 @@ def discard(store: Store) -> None:
     store.delete(INDEX)
 
 
-def _bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
+INPUTS = "inputs.parquet"
+_READERS = 4
+"""Files hashed at a time."""
+
+_SEEN = {"file": "binary", "size": "int64", "time": "int64", "sha256": "string", "first": "string"}
+"""Columns: size, time in nanoseconds and hash when it was seen last, hash when it was seen first."""
+
+
+def find_exchanged(store: Store, files: Iterable[str], *, note: bool = True) -> dict[str, str]:
+    """Files that are not what a run first took under their names, with their hashes.
+
+    Args:
+        files: paths; addresses are passed over, and so is what cannot be read.
+        note: keep what was found for the next run, also of new files, which are read once for it.
+
+    Raises:
+        ValueError: what the folder has kept cannot be read; says what to do.
+        OSError: no room is left.
+    """
+    known = _read(store)
+    found: dict[str, tuple[int, int]] = {}
+    for file in dict.fromkeys(files):
+        if not is_address(file):
+            try:
+                stat = os.stat(file)
+            except (OSError, ValueError):  # told when it is read
+                continue
+            found[file] = (stat.st_size, stat.st_mtime_ns)
+    other = [file for file, seen in found.items() if (file in known or note) and known.get(file, ())[:2] != seen]
+    with ThreadPoolExecutor(_READERS) as threads:
+        hashes = dict(zip(other, threads.map(_hash, other), strict=True))
+    for file, digest in hashes.items():
+        if digest:
+            known[file] = (*found[file], digest, known[file][3] if file in known else digest)
+    if note and any(hashes.values()):
+        # not every name on a disk is text
+        rows = (dict(zip(_SEEN, (os.fsencode(file), *seen), strict=True)) for file, seen in known.items())
+        _write(store, INPUTS, rows, _SEEN)
+    return {file: known[file][2] for file in found if file in known and known[file][2] != known[file][3]}
+
+
+def _hash(file: str) -> str:
+    try:
+        return file_sha256(Path(file))
+    except OSError:
+        return ""
+
+
+def _read(store: Store) -> dict[str, tuple[int, int, str, str]]:
+    pyarrow = require_package("pyarrow", "the list of a run's files", "pyarrow")
+    import pyarrow.parquet as parquet
+
+    if store.size(INPUTS) is None:
+        return {}
+    try:
+        rows = parquet.read_table(pyarrow.BufferReader(store.read(INPUTS))).to_pylist()
+        return {os.fsdecode(row["file"]): (row["size"], row["time"], row["sha256"], row["first"]) for row in rows}
+    except (pyarrow.ArrowException, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{store}/{INPUTS} is no list of a run's files ({error}). Delete it: exchanged files are then taken for "
+            "what they are now"
+        ) from error
+
+
+def _write(store: Store, name: str, rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> None:
     pyarrow = require_package("pyarrow", "the index of a run", "pyarrow")
     import pyarrow.parquet as parquet
 
-    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in _TYPES.items()])
+    schema = pyarrow.schema([(column, getattr(pyarrow, kind)()) for column, kind in types.items()])
     buffer = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist([*rows], schema), buffer, compression="zstd")
-    return buffer.getvalue()
+    store.write(name, buffer.getvalue())

@@ -29,12 +29,11 @@ from ..disk.addresses import is_address
 from ..disk.store import Store, open_store
 from ..models import NOTE, OtherSettingsError, describe_differences, list_versions
 from ..presets import PRESETS
-from .delivery import FolderDelivery, mark_item, resolve_options
+from .delivery import Delivery, mark_item, resolve_options
 from .encodings import way_of
 from .engines import make_engine
 from .engines.base import Engine, Needs, Spent, Work, group_items, leave_out
-from .index import Index, discard
-from .inputs import INPUTS, find_exchanged
+from .index import INPUTS, Index, discard, find_exchanged
 from .items import Manifest, Options, Request, Settings
 from .manifest import read_manifest
 from .report import write_page
@@ -203,7 +202,7 @@ def plan_run(
         for item in manifest.items
     )  # fmt: skip
     manifest = dataclasses.replace(manifest, items=items)
-    index, delivery = Index(store, facts), FolderDelivery(store)
+    index, delivery = Index(store, facts), Delivery(store)
     report, done = RunReport(place=str(store)), set()
     for item in items:
         row = index.rows.get(item.id)

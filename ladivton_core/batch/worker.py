@@ -247,7 +247,7 @@ def require_graphs(persons: Sequence[Person], settings: Settings) -> None:
     Raises:
         RuntimeError: it cannot; says what mends it.
     """
-    from ..preprocessing.people.pose_graphs import find_graphs
+    from ..preprocessing.people.blazepose import find_graphs
 
     wanted = [person for person in persons if person.keypoints is None]
     try:

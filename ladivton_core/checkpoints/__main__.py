@@ -16,8 +16,8 @@ from pathlib import Path
 from .. import start
 from ..disk.terminal import to_terminal
 from .download import DownloadError, download
+from .inventory import Source, chosen, sources
 from .reading import CheckpointError
-from .sources import Source, chosen, sources
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +109,10 @@ def _verify(options: argparse.Namespace) -> int:
             log.info("right  %s: %s", file, verify(file, sha256=options.sha256))
         except Exception as error:  # one file, whatever it is, must not end the check of the others
             wrong += 1
-            log.error("WRONG  %s", error if isinstance(error, CheckpointError | OSError) else _named(file, error))
+            why = f"{file} cannot be checked ({type(error).__name__}: {error})"
+            log.error("WRONG  %s", error if isinstance(error, CheckpointError | OSError) else why)
             log.debug("%s", file, exc_info=True)
     return 1 if wrong else 0
-
-
-def _named(file: Path, error: Exception) -> str:
-    return f"{file} cannot be checked ({type(error).__name__}: {error})"
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -23,9 +23,8 @@ from ..presets import PRESETS, TINY, Preset
 from ..runtime.defaults import in_float32, own_defaults
 from ..warping.warper import GarmentWarper
 from . import clip_layout, unet_layout, vae_layout
-from .folders import part_file
 from .layouts import check_strict, describe, identify, load_strict, part_of, unet_channels
-from .reading import CheckpointError, read_state_dict
+from .reading import CheckpointError, part_file, read_state_dict
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel

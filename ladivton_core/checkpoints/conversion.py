@@ -15,9 +15,8 @@ from torch import Tensor
 
 from ..disk.tensors import TooLargeError, write_tensors
 from . import build, clip_layout, unet_layout, vae_layout
-from .folders import part_file
 from .layouts import describe, parts_in
-from .reading import CheckpointError, read_state_dict
+from .reading import CheckpointError, part_file, read_state_dict
 
 _PUBLISHED = {"published": dict}
 LAYOUTS: dict[str, dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]]] = {

@@ -1,7 +1,7 @@
 """Downloading one large file: resumed where it broke off, from the first of several mirrors that has it, hash checked.
 
 Only ever called by a person's command (`python -m ladivton_core.checkpoints download`), never by a node or at import.
-A download grows as `NAME.part` beside its target and gets its name when it is whole. `sources.py` knows the addresses.
+A download grows as `NAME.part` beside its target and gets its name when it is whole. `sources.json` has the addresses.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..disk.names import printable
 from ..embedded import PARTS
 from ..runtime.finite import first_not_finite
 from ..start import command
-from .errors import CheckpointError
 
 KINDS = {
     "unet": "a diffusers UNet",
@@ -294,3 +294,10 @@ def _has(state: Mapping[str, Tensor], sign: str) -> bool:
     if sign.endswith("*"):
         return any(key.startswith(sign[:-1]) for key in state)
     return sign in state
+
+
+class CheckpointError(ValueError):
+    """A weight file that cannot be used; the message says what it is and what was expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))  # names of files and tensors come from anywhere

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from ..disk.looking import open_file
-from .errors import CheckpointError
+from .layouts import CheckpointError
 
 ASK = "Ask whoever made the file for the weights alone (a state dict, best as safetensors)."
 TO_TENSORS = "save them as tensors (torch.from_numpy) where they come from, best as safetensors"

@@ -3,7 +3,7 @@
 The published LaDI-VTON files are PyTorch archives, Stable Diffusion's and ours safetensors. Nothing is
 ever unpickled that is not a tensor. Both kinds are mapped into memory: a tensor is read from the disk when it is
 used, so looking at names and shapes, or taking one part out of a large file, costs next to nothing. `layouts.py`
-tells what the dict holds, `folders.py` where in a folder the file is.
+tells what the dict holds, `inventory.py` looks through whole trees of unrelated files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError  # the error alone: torch's restricted reader raises it
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from ..disk.looking import file_there
 from ..disk.names import is_text
 from ..disk.structure import StructureError, walk
 from ..start import command
-from .errors import CheckpointError
+from .layouts import CheckpointError
 from .other_files import ASK, TO_TENSORS, what_else
 from .unwrapping import unwrapped
 
@@ -111,7 +111,9 @@ def _read_any(path: Path) -> dict[str, Tensor]:
 
 def _read_one(path: Path) -> dict[str, Tensor]:
     tensors = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    _check_tensors(tensors, path)
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
+            raise CheckpointError(f"{path}: {name} is sparse, quantised, complex or without values; no plain tensor.")
     return tensors
 
 
@@ -273,13 +275,6 @@ def _without_advice(error: Exception) -> UnpicklingError:
     return UnpicklingError(text[:200]).with_traceback(error.__traceback__)
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse what is no plain tensor."""
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
-            raise CheckpointError(f"{path}: {name} is sparse, quantised, complex or without values; no plain tensor.")
-
-
 def _can_be_mapped(path: Path) -> bool:
     # Given the name of an archive that is called *.safetensors, torch would read it as such.
     return zipfile.is_zipfile(path) and path.suffix != ".safetensors"
@@ -290,3 +285,49 @@ def _first_line(error: BaseException) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     text = re.split(r"\.\s|\n|, please |Cannot use ``weights_only", f"{text} ", maxsplit=1)[0].strip()
     return text[:200] or type(error).__name__
+
+
+_SUBFOLDERS = {"vision": "image_encoder"}
+_NAMES = ("diffusion_pytorch_model", "model", "pytorch_model", "open_clip_model", "open_clip_pytorch_model")
+# full precision before half, safetensors before torch archives, one file before an index of several
+_ENDINGS = (
+    ".safetensors",
+    ".safetensors.index.json",
+    ".bin",
+    ".bin.index.json",
+    ".fp16.safetensors",
+    ".safetensors.index.fp16.json",
+    ".fp16.bin",
+    ".bin.index.fp16.json",
+)
+
+
+def part_file(path: Path | str, part: str) -> Path:
+    """The file a part is in: `path` itself, or in a folder the part's weights or their index.
+
+    Args:
+        path: a file of any layout; a diffusers folder (`unet/diffusion_pytorch_model.safetensors` is found in it); or
+            the folder of one part.
+        part: one of `embedded.PARTS`.
+
+    Raises:
+        FileNotFoundError: no such path.
+        CheckpointError: the folder has no weights of that part; the message says which names were looked for.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}.")
+    if not path.is_dir():
+        return path
+    subfolder = _SUBFOLDERS.get(part, part)
+    inside = path / subfolder
+    # A whole model without that subfolder must not answer with a file of another part that lies on top.
+    folder = inside if inside.is_dir() or (path / "model_index.json").exists() else path
+    for ending in _ENDINGS:
+        for name in _NAMES:
+            if (folder / f"{name}{ending}").is_file():
+                return folder / f"{name}{ending}"
+    raise CheckpointError(
+        f"{path} has no weights of the part {part!r}: neither in {subfolder}/ nor on top is there a file "
+        f"{' or '.join(_NAMES[:3])} with the ending .safetensors or .bin, .fp16 before it or an index after it."
+    )

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from ..embedded import PARTS
 from ..start import command
-from .errors import CheckpointError
-from .layouts import KINDS, below_keys, identify
+from .layouts import KINDS, CheckpointError, below_keys, identify
 
 ADDED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 """Words that wrappers of torch put into names: DataParallel, compile, FSDP, activation checkpointing, Fabric."""

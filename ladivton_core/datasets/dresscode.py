@@ -13,8 +13,18 @@ from torch import Tensor
 from ..preprocessing import ATR18, CATEGORIES, garment_picture_on_white, keypoints_from_dresscode
 from ..preprocessing.pictures import on_white
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME
-from .files import PairList, SampleFiles
-from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs, require_lists
+from .reading import (
+    PairList,
+    SampleFiles,
+    check_choice,
+    mask_tensor,
+    naming,
+    open_labels,
+    open_picture,
+    read_json,
+    read_pairs,
+    require_lists,
+)
 from .sample import SIZE, Order, Split, TryOnSample, build_sample
 
 # Order of the published code when all categories are taken (published §1.3).

@@ -1,6 +1,7 @@
 """Reading a data set's files: pictures, label pictures, joints and pair lists.
 
-Published §1.1. `files.py` says which files there are, `sample.py` builds samples out of what is read here.
+Published §1.1 to 1.3. `vitonhd.py` and `dresscode.py` say where files lie, `sample.py` builds samples out of what is
+read here, `verification.py` checks them all.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,6 @@ from ..disk.names import is_plain_name
 from ..preprocessing.label_pictures import in_label_order, require_known
 from ..preprocessing.labels import LabelSet
 from ..preprocessing.pictures import eight_bits, on_white
-from .files import PairList
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +34,51 @@ __all__ = [
 
 LABEL_MODES = ("P", "L", "1", "I", "I;16")
 """Pillow's modes of pictures whose values are numbers, not colours."""
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """Files of one sample.
+
+    Attributes:
+        person: photo of the person.
+        parse: label picture of the person.
+        keypoints: JSON with the person's joints.
+        garment: shop photo.
+        garment_mask: white where the garment is; None where the data set has none. VITON-HD's is not needed to read
+            a sample.
+        category: which garment is exchanged.
+    """
+
+    person: Path
+    parse: Path
+    keypoints: Path
+    garment: Path
+    garment_mask: Path | None
+    category: str
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of them."""
+        files = (self.person, self.parse, self.keypoints, self.garment, self.garment_mask)
+        return tuple(file for file in files if file is not None)
+
+
+@dataclass(frozen=True)
+class PairList:
+    """A text file that says who wears what.
+
+    Attributes:
+        path: the file.
+        split: `train` or `test`.
+        order: `paired` or `unpaired`.
+        category: of all its pairs.
+    """
+
+    path: Path
+    split: str
+    order: str
+    category: str
 
 
 def picture_tensor(picture: Image, size: tuple[int, int]) -> Tensor:

@@ -6,6 +6,7 @@ other than the released one is only unusual: toy sets and smaller copies are rea
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,7 @@ from ..preprocessing import LabelSet, keypoints_from_dresscode, keypoints_from_o
 from ..preprocessing.label_pictures import require_known
 from ..preprocessing.masks.arms import LEFT_SHOULDER, RIGHT_SHOULDER
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME
-from .files import SampleFiles
-from .findings import Finding
-from .reading import open_labels, open_picture, read_json
+from .reading import SampleFiles, open_labels, open_picture, read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +32,23 @@ _LARGEST = float(np.finfo(np.float32).max)
 """Above it the reader's tensor holds infinity."""
 OUTSIDE = 1.25
 """Joints this many times outside the frame are counted in another one; a body cut by the border stays within."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as expected.
+
+    Attributes:
+        kind: what sort of thing, e.g. `missing file`.
+        broken: whether a sample cannot be read, or not rightly; otherwise it is only unusual.
+        path: the file it is about.
+        message: what was found and what was expected.
+    """
+
+    kind: str
+    broken: bool
+    path: Path
+    message: str
 
 
 def check_person(files: SampleFiles, labels: LabelSet, dataset: str) -> list[Finding]:

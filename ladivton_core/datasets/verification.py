@@ -1,28 +1,119 @@
 """Walking a whole data set: is every file there, readable, and of the size and kind the readers want.
 
-Each file is looked at once, however many pairs name it. `findings.py` holds what is found, `__main__.py` prints it,
-`sample_checks.py` looks at a single sample's files.
+Each file is looked at once, however many pairs name it. `sample_checks.py` looks at a single sample's files,
+`__main__.py` prints the report.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..disk.looking import file_there
-from .files import PairList, SampleFiles
-from .findings import Finding, ListReport, Report
+from ..disk.names import in_one_line
 from .layouts import DATASETS
-from .reading import check_choice, examine_pairs
-from .sample_checks import check_garment, check_person
+from .reading import PairList, SampleFiles, check_choice, examine_pairs
+from .sample_checks import Finding, check_garment, check_person
 
 log = logging.getLogger(__name__)
 
+
 Check = Callable[[], list[Finding]]
 Progress = Callable[[Iterable[list[Finding]], int], Iterable[list[Finding]]]
+
+
+@dataclass(frozen=True)
+class ListReport:
+    """What a pair list holds.
+
+    Attributes:
+        split, order, category: see `PairList`.
+        path: the list.
+        pairs: good lines.
+        people, garments: different ones among them.
+    """
+
+    split: str
+    order: str
+    category: str
+    path: Path
+    pairs: int
+    people: int
+    garments: int
+
+
+@dataclass
+class Report:
+    """Everything about one data set.
+
+    Attributes:
+        dataset: its name in `DATASETS`.
+        root: its folder.
+        lists: the pair lists that are there.
+        absent: those that are not, in words. That is no fault.
+        people, garments: different ones in all lists together.
+        findings: what is broken or unusual.
+    """
+
+    dataset: str
+    root: Path
+    lists: list[ListReport] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    people: int = 0
+    garments: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def broken(self) -> bool:
+        """Whether any sample cannot be read rightly."""
+        return any(finding.broken for finding in self.findings)
+
+    def lines(self, show: int = 5) -> Iterator[str]:
+        """The report as text, with the first `show` findings of every kind."""
+        for found in self.lists:
+            yield (
+                f"{found.split} {found.order} {found.category}: {found.pairs} pairs of {found.people} people and "
+                f"{found.garments} garments"
+            )
+        for name in self.absent:
+            yield f"not there, skipped: {name}"
+        yield f"{self.people} people and {self.garments} garments looked at"
+        for broken in (True, False):
+            kinds = Counter(finding.kind for finding in self.findings if finding.broken == broken)
+            for kind, count in kinds.most_common():
+                yield f"{'BROKEN' if broken else 'unusual'}  {kind}: {count}"
+                same = [finding for finding in self.findings if finding.kind == kind and finding.broken == broken]
+                yield from (f"  {in_one_line(self._name(f.path))}: {in_one_line(f.message)}" for f in same[:show])
+                if count > show:
+                    yield f"  and {count - show} more; --json lists them all"
+        yield "Something is broken." if self.broken else "Nothing is broken."
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON's types, with every finding."""
+        counts = {
+            word: dict(Counter(finding.kind for finding in self.findings if finding.broken == broken))
+            for word, broken in (("broken", True), ("unusual", False))
+        }
+        return {
+            "dataset": self.dataset,
+            "root": str(self.root),
+            "ok": not self.broken,
+            "lists": [vars(found) | {"path": self._name(found.path)} for found in self.lists],
+            "absent": self.absent,
+            "people": self.people,
+            "garments": self.garments,
+            "counts": counts,
+            "findings": [vars(finding) | {"path": self._name(finding.path)} for finding in self.findings],
+        }
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
 
 
 def verify(
@@ -63,7 +154,8 @@ def verify(
             f"{root} holds none of {kind.title}'s pair lists ({expected}); give the folder they lie in"
         )
     report = Report(name, root)
-    report.absent = [_called(pairs) for pairs in lists if pairs not in present]
+    absent = (pairs for pairs in lists if pairs not in present)
+    report.absent = [f"{pairs.split} {pairs.order} {pairs.category} ({pairs.path.name})" for pairs in absent]
     report.findings += dict.fromkeys(closed)
     people, garments = {}, {}
     for pairs in present:
@@ -122,7 +214,3 @@ def _read_list(kind: type, pairs: PairList, report: Report) -> list[SampleFiles]
         ListReport(pairs.split, pairs.order, pairs.category, pairs.path, len(samples), len(people), len(garments))
     )
     return samples
-
-
-def _called(pairs: PairList) -> str:
-    return f"{pairs.split} {pairs.order} {pairs.category} ({pairs.path.name})"

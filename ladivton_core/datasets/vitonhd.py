@@ -12,8 +12,18 @@ from torch import Tensor
 
 from ..disk.looking import file_there
 from ..preprocessing import LIP20, keypoints_from_openpose
-from .files import PairList, SampleFiles
-from .reading import check_choice, mask_tensor, naming, open_labels, open_picture, read_json, read_pairs, require_lists
+from .reading import (
+    PairList,
+    SampleFiles,
+    check_choice,
+    mask_tensor,
+    naming,
+    open_labels,
+    open_picture,
+    read_json,
+    read_pairs,
+    require_lists,
+)
 from .sample import SIZE, Order, Split, TryOnSample, build_sample
 
 CATEGORY = "upper_body"

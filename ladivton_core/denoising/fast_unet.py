@@ -1,7 +1,8 @@
 """The diffusers UNet called as `sampling.denoise` calls it, with less work around the arithmetic.
 
-The memory layout that convolutions are fastest in; keys and values of a prompt computed once (`prompt_attention.py`);
-on CUDA one graph for each shape of the inputs (`recording.py`), kept for the next picture. Results differ from the
+The memory layout that convolutions are fastest in; keys and values of a prompt computed once in place of once a step,
+for they depend on the prompt and on two weights of each layer; on CUDA one graph for each shape of the inputs, kept for
+the next picture: a guided step launches thousands of kernels, each shorter than its launch. Results differ from the
 plain UNet's by the order of additions.
 """
 
@@ -9,18 +10,140 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..runtime.processor import layout
-from .prompt_attention import Kept, attending, install, keys_and_values
-from .recording import Function, Recorder, recorder
 
 log = logging.getLogger(__name__)
+
+Kept = tuple[Tensor, Tensor]
+"""Keys and values (B, heads, T, C) of one layer."""
+
+_KEPT: ContextVar[dict[PromptAttention, Kept] | None] = ContextVar("keys and values by layer", default=None)
+"""Of the call that runs; another thread has its own."""
+
+
+class PromptAttention:
+    """Processor of one cross-attention layer; within `attending` it looks at what is kept and at no prompt.
+
+    With nothing kept it computes as diffusers' own does.
+
+    Args:
+        plain: diffusers' own processor, for every other call.
+    """
+
+    def __init__(self, plain) -> None:
+        self._plain = plain
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, **kwargs):
+        kept = _KEPT.get()
+        if kept is None:
+            return self._plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **kwargs)
+        batch, tokens, width = hidden_states.shape
+        query = attn.to_q(hidden_states).view(batch, tokens, attn.heads, -1).transpose(1, 2)
+        found = F.scaled_dot_product_attention(query, *kept[self])
+        return attn.to_out[0](found.transpose(1, 2).reshape(batch, tokens, -1))
+
+
+def install(unet: nn.Module) -> list[tuple[nn.Module, PromptAttention]]:
+    """Give every cross-attention layer of a diffusers UNet a `PromptAttention`; returns layers and processors.
+
+    Raises:
+        ValueError: a layer does more than Stable Diffusion's, so that its keys cannot be kept.
+    """
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    found = []
+    for name, layer in unet.named_modules():
+        if not name.endswith(".attn2"):
+            continue
+        processor = layer.processor
+        if not isinstance(processor, PromptAttention):
+            if type(processor) is not AttnProcessor2_0 or _does_more(layer):
+                raise ValueError(f"{name} is no plain cross-attention ({type(processor).__name__}).")
+            processor = PromptAttention(processor)
+            layer.set_processor(processor)
+        found.append((layer, processor))
+    return found
+
+
+@contextmanager
+def attending(layers: Sequence[tuple[nn.Module, PromptAttention]], kept: Sequence[Kept]) -> Iterator[None]:
+    """Inside, the layers that `install` gave attend to these keys and values, whatever prompt they get."""
+    before = _KEPT.set({processor: pair for (_, processor), pair in zip(layers, kept, strict=True)})
+    try:
+        yield
+    finally:
+        _KEPT.reset(before)
+
+
+def keys_and_values(layer: nn.Module, prompt: Tensor) -> Kept:
+    """What a layer makes of a prompt (B, T, C)."""
+    batch, tokens, _ = prompt.shape
+    key, value = (
+        project(prompt).view(batch, tokens, layer.heads, -1).transpose(1, 2) for project in (layer.to_k, layer.to_v)
+    )
+    return key, value
+
+
+def _does_more(layer: nn.Module) -> bool:
+    """Whether a layer has anything that `PromptAttention` leaves out."""
+    options = (layer.spatial_norm, layer.group_norm, layer.norm_cross, layer.norm_q, layer.norm_k)
+    return any(options) or layer.residual_connection or layer.rescale_output_factor != 1
+
+
+Function = Callable[..., Tensor]
+Recorder = Callable[[Function, Sequence[Tensor]], Function]
+"""Makes of a function and examples of its inputs one that takes inputs of the same shapes, formats and types."""
+
+WARM_UP = 3
+"""Calls before the recording, in which libraries choose their kernels and take their workspaces."""
+
+
+def recorder(device: torch.device) -> Recorder | None:
+    """What records on a device; None where functions run as they are."""
+    return record_cuda_graph if device.type == "cuda" and torch.version.hip is None else None
+
+
+def record_cuda_graph(function: Function, inputs: Sequence[Tensor]) -> Function:
+    """The function as a CUDA graph.
+
+    Whatever it reads beside its inputs (weights, kept keys) is read at the addresses it has now: it may change in place
+    and must stay alive. The result is a copy, the caller's own.
+
+    Raises:
+        RuntimeError: it does something that no graph can hold, or memory is short.
+    """
+    device = inputs[0].device
+    held = [x.clone() for x in inputs]
+    with torch.cuda.device(device):
+        aside = torch.cuda.Stream(device)
+        aside.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                function(*held)
+        torch.cuda.current_stream(device).wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may use the device meanwhile
+            result = function(*held)
+
+    def replay(*given: Tensor) -> Tensor:
+        for kept, new in zip(held, given, strict=True):
+            kept.copy_(new)
+        graph.replay()
+        return result.clone()
+
+    return replay
+
+
 SHAPES = 4
 """Shapes whose graphs are kept: both halves and one alone, at two sizes."""
 
@@ -30,7 +153,7 @@ class FastUNet:
 
     Args:
         unet: diffusers UNet.
-        record: see `recording.Recorder`; told from the UNet's device when "auto", None runs without.
+        record: see `Recorder`; told from the UNet's device when "auto", None runs without.
 
     Raises:
         ValueError: the UNet's cross-attention is not Stable Diffusion's.

@@ -13,8 +13,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from .addresses import fault_of_address, is_address, open_filesystem
+from .addresses import fault_of_address, is_address, open_filesystem, require_package
 from .locking import Locked, locked
 from .names import hide_secrets, is_hidden, printable
 from .writing import clean, write_bytes
@@ -139,3 +140,37 @@ def open_store(place: str | Path) -> Store:
         raise ValueError(f"{hide_secrets(text)}: a web server cannot be written to; name a folder or an object store")
     open_filesystem(text)
     return AddressStore(text.rstrip("/"))
+
+
+INDEX, PARTS = "index.parquet", "index"
+"""The file in a run's folder, and the folder of rows that are not in it yet."""
+
+
+def read_index(store: Store) -> list[dict[str, Any]]:
+    """Rows of a folder's index, the newest of an item last.
+
+    Raises:
+        ValueError: a file is no index; names it.
+    """
+    names = [INDEX] if store.size(INDEX) is not None else []
+    names += [f"{PARTS}/{name}" for name in store.names(PARTS) if name.endswith(".parquet")]
+    pyarrow = require_package("pyarrow", "the index of a run", "pyarrow")
+    import pyarrow.parquet as parquet
+
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        try:
+            table = parquet.read_table(pyarrow.BufferReader(store.read(name)))
+            if missing := [column for column in ("id", "mark", "file", "error") if column not in table.column_names]:
+                raise ValueError(f"it lacks the columns {', '.join(missing)}")
+            rows += table.to_pylist()
+        except (pyarrow.ArrowException, ValueError) as error:
+            raise ValueError(
+                f"{store}/{name} is no index of a run ({error}). Delete it: the pictures tell what they are"
+            ) from error
+    once: dict[str, str] = {}
+    for row in rows:  # a million rows hold a few of these, not a million copies
+        row |= {
+            name: once.setdefault(row[name], row[name]) for name in ("settings", "models", "worker") if row.get(name)
+        }
+    return sorted(rows, key=lambda row: row.get("written") or 0.0)

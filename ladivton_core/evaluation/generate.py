@@ -7,12 +7,10 @@ compares the results with the data set.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets import DATASETS, DressCode, TryOnSample, VitonHD, collate
@@ -99,7 +97,10 @@ def generate(
         "format": kind,
         **describe_pipeline(pipeline),
     }
-    claim(out, settings, _lists(data.order, everything), force=force)
+    lists: dict[str, list[Item]] = {}
+    for item in everything:
+        lists.setdefault(f"{data.order}/{item.category}", []).append(item)
+    claim(out, settings, {name: list_hash(items) for name, items in sorted(lists.items())}, force=force)
     outcome, paths = Outcome(), {}
     for item in chosen:
         try:
@@ -109,8 +110,18 @@ def generate(
     todo = _unfinished(paths, data.size, progress)
     outcome.kept = len(paths) - len(todo)
     for items, samples in _read(data, todo, batch, workers, outcome, progress):
-        pixels = _dress(pipeline, samples, [item_seed(seed, item) for item in items], settings)
-        write_pictures([to_picture(picture) for picture in pixels], [paths[item] for item in items], overwrite=True)
+        together = collate(samples)
+        made = pipeline(
+            together.person,
+            together.garment,
+            mask=together.mask.float(),
+            pose_map=together.pose_map,
+            category=together.category,
+            seeds=[item_seed(seed, item) for item in items],
+            steps=settings["steps"],
+            guidance_scale=settings["guidance_scale"],
+        ).images
+        write_pictures([to_picture(picture) for picture in made], [paths[item] for item in items], overwrite=True)
         outcome.made += len(items)
     return outcome
 
@@ -122,29 +133,6 @@ def _part(everything: list[Item], start: int, limit: int | None) -> list[Item]:
     if not chosen:
         raise ValueError(f"nothing to do: item {start} and after of a list of {len(everything)}, at most {limit}")
     return chosen
-
-
-def _lists(order: str, everything: list[Item]) -> dict[str, str]:
-    """What a folder's note knows a test list by: a hash a category."""
-    categories = sorted({item.category for item in everything})
-    return {f"{order}/{name}": list_hash([item for item in everything if item.category == name]) for name in categories}
-
-
-def _dress(
-    pipeline: TryOnPipeline, samples: Sequence[TryOnSample], seeds: list[int], settings: dict[str, Any]
-) -> torch.Tensor:
-    """Pictures (B, 3, H, W) in [0, 1]."""
-    together = collate(samples)
-    return pipeline(
-        together.person,
-        together.garment,
-        mask=together.mask.float(),
-        pose_map=together.pose_map,
-        category=together.category,
-        seeds=seeds,
-        steps=settings["steps"],
-        guidance_scale=settings["guidance_scale"],
-    ).images
 
 
 def _unfinished(paths: dict[Item, Path], size: tuple[int, int], progress: bool) -> list[Item]:
@@ -174,10 +162,12 @@ def _read(
     with tqdm(total=len(items), desc=data.order, unit="picture", disable=not (progress and items)) as bar:
         for place, samples in enumerate(loader):
             block = items[place * batch : place * batch + len(samples)]
+            good = []
             for item, sample in zip(block, samples, strict=True):
                 if isinstance(sample, _Broken):
                     outcome.leave_out(item, sample.why)
-            good = [(item, sample) for item, sample in zip(block, samples, strict=True) if not _is_broken(sample)]
+                else:
+                    good.append((item, sample))
             if good:
                 yield [item for item, _ in good], [sample for _, sample in good]
             bar.update(len(block))
@@ -186,10 +176,6 @@ def _read(
 @dataclass(frozen=True)
 class _Broken:
     why: str
-
-
-def _is_broken(sample: TryOnSample | _Broken) -> bool:
-    return isinstance(sample, _Broken)
 
 
 class _Readable(Dataset):

@@ -93,8 +93,17 @@ def measure(
     figures: dict[str, Figures] = {name: work.counts(name) for name in work.names}
     failed = {}
     for metric in METRICS:
-        if metric not in skip and (why := _add(work, metric, figures)):
-            failed[metric] = why
+        if metric in skip:
+            continue
+        try:
+            values = work.of(metric)
+        except Exception as error:  # the others still count; a library's own failures are of any kind
+            failed[metric] = explain(error)
+            log.error("%s: %s", metric, failed[metric])
+            log.debug("%s", metric, exc_info=True)
+            continue
+        for name, value in values.items():
+            figures[name] |= {metric: value} | ({"kid_x1000": 1000 * value} if metric == "kid" else {})
     return {
         "dataset": dataset,
         "order": order,
@@ -109,22 +118,6 @@ def measure(
         "run": read_note(results),
         "versions": list_versions(),
     }
-
-
-def _add(work: _Work, metric: str, figures: dict[str, Figures]) -> str:
-    """Put a metric's values into `figures`; why it has none, or nothing."""
-    try:
-        values = work.of(metric)
-    except Exception as error:  # the others still count; a library's own failures are of any kind
-        why = explain(error)
-        log.error("%s: %s", metric, why)
-        log.debug("%s", metric, exc_info=True)
-        return why
-    for name, value in values.items():
-        figures[name][metric] = value
-        if metric == "kid":
-            figures[name]["kid_x1000"] = 1000 * value
-    return ""
 
 
 def explain(error: Exception) -> str:

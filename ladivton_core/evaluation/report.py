@@ -1,23 +1,78 @@
 """Measurements as one JSON file and one HTML page that needs nothing beside it.
 
-`measure.py` makes the measurements, `published.py` has the row to compare with, `contact.py` the pictures.
+`measure.py` makes the measurements. Beside them stand the figures that the paper's method has been published with, and
+contact sheets of some of the people, their garments and the results.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import logging
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..datasets import DATASETS
+import torch
+from torch import Tensor
+
+from ..datasets import DATASETS, DressCode, VitonHD, open_dataset
 from ..disk.documents import read_json
 from ..disk.names import in_one_line
 from ..disk.pages import render
+from ..disk.sheet import write_sheet
 from ..disk.structure import StructureError, check_shape
 from ..disk.writing import write_json, write_text
-from .contact import Sheet, contact_sheet
+from .items import Item, items_of
 from .measure import METRICS
-from .published import CAUTION, COLUMNS, FIGURES, SOURCE
+from .picture_metrics import SIZE, read
+
+log = logging.getLogger(__name__)
+
+SOURCE = "FitDiT, Table 1 (arXiv 2411.10499)"
+"""Where LaDI-VTON ran beside others, all in one protocol."""
+CAUTION = (
+    "Protocols differ between papers: picture size, JPEG or PNG, resizing, and which real pictures FID and KID compare "
+    "with. The published row is one paper's measurement of LaDI-VTON; compare its order of magnitude, not its digits."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of the table.
+
+    Attributes:
+        title: its heading.
+        order, metric: where in our measurements it is.
+        better: `higher` or `lower`.
+        digits: after the point.
+    """
+
+    title: str
+    order: str
+    metric: str
+    better: str
+    digits: int
+
+
+COLUMNS = (
+    Column("SSIM", "paired", "ssim", "higher", 4),
+    Column("LPIPS", "paired", "lpips", "lower", 4),
+    Column("FID paired", "paired", "fid", "lower", 2),
+    Column("KID paired ×10³", "paired", "kid_x1000", "lower", 2),
+    Column("FID unpaired", "unpaired", "fid", "lower", 2),
+    Column("KID unpaired ×10³", "unpaired", "kid_x1000", "lower", 2),
+    Column("IS paired", "paired", "is", "higher", 3),
+    Column("IS unpaired", "unpaired", "is", "higher", 3),
+)
+
+FIGURES: dict[str, tuple[float, ...]] = {
+    "vitonhd": (0.8763, 0.0911, 6.60, 1.07, 9.41, 1.69),
+    "dresscode": (0.9025, 0.0719, 4.86, 1.56, 6.84, 2.33),
+}
+"""By data set, in the order of `COLUMNS`; those after the sixth are not published there."""
 
 Measurement = Mapping[str, Any]
 
@@ -147,7 +202,7 @@ def faults(report: Mapping[str, Any]) -> list[str]:
 def _rows(report: Mapping[str, Any]) -> list[list[str]]:
     """The published row and ours, each with its name first."""
     published = report["published"]["figures"]
-    rows = [["published", *(_cell(column, published) for column in _keyed())]]
+    rows = [["published", *(_cell(column, published) for column in COLUMNS)]]
     figures = {run["order"]: run["figures"] for run in report["runs"]}
     names = list(dict.fromkeys(name for group in figures.values() for name in group))
     for name in sorted(names, key=lambda name: name != "all"):
@@ -156,16 +211,12 @@ def _rows(report: Mapping[str, Any]) -> list[list[str]]:
             for order, group in figures.items()
             for metric, value in group.get(name, {}).items()
         }
-        rows.append([in_one_line(f"here, {name}"), *(_cell(column, cells) for column in _keyed())])
+        rows.append([in_one_line(f"here, {name}"), *(_cell(column, cells) for column in COLUMNS)])
     return rows
 
 
-def _keyed():
-    return [(f"{column.order}.{column.metric}", column.digits) for column in COLUMNS]
-
-
-def _cell(column: tuple[str, int], values: Mapping[str, float]) -> str:
-    key, digits = column
+def _cell(column: Column, values: Mapping[str, float]) -> str:
+    key, digits = f"{column.order}.{column.metric}", column.digits
     return f"{round(values[key], digits) + 0.0:.{digits}f}" if key in values else "–"  # + 0.0: no -0.00
 
 
@@ -184,3 +235,59 @@ def _told(run: Measurement) -> dict[str, Mapping[str, Any]]:
         "libraries": run["versions"],
         "folders": {"data set": run["root"], "results": run["results"]},
     }
+
+
+TITLES = {"paired": ("masked person", "garment", "result", "truth"), "unpaired": ("person", "garment", "result")}
+"""Columns by order. Paired, the person's own photo is the truth, so what the models see of it stands first."""
+
+
+class Sheet(NamedTuple):
+    """A contact sheet: order of the run, names of its rows (`category/person/garment`), a JPEG as a data URI."""
+
+    order: str
+    names: tuple[str, ...]
+    address: str
+
+
+def contact_sheet(measurement: Mapping[str, Any], rows: int = 8, height: int = 192) -> Sheet | None:
+    """Rows spread evenly over what was measured; None where the pictures are out of reach.
+
+    Args:
+        measurement: of `measure`; its data set and results are read again.
+        rows: at most.
+        height: of one picture in pixels.
+    """
+    order = measurement["order"]
+    try:
+        there = [found for name in measurement["figures"] if name != "all" for found in _results(measurement, name)]
+        picked = [there[round(place)] for place in torch.linspace(0, len(there) - 1, min(rows, len(there))).tolist()]
+        table = [_row(data[item.index], read(path, SIZE), order) for data, item, path in picked]
+    except (OSError, ValueError) as error:
+        log.warning("no contact sheet of the %s run: %s", order, error)
+        return None
+    if not table:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sheet.jpg"
+        write_sheet(table, path, height, TITLES[order])
+        code = base64.b64encode(path.read_bytes()).decode("ascii")
+    return Sheet(order, tuple(item.name for _, item, _ in picked), f"data:image/jpeg;base64,{code}")
+
+
+def _results(measurement: Mapping[str, Any], category: str) -> list[tuple[VitonHD | DressCode, Item, Path]]:
+    """Data set, item and picture of what there is of a category."""
+    order, results = measurement["order"], Path(measurement["results"])
+    data = open_dataset(measurement["dataset"], measurement["root"], "test", order, category, SIZE)
+    found = []
+    for item in items_of(data):
+        with contextlib.suppress(ValueError):  # a name that no result can have
+            paths = [item.path(results, order, kind) for kind in ("jpg", "png")]
+            found += [(data, item, path) for path in paths if path.is_file()]
+    return found
+
+
+def _row(sample, result: Tensor, order: str) -> Tensor:
+    """Pictures (N, 3, H, W) in [0, 1], a column each."""
+    first = sample.agnostic if order == "paired" else sample.person
+    pictures = [first / 2 + 0.5, sample.garment / 2 + 0.5, result]
+    return torch.stack(pictures + ([sample.person / 2 + 0.5] if order == "paired" else []))

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..disk.index import INDEX, PARTS, read_index
 from ..disk.names import is_hidden, is_plain_name
 from ..disk.pictures import endings
-from ..disk.store import Store
+from ..disk.store import INDEX, PARTS, Store, read_index
 from .items import Item
 from .truth import MismatchError
 

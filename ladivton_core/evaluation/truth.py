@@ -46,7 +46,10 @@ def people_of(dataset: str, root: Path, category: str) -> list[Path]:
     else:
         folder = root / category / "images"
         whole = root / "test_pairs_paired.txt"
-        names = _first_column(whole) if file_there(whole) else _own_names(root, category)
+        if file_there(whole):  # it may have a third column
+            names = [columns[0] for columns in read_columns(whole) if is_plain_name(columns[0])]
+        else:
+            names = [person for person, _ in read_pairs(root / category / "test_pairs_paired.txt")]
     people = sorted(folder / name for name in set(names) if file_there(folder / name))
     if not people:
         title = (VitonHD if dataset == "vitonhd" else DressCode).title
@@ -87,12 +90,3 @@ def match(people: list[Path], folder: Path, *, partial: bool = False) -> list[tu
                 "not belong there, or measure what is there with --partial"
             )
     return list(zip(results, people, strict=True))
-
-
-def _first_column(path: Path) -> list[str]:
-    """Names of a list that may have a third column, as Dress Code's own list of all categories has."""
-    return [names[0] for names in read_columns(path) if is_plain_name(names[0])]
-
-
-def _own_names(root: Path, category: str) -> list[str]:
-    return [person for person, _ in read_pairs(root / category / "test_pairs_paired.txt")]

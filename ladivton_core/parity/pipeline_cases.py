@@ -22,7 +22,6 @@ from ..presets import SD2, Preset
 from ..warping.warper import GarmentWarper
 from .case import Case, Check, compare, family
 from .dataset_cases import load_sample
-from .inversion_cases import prompt_of_row
 from .models import (
     adapter_arguments,
     emasc_widths,
@@ -37,6 +36,7 @@ from .models import (
     tower,
 )
 from .rule import load_rule_weights
+from .stage_cases import prompt_of_row
 
 UNDECIDED = 4e-6
 """By how much of the garment's [-1, 1] float32 resizes may differ: a dozen of its last bits."""

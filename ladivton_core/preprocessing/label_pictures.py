@@ -171,15 +171,11 @@ def _renumbered(used: np.ndarray, palette: np.ndarray, labels: LabelSet, name: s
             table = np.zeros(used[-1] + 1, np.uint8)
             table[used] = far.argmin(1)
             return None if np.array_equal(table[used], used) else table
-    # A parser's ids have gaps (nobody wears everything); an optimiser's numbers run from 0 without one.
-    if len(used) > 5 and np.array_equal(used, np.arange(len(used))) and not _is_grey(palette[used]):
+    # A parser's ids have gaps (nobody wears everything); an optimiser's numbers run from 0 without one. Where every
+    # number shows as that grey, nobody has chosen colours.
+    if len(used) > 5 and np.array_equal(used, np.arange(len(used))) and (palette[used] != used[:, None]).any():
         raise ValueError(
             f"{name} has an optimised palette: its numbers are an image program's, not labels. Use the parser's own "
             "file, or save the parse map as a grey PNG whose values are the label numbers."
         )
     return None
-
-
-def _is_grey(palette: np.ndarray) -> bool:
-    """Whether a palette shows every number as that grey: nobody has chosen colours."""
-    return bool((palette == np.arange(len(palette))[:, None]).all())

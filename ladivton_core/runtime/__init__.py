@@ -1,2 +1,2 @@
-"""How models run: exact or fast (`speed.py`), number formats and cores (`processor.py`), a command's process
-(`process.py`), finite numbers (`finite.py`)."""
+"""How models run: exact or fast, number formats and cores (`processor.py`), a command's process (`process.py`), finite
+numbers (`finite.py`)."""

@@ -15,8 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 log = logging.getLogger(__name__)
+
+SPEEDS = ("exact", "fast")
+"""`exact` computes as the paper's code does; `fast` does the same sums in the order the machine is fastest at."""
 WORTH = 1.5
 """bfloat16 is taken where its slowest operation has at least this many times float32's speed: it loses accuracy."""
 TRIES = 6
@@ -101,3 +105,30 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return float(limit) / float(period) if float(limit) > 0 else None
     except (OSError, ValueError):  # not Linux, or "max"
         return None
+
+
+def checked_speed(speed: str) -> str:
+    """The speed, when it is one of `SPEEDS`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if speed not in SPEEDS:
+        raise ValueError(f"speed is one of {', '.join(SPEEDS)}; got {speed!r}.")
+    return speed
+
+
+def chosen_dtype(dtype: torch.dtype | None, device: torch.device | str | None, speed: str) -> torch.dtype:
+    """The weights' format; left open it is float32, and in fast mode on a CPU what was measured to be fastest."""
+    if dtype is not None:
+        return dtype
+    on_cpu = device is None or torch.device(device).type == "cpu"
+    return fastest_dtype() if checked_speed(speed) == "fast" and on_cpu else torch.float32
+
+
+def lay_out(*modules: nn.Module | None) -> None:
+    """Lay the weights of convolutions out as the fast kernels read them, in place."""
+    for module in modules:
+        if module is not None:
+            weight = next(module.parameters())
+            module.to(memory_format=layout(weight.device, weight.dtype))

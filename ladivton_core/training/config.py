@@ -26,10 +26,6 @@ class ConfigError(ValueError):
     """A setting that is unknown, missing or of the wrong kind; the message says which and what is known."""
 
 
-class StageFailure(RuntimeError):
-    """Stages failed, and the weights before them stay; the message names them."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """What every stage knows.

@@ -18,24 +18,11 @@ from ..decoding.taps import decode_with_skips, encode_with_taps
 from ..denoising.conditioning import sample_posterior
 from ..presets import Preset
 from .config import DatasetSettings, TrainingSettings
-from .draws import Draws, Rows
+from .draws import Draws
 from .norms import float_norms
 from .perceptual import configured
-from .scenes import Scenes, open_scenes, stacked
+from .scenes import WholeScenes, open_scenes, stacked
 from .stage import Run, TrainingStage, frozen
-
-
-class MaskedPeople(Rows):
-    """People and their inpaint masks, whole pictures."""
-
-    def __init__(self, scenes: Scenes, seed: int):
-        self.scenes, self.seed = scenes, seed
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        return self.scenes.read(row, "person", "agnostic", "mask")
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,7 @@ class Emasc(TrainingStage):
         self.settings, self.device = settings, device
         self.vae = frozen(float_norms(run.part("vae", settings.preset)), device)
         train, self.held_out = open_scenes(settings)
-        self.rows = MaskedPeople(train, settings.seed)
+        self.rows = WholeScenes(train, settings.seed, "person", "agnostic", "mask")
         self.perceptual = configured(settings.perceptual, settings.vgg, device)
         self.module = silent_emasc(settings.preset)
 

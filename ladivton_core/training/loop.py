@@ -2,7 +2,7 @@
 
 Everything a step needs beside weights, optimiser and average is a function of the seed and the step (see
 `draws.py`), so a checkpoint (`resuming.py`) is these three and a number. A stage may also end by the clock
-(`pace.py`). `recipe.py` calls `fit`.
+(`Pace`). `recipe.py` calls `fit`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import copy
 import dataclasses
 import logging
 import sys
+import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,17 +22,16 @@ from ..checkpoints.build import save
 from ..disk.documents import read_json
 from ..disk.writing import write_json
 from .accelerator import sharded
-from .average import Average, plain_module
 from .config import ConfigError, TrainingSettings
 from .draws import number
-from .pace import Pace
-from .resuming import checkpoint, resume
+from .resuming import Average, checkpoint, plain_module, resume
 from .stage import Run, TrainingStage
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
+
 _SYNCHRONISE = 10
 """Losses are read from the device every so many steps, so that it need not wait for the host in between."""
 
@@ -76,7 +75,13 @@ def fit(stage: TrainingStage, run: Run, accelerator: Accelerator) -> Outcome:
     model, optimizer = accelerator.prepare(stage.module, optimizer)
     average = Average(model, settings.ema)
     first, seconds = resume(run, settings, accelerator, average)
-    before = _score_before(stage, model, whole, average, run, accelerator) if first == 0 else _noted_score(run)
+    noted = run.folder / run.stage / "score_before.json"
+    before = read_json(noted, shape=(float, None), expected="a score; delete it") if first and noted.is_file() else None
+    if first == 0 and stage.compares:
+        with plain_module(model, whole, average, accelerator) as module:
+            before = stage.score(stage.validate(module)[0]) if run.main else None
+        if run.main:
+            write_json(before, noted)
     pace = Pace(settings, len(stage.rows), first, seconds)
     if pace.steps and first > pace.steps:
         raise ConfigError(
@@ -164,33 +169,6 @@ class _Losses:
                 )
 
 
-def _score_file(run: Run) -> Path:
-    return run.folder / run.stage / "score_before.json"
-
-
-def _score_before(
-    stage: TrainingStage,
-    model: nn.Module,
-    whole: nn.Module | None,
-    average: Average,
-    run: Run,
-    accelerator: Accelerator,
-) -> float | None:
-    """Score of the weights a stage starts from; None where it has none to compare with."""
-    if not stage.compares:
-        return None
-    with plain_module(model, whole, average, accelerator) as module:
-        score = stage.score(stage.validate(module)[0]) if run.main else None
-    if run.main:
-        write_json(score, _score_file(run))
-    return score
-
-
-def _noted_score(run: Run) -> float | None:
-    file = _score_file(run)
-    return read_json(file, shape=(float, None), expected="a score; delete it") if file.is_file() else None
-
-
 def _judged(
     stage: TrainingStage, figures: dict[str, float], before: float | None, run: Run
 ) -> tuple[dict[str, float], bool]:
@@ -273,3 +251,47 @@ def validate(
                 tracker.log_images({"validation": picture}, step=step, **layout)
     accelerator.wait_for_everyone()
     return figures
+
+
+_FINE = 100_000  # of so many parts the way consists where a clock measures it
+
+
+class Pace:
+    """The way of a stage.
+
+    Without `minutes` everything is a function of the step, so that runs can be repeated and resumed to the bit.
+
+    Args:
+        settings: of the stage.
+        rows: training samples, for `epochs`.
+        first: steps made already.
+        seconds: spent already.
+    """
+
+    def __init__(self, settings: TrainingSettings, rows: int, first: int = 0, seconds: float = 0.0):
+        self.settings, self.first = settings, first
+        self.steps = settings.total_steps(rows)
+        self.limit = 60 * settings.minutes
+        self._started = time.monotonic() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Spent so far, over all calls."""
+        return time.monotonic() - self._started
+
+    def over(self, step: int) -> bool:
+        """Whether nothing is left to do after `step` steps. One step at least is made, however little time there is."""
+        return bool(self.steps and step >= self.steps) or bool(self.limit and step and self.seconds >= self.limit)
+
+    def share(self, step: int) -> float:
+        """Share of the way made after `step` steps, in [0, 1]."""
+        shares = [step / self.steps] if self.steps else []
+        if self.limit:
+            shares.append(self.seconds / self.limit)
+        return min(1.0, max(shares))
+
+    def rate_factor(self, step: int) -> float:
+        """What the learning rate is multiplied by at a step."""
+        if not self.limit:
+            return self.settings.rate_factor(step, self.steps)
+        return self.settings.rate_factor(self.share(step) * _FINE, _FINE)

@@ -1,8 +1,8 @@
 """The paper's recipes, a recipe carried out in a folder, and the note it leaves: what was run, how long, how good.
 
 A recipe is data: stages in order and where their settings are. Whoever has stages of their own passes a recipe of their
-own to `Training`, and to `commands.main`, which is the command line. `export.py` turns a finished one into a folder of
-weights.
+own to `Training`, and to `commands.main`, which is the command line. `commands.export` turns a finished one into a
+folder of weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checkpoints of a stage: weights, optimiser, average and a number, written whole or not at all."""
+"""Checkpoints of a stage, written whole or not at all, and the running average of its weights that they keep."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import json
 import logging
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor, nn
+
 from ..disk.documents import read_json
+from ..disk.tensors import write_tensors
 from ..disk.writing import write_json
 from .accelerator import sharded
-from .average import Average
 from .config import ConfigError, TrainingSettings
 from .stage import Run
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
+
 _PROGRESS = {"step": int, "seconds": float, "processes": int, "settings": dict}
 _STEP = re.compile(r"step-(\d+)")
 _FREE = ("steps", "epochs", "minutes", "micro_batch", "workers", "log_every", "validate_every", "save_every", "keep")
@@ -99,3 +105,78 @@ def resume(run: Run, settings: TrainingSettings, accelerator: Accelerator, avera
 def _average_file(folder: Path, run: Run, accelerator: Accelerator) -> Path:
     """Where a checkpoint keeps the average: one file, or under FSDP one for every process's shards."""
     return folder / f"average_{run.process if sharded(accelerator) else 0}.safetensors"
+
+
+class Average:
+    """Running average of the trained weights (diffusers' `EMAModel`); buffers follow the module. Decay 0: none.
+
+    Works on what this process holds of each weight: under FSDP everyone averages their own shards.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        from diffusers.training_utils import EMAModel
+
+        self.ema = EMAModel(_shards(model), decay=decay, foreach=True) if decay else None
+
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights after a step."""
+        if self.ema is not None:
+            self.ema.step(_shards(model))
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """The averaged weights inside the module."""
+        if self.ema is None:
+            yield
+            return
+        self.ema.store(_shards(model))
+        self.ema.copy_to(_shards(model))
+        try:
+            yield
+        finally:
+            self.ema.restore(_shards(model))
+
+    def write(self, path: Path) -> None:
+        """Save as safetensors."""
+        if self.ema is not None:
+            weights = {f"{index:05d}": weight.contiguous() for index, weight in enumerate(self.ema.shadow_params)}
+            write_tensors(path, weights | {"updates": torch.tensor(self.ema.optimization_step)})
+
+    def read(self, path: Path) -> None:
+        """Load what `write` saved."""
+        from safetensors.torch import load_file
+
+        if self.ema is not None:
+            state = load_file(path)
+            self.ema.optimization_step = int(state["updates"])
+            for index, weight in enumerate(self.ema.shadow_params):
+                weight.copy_(state[f"{index:05d}"])
+
+
+def _shards(model: nn.Module) -> list[Tensor]:
+    """What this process holds of every parameter: all of it, or under FSDP its shard."""
+    return [weight.to_local() if hasattr(weight, "to_local") else weight for weight in model.parameters()]
+
+
+@contextmanager
+def plain_module(
+    model: nn.Module, whole: nn.Module | None, average: Average, accelerator: Accelerator
+) -> Iterator[nn.Module]:
+    """The averaged module without any wrapper, in eval mode and without gradients.
+
+    Args:
+        whole: a copy on the CPU to gather a sharded module into; only the main process may use it then, on its
+            device.
+    """
+    with average.applied(model), torch.no_grad():
+        if whole is None:
+            yield accelerator.unwrap_model(model).eval()
+        else:
+            state = accelerator.get_state_dict(model)
+            if accelerator.is_main_process:
+                whole.load_state_dict(state)
+                whole.to(accelerator.device)
+            try:
+                yield whole.eval()
+            finally:
+                whole.cpu()

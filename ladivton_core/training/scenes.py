@@ -7,8 +7,6 @@ pixels, `category` as an index of `CATEGORIES`.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,19 +15,11 @@ from ..datasets import DressCode, VitonHD
 from ..preprocessing.garment.garment import worn_garment
 from ..preprocessing.labels import CATEGORIES
 from .config import ConfigError, DatasetSettings
+from .draws import Rows
 
 
-class Scenes(Protocol):
-    """Rows of a source."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, row: int, *fields: str) -> dict[str, Tensor]:
-        """Some fields of a row."""
-
-
-class DatasetScenes:
-    """VITON-HD or Dress Code.
+class Scenes:
+    """Rows of VITON-HD or Dress Code.
 
     Args:
         count: rows to take, evenly spaced: Dress Code lists one category after the other. None takes all.
@@ -44,6 +34,7 @@ class DatasetScenes:
         return len(self.indices)
 
     def read(self, row: int, *fields: str) -> dict[str, Tensor]:
+        """Some fields of a row."""
         sample = self.dataset[int(self.indices[row])]
         found = {}
         for name in fields:
@@ -59,6 +50,19 @@ class DatasetScenes:
         return found
 
 
+class WholeScenes(Rows):
+    """Some fields of scenes at full size."""
+
+    def __init__(self, scenes: Scenes, seed: int, *fields: str):
+        self.scenes, self.seed, self.fields = scenes, seed, fields
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        return self.scenes.read(row, *self.fields)
+
+
 def open_scenes(settings: DatasetSettings) -> tuple[Scenes, Scenes]:
     """Training rows and held-out rows of a stage.
 
@@ -69,8 +73,8 @@ def open_scenes(settings: DatasetSettings) -> tuple[Scenes, Scenes]:
     if not settings.root:
         raise ConfigError(f"data = {settings.data!r} needs the folder of the data set: --data FOLDER.")
     kind = {"vitonhd": VitonHD, "dresscode": DressCode}[settings.data]
-    train = DatasetScenes(kind(settings.root, split="train", size=settings.size))
-    return train, DatasetScenes(kind(settings.root, split="test", size=settings.size), settings.held_out)
+    train = Scenes(kind(settings.root, split="train", size=settings.size))
+    return train, Scenes(kind(settings.root, split="test", size=settings.size), settings.held_out)
 
 
 def stacked(scenes: Scenes, rows, *fields: str) -> dict[str, Tensor]:

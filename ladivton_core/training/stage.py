@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.build import load
+from ..checkpoints.build import build_from, load, module_names
+from ..checkpoints.layouts import parts_in
+from ..checkpoints.reading import CheckpointError, part_file, read_state_dict
+from ..checkpoints.unet_layout import extend_conv_in
 from ..presets import Preset
 from .config import Settings, TrainingSettings
 from .draws import Draws, Rows, StepSampler
-from .starting_points import find
 
 SCRATCH = "scratch"
 """Value of `init` for random weights of what the denoising stages train."""
@@ -72,7 +74,7 @@ class Run:
         """
         if file := self.made(name):
             return load(name, file, preset)
-        found = find(Path(self.init), name, preset) if self.init not in ("", SCRATCH) else None
+        found = find_part(Path(self.init), name, preset) if self.init not in ("", SCRATCH) else None
         if found is None:
             raise FileNotFoundError(
                 f"stage {self.stage} needs the part {name}: no earlier stage in {self.folder} wrote it. Run the stage "
@@ -167,3 +169,36 @@ class WorkStage(ABC):
     @abstractmethod
     def work(self) -> dict[str, float]:
         """Do it, this process's share; what is already there is kept. Returns figures."""
+
+
+def find_part(path: Path, part: str, preset: Preset) -> nn.Module | None:
+    """A part of the model at `path`, in eval mode and float32; None when the model has no such part.
+
+    A UNet of 9 input channels is extended with zeros for pose and garment (published §5), one that has them already is
+    taken as it is.
+
+    Args:
+        path: a diffusers folder, a folder that `export` wrote, a single checkpoint in the original layout, or one
+            part's file.
+        part: one of `embedded.PARTS`.
+        preset: sizes it must have.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        CheckpointError: the part is there but does not fit.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"--init {path}: there is no such folder or file.")
+    if (path / f"{part}.safetensors").is_file():  # a folder that `export` wrote
+        path = path / f"{part}.safetensors"
+    try:
+        file = part_file(path, part)
+    except CheckpointError:  # a folder without that part
+        return None
+    state = read_state_dict(file)
+    if part not in parts_in(state):
+        return None
+    state = module_names(part, state, file)
+    if part == "unet":
+        state = extend_conv_in(state, preset.unet["in_channels"])
+    return build_from(part, state, preset, path=file)

@@ -22,7 +22,7 @@ from ..warping.warper import GarmentWarper, sample_garment
 from .config import DatasetSettings, TrainingSettings
 from .draws import Draws, Rows
 from .perceptual import configured
-from .scenes import Scenes, open_scenes, stacked
+from .scenes import Scenes, WholeScenes, open_scenes, stacked
 from .stage import Run, TrainingStage, frozen
 
 POSE_SIGMA = 9
@@ -118,19 +118,6 @@ class Tps(TrainingStage):
         return {"tps": module}
 
 
-class WholeScenes(Rows):
-    """Scenes at full size."""
-
-    def __init__(self, scenes: Scenes, seed: int):
-        self.scenes, self.seed = scenes, seed
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def item(self, row: int, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        return self.scenes.read(row, "agnostic", "garment", "worn", "keypoints")
-
-
 @dataclass(frozen=True)
 class RefinementSettings(TrainingSettings, DatasetSettings):
     """Settings of the stage.
@@ -154,7 +141,7 @@ class Refinement(TrainingStage):
     def __init__(self, settings: RefinementSettings, run: Run, device: torch.device | str) -> None:
         self.settings, self.device = settings, device
         train, self.held_out = open_scenes(settings)
-        self.rows = WholeScenes(train, settings.seed)
+        self.rows = WholeScenes(train, settings.seed, "agnostic", "garment", "worn", "keypoints")
         self.perceptual = configured(settings.perceptual, settings.vgg, device)
         known = run.made("warping")  # to go on with a warper that there is
         self.warper = load("warping", known, settings.preset) if known else build_warper(settings.preset)

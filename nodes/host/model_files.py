@@ -14,10 +14,9 @@ import folder_paths
 from torch import Tensor
 
 from ...ladivton_core.checkpoints.build import check, module_names
-from ...ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, look
+from ...ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, Source, look, sources
 from ...ladivton_core.checkpoints.layouts import check_values
 from ...ladivton_core.checkpoints.reading import read_state_dict
-from ...ladivton_core.checkpoints.sources import Source, sources
 from ...ladivton_core.presets import Preset
 from ...ladivton_core.start import command
 from .listing import Listed, can_be_chosen

@@ -15,7 +15,7 @@ from .page import Page, Setting
 from .start_modes import stand_ins
 
 FLOP_OF_A_GUIDED_STEP = 1.163e12
-"""Counted on shapes by `benchmarks/operations.py`."""
+"""Counted on shapes by `benchmarks/measuring.py`."""
 FAST_MODE = {"float16": 5e-2, "float32": 1e-2, "bfloat16": 0.3}
 """Largest distance of the fast mode's latents from the exact mode's, relative, after 50 steps."""
 

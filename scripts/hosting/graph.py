@@ -1,4 +1,4 @@
-"""Small edits of workflows in API format: a user's files in, another seed, who depends on whom.
+"""Small edits of workflows in API format: a user's files in, another seed, who depends on whom; and from the page's.
 
 The library's own way of filling a workflow in does it (`batch/comfyui/workflow.py`). Read `demo.py` for the whole way
 to a picture.
@@ -7,6 +7,8 @@ to a picture.
 from __future__ import annotations
 
 import copy
+import json
+import subprocess
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from ladivton_core.batch.comfyui.workflow import (
     with_person_fitted,
 )
 
+from .installation import comfy_cli_python
+
 __all__ = [
-    "ROLES", "Workflow", "downstream", "read_nodes", "the", "with_defaults", "with_embedded_models", "with_files",
-    "upstream", "with_person_fitted", "with_value", "without_ids",
+    "ROLES", "Workflow", "downstream", "read_nodes", "the", "ui_to_api", "upstream", "with_defaults",
+    "with_embedded_models", "with_files", "with_person_fitted", "with_value", "without_ids",
 ]  # fmt: skip
 
 ROLES = ("person", "garment", "keypoints", "parse")
@@ -161,3 +165,28 @@ def without_ids(workflow: Workflow) -> set:
         return node["class_type"], tuple((name, wires.get(name, value)) for name, value in inputs)
 
     return {described(key) for key in workflow}
+
+
+_CODE = """
+import json, sys
+from comfy_cli.workflow_to_api import convert_ui_to_api
+given = json.load(sys.stdin)
+json.dump(convert_ui_to_api(given["workflow"], given["object_info"]), sys.stdout)
+"""
+
+
+def ui_to_api(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str, Any]:
+    """Convert a workflow saved by the web page to the format that /prompt takes, as the page does, with comfy-cli.
+
+    Args:
+        workflow: UI format: `nodes`, `links`, ...
+        object_info: the server's `/object_info`; widgets are matched to inputs by it.
+
+    Raises:
+        RuntimeError: comfy-cli could not convert it; its message is included.
+    """
+    given = json.dumps({"workflow": workflow, "object_info": object_info})
+    result = subprocess.run([str(comfy_cli_python()), "-c", _CODE], input=given, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"comfy-cli could not convert the workflow:\n{result.stderr}")
+    return json.loads(result.stdout)

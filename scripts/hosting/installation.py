@@ -16,12 +16,15 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .alone import alone
+from ladivton_core.disk.locking import Locked, locked
+
 from .places import HOST, LOGS, REPOSITORY
 from .progress import Step, again
 
@@ -235,6 +238,27 @@ def _requirements_of(comfyui: Path) -> list[str]:
     """What a ComfyUI needs beside torch."""
     lines = _lines(comfyui / "requirements.txt")
     return [line for line in lines if _name(line) not in ("torch", "torchvision", "torchaudio")]
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other process is in here, of those that install into this folder; a killed one holds nothing.
+
+    The test processes find missing parts at the same moment, and only one may install them.
+    """
+    HOST.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        told = False
+        while True:
+            try:
+                held.enter_context(locked(HOST / "lock"))
+                break
+            except Locked:
+                if not told:
+                    print(f"[host] waiting for another process that installs into {HOST}", file=sys.stderr, flush=True)
+                told = True
+                time.sleep(0.5)
+        yield
 
 
 def _step(name: str, fingerprint: object, title: str, action: Callable[[Step], object]) -> None:

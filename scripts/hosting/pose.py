@@ -13,8 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from .alone import alone
-from .installation import Host, InstallationError, download
+from .installation import Host, InstallationError, alone, download
 from .places import HOST, LOGS, REPOSITORY
 from .progress import Step
 

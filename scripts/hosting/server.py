@@ -127,7 +127,7 @@ class ComfyServer:
             "--base-directory", str(self.base),
             "--database-url", f"sqlite:///{(self.base / 'user/comfyui.db').as_posix()}",
             "--disable-auto-launch", "--disable-api-nodes",
-            *([] if _has_accelerator(self.host.python) else ["--cpu"]),
+            *([] if accelerator(self.host.python) else ["--cpu"]),
             *self.arguments,
         ]  # fmt: skip
         # A group of its own: Ctrl-C reaches only this process, which then stops the server in order.
@@ -201,10 +201,19 @@ def _free_port() -> int:
 
 
 @functools.cache
-def _has_accelerator(python: Path) -> bool:
-    """Whether torch sees a GPU of any make; ComfyUI must be told `--cpu` when it does not."""
-    code = "import torch; a = getattr(torch, 'accelerator', torch.cuda); print(bool(a.is_available()))"
-    return subprocess.check_output([str(python), "-c", code], text=True).strip().endswith("True")
+def accelerator(python: Path) -> str | None:
+    """Torch's name for the accelerator that the interpreter sees, such as `cuda`; None where it sees none.
+
+    ComfyUI must then be told `--cpu`.
+    """
+    code = (
+        "import torch\n"
+        "a = getattr(torch, 'accelerator', None)\n"
+        "there = a.is_available() if a else torch.cuda.is_available()\n"
+        "print(a.current_accelerator().type if there and a else 'cuda' if there else '')"
+    )
+    result = subprocess.run([str(python), "-c", code], capture_output=True, text=True)
+    return (result.stdout.split() or [None])[-1] if not result.returncode else None
 
 
 def _die_with_parent() -> None:
@@ -246,3 +255,8 @@ def _unlink(link: Path) -> None:
             os.rmdir(link)  # removes a junction and leaves its target; fails on the filled folder of a copy
         except OSError:
             shutil.rmtree(link, ignore_errors=True)
+
+
+def exit_on_terminate() -> None:
+    """From now on SIGTERM (a CI time-out, `kill`) unwinds the stack as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

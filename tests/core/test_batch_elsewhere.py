@@ -17,7 +17,7 @@ from ladivton_core.batch.elsewhere import COLUMNS, PAIRS, ElsewhereEngine, write
 from ladivton_core.batch.runs import run
 from ladivton_core.models import OtherSettingsError
 from ladivton_core.preprocessing.pose.keypoints import keypoints_from_people
-from ladivton_core.preprocessing.pose.skeleton import skeleton
+from ladivton_core.preprocessing.pose.pose_map import skeleton
 
 SIZE = {"size": (128, 96)}
 

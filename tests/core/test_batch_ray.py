@@ -22,8 +22,7 @@ from PIL import Image
 
 from ladivton_core.batch import Options, Settings, run
 from ladivton_core.batch.engines.ray import ENVIRONMENT, RayEngine
-from ladivton_core.disk.index import read_index
-from ladivton_core.disk.store import open_store
+from ladivton_core.disk.store import open_store, read_index
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")

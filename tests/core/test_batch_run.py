@@ -22,8 +22,7 @@ from ladivton_core.batch.__main__ import main
 from ladivton_core.batch.engines.local import LocalEngine
 from ladivton_core.batch.report import render_page
 from ladivton_core.batch.runs import summarise
-from ladivton_core.disk.index import read_index
-from ladivton_core.disk.store import open_store
+from ladivton_core.disk.store import open_store, read_index
 from ladivton_core.models import OtherSettingsError
 from ladivton_core.pipeline import TryOnPipeline
 

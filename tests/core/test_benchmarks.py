@@ -71,32 +71,32 @@ def test_the_tables_are_markdown_with_every_engine():
 
 
 def test_what_moved_is_told_and_an_unknown_machine_is_kept_on_request(tmp_path, monkeypatch):
-    import ratios
+    import table
 
-    monkeypatch.setattr(ratios, "TABLE", tmp_path / "ratios.json")
-    assert "has no ratios for a chip | tiny 512x384. --update keeps them" in ratios.compare(results(), OPTIONS)
-    assert not ratios.TABLE.exists()
-    ratios.compare(results(), OPTIONS, update=True)
-    assert json.loads(ratios.TABLE.read_text())["a chip | tiny 512x384"]["fast step"] == 0.25
-    assert "- nothing moved" in ratios.compare(results(), OPTIONS)
-    slower = ratios.compare(results(fast_step=0.5), OPTIONS)
+    monkeypatch.setattr(table, "TABLE", tmp_path / "ratios.json")
+    assert "has no ratios for a chip | tiny 512x384. --update keeps them" in table.compare(results(), OPTIONS)
+    assert not table.TABLE.exists()
+    table.compare(results(), OPTIONS, update=True)
+    assert json.loads(table.TABLE.read_text())["a chip | tiny 512x384"]["fast step"] == 0.25
+    assert "- nothing moved" in table.compare(results(), OPTIONS)
+    slower = table.compare(results(fast_step=0.5), OPTIONS)
     assert "- fast step: 0.25 before, 0.50 now, worse" in slower and "fast warp" not in slower
 
 
 def test_ways_are_timed_in_turn_and_their_ratios_within_a_round():
-    import paired
+    import measuring
 
     called = []
     ways = {name: (lambda name=name: called.append(name)) for name in "ab"}
-    times = paired.in_turn(ways, 3, torch.device("cpu"))
+    times = measuring.in_turn(ways, 3, torch.device("cpu"))
     assert called == ["a", "b"] + ["a", "b"] + ["b", "a"] + ["a", "b"]
     assert len(times["a"].clock) == len(times["b"].processor) == 3
-    a, b = (paired.Times(clock, clock) for clock in ((1.0, 10.0, 2.0), (2.0, 10.0, 8.0)))
-    assert paired.ratio(a, b) == 0.5
+    a, b = (measuring.Times(clock, clock) for clock in ((1.0, 10.0, 2.0), (2.0, 10.0, 8.0)))
+    assert measuring.ratio(a, b) == 0.5
 
 
 def test_operations_are_counted_without_weights():
-    from operations import operations
+    from measuring import operations
 
     found = operations(TINY, (128, 96))
     assert found["step"] == pytest.approx(2 * found["single"]) and min(found.values()) > 1e6

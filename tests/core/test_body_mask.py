@@ -6,11 +6,11 @@ import torch
 
 from drawn_world.world.scene import DrawnWorld
 from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20, atr18_from_lip20
-from ladivton_core.preprocessing.masks.body_frame import body_frame
+from ladivton_core.preprocessing.masks.body_drawing import body_frame
 from ladivton_core.preprocessing.masks.body_mask import body_mask, cloth_on_white
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.masks.clothes_ends import clothes_ends
-from ladivton_core.preprocessing.pose.hands import KNUCKLES, POINTS
+from ladivton_core.preprocessing.pose.dialects import KNUCKLES, POINTS
 
 SIZE = (512, 384)
 

@@ -16,7 +16,7 @@ from ladivton_core.preprocessing.masks.body_mask import body_mask
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.masks.regions import region_mask
 from ladivton_core.preprocessing.modes import BODY
-from ladivton_core.preprocessing.people.territory import own_territory
+from ladivton_core.preprocessing.people.chosen import own_territory
 from ladivton_core.preprocessing.pose.body_size import REFERENCE, body_size, framing_of, relative_stroke
 from ladivton_core.preprocessing.pose.keypoints import people_in_frames
 from ladivton_core.preprocessing.pose.pose_map import heat_maps, pose_map

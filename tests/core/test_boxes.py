@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ladivton_core.preprocessing.people.boxes import boxes_in
+from ladivton_core.preprocessing.people.finder import boxes_in
 
 
 def box(x, **more):

@@ -13,7 +13,7 @@ import pytest
 from ladivton_core.checkpoints import download as module
 from ladivton_core.checkpoints.__main__ import main
 from ladivton_core.checkpoints.download import DownloadError, download
-from ladivton_core.checkpoints.sources import sources
+from ladivton_core.checkpoints.inventory import sources
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -14,9 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ladivton_core.checkpoints import build, clip_layout
-from ladivton_core.checkpoints.folders import part_file
 from ladivton_core.checkpoints.layouts import describe, identify, parts_in
-from ladivton_core.checkpoints.reading import CheckpointError, read_state_dict
+from ladivton_core.checkpoints.reading import CheckpointError, part_file, read_state_dict
 from ladivton_core.checkpoints.unet_layout import BlockStructure, extend_conv_in, unet_from_ldm, unet_to_ldm
 from ladivton_core.checkpoints.vae_layout import vae_from_ldm, vae_to_ldm
 from ladivton_core.embedded import embedded_path

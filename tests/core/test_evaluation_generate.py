@@ -19,7 +19,8 @@ from ladivton_core import models
 from ladivton_core.checkpoints import build
 from ladivton_core.datasets import DressCode, VitonHD
 from ladivton_core.embedded import PARTS, embedded_path
-from ladivton_core.evaluation import commands, generate, items
+from ladivton_core.evaluation import __main__ as commands
+from ladivton_core.evaluation import generate, items
 from ladivton_core.evaluation.__main__ import main
 from ladivton_core.evaluation.picture_metrics import read
 from ladivton_core.pipeline import TryOnPipeline

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import nn
 
 from ladivton_core.disk.sheet import write_sheet
-from ladivton_core.evaluation import commands, contact, picture_metrics, published, report
+from ladivton_core.evaluation import __main__ as commands
+from ladivton_core.evaluation import picture_metrics, report
 from ladivton_core.evaluation.__main__ import main
 from ladivton_core.presets import TINY
 
@@ -84,7 +85,7 @@ def page_of(*measurements, sheets=()):
 def test_our_row_stands_under_the_published_one():
     page = page_of(measurement("unpaired"), measurement("paired"))
     head, theirs, ours = page.rows[:3]
-    assert [title[:-2] for title in head[1:]] == [column.title for column in published.COLUMNS]
+    assert [title[:-2] for title in head[1:]] == [column.title for column in report.COLUMNS]
     assert theirs == ["published", "0.8763", "0.0911", "6.60", "1.07", "9.41", "1.69", "–", "–"]
     assert ours == ["here, upper_body", "0.8700", "0.0900", "6.50", "1.00", "6.50", "1.00", "3.200", "3.200"]
     text = " ".join(page.texts)
@@ -99,14 +100,14 @@ def test_an_order_that_is_not_measured_stays_empty_and_nothing_is_minus_zero():
 
 
 def test_the_published_figures_of_both_data_sets():
-    assert published.FIGURES["dresscode"] == (0.9025, 0.0719, 4.86, 1.56, 6.84, 2.33)
+    assert report.FIGURES["dresscode"] == (0.9025, 0.0719, 4.86, 1.56, 6.84, 2.33)
     found = report.combine([measurement(dataset="dresscode")])["published"]["figures"]
     assert found["paired.ssim"] == 0.9025 and found["unpaired.kid_x1000"] == 2.33 and len(found) == 6
 
 
 def test_names_cannot_break_out_of_the_page():
     evil = "<script>alert(1)</script>'\"&"
-    sheet = contact.Sheet("paired", (evil,), "data:image/jpeg;base64,")
+    sheet = report.Sheet("paired", (evil,), "data:image/jpeg;base64,")
     page = page_of(
         measurement(
             root=evil,
@@ -175,13 +176,13 @@ def results(tmp_path_factory):
 def test_a_sheet_shows_people_of_every_category(results, order, columns):
     run = measurement(order, dataset="dresscode", root=str(TREES / "dresscode"), results=str(results))
     run["figures"] = dict.fromkeys(("dresses", "lower_body", "upper_body"), {"pictures": 1, "people": 1})
-    sheet = contact.contact_sheet(run, rows=3, height=64)
+    sheet = report.contact_sheet(run, rows=3, height=64)
     assert {name.split("/")[0] for name in sheet.names} == {"dresses", "lower_body", "upper_body"}
     with Image.open(io.BytesIO(base64.b64decode(sheet.address.partition(",")[2]))) as picture:
         assert picture.format == "JPEG" and picture.width == columns * 48 and picture.height > 3 * 64
     run["figures"].pop("dresses")
-    assert all("dresses" not in name for name in contact.contact_sheet(run, rows=3, height=64).names)
-    assert contact.contact_sheet(run | {"root": "/nowhere"}) is None
+    assert all("dresses" not in name for name in report.contact_sheet(run, rows=3, height=64).names)
+    assert report.contact_sheet(run | {"root": "/nowhere"}) is None
 
 
 def test_one_command_generates_measures_and_reports(tmp_path, monkeypatch):

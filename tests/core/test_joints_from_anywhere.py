@@ -11,8 +11,15 @@ from ladivton_core.preprocessing import keypoints_from_people, pose_map
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.modes import BODY, PUBLISHED
-from ladivton_core.preprocessing.pose.dialects import BLAZEPOSE33_TO_COCO18, COCO17_TO_COCO18, coco18
-from ladivton_core.preprocessing.pose.hands import HAND, HAND_KEYS, KNUCKLES, POINTS
+from ladivton_core.preprocessing.pose.dialects import (
+    BLAZEPOSE33_TO_COCO18,
+    COCO17_TO_COCO18,
+    HAND,
+    HAND_KEYS,
+    KNUCKLES,
+    POINTS,
+    coco18,
+)
 from ladivton_core.preprocessing.pose.keypoint_files import pose_frames
 from ladivton_core.preprocessing.pose.keypoints import (
     keypoints_from_dresscode,

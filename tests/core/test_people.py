@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from ladivton_core.preprocessing.people.blazepose import Region, anchors, cut_out, paste
+from ladivton_core.preprocessing.people.blazepose import GRAPHS, Region, anchors, cut_out, find_graphs, paste
 from ladivton_core.preprocessing.people.finder import _LOWEST_LEVEL, PersonFinder, _level, largest
-from ladivton_core.preprocessing.people.pose_graphs import GRAPHS, find_graphs
 from ladivton_core.preprocessing.pictures import read_picture
 
 

@@ -13,14 +13,13 @@ from torch import nn
 
 from ladivton_core.checkpoints.build import build_unet
 from ladivton_core.denoising import fast_unet, guidance
-from ladivton_core.denoising.fast_unet import FastUNet
-from ladivton_core.denoising.recording import recorder
+from ladivton_core.denoising.fast_unet import FastUNet, recorder
 from ladivton_core.denoising.sampling import denoise
 from ladivton_core.denoising.schedule import SAMPLERS, ddim_scheduler, sampling_scheduler
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import SD2, TINY
 from ladivton_core.runtime import processor
-from ladivton_core.runtime.speed import SPEEDS
+from ladivton_core.runtime.processor import SPEEDS
 
 H, W = 64, 48
 BFLOAT16 = {"most": 0.35, "mean": 0.015}

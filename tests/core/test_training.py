@@ -20,18 +20,17 @@ from ladivton_core.embedded import embedded_path
 from ladivton_core.inversion.prompts import prompt_for, tokenize
 from ladivton_core.preprocessing.labels import CATEGORIES
 from ladivton_core.presets import TINY
-from ladivton_core.training import accelerator, config, denoiser, loop, noise, norms, pace, perceptual, starting_points
+from ladivton_core.training import accelerator, config, denoiser, loop, noise, norms, perceptual
 from ladivton_core.training.__main__ import main
 from ladivton_core.training.accelerator import new_accelerator
-from ladivton_core.training.average import Average
 from ladivton_core.training.chunks import Chunks, has_chunk, trim, write_chunk
+from ladivton_core.training.commands import export
 from ladivton_core.training.config import ConfigError, TrainingSettings
 from ladivton_core.training.draws import Draws, Rows, StepSampler
-from ladivton_core.training.export import export
 from ladivton_core.training.recipe import PAPER, RECIPES, Recipe, Training, read_recipe
-from ladivton_core.training.resuming import checkpoints
+from ladivton_core.training.resuming import Average, checkpoints
 from ladivton_core.training.scenes import open_scenes
-from ladivton_core.training.stage import Run, TrainingStage
+from ladivton_core.training.stage import Run, TrainingStage, find_part
 
 VITONHD = RECIPES["vitonhd"]
 SIZE = (128, 96)
@@ -304,7 +303,7 @@ def test_old_checkpoints_go_and_changed_settings_are_named(tmp_path, caplog):
 def test_a_clock_ends_a_stage(tmp_path, monkeypatch):
     """Every step takes ten seconds of a clock of its own; half a minute is three of them."""
     clock, step = [0.0], Toy.loss
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def slow(self, module, batch, draws):
         clock[0] += 10
@@ -327,9 +326,9 @@ def test_a_clock_ends_a_stage(tmp_path, monkeypatch):
 
 def test_by_the_clock_rates_follow_the_share_of_the_time(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     settings = TrainingSettings("tiny", minutes=1.0, warm_up=0.1, decay="cosine", floor=0.2)
-    way = pace.Pace(settings, rows=4)
+    way = loop.Pace(settings, rows=4)
     shares, factors = [], []
     for clock[0] in (0, 3, 6, 33, 60, 90):
         shares.append(way.share(7))
@@ -504,7 +503,7 @@ def test_dress_code_has_its_categories(tmp_path):
 
 def test_new_input_channels_change_nothing_at_first(inpainting):
     small = load_inpainting(inpainting)
-    extended = starting_points.find(inpainting, "unet", TINY)
+    extended = find_part(inpainting, "unet", TINY)
     noisy, words, times = torch.randn(1, 9, 16, 16), torch.randn(1, 77, 64), torch.tensor([3])
     with torch.no_grad():
         wanted = small(noisy, times, words).sample
@@ -521,15 +520,15 @@ def load_inpainting(folder: Path):
 
 
 def test_a_tryon_unet_is_taken_as_it_is_and_another_one_refused(tmp_path):
-    assert starting_points.find(embedded_path("unet"), "unet", TINY).config.in_channels == 31
+    assert find_part(embedded_path("unet"), "unet", TINY).config.in_channels == 31
     state = read_state_dict(embedded_path("unet"))
     state["conv_in.weight"] = state["conv_in.weight"][:, :4].contiguous()
     torch.save(state, tmp_path / "text_to_image.pth")
     with pytest.raises(CheckpointError, match="4 input channels.*inpainting"):
-        starting_points.find(tmp_path / "text_to_image.pth", "unet", TINY)
-    assert starting_points.find(embedded_path("unet"), "vae", TINY) is None
+        find_part(tmp_path / "text_to_image.pth", "unet", TINY)
+    assert find_part(embedded_path("unet"), "vae", TINY) is None
     with pytest.raises(FileNotFoundError, match="no such folder or file"):
-        starting_points.find(tmp_path / "gone", "unet", TINY)
+        find_part(tmp_path / "gone", "unet", TINY)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

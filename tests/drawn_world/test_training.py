@@ -38,9 +38,8 @@ from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import TINY
 from ladivton_core.training.chunks import write_chunk
-from ladivton_core.training.commands import log_to
+from ladivton_core.training.commands import END, START, export, log_to
 from ladivton_core.training.config import ConfigError
-from ladivton_core.training.export import END, START, export
 from ladivton_core.training.recipe import StageFailure, read_recipe
 from ladivton_core.training.stage import Run, TrainingStage
 from ladivton_core.warping.refinement import RefinementUNet

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosting.conversion import ui_to_api
-from hosting.graph import the, with_embedded_models, with_value
+from hosting.graph import the, ui_to_api, with_embedded_models, with_value
 from PIL import Image
 
 PROMISES = Path(__file__).parents[1] / "promises"

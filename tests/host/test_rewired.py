@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hosting.conversion import ui_to_api
-from hosting.graph import the
+from hosting.graph import the, ui_to_api
 from hosting.shipped import page_file
 from safetensors.torch import save_file
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import requests
 from hosting import pose
-from hosting.conversion import ui_to_api
-from hosting.graph import with_defaults, with_value, without_ids
+from hosting.graph import ui_to_api, with_defaults, with_value, without_ids
 from hosting.shipped import queue_file
 from PIL import Image
 

@@ -7,7 +7,7 @@ import torch
 
 from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
 from ladivton_core.preprocessing.masks.body_mask import body_mask, cloth_on_white
-from ladivton_core.preprocessing.pose.hands import HAND, HAND_KEYS
+from ladivton_core.preprocessing.pose.dialects import HAND, HAND_KEYS
 
 SIZE = (128, 96)
 

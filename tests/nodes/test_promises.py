@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting.promises import promised
+from freeze_promises import promised
 from hosting.shipped import TITLES, page_file, queue_file
 
 PROMISES = Path(__file__).parents[1] / "promises"

@@ -13,7 +13,7 @@ from drawn_world.training.__main__ import main
 from ladivton_core.checkpoints.reading import read_state_dict
 from ladivton_core.embedded import embedded_path
 from ladivton_core.presets import TINY
-from ladivton_core.training.starting_points import find
+from ladivton_core.training.stage import find_part
 
 SMALL = ("size=[128, 96]", "count=4", "held_out=1", "steps=1", "batch=2", "workers=1", 'sources=["drawn"]', "shares=[]")
 
@@ -76,11 +76,11 @@ def test_a_checkpoint_in_the_original_layout_gives_the_same_parts(native, tmp_pa
     path = tmp_path / "sd2_inpainting.safetensors"
     save_file({key: value.detach().float().cpu().contiguous().clone() for key, value in state.items()}, path)
     for part in ("unet", "vae"):
-        found = find(path, part, TINY).state_dict()
+        found = find_part(path, part, TINY).state_dict()
         assert found.keys() == wanted[part].keys()
         for key, value in found.items():
             expected = wanted[part][key].float()
             if (part, key) == ("unet", "conv_in.weight"):
                 expected[:, 9:] = 0
             assert torch.equal(value, expected), key
-    assert find(path, "vision", TINY) is None
+    assert find_part(path, "vision", TINY) is None

@@ -104,7 +104,7 @@ def training(folder: Path) -> Iterator[None]:
     from ladivton_core.disk.writing import write_json
     from ladivton_core.presets import TINY
     from ladivton_core.training.chunks import write_chunk
-    from ladivton_core.training.export import note
+    from ladivton_core.training.commands import note
 
     module = build_emasc(TINY)
     settings = {"models": "tiny", "seed": 1, "batch": 2, "steps": 3}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ladivton_core.datasets.results import result_path, write_pictures
 from ladivton_core.disk import locking, names, tensors, writing
-from ladivton_core.training.export import END, START, note
+from ladivton_core.training.commands import END, START, note
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

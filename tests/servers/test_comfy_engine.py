@@ -25,8 +25,7 @@ from ladivton_core.batch.comfyui.engine import ComfyEngine
 from ladivton_core.batch.comfyui.pool import NoServer
 from ladivton_core.batch.comfyui.workflow import WorkflowError
 from ladivton_core.batch.engines.base import Engine, Work, group_items
-from ladivton_core.disk.index import read_index
-from ladivton_core.disk.store import open_store
+from ladivton_core.disk.store import open_store, read_index
 
 SHOP = {"persons": SAMPLES / "catalogue" / "persons.csv", "garments": SAMPLES / "catalogue" / "garments.csv"}
 

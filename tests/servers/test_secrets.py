@@ -83,8 +83,7 @@ def picture() -> bytes:
 
 def require_nothing_secret(out: Path, *runs: subprocess.CompletedProcess) -> None:
     """Neither printed, nor in any file of the run, packed or not, nor in a file's name."""
-    from ladivton_core.disk.index import read_index
-    from ladivton_core.disk.store import open_store
+    from ladivton_core.disk.store import open_store, read_index
 
     printed = "".join(done.stdout + done.stderr for done in runs)
     files = [path for path in out.rglob("*") if path.is_file()]

@@ -18,7 +18,7 @@ from ..items import Item, Manifest, Options, Outcome, Settings
 
 if TYPE_CHECKING:
     from ...presets import Preset
-    from ..delivery import Delivery
+    from ..delivery import Delivery, LastPicture
 
 GB = 10**9
 
@@ -51,7 +51,7 @@ class Work:
     manifest: Manifest
     batches: Sequence[Batch]
     settings: Settings
-    delivery: Delivery
+    delivery: Delivery | LastPicture
 
     @property
     def items(self) -> tuple[Item, ...]:

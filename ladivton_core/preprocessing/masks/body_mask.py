@@ -20,10 +20,22 @@ from ..labels import CATEGORIES, Category, LabelSet
 from ..pose.body_size import share_of_reference
 from ..pose.dialects import finite_joints
 from .agnostic import NECK_LIFT_AT_512
-from .body_drawing import NECK, Size, arms, feet, filled, hands, head, legs, trunk
-from .body_frame import BodyFrame, body_frame
+from .body_drawing import (
+    AROUND,
+    NECK,
+    SHAPES,
+    BodyFrame,
+    Size,
+    arms,
+    body_frame,
+    feet,
+    filled,
+    hands,
+    head,
+    legs,
+    trunk,
+)
 from .body_region import check_pictures, check_points
-from .body_shapes import AROUND, SHAPES
 from .clothes_ends import Ends, clothes_ends
 from .regions import Say, empty_masks, log
 from .silhouette import outline_of
@@ -145,7 +157,9 @@ def _around(
     if frame is not None and colours is not None:
         ends = clothes_ends(colours, frame)
     if frame is None:
-        part, kept = _beside(lies, outline), np.zeros(size, bool)
+        # the cloth, and the person beside it
+        part = lies if outline is None else lies | (outline & lies.any(1, keepdims=True))
+        kept = np.zeros(size, bool)
         beyond = kept
     else:
         part, beyond = _part(frame, category, ends, outline, size)
@@ -178,11 +192,6 @@ def cloth_on_white(garment: Tensor) -> Tensor:
     cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
     cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
     return torch.from_numpy(cloth)[:, None].float().to(garment.device)
-
-
-def _beside(cloth: np.ndarray, outline: np.ndarray | None) -> np.ndarray:
-    """The cloth, and the person beside it."""
-    return cloth if outline is None else cloth | (outline & cloth.any(1, keepdims=True))
 
 
 def _part(

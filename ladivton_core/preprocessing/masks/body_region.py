@@ -1,7 +1,7 @@
 """Inpaint mask from joints alone, or with the person's silhouette: for photos without a parse map or a painted mask.
 
 The rule of published §1.5 with shapes for labels: the arms' stroke, a trunk and legs by category, grown; head,
-hands, feet and what is worn beside the garment are cut out. Shapes are shares of the body's size (`body_shapes.py`).
+hands, feet and what is worn beside the garment are cut out. Shapes are shares of the body's size (`body_drawing.py`).
 `agnostic.py` is the version with labels, `regions.py` the one with painted masks; figures are in `docs/photos.md`.
 """
 
@@ -18,13 +18,25 @@ from ...mask_edges import grow_mask
 from ..flood import reached
 from ..labels import ATR18, CATEGORIES, LIP20, Category, LabelSet
 from ..pose.body_size import relative_stroke, share_of_reference
-from ..pose.dialects import JOINTS, finite_joints
-from ..pose.hands import POINTS
+from ..pose.dialects import JOINTS, POINTS, finite_joints
 from .agnostic import GROW, NECK_LIFT_AT_512, Neck
 from .arms import LEFT_WRIST, RIGHT_WRIST, arm_stroke, known_shoulders
-from .body_drawing import Size, arms, feet, hands, head, legs, neck_above, trunk
-from .body_frame import BodyFrame, body_frame
-from .body_shapes import AROUND, RULES, SHAPES, Shape
+from .body_drawing import (
+    AROUND,
+    RULES,
+    SHAPES,
+    BodyFrame,
+    Shape,
+    Size,
+    arms,
+    body_frame,
+    feet,
+    hands,
+    head,
+    legs,
+    neck_above,
+    trunk,
+)
 from .clothes_ends import Ends, clothes_ends
 from .regions import Say, empty_masks, log
 from .silhouette import outline_of
@@ -48,8 +60,8 @@ def body_region(
     """Region the sampler repaints, from joints.
 
     Args:
-        keypoints: COCO-18 joints (B, 18, 2), or with hands behind them (B, 60, 2) (`pose/hands.py`), (x, y) in pixels
-            of `size`; missing ones (0, 0).
+        keypoints: COCO-18 joints (B, 18, 2), or with hands behind them (B, 60, 2) (`pose/dialects.py`), (x, y) in
+            pixels of `size`; missing ones (0, 0).
         category: which garment is exchanged.
         size: (height, width) of the photo.
         silhouette: the person alone (B, 1, height, width) in [0, 1]; 0.5 and more counts. Trunk and legs follow it, as

@@ -1,7 +1,8 @@
 """Where clothes end, by the photo's colours: the waist between top and trousers, and the hems above the feet.
 
 Joints say where hips and ankles are. A waistband may sit a third of the torso above the hips, a shirt hang a fifth
-below them: where the colours of a photo change clearly, the change decides; else the lengths of `body_shapes.py` do.
+below them: where the colours of a photo change clearly, the change decides; else the lengths of `body_drawing.SHAPES`
+do.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .body_drawing import arms, direction, hands
-from .body_frame import BodyFrame
-from .body_shapes import Shape
+from .body_drawing import BodyFrame, Shape, arms, direction, hands
 
 _STEP = 0.025
 _BEYOND = 0.08

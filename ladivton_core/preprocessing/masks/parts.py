@@ -17,9 +17,7 @@ from ..modes import BODY
 from ..people.chosen import Keypoints, chosen_points
 from ..pose.dialects import finite_joints
 from ..pose.keypoints import people_in_frames
-from .body_drawing import Size, hands, head, neck_above
-from .body_frame import body_frame
-from .body_shapes import SHAPES
+from .body_drawing import SHAPES, Size, body_frame, hands, head, neck_above
 
 Part = Literal["head", "neck", "hands"]
 

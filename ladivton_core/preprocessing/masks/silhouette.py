@@ -13,9 +13,7 @@ import torch
 
 from ...mask_edges import grow_mask
 from ..flood import reached
-from .body_drawing import arms, filled, hands, limb, trunk
-from .body_frame import BodyFrame
-from .body_shapes import Shape
+from .body_drawing import BodyFrame, Shape, arms, filled, hands, limb, trunk
 
 # What of a body is the person for certain, though joints are found a little off.
 _INNER = Shape(shoulder=0.03, hip=0.06, hem=0.0, waist=0.0, thigh=0.13, shin=0.07, hand=(0.08, 0.3))

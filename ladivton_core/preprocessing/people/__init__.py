@@ -1,1 +1,1 @@
-"""People in a photo: found by `finder.py`, parsed by `parser.py`, told apart by `territory.py`."""
+"""People in a photo: found by `finder.py`, parsed by `parser.py`, chosen and told apart by `chosen.py`."""

@@ -1,19 +1,26 @@
-"""BlazePose's arithmetic: where its detector looks, what its numbers mean, which square a person is cut out of.
+"""BlazePose: its graphs, where its detector looks, what its numbers mean, which square a person is cut out of.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (arXiv 2006.10204), and the graphs' model card.
-`people.py` runs the graphs with it. Points are (x, y) in pixels of the photo.
+The three graphs are Google's (MediaPipe, Apache-2.0), are never shipped here and never fetched unasked; they run on
+this machine, and nothing of a photo leaves it. `finder.py` runs them. Points are (x, y) in pixels of the photo.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DETECTOR_SIDE, LANDMARK_SIDE, LANDMARKS = 224, 256, 39
+from ...start import command, installing
+
+DETECTOR_SIDE, LANDMARK_SIDE, _ROWS = 224, 256, 39
 _LAYERS = ((28, 2), (14, 2), (7, 6))
 """Cells a side and anchors a cell of the detector's three feature maps: 2254 anchors."""
 
@@ -124,7 +131,7 @@ def paste(mask: np.ndarray, region: Region, size: tuple[int, int]) -> Tensor:
 
 def landmarks(values: np.ndarray, region: Region) -> np.ndarray:
     """The landmark graph's first output (195,) as (39, 3): x, y in pixels of the photo, and visibility in [0, 1]."""
-    rows = values.reshape(LANDMARKS, 5).astype(np.float64)
+    rows = values.reshape(_ROWS, 5).astype(np.float64)
     visibility = 1 / (1 + np.exp(-np.clip(rows[:, 3], -100, 100)))
     return np.concatenate([region.to_photo(rows[:, :2] / LANDMARK_SIDE), visibility[:, None]], 1)
 
@@ -134,3 +141,78 @@ def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     shared = np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None).prod(1)
     area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(1)
     return shared / np.maximum(area + areas - shared, 1e-9)
+
+
+FOLDER = "pose"
+"""Folder of the graphs under `models/ladi_vton`."""
+
+DETECTOR, LANDMARKS, SILHOUETTE = "pose_detection.tflite", "pose_landmark_full.tflite", "selfie_segmentation.tflite"
+GRAPHS = (DETECTOR, LANDMARKS, SILHOUETTE)
+
+DOWNLOAD = command("checkpoints download pose")
+
+
+PACKAGE = "ai-edge-litert"
+INSTALL = installing(PACKAGE)
+SOURCE = "https://storage.googleapis.com/mediapipe-assets"
+"""Where Google keeps the graphs; `checkpoints/sources.json` has their full addresses."""
+
+
+def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
+    """The graphs by name, each in the first folder that has it, once the package that runs them is there as well.
+
+    Raises:
+        ImportError, FileNotFoundError: something is missing. The first line names all of it, the second is the one
+            command for all of it; then where each belongs, and what does without.
+    """
+    found = {name: path for name in GRAPHS for folder in reversed(folders) if (path := folder / name).is_file()}
+    missing = [name for name in GRAPHS if name not in found]
+    package = importlib.util.find_spec("ai_edge_litert") is None
+    if not (missing or package):
+        return {name: found[name] for name in GRAPHS}
+    wanted = [f"the package {PACKAGE}"] * package + [f"the files {', '.join(missing)}"] * bool(missing)
+    lines = [f"Finding people needs {' and '.join(wanted)}."]
+    lines.append("To get it: " + " && ".join([INSTALL] * package + [DOWNLOAD] * bool(missing)))
+    if missing:
+        places = " or ".join(map(str, folders)) or f"models/ladi_vton/{FOLDER}"
+        lines.append(f"The files (10 MB, Google, Apache-2.0; {SOURCE}) belong into {places}.")
+    lines.append("Then run again. Or do without: another pose detector's POSE_KEYPOINT, or a painted mask.")
+    raise (ImportError if package else FileNotFoundError)("\n".join(lines))
+
+
+class Graph:
+    """One graph, ready to run; one call at a time.
+
+    Args:
+        path: a `.tflite` file with one picture in.
+        threads: how many it may use.
+
+    Raises:
+        ValueError: the file is no such graph; names it.
+    """
+
+    def __init__(self, path: Path, threads: int = 2) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+            self._input = self._interpreter.get_input_details()[0]
+            self._outputs = self._interpreter.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{path} is no graph that ai-edge-litert reads ({error}). Fetch it again: {DOWNLOAD}"
+            ) from error
+        self._busy = threading.Lock()
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the square picture it takes."""
+        return int(self._input["shape"][1])
+
+    def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
+        """Run on a picture (side, side, 3) float32; its outputs without the batch axis."""
+        with self._busy:
+            self._interpreter.set_tensor(self._input["index"], picture[None].astype(np.float32))
+            self._interpreter.invoke()
+            return [self._interpreter.get_tensor(output["index"])[0].copy() for output in self._outputs]

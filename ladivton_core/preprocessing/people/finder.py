@@ -1,6 +1,6 @@
 """Finding people in a photo: joints with scores, silhouette and box of everyone, with BlazePose.
 
-The graphs (`pose_graphs.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
+The graphs (`blazepose.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
 looks for a head with a body below it: a photo that shows no head is said to be one by `Person.headless`. Where the
 first look finds nobody, a second one looks at a dark photo in more light, then for people who are small in it.
 """
@@ -8,21 +8,32 @@ first look finds nobody, a second one looks at a dark photo in more light, then 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..modes import BODY
-from ..pose.dialects import coco18
-from ..pose.hands import blazepose_hands
+from ..pose.dialects import blazepose_hands, coco18
 from ..pose.keypoints import largest_person
-from .blazepose import Region, cut_out, landmarks, paste, regions
-from .boxes import Box
-from .pose_graphs import DETECTOR, FOLDER, LANDMARKS, SILHOUETTE, Graph, find_graphs
+from .blazepose import (
+    DETECTOR,
+    FOLDER,
+    LANDMARKS,
+    SILHOUETTE,
+    Graph,
+    Region,
+    cut_out,
+    find_graphs,
+    landmarks,
+    paste,
+    regions,
+)
+from .chosen import own_territory
 
 SMALLEST_SCORE = 0.35
 """Of the detector; the landmarks have the last word, at 0.5."""
@@ -35,8 +46,6 @@ _LOWEST_LEVEL = 0.25
 _SAME_PERSON = 0.15
 # Around a detector's box: BlazePose looks for a whole person with some ground around.
 _AROUND_BOX = 0.2
-
-
 _TILES = (0.5, 0.25)
 """Sides of the squares in which people are looked for who are small, as shares of the photo's longer side."""
 _SMALLEST_TILE = 160
@@ -44,6 +53,9 @@ _SMALLEST_TILE = 160
 _SURE_IN_A_TILE = 0.8
 # A photo is dark where nine tenths of it lie below this, and is lit until a tenth lies above the other.
 _DARK, _LIT = 0.35, 0.75
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels; right and bottom excluded."""
 
 
 @dataclass(frozen=True)
@@ -175,15 +187,11 @@ class PersonFinder:
             seen += regions(boxes, scores, square, smallest_score)
         found: list[tuple[np.ndarray, Region]] = []
         for region in sorted(seen, key=lambda region: -region.score):
-            points, sure = self._points(photo, region)
-            if sure >= _CERTAIN and not any(_same(points, other) for other, _ in found):
+            values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
+            points = landmarks(values, region)
+            if float(sure[0]) >= _CERTAIN and not any(_same(points, other) for other, _ in found):
                 found.append((points, region))
         return found
-
-    def _points(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:
-        """Landmarks (39, 3), and how sure the graph is that they are a person's."""
-        values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
-        return landmarks(values, region), float(sure[0])
 
     def _outline(self, photo: Tensor, region: Region, size: tuple[int, int], joints: Tensor) -> Tensor:
         upright = replace(region, angle=0.0, side=region.side * 1.1)
@@ -238,8 +246,6 @@ def _same(points: np.ndarray, other: np.ndarray) -> bool:
 
 def _apart(people: list[Person]) -> list[Person]:
     """The same people, each silhouette without the pixels that are nearer to somebody else's joints."""
-    from .territory import own_territory
-
     if len(people) < 2:
         return people
     joints = torch.stack([torch.where(p.joints[:, 2:] > 0.3, p.joints[:, :2], 0.0) for p in people])
@@ -249,3 +255,52 @@ def _apart(people: list[Person]) -> list[Person]:
         own = own_territory(joints[index], others, tuple(person.silhouette.shape))
         result.append(replace(person, silhouette=person.silhouette * own))
     return result
+
+
+def boxes_in(boxes: Any, pictures: int) -> list[list[Box]]:
+    """Boxes of every picture.
+
+    Args:
+        boxes: {"x", "y", "width", "height"} in pixels: one box for all pictures, a box a picture, several boxes of one
+            picture, or a list of boxes a picture, whose last one serves the pictures that are left.
+        pictures: how many there are.
+
+    Returns:
+        A list of boxes a picture, without empty ones.
+
+    Raises:
+        ValueError: these are no boxes, or a list that belongs to other pictures.
+    """
+    if isinstance(boxes, Mapping):
+        return [_read([boxes])] * pictures
+    if not isinstance(boxes, Sequence) or isinstance(boxes, str):
+        raise ValueError(f"the boxes are {type(boxes).__name__}; expected a BOUNDING_BOX: x, y, width and height")
+    flat = [item is None or isinstance(item, Mapping) for item in boxes]
+    if not boxes or not any(flat):
+        frames = [_read(frame) for frame in boxes] or [[]]
+        return [frames[min(place, len(frames) - 1)] for place in range(pictures)]
+    if not all(flat):
+        raise ValueError("the boxes are a list of boxes and of lists; expected a list of boxes a picture")
+    if pictures == 1:
+        return [_read(boxes)]
+    if len(boxes) not in (1, pictures):
+        raise ValueError(f"there are {len(boxes)} boxes for {pictures} pictures; expected a list of boxes a picture")
+    return [_read([box]) for box in (boxes if len(boxes) > 1 else [*boxes] * pictures)]
+
+
+def _read(boxes: Any) -> list[Box]:
+    if not isinstance(boxes, Sequence) or isinstance(boxes, str):
+        raise ValueError(f"the boxes of a picture are {type(boxes).__name__}; expected a list")
+    found = []
+    for box in boxes:
+        if box is None:
+            continue
+        try:
+            left, top, width, height = (float(box[side]) for side in ("x", "y", "width", "height"))
+        except (TypeError, ValueError, LookupError, OverflowError) as error:
+            raise ValueError(f"{box!r:.80} is no box; expected x, y, width and height in pixels") from error
+        if not all(map(math.isfinite, (left, top, width, height))):
+            raise ValueError(f"the box {box!r:.80} holds values that are no numbers")
+        if width > 0 and height > 0:
+            found.append((left, top, left + width, top + height))
+    return found

@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from .dialects import JOINTS
-from .hands import HAND_KEYS
+from .dialects import HAND_KEYS, JOINTS
 from .keypoints import DRESSCODE_FRAME, SCORES, person_points
 
 _PEOPLE = ("people", "instances", "annotations", "instance_info")

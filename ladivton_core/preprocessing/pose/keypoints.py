@@ -15,8 +15,19 @@ import torch
 from torch import Tensor
 
 from ..modes import PUBLISHED, Mode
-from .dialects import BODY25_TO_COCO18, COCO18, JOINTS, coco18, coco18_from_body25, finite_joints, point_list
-from .hands import HAND, HAND_KEYS, POINTS, hands_of
+from .dialects import (
+    BODY25_TO_COCO18,
+    COCO18,
+    HAND,
+    HAND_KEYS,
+    JOINTS,
+    POINTS,
+    coco18,
+    coco18_from_body25,
+    finite_joints,
+    hands_of,
+    point_list,
+)
 
 __all__ = [
     "BODY25_TO_COCO18", "CHOSEN", "COCO18", "DRESSCODE_FRAME", "JOINTS", "VITONHD_FRAME", "coco18_from_body25",
@@ -134,7 +145,7 @@ def people_in_frames(
     """Everybody in every picture, the chosen person first; arguments and errors as in `keypoints_from_people`.
 
     Args:
-        hands: read the hands too (`hands.py`): their points follow the joints.
+        hands: read the hands too (`dialects.hands_of`): their points follow the joints.
 
     Returns:
         (P, 18, 3) float64 a picture, or (P, 60, 3) with hands, (x, y, score) in pixels of `size`; missing points are
@@ -153,7 +164,9 @@ def people_in_frames(
         smallest = torch.full((people.shape[1],), mode.smallest_score, dtype=torch.float64)
         smallest[JOINTS:] = mode.smallest_hand_score
         people = torch.where((people[..., 2] > smallest)[..., None], people, 0.0)
-        chosen = chosen_person(people[:, :JOINTS], _chosen_before(frame, person), index)
+        before = None if frame is None else frame.get(CHOSEN)
+        wanted = before if isinstance(before, int) and before >= 0 else person
+        chosen = chosen_person(people[:, :JOINTS], wanted, index)
         if chosen:
             people = people[[chosen, *(other for other in range(len(people)) if other != chosen)]]
         found.append(people)
@@ -248,17 +261,14 @@ def chosen_person(people: Tensor, person: int, index: int = 0) -> int | None:
 
 def largest_person(people: Tensor) -> int:
     """Index of the person (P, 18, 3) whose known joints span the largest box; the first of equals."""
-    return int(torch.stack([_spread(body[body[:, 2] > 0, :2]) for body in people]).argmax())
+    placed = [body[body[:, 2] > 0, :2] for body in people]
+    spread = [float((points.amax(0) - points.amin(0)).prod()) if len(points) else 0.0 for points in placed]
+    return spread.index(max(spread))
 
 
 def _place(row: Sequence[Any] | None) -> list[float]:
     """x and y of a row; a null in their place, or in the row's, is a joint that nobody found."""
     return [math.nan if row is None or row[axis] is None else float(row[axis]) for axis in (0, 1)]
-
-
-def _chosen_before(frame: Mapping[str, Any] | None, person: int) -> int:
-    before = None if frame is None else frame.get(CHOSEN)
-    return before if isinstance(before, int) and before >= 0 else person
 
 
 def pose_document(people: Tensor, size: tuple[int, int], chosen: int | None = None) -> dict[str, Any]:
@@ -282,13 +292,6 @@ def pose_document(people: Tensor, size: tuple[int, int], chosen: int | None = No
 def point_scores(scores: Any, where: str) -> Tensor:
     """Scores (N,) float64; what is not a finite number is 0."""
     return point_list([[0.0, 0.0, score] for score in scores], where)[:, 2]
-
-
-def _spread(points: Tensor) -> Tensor:
-    """Area of the box around points (N, 2); 0 for none."""
-    if len(points) == 0:
-        return torch.zeros((), dtype=torch.float64)
-    return (points.amax(0) - points.amin(0)).prod()
 
 
 def _side(frame: Mapping[str, Any], name: str) -> int:
