@@ -97,7 +97,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
                 ),
                 nobody_input(),
                 BoundingBox.Input(
-                    "boxes", optional=True,
+                    "boxes", optional=True, extra_dict={"forceInput": True},  # newer pages have a widget for one box
                     tooltip="Where to look, from a detector such as SAM 3 or RT-DETR: one person a box, counted in "
                         "their order. Finds people who are small in the photo.",
                 ),

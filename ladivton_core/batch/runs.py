@@ -224,12 +224,15 @@ def plan_run(
     batches = leave_out(group_items(items, 1 if settings.exact else max(1, settings.batch)), done)
     people = {item.person for batch in batches for item in batch.items}
     photographs = sum(manifest.persons[name].parse_map is None for name in people)
-    if photographs and "preset" in facts and PRESETS[facts["preset"]].drawn_only:
+    own = "preset" in facts  # whose models a run's settings say; else a workflow loads them
+    if photographs and (PRESETS[facts["preset"]].drawn_only if own else getattr(engine, "drawn_only", False)):
         log.warning(
             "The embedded models know drawn people only; what they repaint on photographs (%d people) looks drawn. "
-            "--models and --weights take the published ones (docs/models.md).",
+            "%s (docs/models.md).",
             photographs,
-        )
+            "--models and --weights take the published ones" if own
+            else "Others are chosen in the workflow's 'Load Try-On Models', which --workflow names",
+        )  # fmt: skip
     return Job(manifest, store, index, Work(manifest, batches, settings, delivery), report, facts)
 
 

@@ -148,7 +148,7 @@ def with_defaults(workflow: Workflow, object_info: dict) -> Workflow:
     result = copy.deepcopy(workflow)
     for node in result.values():
         for name, spec in object_info[node["class_type"]]["input"].get("optional", {}).items():
-            if len(spec) > 1 and "default" in spec[1]:
+            if len(spec) > 1 and "default" in spec[1] and not spec[1].get("forceInput"):
                 node["inputs"].setdefault(name, spec[1]["default"])
     return result
 

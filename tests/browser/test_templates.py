@@ -7,8 +7,9 @@ import json
 import re
 
 import pytest
+from hosting.graph import with_defaults
 from hosting.places import PACK_NAME
-from hosting.shipped import TITLES, lacking, page_file
+from hosting.shipped import TITLES, lacking, page_file, queue_file
 from make_workflows import in_form, version_of
 
 pytestmark = pytest.mark.long
@@ -45,8 +46,20 @@ VALIDATE = {
 }  # fmt: skip
 
 
+SENT = "async () => (await window.app.graphToPrompt()).output"
+
+
 def workflow(name: str) -> dict:
     return json.loads(page_file(name).read_text(encoding="utf-8"))
+
+
+def inputs_of(queued: dict) -> dict:
+    return {key: node["inputs"] for key, node in queued.items()}
+
+
+def queued(name: str, definitions: dict) -> dict:
+    """What Run is to send."""
+    return inputs_of(with_defaults(json.loads(queue_file(name).read_text(encoding="utf-8")), definitions))
 
 
 def same_but_for_sizes(whole: dict) -> list:
@@ -94,6 +107,7 @@ def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes
         if not lacking(name, definitions):
             saved = in_form(page.tab.evaluate("() => window.app.graph.serialize()"), definitions, version_of(name))
             assert same_but_for_sizes(saved) == same_but_for_sizes(shown), name
+            assert inputs_of(page.tab.evaluate(SENT)) == queued(name, definitions), name
         notes_fit(page, name)
         page.fit_view()
         page.screenshot(f"{name}_classic")
@@ -114,6 +128,15 @@ def test_notes_fit_in_nodes_2_too_where_a_workflow_is_saved_as_on_the_canvas(ope
         page.fit_view()
         page.screenshot(f"{name}_nodes2")
     assert page.problems == []
+
+
+def test_newer_pages_have_no_widgets_of_their_own_for_what_comes_by_wire(open_page, newest_server, client):
+    """One that they have for a box would send its own: people were looked for in a photo's corner."""
+    page, definitions = open_page(newest_server, True), client.object_info()
+    for name in TITLES:
+        if not lacking(name, definitions):
+            page.load(workflow(name))
+            assert inputs_of(page.tab.evaluate(SENT)) == queued(name, definitions), name
 
 
 def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy_server):

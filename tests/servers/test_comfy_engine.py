@@ -17,6 +17,7 @@ import pytest
 import requests
 from fake_comfyui import SOON
 from hosting.places import SAMPLES
+from hosting.shipped import queue_file
 from PIL import Image
 
 from ladivton_core.batch import Outcome, Request, Settings, read_manifest, run
@@ -271,3 +272,15 @@ def test_a_whole_run_and_the_same_again(start, picture, tmp_path):
     again = run(tmp_path, **given)
     assert (again.made, again.kept, again.errors) == (0, 12, {})
     assert Counter(server.made).most_common(1)[0][1] == 1 and len(server.made) == 12
+
+
+def test_who_brings_photographs_to_the_embedded_models_is_told_once(start, picture, tmp_path, caplog):
+    people = tmp_path / "persons.csv"
+    people.write_text(f"id,photo,category\nme,{SAMPLES / 'person.png'},upper_body\n", encoding="utf-8")
+    given = {**SHOP, "persons": people, "engine": "comfyui", "hosts": start(picture=picture).url, "progress": False}
+    published = run(tmp_path / "published", **given, workflow=queue_file("tryon_photo_vitonhd"))
+    assert published.made and "drawn people only" not in caplog.text
+    shipped = run(tmp_path / "shipped", **given)
+    assert shipped.made == published.made
+    assert caplog.text.count("drawn people only; what they repaint on photographs (1 people)") == 1
+    assert "which --workflow names (docs/models.md)" in caplog.text

@@ -72,6 +72,12 @@ def test_a_photo_is_dressed_as_its_models_ask(name):
             assert [body.get(one) for one in shared] == [agnostic.get(one) for one in shared]
 
 
+def test_what_is_made_with_the_embedded_models_is_known():
+    known = {name for name in TAKES if shipped(name).drawn_only}
+    others = {"tryon_vitonhd", "tryon_dresscode", "tryon_ksampler", "tryon_photo_vitonhd", "tryon_photo_dresscode"}
+    assert known == {name for name in TAKES if not name.startswith("any_")} - others  # a warper alone paints nothing
+
+
 @pytest.mark.parametrize("name", TAKES)
 @pytest.mark.parametrize("category", ["upper_body", "lower_body", "dresses"])
 def test_shipped_workflows_are_filled_in_as_they_are(name, category):

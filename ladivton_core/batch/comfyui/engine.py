@@ -65,6 +65,7 @@ class ComfyEngine:
         if asked.queue < 1:
             raise ValueError(f"--queue must be at least 1, got {asked.queue}")
         self.workflows = load_workflows(files)
+        self.drawn_only = any(workflow.drawn_only for workflow in self.workflows)
         self._choose = functools.cache(functools.partial(choose_workflow, self.workflows))
         headers = {}
         for place, header in enumerate(asked.header, start=1):

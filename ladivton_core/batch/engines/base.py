@@ -97,7 +97,7 @@ class Engine(Protocol):
     """A way of making pictures.
 
     One whose pictures come from files of its own also has `result_of(item)`, the file or "": a run makes an item again
-    when that file was exchanged (`elsewhere.py`).
+    when that file was exchanged (`elsewhere.py`). One whose models no setting says has `drawn_only`, as a `Preset` has.
 
     Attributes:
         name: as on the command line: `local`, `ray`, `comfyui`.
