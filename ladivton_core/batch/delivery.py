@@ -12,13 +12,15 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from ..datasets.results import JPEG_QUALITY
 from ..disk.store import Store
+from ..preprocessing.pictures import as_file
 from .items import Item, Manifest, Options, Outcome, Settings
 
 if TYPE_CHECKING:
@@ -41,9 +43,15 @@ class PictureNote(BaseModel):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Pictures into the run's folder. It travels to the workers, which write where they run: none passes the driver."""
+    """Pictures into the run's folder. It travels to the workers, which write where they run: none passes the driver.
+
+    Attributes:
+        store: the folder.
+        photos: paths of photos that results go back into, by person: a result has its photo's colours and profile.
+    """
 
     store: Store
+    photos: Mapping[str, str] = field(default_factory=dict)
 
     def there(self, item: Item) -> Outcome | None:
         """The outcome of an item whose picture is already there, whole and made with this run's settings."""
@@ -62,16 +70,21 @@ class Delivery:
     def picture(
         self, item: Item, pixels: np.ndarray, *, seconds: float, check: float | None = None, worker: str = ""
     ) -> Outcome:
-        """Write a picture (H, W, 3) uint8, whole or not at all.
+        """Write a picture (H, W, 3) uint8 in sRGB, whole or not at all.
 
         Returns:
             The item's outcome; with `stop` when the disk is full or the folder closed.
         """
         seconds, check = round(seconds, 4), None if check is None else round(check, 3)
         note = PictureNote(id=item.id, mark=item.mark, seed=item.seed, seconds=seconds, check=check, worker=worker)
-        root = str(self.store)
+        root, profile = str(self.store), None
+        if photo := self.photos.get(item.person):
+            try:
+                pixels, profile = as_file(Path(photo), pixels)
+            except (OSError, ValueError) as error:  # gone since it was framed
+                return Outcome(item.id, error=str(error), error_file=photo, worker=worker)
         try:
-            self.store.write(item.file, encode_picture(pixels, item.file, json.dumps(note.model_dump())))
+            self.store.write(item.file, encode_picture(pixels, item.file, json.dumps(note.model_dump()), profile))
         except OSError as error:
             words = f"{root} cannot be written: {error}"
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -95,12 +108,13 @@ class LastPicture:
         return Outcome(item.id, item.file, **told)
 
 
-def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:
+def encode_picture(pixels: np.ndarray, name: str, note: str = "", profile: bytes | None = None) -> bytes:
     """Bytes of a PNG or JPEG by the name's ending.
 
     Args:
         pixels: (H, W, 3) uint8.
         note: text that the file carries.
+        profile: ICC profile of the colours; sRGB without one.
     """
     import numpy as np
     from PIL import Image
@@ -110,9 +124,9 @@ def encode_picture(pixels: np.ndarray, name: str, note: str = "") -> bytes:
     if name.endswith(".png"):
         info = PngInfo()
         info.add_text(KEY, note)
-        picture.save(buffer, "PNG", pnginfo=info, compress_level=4)
+        picture.save(buffer, "PNG", pnginfo=info, compress_level=4, icc_profile=profile)
     else:
-        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, comment=note.encode())
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, comment=note.encode(), icc_profile=profile)
     return buffer.getvalue()
 
 

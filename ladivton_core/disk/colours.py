@@ -113,6 +113,36 @@ def colours_shown(picture: Image, called: str) -> Image:
     return shown
 
 
+def colours_of_file(shown: np.ndarray, picture: Image, called: str) -> tuple[np.ndarray, bytes | None]:
+    """A changed copy of a picture in the colours of the picture's own file, which may hold more than sRGB.
+
+    Args:
+        shown: (H, W, 3) uint8 in sRGB: the picture as `colours_shown` gives it, changed in places.
+        picture: as its file has it, upright.
+        called: what messages call the file.
+
+    Returns:
+        The picture's own numbers where nothing was changed and the changes in its colours, with the profile that says
+        so; `shown` and None where the file is sRGB, not RGB, or of another size.
+    """
+    from PIL import Image, ImageCms
+
+    if picture.mode != "RGB" or picture.has_transparency_data or picture.size != shown.shape[1::-1]:
+        return shown, None
+    before = colours_shown(picture, called)
+    if before is picture:
+        return shown, None
+    profile = _profile_of(picture)
+    try:
+        way = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), io.BytesIO(profile), "RGB", "RGB")
+    except ImageCms.PyCMSError as error:
+        log.warning("%s has a colour profile that knows no way back (%s); the result is sRGB.", called, error)
+        return shown, None
+    there = np.asarray(ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(shown)), way))
+    changed = (np.asarray(before) != shown).any(-1, keepdims=True)
+    return np.where(changed, there, np.asarray(picture)), profile
+
+
 def _profile_of(picture: Image) -> bytes | None:
     """The file's colour profile, or one of what the file says in its place; None where that is sRGB or nothing.
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..disk.colours import DESCRIBED, colours_shown
+from ..disk.colours import DESCRIBED, colours_of_file, colours_shown
 from ..disk.pictures import open_picture, upright
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     values = np.asarray(picture.convert("RGBA")).astype(np.float32) / 255
     pixels = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, 0)
     return pixels[:3].contiguous(), pixels[3:].contiguous()
+
+
+def as_file(path: Path, shown: np.ndarray) -> tuple[np.ndarray, bytes | None]:
+    """A changed copy of a picture in the colours of its file, and their profile; see `disk.colours.colours_of_file`.
+
+    Raises:
+        ValueError: see `read_picture`.
+    """
+    return colours_of_file(shown, upright(open_picture(path, called=path.name), path.name), path.name)
 
 
 def over_white(pixels: Tensor) -> Tensor:

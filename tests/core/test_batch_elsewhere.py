@@ -15,6 +15,7 @@ from PIL import Image
 from ladivton_core.batch import __main__ as command
 from ladivton_core.batch.elsewhere import COLUMNS, PAIRS, ElsewhereEngine, write_inputs
 from ladivton_core.batch.runs import run
+from ladivton_core.disk import colours
 from ladivton_core.models import OtherSettingsError
 from ladivton_core.preprocessing.pose.keypoints import keypoints_from_people
 from ladivton_core.preprocessing.pose.pose_map import skeleton
@@ -146,6 +147,24 @@ def test_whole_new_pictures_that_moved_are_taken_where_they_changed(shop, tmp_pa
     assert 0.05 < changed.mean() < 0.5 and np.median(made[changed], 0)[0] > 150
     with pytest.raises(OtherSettingsError, match="register"):
         run(tmp_path / "out", **how | {"register": False}, **given)
+
+
+def test_a_photo_of_more_colours_than_srgb_keeps_them(shop, tmp_path):
+    profile = colours._make_profile(colours._PRIMARIES[12], None, grey=False)  # Display P3
+    Image.open(tmp_path / "wide.png").save(tmp_path / "wide.png", icc_profile=profile)
+    photo = Image.open(tmp_path / "wide.png")
+    write_inputs(tmp_path / "inputs", settings=settings(), **shop)
+    answer(tmp_path / "inputs", tmp_path / "results")
+    report = run(tmp_path / "out", engine="elsewhere", stitch=str(tmp_path / "results"), settings=settings(), **shop)
+    assert report.errors == {}
+    made = Image.open(tmp_path / "out/upper_body/bea/shirt.png")
+    assert made.info["icc_profile"] == profile
+    own, numbers = np.asarray(photo), np.asarray(made)
+    touched = (own != numbers).any(-1)
+    assert 0.02 < touched.mean() < 0.5  # elsewhere every number is the photo's
+    shown = np.asarray(colours.colours_shown(made, "made"))[touched]
+    assert np.abs(np.median(shown, 0) - (220, 30, 40)).max() < 25 and np.median(numbers[touched], 0)[0] < 215
+    assert "icc_profile" not in Image.open(tmp_path / "out/upper_body/ann/shirt.png").info
 
 
 def test_what_is_not_there_yet_or_another_shape_is_a_row_with_words(prepared, shop, tmp_path):
