@@ -295,14 +295,27 @@ class LadiVTON_TryOnSpeed(io.ComfyNode):
                         "Together with Torch Compile, or where another patch works on the attention, "
                         "everything is computed as before.",
                 ),
+                io.Boolean.Input(
+                    "cuda_graph", default=False, optional=True,
+                    tooltip="On an NVIDIA GPU, launch each step as one CUDA graph, recorded in a run's first step. "
+                        "Takes the place of 'cache_prompt'. "
+                        "What no graph can hold (ControlNet, other patches, weights in main memory) runs as before, "
+                        "and ComfyUI's log says why.",
+                ),
             ],
             outputs=[io.Model.Output("MODEL", display_name="MODEL", tooltip="For any sampler.")],
         )  # fmt: skip
 
     @classmethod
     def execute(
-        cls, model, guidance_start: float = 0.0, guidance_end: float = 1.0, cache_prompt: bool = False
+        cls,
+        model,
+        guidance_start: float = 0.0,
+        guidance_end: float = 1.0,
+        cache_prompt: bool = False,
+        cuda_graph: bool = False,
     ) -> io.NodeOutput:
+        from .host.cuda_graphs import record_steps
         from .host.speed_hooks import guide_between, keep_projections
 
         if not 0 <= guidance_start < guidance_end <= 1:
@@ -311,7 +324,8 @@ class LadiVTON_TryOnSpeed(io.ComfyNode):
                 "both between 0 and 1. To switch guidance off, set 'guidance' of the sampler to 1."
             )
         patched = guide_between(model.clone(), guidance_start, guidance_end)
-        return io.NodeOutput(keep_projections(patched, cache_prompt))
+        patched = keep_projections(patched, cache_prompt and not cuda_graph)
+        return io.NodeOutput(record_steps(patched, cuda_graph))
 
 
 NODES = [

@@ -305,3 +305,71 @@ def test_samplers_of_higher_order_give_the_same_picture(distance, sampler):
     found, euler = distance(sampler), distance("euler")
     assert found < 1.5 * euler
     assert found < 0.5 * distance("euler", person=1)
+
+
+@pytest.fixture
+def graphs(module, monkeypatch):
+    """Recordings of runs, made on the CPU: inputs have one place each, as a CUDA graph's; or `fault` is raised."""
+
+    class Recorder(list):
+        fault: Exception | None = None
+
+        def __call__(self, function, inputs):
+            if self.fault:
+                raise self.fault
+            held = [given.clone() for given in inputs]
+            self.append(tuple(tuple(given.shape) for given in inputs))
+
+            def replay(*given):
+                for kept, new in zip(held, given, strict=True):
+                    kept.copy_(new)
+                return function(*held).clone()
+
+            return replay
+
+    made = Recorder()
+    monkeypatch.setattr(module("nodes.host.cuda_graphs"), "recorder", lambda device: made)
+    return made
+
+
+@pytest.mark.parametrize("name", ["Try-On Sampler", "KSampler", "SamplerCustomAdvanced"])
+def test_a_run_is_recorded_once_for_each_shape_and_anew_in_the_next(speed, samplers, models, conditioned, graphs, name):
+    sample = samplers[name]
+    plain = sample(models.model, conditioned)
+    patched = speed(cuda_graph=True, cache_prompt=True)
+    assert torch.equal(sample(patched, conditioned), plain)
+    both = len(graphs)
+    assert both == 1, "both sides of the guidance together"
+    assert torch.equal(sample(patched, conditioned), plain) and len(graphs) == 2 * both
+    expected = sample(speed(guidance_end=0.5), conditioned)
+    assert torch.equal(sample(speed(guidance_end=0.5, cuda_graph=True), conditioned), expected)
+    assert len(set(graphs[2 * both :])) == len(graphs) - 2 * both == 2, "with guidance and without"
+
+
+@pytest.mark.parametrize(
+    ("hinder", "words"),
+    [
+        ("fault", "no graph can hold this"),
+        ("patch", "another patch works on the network"),
+        ("wrapper", "another pack is wrapped around the network"),
+        ("cpu", "the model runs on cpu, and they need CUDA"),
+    ],
+)
+def test_what_no_graph_can_hold_runs_as_before_and_says_so_once(
+    speed, samplers, models, conditioned, graphs, module, monkeypatch, caplog, hinder, words
+):
+    from comfy.patcher_extension import WrappersMP
+
+    sample, model = samplers["KSampler"], models.model.clone()
+    if hinder == "fault":
+        graphs.fault = RuntimeError("no graph can hold this\nand more")
+    elif hinder == "patch":
+        model.set_model_attn1_output_patch(lambda n, options: n)
+    elif hinder == "wrapper":
+        model.add_wrapper(WrappersMP.DIFFUSION_MODEL, lambda executor, *args, **kwargs: executor(*args, **kwargs))
+    else:
+        monkeypatch.setattr(module("nodes.host.cuda_graphs"), "recorder", lambda device: None)
+    plain = sample(model, conditioned)
+    assert torch.equal(sample(speed(model, cuda_graph=True), conditioned), plain)
+    said = [record.getMessage() for record in caplog.records if "without a CUDA graph" in record.getMessage()]
+    assert len(said) == 1 and words in said[0] and "and more" not in said[0] and graphs == []
