@@ -8,7 +8,9 @@ fitted, which leaves a garment on white of the data sets' proportions as it is. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,9 +108,9 @@ def prepare_person(
     keypoints, silhouette = _keypoints(person, photo, source, finder)
     parse, labels = None, LABEL_SETS[person.label_set]
     if published:
-        with _Blaming(person.parse_map), local_file(person.parse_map) as path:
+        with _blaming(person.parse_map), local_file(person.parse_map) as path:
             parse = read_labels(path, labels)
-    with _Blaming(person.keypoints or person.photo):
+    with _blaming(person.keypoints or person.photo):
         made = prepare.prepare_person(
             photo, keypoints, category, size, parse_map=parse, labels=labels, garment_mask=painted,
             silhouette=silhouette,
@@ -137,7 +139,7 @@ def prepare_garment(garment: Garment, size: tuple[int, int], *, centre: bool = F
         soft = _soft_mask(garment.mask, (pixels.shape[-2], pixels.shape[-1]))
         pixels = (garment_on_white(pixels[None] * 2 - 1, soft[None, None])[0] + 1) / 2
     findings = check_garment(pixels)
-    with _Blaming(garment.picture):
+    with _blaming(garment.picture):
         white = ground_to_white(pixels)
         shown = pixels if white is None else white
         if centre:
@@ -161,11 +163,11 @@ def _keypoints(
 ) -> tuple[list[dict], Tensor | None]:
     """Joints in pixels of the photo, and the silhouette (h, w) of the largest person where they were found in it."""
     if person.keypoints is not None:
-        with _Blaming(person.keypoints), local_file(person.keypoints) as path:
+        with _blaming(person.keypoints), local_file(person.keypoints) as path:
             document = read_json(path, called=path.name, expected="the joints of one picture, from a pose detector")
             return pose_frames(document, path.name, FRAMES[person.coordinates])[:1], None
     find = finder()
-    with _Blaming(person.photo):
+    with _blaming(person.photo):
         found = find(photo)
     if not found:
         raise FileError(
@@ -178,7 +180,7 @@ def _keypoints(
 
 def _photo(file: str) -> Tensor:
     """Colours (3, H, W) in [0, 1], transparency laid over white."""
-    with _Blaming(file), local_file(file) as path:
+    with _blaming(file), local_file(file) as path:
         colours, opaque = read_picture(path)
     return over_white(torch.cat([colours, opaque])) if bool((opaque < 1).any()) else colours
 
@@ -201,29 +203,18 @@ def _mask(file: str, size: tuple[int, int]) -> Tensor:
     return mask
 
 
-class _Blaming:
+@contextlib.contextmanager
+def _blaming(file: str) -> Iterator[None]:
     """Turn what a reader raises into a FileError that names the file as the manifest does."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, FileError) or not isinstance(error, OSError | ValueError):
-            return
+    try:
+        yield
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
         text = str(error)
-        raise FileError(text if self.file in text else f"{self.file}: {text}", self.file) from error
+        raise FileError(text if file in text else f"{file}: {text}", file) from error
 
 
 def finder_in(folders: tuple[str, ...], threads: int = 1) -> Callable[[], PersonFinder]:
     """BlazePose from the first of some folders that holds it, loaded when first asked for."""
-    loaded: list[PersonFinder] = []
-
-    def finder() -> PersonFinder:
-        if not loaded:
-            loaded.append(PersonFinder([Path(folder) for folder in folders], threads))
-        return loaded[0]
-
-    return finder
+    return functools.cache(lambda: PersonFinder([Path(folder) for folder in folders], threads))
