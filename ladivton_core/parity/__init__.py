@@ -14,4 +14,4 @@ __all__ = ["FAMILIES", "Case", "Check", "family", "load_families", "read_cases"]
 
 def load_families() -> None:
     """Import every `*_cases` module, which fills `FAMILIES`."""
-    from . import dataset_cases, pipeline_cases, stage_cases, warping_cases  # noqa: F401
+    from . import dataset_cases, pipeline_cases, stage_cases  # noqa: F401

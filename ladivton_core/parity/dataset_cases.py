@@ -1,7 +1,7 @@
 """Parity family of the data sets: files under `datasets/` to masks, pictures and pose maps.
 
 Masks must be equal to the pixel; pictures may differ by two 8-bit levels (JPEG decoders). What the tensors
-mean is in the case's `note`; published §1. `warping_cases.py` does the next stage.
+mean is in the case's `note`; published §1. `stage_cases.py` does the next ones.
 """
 
 from __future__ import annotations

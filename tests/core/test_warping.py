@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ladivton_core.parity import case, warping_cases  # noqa: F401  (fills FAMILIES)
+from ladivton_core.parity import case, stage_cases  # noqa: F401  (fills FAMILIES)
 from ladivton_core.presets import PRESETS, TINY
 from ladivton_core.warping import (
     ConvNetTPS,
