@@ -112,10 +112,10 @@ def in_turn(ways: Mapping[str, Callable[[], object]], rounds: int, device: torch
 
 def once(way: Callable[[], object], device: torch.device) -> tuple[float, float]:
     """Seconds of one call: clock, processor."""
-    _wait(device)
+    wait(device)
     clock, processor = time.perf_counter(), time.process_time()
     way()
-    _wait(device)
+    wait(device)
     return time.perf_counter() - clock, time.process_time() - processor
 
 
@@ -126,12 +126,15 @@ def seconds_of(way: Callable[[], object], device: torch.device, tries: int = 5) 
         return min(once(way, device)[0] for _ in range(tries))
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type != "cpu":
+        getattr(torch, device.type).synchronize()
 
 
-SIDE = 2048
+SIDE, SIDE_ON_GPU = 2048, 8192
 """Of the square matrices."""
 PICTURE = (2, 320, 64, 48)
 """Of the convolution: a guided step's first level at 512 x 384."""
@@ -158,7 +161,9 @@ def peaks(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     slow = seconds_of(small[0], device, tries=1) > SLOWEST
     found = {}
     for what, (work, operations) in {
-        "matrix product": _matrix_product(device, dtype, 256 if slow else SIDE),
+        "matrix product": _matrix_product(
+            device, dtype, 256 if slow else SIDE if device.type == "cpu" else SIDE_ON_GPU
+        ),
         "convolution": small if slow else _convolution(device, dtype, PICTURE),
     }.items():
         found[what] = operations / seconds_of(work, device)

@@ -9,8 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+from measuring import seconds_of, wait
+
 from .agreement import inputs
-from .machine import fastest, name_of, synchronise
 from .page import Page, Setting
 from .start_modes import stand_ins
 
@@ -26,7 +28,7 @@ def run(setting: Setting, page: Page) -> None:
     if models is None and not setting.rehearse:
         return
     kinds = ("float32",) if setting.rehearse else tuple(FAST_MODE)
-    page.say(f"\n{name_of(setting.device)}, {'embedded models' if setting.rehearse else 'full size, 512 x 384'}.")
+    page.say("\nThe embedded models." if setting.rehearse else "\nFull size, 512 x 384.")
     page.head(
         "number format", "load, s", "garment", "person", "warp", "denoise", "decode", "whole picture", "peak, GiB"
     )
@@ -69,7 +71,6 @@ def told(page: Page, what: str) -> Iterator[None]:
 
 def loaded(setting: Setting, models: Path | None, kind: str, speed: str):
     """The pipeline on the device, and how long loading took."""
-    import torch
     from stand_ins import FILES
 
     from ladivton_core.pipeline import TryOnPipeline
@@ -81,14 +82,12 @@ def loaded(setting: Setting, models: Path | None, kind: str, speed: str):
     else:
         files = {part: models / name for part, (name, _) in FILES.items()}
         pipeline = TryOnPipeline.from_files(files, SD2, setting.device, dtype, speed=speed)
-    synchronise(setting.device)
+    wait(torch.device(setting.device))
     return pipeline, time.perf_counter() - started
 
 
 def stages(setting: Setting, pipeline) -> tuple[list[float], Any]:
     """Seconds of each stage and of the whole, the second time, and the most memory in GiB; the latents."""
-    import torch
-
     one = inputs(1, small=setting.rehearse)
     steps = {"steps": 2} if setting.rehearse else {}
     made: dict = {}
@@ -115,7 +114,7 @@ def stages(setting: Setting, pipeline) -> tuple[list[float], Any]:
     cuda = setting.device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    seconds = [fastest(work, setting.device, times=1) for work in (garment, person, warp, denoise, decode, whole)]
+    seconds = [seconds_of(work, pipeline.device, 1) for work in (garment, person, warp, denoise, decode, whole)]
     seconds[3] -= seconds[4]  # the call decodes too, which costs the same without skip features but for EMASC's sums
     peak = torch.cuda.max_memory_allocated() / 2**30 if cuda else 0.0
     if not made["result"].images.isfinite().all():
@@ -129,34 +128,32 @@ def batches(setting: Setting, pipeline, page: Page) -> None:
     for count in (2,) if setting.rehearse else (4, 8, 16):
         people = {name: tensor.repeat(count, 1, 1, 1) for name, tensor in one.items()}
         work = {"guidance_scale": 7.5, "seeds": list(range(count))} | ({"steps": 1} if setting.rehearse else {})
-        seconds = fastest(lambda people=people, work=work: pipeline(**people, **work), setting.device, times=1)
+        seconds = seconds_of(lambda people=people, work=work: pipeline(**people, **work), pipeline.device, 1)
         page.row((count, pipeline.speed, seconds / count))
 
 
 def fast_mode(setting: Setting, fast, page: Page) -> None:
     """Seconds a picture of the fast mode in other ways to call it, and its step beside its UNet's call alone."""
-    import torch
-
     one = inputs(1, small=setting.rehearse)
     work = {"guidance_scale": 7.5} | ({"steps": 2} if setting.rehearse else {})
     cheaper = work | {"sampler": "dpmpp_2m", "guidance_interval": (0.1, 0.9), "steps": 2 if setting.rehearse else 20}
     count = 2 if setting.rehearse else 16
     many = {name: tensor.repeat(count, 1, 1, 1) for name, tensor in one.items()} | {"seeds": list(range(count))}
     page.head("fast mode", "seconds a picture")
-    seconds = fastest(lambda: fast(**one, **cheaper), setting.device, times=2)
+    seconds = seconds_of(lambda: fast(**one, **cheaper), fast.device, 2)
     page.row(("20 steps of DPM++ 2M, guided from .1 to .9", seconds))
-    page.row((f"{count} at once", fastest(lambda: fast(**many, **work), setting.device, times=1) / count))
+    page.row((f"{count} at once", seconds_of(lambda: fast(**many, **work), fast.device, 1) / count))
 
     unet = fast.ready_unet()
     sample = torch.randn(2, 31, *((16, 12) if setting.rehearse else (64, 48)), device=fast.device)
     words, when = torch.randn(2, 77, unet.config.cross_attention_dim, device=fast.device), torch.tensor(500)
-    bare = fastest(lambda: unet(sample, when, words), setting.device, times=20)
+    bare = seconds_of(lambda: unet(sample, when, words), fast.device, 20)
     person, garment = fast.encode_person(one["person"], one["mask"], one["pose_map"]), one["garment"]
     encoded, warped = fast.encode_garment(garment, "upper_body"), fast.warp(garment, person).warped
 
     def run(steps: int) -> float:
         call = {"warped": warped, "guidance_scale": 7.5, "steps": steps}
-        return fastest(lambda: fast(person, encoded, **call), setting.device, times=2)
+        return seconds_of(lambda: fast(person, encoded, **call), fast.device, 2)
 
     less, more = (2, 4) if setting.rehearse else (10, 50)
     each = (run(more) - run(less)) / (more - less)
@@ -165,8 +162,6 @@ def fast_mode(setting: Setting, fast, page: Page) -> None:
 
 def step(setting: Setting, pipeline, page: Page) -> None:
     """Milliseconds of one guided step of the bare UNet: eager, and as a captured CUDA graph."""
-    import torch
-
     page.head("UNet alone, one guided step", "ms", "TFLOP/s" if not setting.rehearse else "")
     unet, size = pipeline.unet, (16, 12) if setting.rehearse else (64, 48)
     like = {"device": pipeline.device, "dtype": pipeline.dtype}
@@ -178,7 +173,7 @@ def step(setting: Setting, pipeline, page: Page) -> None:
         unet(latents, when, words)
 
     def timed(name: str, work) -> None:
-        seconds = fastest(work, setting.device, times=20)
+        seconds = seconds_of(work, pipeline.device, 20)
         page.row((name, 1e3 * seconds, "" if setting.rehearse else FLOP_OF_A_GUIDED_STEP / seconds / 1e12))
 
     with torch.inference_mode():
