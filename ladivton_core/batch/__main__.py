@@ -15,8 +15,6 @@ import argparse
 import dataclasses
 import logging
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .. import start
@@ -145,59 +143,36 @@ def _tell(options: argparse.Namespace, request: Request, settings: Settings, siz
         lines = job.describe()
         if "disk" in sizes:
             lines.append(describe_room(job, int(sizes["disk"] * 1e9)))
-        cost = estimate_cost(job, engine)
-        if cost is None:
-            lines.append("no picture could be made to measure one" if job.work.batches else "nothing to do")
-        else:
-            lines += cost.describe(options.price)
-        for line in lines:
+        for line in lines + describe_cost(job, engine, options.price):
             log.info("%s", line)
     finally:
         engine.close()
     return 0
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of a run that has not begun.
+def describe_cost(job: Job, engine: Engine, price: float | None = None) -> list[str]:
+    """What a planned run takes, in lines, without the start of workers, which is not measured.
 
-    Attributes:
-        seconds: of one worker by stage, in all.
-        workers: that share them.
-        source: where the measured seconds come from, in words.
+    From seconds of earlier runs in the folder, else of the first picture that can be made, which is made once.
+
+    Args:
+        price: of an hour of all workers together, in any currency.
     """
-
-    seconds: Mapping[str, float]
-    workers: int
-    source: str
-
-    def describe(self, price: float | None = None) -> list[str]:
-        """The cost in lines, without the start of workers, which is not measured.
-
-        Args:
-            price: of an hour of all workers together, in any currency.
-        """
-        wall = sum(self.seconds.values()) / max(self.workers, 1)
-        lines = [f"measured on {self.source}; seconds of one worker:"]
-        lines += [f"  {stage}: {say_seconds(seconds)} in all" for stage, seconds in self.seconds.items()]
-        several = "s" * (self.workers != 1)
-        lines.append(f"{say_seconds(wall)} with {self.workers} worker{several}, starting them not counted")
-        return lines if price is None else [*lines, f"{wall / 3600 * price:.2f} at {price:g} an hour"]
-
-
-def estimate_cost(job: Job, engine: Engine) -> Cost | None:
-    """The cost of a planned run; None when there is nothing to do, or nothing could be measured.
-
-    The first picture that can be made is made once where no earlier run tells.
-    """
+    if not job.work.batches:
+        return ["nothing to do"]
     spent, source = read_spent(job.store), "earlier runs in this folder"
     if spent is None or not spent.count("sample"):
         spent, source = _try_one(job, engine), "one picture made just now"
-    if spent is None or not job.work.batches:
-        return None
+    if spent is None:
+        return ["no picture could be made to measure one"]
     told = job.count()
     seconds = {stage: each * told[of] for stage, of in STAGES.items() if (each := spent.each(stage)) is not None}
-    return Cost(seconds, engine.workers, source)
+    wall = sum(seconds.values()) / max(engine.workers, 1)
+    lines = [f"measured on {source}; seconds of one worker:"]
+    lines += [f"  {stage}: {say_seconds(each)} in all" for stage, each in seconds.items()]
+    several = "s" * (engine.workers != 1)
+    lines.append(f"{say_seconds(wall)} with {engine.workers} worker{several}, starting them not counted")
+    return lines if price is None else [*lines, f"{wall / 3600 * price:.2f} at {price:g} an hour"]
 
 
 def _try_one(job: Job, engine: Engine, tries: int = 3) -> Spent | None:
