@@ -249,7 +249,7 @@ def remembered(options: argparse.Namespace) -> dict[str, float]:
     _import_everything()
     with Measured(anonymous) as loading:
         p = pipeline(options, options.engine)
-    weights = [t for m in _modules(p) for t in (*m.parameters(), *m.buffers())]
+    weights = [t for m in p.parts.values() if m is not None for t in (*m.parameters(), *m.buffers())]
     models, in_files = sum(t.nbytes for t in weights), mapped(weights)
     del weights
     on_gpu = device.type == "cuda"
@@ -276,7 +276,3 @@ def _import_everything() -> None:
 
     for dtype in (torch.float32, torch.bfloat16):
         torch.nn.Conv2d(8, 8, 3, dtype=dtype)(torch.ones(1, 8, 8, 8, dtype=dtype))
-
-
-def _modules(p: TryOnPipeline) -> list[torch.nn.Module]:
-    return [m for m in (p.unet, p.vae, p.text_encoder, p.vision, p.adapter, p.warper, p.emasc) if m is not None]

@@ -157,12 +157,7 @@ def memory_plan(preset: Preset, device: torch.device, dtype: torch.dtype) -> lis
     """
     with FakeTensorMode():
         pipeline = fake_pipeline(preset, device, dtype)
-        models = {
-            "unet": pipeline.unet, "vae": pipeline.vae, "text_encoder": pipeline.text_encoder,
-            "vision": pipeline.vision, "inversion_adapter": pipeline.adapter, "warping": pipeline.warper,
-            "emasc": pipeline.emasc,
-        }  # fmt: skip
-        x = fake_inputs(preset, device)
+        models, x = pipeline.parts, fake_inputs(preset, device)
         stages: list[Stage] = []
         with FakeRun(device) as run:
             run.count([x, *(list(m.parameters()) + list(m.buffers()) for m in models.values())])

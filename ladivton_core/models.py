@@ -164,15 +164,6 @@ def fingerprint(module: nn.Module | None) -> str:
 
 def describe_pipeline(pipeline: TryOnPipeline) -> dict[str, Any]:
     """What of a pipeline decides its pictures, as JSON's types."""
-    parts = {
-        "unet": pipeline.unet,
-        "vae": pipeline.vae,
-        "text_encoder": pipeline.text_encoder,
-        "vision": pipeline.vision,
-        "inversion_adapter": pipeline.adapter,
-        "warping": pipeline.warper,
-        "emasc": pipeline.emasc,
-    }
     return {
         "preset": pipeline.preset.name,
         "size": list(pipeline.preset.size),
@@ -184,7 +175,7 @@ def describe_pipeline(pipeline: TryOnPipeline) -> dict[str, Any]:
         "dtype": str(pipeline.dtype).removeprefix("torch."),
         # the exact mode has no line, so that notes from before there was another stay valid
         **({} if pipeline.speed == "exact" else {"speed": pipeline.speed}),
-        **{f"weights of {name}": fingerprint(part) for name, part in parts.items()},
+        **{f"weights of {name}": fingerprint(part) for name, part in pipeline.parts.items()},
     }
 
 

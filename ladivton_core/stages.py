@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .decoding.emasc import EMASC, mask_features
 from .decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
@@ -23,6 +23,7 @@ from .denoising.conditioning import (
 )
 from .denoising.fast_unet import FastUNet
 from .denoising.noise import TryOnNoise
+from .embedded import PARTS
 from .encodings import GarmentEncoding, PersonEncoding, require_pictures
 from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
@@ -77,6 +78,12 @@ class Stages:
             self._fast_unet = FastUNet(self.unet)
 
     @property
+    def parts(self) -> dict[str, nn.Module | None]:
+        """The models by their names in `embedded.PARTS`."""
+        own = (self.unet, self.vae, self.text_encoder, self.vision, self.adapter, self.warper, self.emasc)
+        return dict(zip(PARTS, own, strict=True))
+
+    @property
     def device(self) -> torch.device:
         """Where the UNet is; everything else is expected there too."""
         return next(self.unet.parameters()).device
@@ -93,8 +100,8 @@ class Stages:
 
     def to(self: _Self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> _Self:
         """Move every model; the warper keeps float32. Returns self."""
-        for module in (self.unet, self.vae, self.text_encoder, self.vision, self.adapter, self.emasc):
-            if module is not None:
+        for module in self.parts.values():
+            if module is not None and module is not self.warper:
                 module.to(device=device, dtype=dtype)
         self.warper.to(device=device)
         if self.text_encoder is not None:

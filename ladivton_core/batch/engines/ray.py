@@ -93,14 +93,14 @@ class RayEngine:
         before = torch.get_num_threads()
         pipeline = load_pipeline(dataclasses.replace(self.settings, device="cpu"))
         torch.set_num_threads(before)  # this process is not the one that works
-        parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.vision, pipeline.adapter, pipeline.warper)
+        weights = weight_bytes(*(module for module in pipeline.parts.values() if module is not None))
         device = torch.device(settings.device).type
         self.preset = pipeline.preset
         self.facts = json.loads(json.dumps(describe_models(pipeline, settings) | {"device": device}))
         self.size = tuple(self.facts["size"])
         if self._ray is None:
             self._ray, self._local = start_ray(self.sizes, self._open)
-        self._pools = size_pools(self.sizes, self._ray.cluster_resources(), self._local, device, weight_bytes(*parts))
+        self._pools = size_pools(self.sizes, self._ray.cluster_resources(), self._local, device, weights)
         self.workers = self._pools.workers
         return self.facts
 

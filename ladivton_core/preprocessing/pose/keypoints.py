@@ -1,7 +1,7 @@
 """Reading body joints: VITON-HD's and Dress Code's files, and what ComfyUI's pose nodes hand around.
 
 Published §1.2, 1.3. All end as COCO-18 joints (18, 2), float64, (x, y) in pixels of the asked-for size, with
-(0, 0) for a missing joint; what is not a finite number is missing. `pose_dialects.py` knows the orders of points,
+(0, 0) for a missing joint; what is not a finite number is missing. `dialects.py` knows the orders of points,
 `modes.py` which scores count; `pose_map.py` draws the joints, `agnostic.py` follows the arms with them.
 """
 
@@ -181,7 +181,7 @@ def people_in_frame(
 
     Args:
         frame: an OpenPose document: `people[i]` with its points under one of `_BODY_KEYS`, in any order of
-            `pose_dialects.ORDERS`, and `canvas_width`, `canvas_height`. Coordinates run from 0 to 1
+            `dialects.ORDERS`, and `canvas_width`, `canvas_height`. Coordinates run from 0 to 1
             (comfyui_controlnet_aux) or count pixels of the canvas (ComfyUI's SDPose, OpenPose); without a canvas
             they count pixels of `size`. People that are null, or have a face or hands only, are nobody.
         size: (height, width) of the picture the joints are wanted for.
