@@ -36,6 +36,7 @@ class Painter:
 
     preset = dataclasses.replace(TINY, size=SIZE)
     unet = vae = text_encoder = vision = adapter = warper = nn.Identity()
+    parts = TryOnPipeline.parts
     scheduler, speed, device, dtype = None, "exact", torch.device("cpu"), torch.float32
 
     def __init__(self, emasc=None):

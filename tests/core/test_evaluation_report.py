@@ -18,6 +18,7 @@ from ladivton_core.disk.sheet import write_sheet
 from ladivton_core.evaluation import __main__ as commands
 from ladivton_core.evaluation import picture_metrics, report
 from ladivton_core.evaluation.__main__ import main
+from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.presets import TINY
 
 TREES = Path(__file__).parents[1] / "golden" / "datasets"
@@ -28,6 +29,7 @@ class Grey:
 
     preset = dataclasses.replace(TINY, size=(64, 48))
     unet = vae = text_encoder = vision = adapter = warper = emasc = nn.Identity()
+    parts = TryOnPipeline.parts
     scheduler, speed, device, dtype = None, "exact", torch.device("cpu"), torch.float32
 
     def __call__(self, person, garment, **settings):
