@@ -95,11 +95,10 @@ def child(options: argparse.Namespace, comfyui: Path) -> None:
     (name,) = options.dtypes
     dtype = getattr(torch, name)
     figures: Figures = {"load": {}, "start": resident()}
-    with torch.inference_mode():
-        if options.child == "core":
-            tensors = core(files, x, dtype, options.steps, figures)
-        else:
-            tensors = graph(comfyui, files, x, dtype, options.steps, figures)
+    if options.child == "core":
+        tensors = core(files, x, dtype, options.steps, figures)
+    else:
+        tensors = graph(comfyui, files, x, dtype, options.steps, figures)
     figures["end"] = resident()
     tensors = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
     save_file(tensors, options.work / f"{options.child}_{name}.safetensors")
@@ -128,13 +127,14 @@ def core(files: dict[str, Path], x: dict, dtype: Any, steps: int, figures: Figur
     made = p(person, garment, noise=noise, steps=steps, guidance_scale=GUIDANCE)
     return {
         "prompt": garment.prompt, "words": garment.pseudo_words, "warped": made.warped, "latents": made.latents,
-        "channels": p.conditioning(person, made.warped, noise), "image": made.images,
+        "channels": p.conditioning(person, made.warped, noise).detach(), "image": made.images,
     }  # fmt: skip
 
 
 def graph(comfyui: Path, files: dict[str, Path], x: dict, dtype: Any, steps: int, figures: Figures) -> dict:
     """The nodes' results under the names of `core`."""
     import graph_engine
+    import torch
     from measuring import Measured, resident
 
     nodes, stock = graph_engine.start(comfyui, files["unet"].parents[1], dtype)
@@ -146,8 +146,9 @@ def graph(comfyui: Path, files: dict[str, Path], x: dict, dtype: Any, steps: int
         patcher = getattr(parts[part], "patcher", parts[part])
         figures["load"][part] = loading(measured, files[part], patcher.model_size())
     stages, made = graph_engine.works(nodes, stock, parts, x, steps)
-    for stage in stages.values():
-        stage()
+    with torch.inference_mode():
+        for stage in stages.values():
+            stage()
     return {
         "prompt": made["positive"][0][0], "words": made["words"], "warped": made["warped"].movedim(-1, 1) * 2 - 1,
         "latents": made["samples"]["samples"] * 0.18215, "image": made["image"].movedim(-1, 1),
