@@ -1,4 +1,4 @@
-"""The core's pipeline at full size: seconds of every stage, memory, batches, and what a step of the UNet could cost."""
+"""The core's pipeline at full size: seconds of every stage, memory, batches, a step beside its UNet's call."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from .agreement import inputs
 from .page import Page, Setting
 from .start_modes import stand_ins
 
-FLOP_OF_A_GUIDED_STEP = 1.163e12
-"""Counted on shapes by `benchmarks/measuring.py`."""
 FAST_MODE = {"float16": 5e-2, "float32": 1e-2, "bfloat16": 0.3}
 """Largest distance of the fast mode's latents from the exact mode's, relative, after 50 steps."""
 
 
 def run(setting: Setting, page: Page) -> None:
-    """A row for each number format, exact and fast, batches of both, and the UNet alone; in a rehearsal small."""
+    """A row for each number format, exact and fast, and batches of both; in a rehearsal small."""
     models = None if setting.rehearse else stand_ins(setting, page)
     if models is None and not setting.rehearse:
         return
@@ -52,10 +50,6 @@ def run(setting: Setting, page: Page) -> None:
         with told(page, f"batches, {speed}"):
             pipeline, _ = loaded(setting, models, kinds[0], speed)
             batches(setting, pipeline, page)
-            if speed == "exact":
-                alone = pipeline
-    with told(page, "UNet alone"):
-        step(setting, alone, page)
     with told(page, "fast mode"):
         fast_mode(setting, loaded(setting, models, kinds[0], "fast")[0], page)
 
@@ -158,38 +152,3 @@ def fast_mode(setting: Setting, fast, page: Page) -> None:
     less, more = (2, 4) if setting.rehearse else (10, 50)
     each = (run(more) - run(less)) / (more - less)
     page.say(f"\nA guided step takes {1e3 * each:.2f} ms, {each / bare:.3f} times its UNet's call alone (goal 1.10).")
-
-
-def step(setting: Setting, pipeline, page: Page) -> None:
-    """Milliseconds of one guided step of the bare UNet: eager, and as a captured CUDA graph."""
-    page.head("UNet alone, one guided step", "ms", "TFLOP/s" if not setting.rehearse else "")
-    unet, size = pipeline.unet, (16, 12) if setting.rehearse else (64, 48)
-    like = {"device": pipeline.device, "dtype": pipeline.dtype}
-    latents = torch.randn(2, 31, *size, **like)
-    words = torch.randn(2, 77, unet.config.cross_attention_dim, **like)
-    when = torch.full((2,), 500, device=pipeline.device)
-
-    def eager() -> None:
-        unet(latents, when, words)
-
-    def timed(name: str, work) -> None:
-        seconds = seconds_of(work, pipeline.device, 20)
-        page.row((name, 1e3 * seconds, "" if setting.rehearse else FLOP_OF_A_GUIDED_STEP / seconds / 1e12))
-
-    with torch.inference_mode():
-        timed("eager", eager)
-        if not setting.device.startswith("cuda"):
-            return
-        for name, form in (("CUDA graph", torch.contiguous_format), ("CUDA graph, channels-last", torch.channels_last)):
-            unet.to(memory_format=form)
-            latents = latents.to(memory_format=form)
-            side = torch.cuda.Stream()
-            with torch.cuda.stream(side):  # a capture wants its kernels chosen before
-                eager()
-            torch.cuda.current_stream().wait_stream(side)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                eager()
-            timed(name, graph.replay)
-            del graph
-        unet.to(memory_format=torch.contiguous_format)
