@@ -170,7 +170,7 @@ def made(server, workflow: dict) -> None:
     photo, result, mask = (np.asarray(Image.open(file).convert("RGB")).astype(int) for file in files)
     assert photo.shape == result.shape == mask.shape
     changed, taken = (photo != result).any(-1), mask[..., 0] > 0
-    assert taken.mean() > 0.05 and not taken.all()
+    assert taken.any() and not taken.all()  # random joints stand anywhere
     assert not changed[~taken].any() and changed[taken].mean() > 0.5
 
 
