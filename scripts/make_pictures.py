@@ -25,7 +25,7 @@ from hosting.places import REPOSITORY, SAMPLES
 from hosting.server import ComfyServer, exit_on_terminate
 from hosting.shipped import CARDS, TITLES, page_file, queue_file
 
-HEIGHT, GAP, WIDEST, BAND = 384, 6, 876, 44
+HEIGHT, GAP, WIDEST, BAND, NARROWEST = 384, 6, 876, 44, 420
 SHOWN = ("Result", "The same latents, stock VAE Decode", "Save Result", "Ablation")
 """Titles of the nodes whose pictures a thumbnail shows, side by side in their order."""
 PREPARED = {
@@ -77,16 +77,16 @@ def with_band(picture, words: str, colour: str):
     """The picture over a line that says what a template is for and needs; cards show nothing but their titles."""
     from PIL import Image, ImageDraw, ImageFont
 
-    size = BAND // 2
-    while (
-        ImageDraw.Draw(picture).textlength(words, font := ImageFont.load_default(size)) > max(picture.width, 420) - 12
-    ):
+    width = max(picture.width, NARROWEST)
+    band = BAND * width // NARROWEST  # a wide card is shown as wide as a narrow one
+    size = band // 2
+    while ImageDraw.Draw(picture).textlength(words, font := ImageFont.load_default(size)) > width - 12:
         size -= 1
-    card = Image.new("RGB", (max(picture.width, 420), picture.height + BAND), "white")
-    card.paste(picture, ((card.width - picture.width) // 2, 0))
+    card = Image.new("RGB", (width, picture.height + band), "white")
+    card.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(card)
     draw.rectangle((0, picture.height, *card.size), fill=colour)
-    draw.text((card.width / 2, picture.height + BAND / 2), words, font=font, fill="white", anchor="mm")
+    draw.text((width / 2, picture.height + band / 2), words, font=font, fill="white", anchor="mm")
     return card
 
 

@@ -241,6 +241,7 @@ def texts_of_graphs() -> Iterator[str]:
             yield from (group["title"] for group in part.get("groups", ()))
             for node in part["nodes"]:
                 yield from (text for text in [node.get("title")] if text)
+                yield from (socket["label"] for socket in node.get("inputs", ()) if "label" in socket)
                 if node["type"] in ("MarkdownNote", "Note"):
                     yield from (line for line in node["widgets_values"][0].splitlines() if line.strip())
 

@@ -61,6 +61,9 @@ def in_form(workflow: Json, definitions: Json, version: str = installation.COMFY
         sockets[into]["link"] = number
         nodes[start]["outputs"][slot]["links"].append(number)
         links.append([number, start, slot, end, into, kind])
+    for key, name in workflow["extra"].get("linearData", {}).get("inputs", ()):  # what app mode calls it
+        if label := next(socket for socket in saved[key]["inputs"] if socket["name"] == name).get("label"):
+            next(socket for socket in nodes[key]["inputs"] if socket["name"] == name)["label"] = label
     models = _models(workflow)
     whole = {key: workflow[key] for key in ("id", "revision", "last_node_id", "last_link_id")}
     whole |= {"nodes": list(nodes.values()), "links": links, "groups": workflow["groups"], "config": {}}

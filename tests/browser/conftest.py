@@ -47,6 +47,8 @@ EMPTY = """
     const page = window.app.extensionManager;
     const dialogs = page._p._s.get("dialog");
     for (const { key } of [...dialogs.dialogStack]) dialogs.closeDialog({ key });
+    const search = page._p._s.get("searchBox");
+    if (search) search.visible = false;
     page.toast.removeAll?.();
     window.LiteGraph.closeAllContextMenus();
     const panel = page.sidebarTab.activeSidebarTabId;

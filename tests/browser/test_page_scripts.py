@@ -158,7 +158,8 @@ def test_a_blueprint_is_found_put_down_and_unpacks_into_the_workflow(whole_page,
     page.mouse.dblclick(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
     page.locator("input[role=combobox]:focus").wait_for()
     page.keyboard.type(one.name.lower())
-    page.locator(f"[role=option][data-p-focus=true][aria-label='{one.name}']").wait_for()  # what Enter takes
+    taken = page.locator("[role=option]:is([data-p-focus=true], [aria-selected=true])")  # what Enter takes
+    taken.filter(has=page.get_by_text(one.name, exact=True)).first.wait_for()
     page.keyboard.press("Enter")
     page.wait_for_function("() => window.app.graph.nodes.length === 1")
     assert page.evaluate("() => window.app.graph.nodes[0].title") == one.name

@@ -40,6 +40,18 @@ words => {
     return box && { over: box.scrollHeight - box.clientHeight };
 }
 """
+# Pairs of nodes that lie over each other, as large as the page draws them for their titles and widgets.
+OVERLAPPING = """
+() => {
+    const boxes = window.app.graph.nodes.map(node => {
+        const drawn = document.querySelector(`[data-node-id="${node.id}"]`);
+        const [width, height] = drawn ? [drawn.offsetWidth, drawn.offsetHeight - 30] : node.size;
+        return [node.title, node.pos[0], node.pos[1] - 30, node.pos[0] + width, node.pos[1] + height];
+    });
+    return boxes.flatMap(([one, left, top, right, bottom], place) => boxes.slice(place + 1)
+        .filter(([_, l, t, r, b]) => left < r && l < right && top < b && t < bottom).map(([other]) => [one, other]));
+}
+"""
 VALIDATE = {
     "Comfy.Validation.Workflows": True, "Comfy.Workflow.ShowMissingModelsWarning": False,
     "Comfy.Workflow.ShowMissingNodesWarning": False,
@@ -97,7 +109,9 @@ def notes_fit(page, name: str) -> None:
         assert page.tab.wait_for_function(NOTE, arg=words).json_value()["over"] <= 2, (name, note["title"])
 
 
-def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes_fit(open_page, comfy_server, client):
+def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_nothing_overlaps(
+    open_page, comfy_server, client
+):
     page, definitions = open_page(comfy_server, **VALIDATE), client.object_info()
     for name in TITLES:
         shown = workflow(name)
@@ -110,6 +124,7 @@ def test_every_workflow_passes_the_pages_schema_is_saved_as_it_was_and_its_notes
             assert inputs_of(page.tab.evaluate(SENT)) == queued(name, definitions), name
         notes_fit(page, name)
         page.fit_view()
+        assert page.tab.evaluate(OVERLAPPING) == [], name
         page.screenshot(f"{name}_classic")
     assert page.problems == []
 
@@ -137,6 +152,8 @@ def test_newer_pages_have_no_widgets_of_their_own_for_what_comes_by_wire(open_pa
         if not lacking(name, definitions):
             page.load(workflow(name))
             assert inputs_of(page.tab.evaluate(SENT)) == queued(name, definitions), name
+            page.fit_view()
+            assert page.tab.evaluate(OVERLAPPING) == [], name
 
 
 def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy_server):
@@ -203,6 +220,10 @@ def test_app_mode_asks_for_pictures_category_and_seed_and_shows_the_result(open_
     assert len(outputs) == 1
     page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
     page.tab.get_by_text("Number of runs").first.wait_for()
+    for key, widget in wanted["inputs"]:
+        sockets = next(node["inputs"] for node in shown["nodes"] if node["id"] == key)
+        label = next(socket for socket in sockets if socket["name"] == widget).get("label", widget)
+        page.tab.locator(f"text='{label}' >> visible=true").first.wait_for()
     page.screenshot(f"app_mode_{name}")
     page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
 

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from hosting.places import SAMPLES
 from hosting.server import ComfyServer
 from hosting.shipped import NEWER, STOCK_MODELS, TITLES, page_file, queue_file
 from PIL import Image
-from safetensors.torch import save_file
 
 FOR_ANY = [name for name in TITLES if name.startswith("any_") or name in STOCK_MODELS]
 WORDS = """
@@ -122,14 +122,26 @@ def random_files(stand_in, comfyui):
         for file, folder in files_of(name).items():
             if file not in models:
                 continue
-            state = {}
+            shapes = {}
             for prefix, make in models[file].items():
                 with torch.device("meta"):
                     module = make(dtype=torch.float16, device="meta", operations=comfy.ops.disable_weight_init)
-                state |= {prefix + key: numbers(key, value.shape).half() for key, value in module.state_dict().items()}
+                shapes |= {prefix + key: value.shape for key, value in module.state_dict().items()}
             written.append(stand_in.base / "models" / folder / file)
             written[-1].parent.mkdir(parents=True, exist_ok=True)
-            save_file(state, written[-1])
+            save(written[-1], shapes)
+
+    def save(path: Path, shapes: dict[str, torch.Size]) -> None:
+        """As safetensors does, one tensor after the other: the largest model has 1.8 GB."""
+        head, end = {}, 0
+        for key, shape in shapes.items():
+            start, end = end, end + 2 * math.prod(shape)
+            head[key] = {"dtype": "F16", "shape": [*shape], "data_offsets": [start, end]}
+        text = json.dumps(head).encode()
+        with path.open("wb") as written_to:
+            written_to.write(len(text).to_bytes(8, "little") + text)
+            for key, shape in shapes.items():
+                written_to.write(numbers(key, shape).half().numpy().tobytes())
 
     yield write
     for file in written:
@@ -158,7 +170,7 @@ def made(server, workflow: dict) -> None:
     photo, result, mask = (np.asarray(Image.open(file).convert("RGB")).astype(int) for file in files)
     assert photo.shape == result.shape == mask.shape
     changed, taken = (photo != result).any(-1), mask[..., 0] > 0
-    assert taken.mean() > 0.05 and not taken.all()
+    assert taken.any() and not taken.all()  # random joints stand anywhere
     assert not changed[~taken].any() and changed[taken].mean() > 0.5
 
 
@@ -266,15 +278,14 @@ def redux(dtype, device, **_):
 
 
 def sdpose(**how):
-    """SDPose: Stable Diffusion 2's UNet as Lotus has it, and a head for heat maps."""
+    """SDPose: Stable Diffusion 2's UNet as Lotus has it, with two of its four levels, and a head for heat maps."""
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     return UNetModel(
-        image_size=32, in_channels=4, out_channels=4, model_channels=320, num_res_blocks=[2, 2, 2, 2],
-        num_head_channels=64, channel_mult=(1, 2, 4, 4), use_spatial_transformer=True, context_dim=1024,
-        transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0], transformer_depth_middle=1, num_classes="sequential",
-        transformer_depth_output=[1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], use_linear_in_transformer=True, legacy=False,
-        adm_in_channels=4, heatmap_head=True, **how,
+        image_size=32, in_channels=4, out_channels=4, model_channels=320, num_res_blocks=[1, 1], channel_mult=(1, 2),
+        num_head_channels=64, use_spatial_transformer=True, transformer_depth=[1, 1], transformer_depth_middle=1,
+        transformer_depth_output=[1, 1, 1, 1], context_dim=1024, num_classes="sequential", adm_in_channels=4,
+        use_linear_in_transformer=True, legacy=False, heatmap_head=True, **how,
     )  # fmt: skip
 
 
@@ -285,7 +296,7 @@ def sam(**how):
 
 
 def sam_words(**_):
-    """SAM 3's text encoder, by OpenCLIP's names."""
+    """SAM 3's text encoder, by OpenCLIP's names; without a projection, for which ComfyUI's class has another size."""
     width = 1024
 
     def block() -> torch.nn.Module:
@@ -296,7 +307,6 @@ def sam_words(**_):
 
     encoder = torch.nn.Module()
     encoder.positional_embedding = torch.nn.Parameter(torch.empty(32, width))
-    encoder.text_projection = torch.nn.Parameter(torch.empty(width, 512))
     encoder.token_embedding, encoder.ln_final = torch.nn.Embedding(49408, width), torch.nn.LayerNorm(width)
     encoder.transformer = torch.nn.ModuleDict({"resblocks": torch.nn.ModuleList(block() for _ in range(24))})
     return encoder

@@ -67,7 +67,7 @@ def test_it_has_no_null_where_the_page_wants_a_number_or_a_list(name):
         assert isinstance(node["widgets_values"], list)
         for socket in (*node["inputs"], *node["outputs"]):
             assert all(value is not None for key, value in socket.items() if key != "link"), socket
-            assert set(socket) <= {"name", "type", "link", "links", "widget"}
+            assert set(socket) <= {"name", "type", "link", "links", "widget", "label"}
     assert all(len(link) == 6 and None not in link for link in PAGES[name]["links"])
 
 
@@ -166,6 +166,16 @@ def test_no_graph_is_wider_than_a_page_shows(name):
     assert max(group["bounding"][0] + group["bounding"][2] for group in PAGES[name]["groups"]) <= 2200
 
 
+@pytest.mark.parametrize("name", [name for name in TITLES if not name.startswith("paper")])
+def test_it_opens_with_a_result_in_view_on_a_small_screen(name):
+    view = PAGES[name]["extra"]["ds"]
+    assert view["scale"] >= 0.6
+    right, bottom = (size / view["scale"] - start for size, start in zip((1400, 900), view["offset"], strict=True))
+    results = [node for node in PAGES[name]["nodes"] if node.get("title") == "Result"]
+    ends = [[start + size for start, size in zip(node["pos"], node["size"], strict=True)] for node in results]
+    assert any(x <= right and y <= bottom for x, y in ends)
+
+
 def test_app_mode_names_widgets_nothing_is_wired_to_and_pictures_that_are_saved():
     apps = {name: page["extra"]["linearData"] for name, page in PAGES.items() if "linearData" in page["extra"]}
     assert len(apps) == 3
@@ -178,4 +188,9 @@ def test_app_mode_names_widgets_nothing_is_wired_to_and_pictures_that_are_saved(
             if "widget" in socket and socket["link"] is None
         }
         assert set(map(tuple, app["inputs"])) <= free, name
+        called = [
+            socket.get("label", widget)
+            for key, widget in app["inputs"] for socket in nodes[key]["inputs"] if socket["name"] == widget
+        ]  # fmt: skip
+        assert len(set(called)) == len(called) and not {"image", "category"}.intersection(called), name
         assert [nodes[key]["type"] for key in app["outputs"]] == ["SaveImage"], name

@@ -26,11 +26,12 @@ const chosen = () => app.extensionManager.setting.get("Comfy.Locale");
 
 const inLines = (text) => (typeof text === "string" ? text.split("\n").map(translate).join("\n") : text);
 
-// Titles and notes of a graph's nodes and groups, in place.
+// Titles, labels and notes of a graph's nodes and groups, in place.
 function translateGraph(graph) {
     for (const group of graph.groups ?? []) group.title = translate(group.title);
     for (const node of graph.nodes ?? []) {
         if (node.title) node.title = translate(node.title);
+        for (const input of node.inputs ?? []) if (input.label) input.label = translate(input.label);
         if (/^(Markdown)?Note$/.test(node.type)) node.widgets_values = node.widgets_values?.map?.(inLines);
     }
 }

@@ -134,16 +134,14 @@ class Workflow:
     @property
     def drawn_only(self) -> bool:
         """Whether pictures come out of the pack's embedded models: something takes their VAE."""
-        wires = [
-            (form.nodes, node["inputs"].get("vae")) for form in self.forms.values() for node in form.nodes.values()
+        loaders = [
+            form.nodes[node["inputs"]["vae"][0]]
+            for form in self.forms.values()
+            for node in form.nodes.values()
+            if isinstance(node["inputs"].get("vae"), list)
         ]
-        loaders = [nodes[wire[0]] for nodes, wire in wires if isinstance(wire, list)]
-        return any(
-            loader["class_type"] == "LadiVTON_LoadEmbedded"
-            or loader["class_type"] == "LadiVTON_LoadModels"
-            and loader["inputs"].get("models") == "embedded"
-            for loader in loaders
-        )
+        own = ("LadiVTON_LoadEmbedded", None), ("LadiVTON_LoadModels", "embedded")
+        return any((loader["class_type"], loader["inputs"].get("models")) in own for loader in loaders)
 
     @property
     def without(self) -> list[str]:
