@@ -30,7 +30,7 @@ _OCTAVES = (1.0, 2.0, 4.0)
 """Blurs at which the compared octaves end, finest first."""
 _WINDOW = 2.0
 """Reach of the local correlation, in blurs of its octave."""
-_AGREES = 0.6
+_AGREES = 0.4
 """Correlation at which an octave begins to count; it counts in full at 1."""
 _NOISE = 0.012
 """Differences of colour below this agree with nothing."""
@@ -43,7 +43,7 @@ _EDGE = 4
 """Nothing is taken so near to a silhouette, or to the region's edge."""
 _REACH, _REACH_ALONE = 8.0, 32.0
 """How far flow may move the garment: with a spline, and without."""
-_SMOOTH = 5.0
+_SMOOTH = 2.0
 """Flow is smoothed by this blur, so that it bends no letters."""
 _ALONE = 512
 """Rows of the models' picture where nothing tells them."""
@@ -102,12 +102,15 @@ def garment_detail(
     light, change, shares = _compared(small, seen, lies * (open_ > 0.5))
     weight = _enlarged(shares(1), full).clamp(0, 1)
     made = base + _enlarged(change, full)
-    finer = _laid(garment, cloth, _enlarged(grid, full), full)[0] * _enlarged(light, full) - base
+    rest = [base, _laid(garment, cloth, _enlarged(grid, full), full)[0] * _enlarged(light, full)]
     for octave in range(math.ceil(math.log2(full[0] / size[0]) - 0.1), 0, -1):
         below = tuple(min(whole, side * 2 ** (octave - 1)) for whole, side in zip(full, size, strict=True))
-        coarser = _enlarged(_resized(finer, below, nearest=False), full)
-        made = made + (finer - coarser) * _enlarged(shares(octave), full).clamp(0, 1)
-        finer = coarser
+        coarser = [_enlarged(_resized(part, below, nearest=False), full) for part in rest]
+        ours, theirs = (part - lower for part, lower in zip(rest, coarser, strict=True))
+        energies = [_blur(_resized(part.square().mean(1, keepdim=True), size, nearest=False), 2) for part in (ours, theirs)]
+        share = shares(octave) * _lacking(*energies)
+        made = made + (theirs - ours) * _enlarged(share, full).clamp(0, 1)
+        rest = coarser
     if float(shares(1).sum()) < _FOUND * float(lies.sum()):
         where = "Connect 'spline' of Garment Warper" if spline is None else "Is it the garment that was warped?"
         say(f"The garment's picture agrees with the result almost nowhere, so that its detail is left out. {where}")
@@ -196,8 +199,7 @@ def _compared(
         )
         alike = both / ((own * other).sqrt() + _NOISE**2)
         agree.append(((alike - _AGREES) / (1 - _AGREES)).clamp(0, 1))
-        lacking = (1 - (own / other.clamp_min(1e-8)).sqrt()).clamp(0, 1)
-        change += agree[-1].square() * lacking * where * (theirs - ours)
+        change += agree[-1].square() * _lacking(own, other) * where * (theirs - ours)
         rest = coarser
 
     def shares(octave: int) -> Tensor:
@@ -207,6 +209,11 @@ def _compared(
         return torch.stack(told).amax(0) * where
 
     return light, change, shares
+
+
+def _lacking(own: Tensor, other: Tensor) -> Tensor:
+    """How much of an octave a result lacks, by the mean squares of its own and of the garment's."""
+    return 1 - (own.clamp_min(0) / other.clamp_min(1e-8)).sqrt().clamp(0, 1)
 
 
 def _laid(garment: Tensor, cloth: Tensor, grid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
