@@ -196,7 +196,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                     "grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to look at."
                 ),
                 Spline.Output(
-                    "spline", display_name="spline",
+                    "spline",
+                    display_name="spline",
                     tooltip="Where in the garment's picture every pixel looks, for Garment Detail.",
                 ),
             ],

@@ -143,7 +143,9 @@ class ElsewhereEngine:
             ValueError: `detail`, which goes by these models' spline.
         """
         if settings.detail:
-            raise ValueError("--detail needs the spline that hung the garment, which --stitch does not know: leave it out")
+            raise ValueError(
+                "--detail needs the spline that hung the garment, which --stitch does not know: leave it out"
+            )
         from ..finishing.stitching import opencv
 
         if self.asked.register:

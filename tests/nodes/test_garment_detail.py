@@ -1,4 +1,4 @@
-"""Garment Detail on ComfyUI's wires: the spline of Garment Warper, `large` of Prepare Garment, Stitch Person's region."""
+"""Garment Detail on ComfyUI's wires: Garment Warper's spline, `large` of Prepare Garment, Stitch Person's region."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_large_is_the_prepared_garment_in_the_pixels_of_its_picture(run, wires):
 def test_the_garments_detail_goes_into_the_photo_and_the_map_says_where(run, wires):
     made, weight = run("GarmentDetail", **wires)
     assert made.shape == wires["picture"].shape and weight.shape == (2, 256, 192)
-    assert 0 <= weight.min() and weight.max() <= 1 and weight.mean() > 0.02
+    assert weight.min() >= 0 and weight.max() <= 1 and weight.mean() > 0.02
     assert torch.equal(made[weight == 0], wires["picture"][weight == 0])
     steps = [picture.diff(dim=2)[weight[..., 1:] > 0.1].square().mean() for picture in (made, wires["picture"])]
     assert steps[0] > 1.2 * steps[1]

@@ -88,7 +88,8 @@ class ComfyEngine:
         if given := [name for name in OF_THE_SERVERS if getattr(settings, name) != getattr(Settings(), name)]:
             raise ValueError(
                 f"--engine comfyui: {', '.join(given)} cannot be said here: the models, their device and their number "
-                "format are the workflow's and its server's, and so is Garment Detail. Change the workflow (--workflow), or leave it out."
+                "format are the workflow's and its server's, and so is Garment Detail. "
+                "Change the workflow (--workflow), or leave it out."
             )
 
         def check(server: Server) -> str:
