@@ -72,6 +72,7 @@ class TryOnResult:
         warped: the warped garment (B, 3, H, W) in [-1, 1], refined unless the person was a `FramedPerson`.
         coarse: before refinement; None when the caller gave the warped garment.
         mask: what was repainted (B, 1, H, W) in {0, 1}.
+        grid: the spline, see `WarpResult`, for `finishing.detail`; None when the caller gave the warped garment.
     """
 
     images: Tensor
@@ -79,6 +80,7 @@ class TryOnResult:
     warped: Tensor | None
     coarse: Tensor | None
     mask: Tensor
+    grid: Tensor | None = None
 
 
 Encoding = TypeVar("Encoding", GarmentEncoding, PersonEncoding, FramedPerson)

@@ -183,10 +183,10 @@ class TryOnPipeline(Stages):
         seeded = reference_generator is None and noise is None
         batch = batch_of(person.person.shape[0], garment.garment.shape[0], len(seeds) if seeded else None)
         person, garment = expanded(person, batch), expanded(garment, batch)
-        coarse, framed = None, isinstance(person, FramedPerson)
+        coarse, grid, framed = None, None, isinstance(person, FramedPerson)
         if warped is None and (framed or self._takes_garment):
             warp = self.warp(garment.garment, person, refined=not framed)
-            warped, coarse = warp.warped, warp.coarse
+            warped, coarse, grid = warp.warped, warp.coarse, warp.grid
         if framed:
             repainted = person.mask_under(warped, category)
             person = self.encode_person(person.person, repainted, person.pose_map, emasc=emasc)
@@ -210,7 +210,7 @@ class TryOnPipeline(Stages):
         images = self.decode(latents, person.skips if emasc else None)
         if paste_back:
             images = paste(images, person.person / 2 + 0.5, person.mask, paste_feather).clamp(0, 1)
-        return TryOnResult(images, latents, warped, coarse, person.mask)
+        return TryOnResult(images, latents, warped, coarse, person.mask, grid)
 
     @property
     def _takes_garment(self) -> bool:

@@ -12,6 +12,7 @@ from . import (
     conditioning,
     datasets,
     decoding,
+    detail,
     files,
     fitting,
     garment,
@@ -27,8 +28,8 @@ from .host.limits import hold_to_limits
 from .host.types import ComfyExtension, io
 
 _FILES = (
-    models, files, photo, fitting, person, garment, body_mask, inversion, conditioning, sampling, decoding, comparison,
-    wardrobe, datasets,
+    models, files, photo, fitting, person, garment, body_mask, inversion, conditioning, sampling, decoding, detail,
+    comparison, wardrobe, datasets,
 )  # fmt: skip
 """Loaders first, then in the order of the paper's stages."""
 

@@ -5,10 +5,12 @@ Paper section 3.2. `inversion.py` writes the garment into the prompt, `condition
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from ..ladivton_core.preprocessing.framing.fitting import fit_image
+from ..ladivton_core.preprocessing.framing.fitting import Fit
 from ..ladivton_core.preprocessing.garment.backdrop import (
     CENTRED,
     backdrop_of,
@@ -21,8 +23,8 @@ from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.runtime.finite import require_finite
 from ..ladivton_core.warping.warper import sample_garment
 from .host.notes import Notes
-from .host.types import CATEGORY, PoseMap, TorchPart, Warper, advanced, io, one_by_one, search_aliases
-from .tensors import check_multiple_of_8, common_batch, from_image, soft_mask, to_image
+from .host.types import CATEGORY, PoseMap, Spline, TorchPart, Warper, advanced, io, one_by_one, search_aliases
+from .tensors import LARGEST_AREA, check_multiple_of_8, common_batch, from_image, soft_mask, to_image
 
 SQUEEZED = 1.1
 """A garment whose proportions are changed by more than this factor is told."""
@@ -79,7 +81,13 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                         "'upper_body' they are not centred. 'any' centres everything.",
                 ),
             ],
-            outputs=[io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white.")],
+            outputs=[
+                io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white."),
+                io.Image.Output(
+                    "large", display_name="large",
+                    tooltip="The same at the resolution of its own picture, for Garment Detail.",
+                ),
+            ],
         )  # fmt: skip
 
     @classmethod
@@ -124,9 +132,15 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                 f"height) it comes out {abs(stretched - 1):.0%} {'narrower' if stretched < 1 else 'wider'}. "
                 "Set 'fit' to 'pad', or switch 'centre' on."
             )
-        if centred:
-            pixels = torch.stack([centred_on_white(item, (height, width)) for item in shown.cpu()]) * 2 - 1
-        return io.NodeOutput(to_image(fit_image(pixels, (height, width), fit, fill=1.0)[0]), ui=notes.ui)
+        plan = Fit.plan((pixels.shape[-2], pixels.shape[-1]), (height, width), fit)
+        made = []
+        for more in (1, min(plan.times, math.isqrt(LARGEST_AREA // (height * width)))):
+            if centred:
+                drawn = [centred_on_white(item, (height, width), times=more) for item in shown.cpu()]
+                made.append(to_image(torch.stack(drawn) * 2 - 1))
+            else:
+                made.append(to_image(plan.enlarged(more).apply(pixels, fill=1.0)))
+        return io.NodeOutput(*made, ui=notes.ui)
 
 
 def _whitened(garment: Tensor, picture: int, notes: Notes) -> Tensor:
@@ -181,6 +195,11 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                 io.Image.Output(
                     "grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to look at."
                 ),
+                Spline.Output(
+                    "spline",
+                    display_name="spline",
+                    tooltip="Where in the garment's picture every pixel looks, for Garment Detail.",
+                ),
             ],
         )
 
@@ -190,7 +209,7 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         batch = common_batch(
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
         )
-        warped, coarse, meshes = [], [], []
+        warped, coarse, meshes, splines = [], [], [], []
         # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
         with warper.loaded(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2]) as network:
             # One by one: memory stays flat, and an item does not depend on its batch.
@@ -201,7 +220,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                 warped.append(to_image(result.warped))
                 coarse.append(to_image(result.coarse))
                 meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
-        return io.NodeOutput(torch.cat(warped), torch.cat(coarse), torch.cat(meshes))
+                splines.append(result.grid.to(meshes[0].device))
+        return io.NodeOutput(*map(torch.cat, (warped, coarse, meshes, splines)))
 
 
 def _with_mesh(coarse: Tensor, grid: Tensor, cells: int = 16) -> Tensor:

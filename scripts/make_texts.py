@@ -38,7 +38,7 @@ BESIDE = (
     ("TryOnConditioning", "GarmentSteps"), ("PaperSchedule", "GarmentSteps"), ("PaperSchedule", "EMASCDecoder"),
     ("PaperNoise", "EMASCDecoder"), ("TextualInversionEncoder", "BlendPseudoWords"),
     ("BlendPseudoWords", "TryOnConditioning"), ("LoadTryOnModel", "TryOnSpeed"), ("TryOnSpeed", "TryOnSampler"),
-    ("TryOnSpeed", "PaperSchedule"),
+    ("TryOnSpeed", "PaperSchedule"), ("StitchPerson", "GarmentDetail"), ("PrepareGarment", "GarmentDetail"),
 )  # fmt: skip
 """Nodes one before the other in graphs that no workflow shows, directly or with ComfyUI's own between."""
 FILE_LISTS = ("image", "file", "root")

@@ -140,7 +140,12 @@ class ElsewhereEngine:
 
         Raises:
             ImportError: `register` without OpenCV; says how to install it.
+            ValueError: `detail`, which goes by these models' spline.
         """
+        if settings.detail:
+            raise ValueError(
+                "--detail needs the spline that hung the garment, which --stitch does not know: leave it out"
+            )
         from ..finishing.stitching import opencv
 
         if self.asked.register:

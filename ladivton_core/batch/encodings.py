@@ -25,8 +25,9 @@ from ..preprocessing.garment.backdrop import CENTRED
 from ..preprocessing.prepare import FramedPerson
 from .items import Garment, Person
 
-BODY = "photographs"
-"""What of a run's facts says that photographs are dressed by the body's mask (`Preset.photographs`)."""
+BODY, DETAIL = "photographs", "garment detail"
+"""What of a run's facts says that photographs are dressed by the body's mask (`Preset.photographs`), and get the
+garment's own detail."""
 Encoding = PersonEncoding | GarmentEncoding | FramedPerson
 _KINDS = {kind.__name__: kind for kind in (PersonEncoding, GarmentEncoding, FramedPerson)}
 
@@ -39,7 +40,8 @@ class KeptEncoding:
         encoding: of one person or one garment, on the CPU or on the models' device; a `FramedPerson` where the mask,
             and with it all that is encoded, depends on the garment.
         cost: what the checks of the photo take off the score of 1.
-        fit, photo: how the person was framed and what they go back into; see `PreparedPerson`.
+        fit, photo: how the person was framed and what they go back into; see `PreparedPerson`. Of a garment `photo` is
+            `PreparedGarment.large`.
     """
 
     encoding: Encoding
@@ -100,8 +102,12 @@ def _encoding(kind: type, tensors: dict[str, Tensor]) -> Encoding:
 
 
 def way_of(person: Person, category: str, facts: dict) -> str:
-    """How a garment is prepared for a person: `centred` for photographs on models that ask for it, else `whole`."""
-    return "centred" if BODY in facts and person.parse_map is None and category in CENTRED else "whole"
+    """How a garment is prepared for a person: `centred` for photographs on models that ask for it, else `whole`; with
+    `, large` behind it for photographs that get the garment's detail.
+    """
+    photograph = person.parse_map is None
+    way = "centred" if BODY in facts and photograph and category in CENTRED else "whole"
+    return f"{way}, large" if DETAIL in facts and photograph else way
 
 
 def key_of(thing: Person | Garment, way: str, facts: dict) -> str:

@@ -267,6 +267,7 @@ class Settings:
         options: of items that say nothing.
         exact: every item alone, whatever `batch` says.
         paste_back: people with parse maps: their own pixels outside the mask. (Photos get this by stitching.)
+        detail: photographs: the garment's own detail, see `finishing.detail`.
         threads: CPU threads of one worker; None leaves torch's own number (local engine) or takes 1 (Ray).
     """
 
@@ -281,6 +282,7 @@ class Settings:
     batch: int = option(1, "pictures at a time", metavar="N")
     exact: bool = option(False, "every picture alone, whatever --batch says")
     paste_back: bool = option(False, "with parse maps: keep the photo outside the mask")
+    detail: bool = option(False, "in photographs: give the result the garment's own detail (extra photo)")
     pose: tuple[str, ...] = option(
         ("models/ladi_vton/pose",), "BlazePose's graphs; repeatable", metavar="FOLDER"
     )  # fmt: skip

@@ -21,6 +21,7 @@ from torch import Tensor
 from ..disk.addresses import local_file
 from ..disk.documents import read_json
 from ..disk.names import hide_secrets_in
+from ..finishing.detail import garment_detail
 from ..finishing.editing import bring_back
 from ..preprocessing import prepare
 from ..preprocessing.checks import Finding, check_garment
@@ -81,10 +82,12 @@ class PreparedGarment:
     Attributes:
         garment: (1, 3, H, W) in [-1, 1], on white.
         findings: what speaks against its picture.
+        large: the same in the pixels of its picture (3, n H, n W) uint8, where that was asked for.
     """
 
     garment: Tensor
     findings: list[Finding]
+    large: Tensor | None = None
 
 
 def prepare_person(
@@ -124,12 +127,15 @@ def prepare_person(
     return PreparedPerson(made.framed, made.findings, fit, back_into, made.keypoints)
 
 
-def prepare_garment(garment: Garment, size: tuple[int, int], *, centre: bool = False) -> PreparedGarment:
+def prepare_garment(
+    garment: Garment, size: tuple[int, int], *, centre: bool = False, large: bool = False
+) -> PreparedGarment:
     """Read a garment's files.
 
     Args:
         size: (height, width) of the result.
         centre: cut out and centred, see `centred_on_white`; else fitted whole.
+        large: also in as many pixels as its picture has.
 
     Raises:
         FileError: a file is not there or damaged; names it.
@@ -142,20 +148,35 @@ def prepare_garment(garment: Garment, size: tuple[int, int], *, centre: bool = F
     with _blaming(garment.picture):
         white = ground_to_white(pixels)
         shown = pixels if white is None else white
+        plan, many = Fit.plan((shown.shape[-2], shown.shape[-1]), size), None
+        if large and centre:
+            many = centred_on_white(shown, size, times=plan.times)
+        elif large:
+            many = plan.enlarged(plan.times).apply(shown[None], fill=1.0)[0]
         if centre:
             shown = centred_on_white(shown, size)
-        return PreparedGarment(fit_image(shown[None] * 2 - 1, size, "pad", fill=1.0)[0], findings)
+        garment = fit_image(shown[None] * 2 - 1, size, "pad", fill=1.0)[0]
+        return PreparedGarment(garment, findings, None if many is None else (many * 255).round().byte())
 
 
-def into_photo(result: Tensor, fit: Fit, photo: Tensor, mask: Tensor, **asked: Any) -> Tensor:
+def into_photo(
+    result: Tensor, fit: Fit, photo: Tensor, mask: Tensor, *, garment: Tensor | None = None,
+    grid: Tensor | None = None, **asked: Any,
+) -> Tensor:  # fmt: skip
     """A result (3, H, W) in [0, 1] back in its photo (3, h, w) uint8, as `tryon_photo` does it; in [0, 1].
 
     Args:
         mask: (1, 1, H, W); only there the result is taken.
+        garment: `PreparedGarment.large`, which gives the result its detail; None leaves it.
+        grid: the spline (H, W, 2) that hung it, see `garment_detail`.
         asked: `register`, `only_changed`, `person` and `say` of `bring_back`, for results of other models.
     """
     back = {"mask": mask[0].cpu(), "feather": FEATHER, "match_colour": True}
-    return bring_back(result.cpu(), photo.float() / 255, fit, **back, **asked)[0]
+    made, taken = bring_back(result.cpu(), photo.float() / 255, fit, **back, **asked)
+    if garment is None:
+        return made
+    spline = None if grid is None else grid.cpu()
+    return garment_detail(made, garment.float() / 255, fit, spline=spline, region=taken)[0]
 
 
 def _keypoints(

@@ -21,7 +21,7 @@ from ..encodings import joined
 from ..models import choose_pipeline, describe_pipeline
 from ..pipeline import TryOnPipeline
 from .delivery import Delivery, resolve_options
-from .encodings import BODY, Encodings, KeptEncoding, key_of, way_of
+from .encodings import BODY, DETAIL, Encodings, KeptEncoding, key_of, way_of
 from .engines.base import Batch, Spent
 from .items import Garment, Item, Manifest, Outcome, Person, Settings
 from .preparation import (
@@ -59,6 +59,8 @@ def describe_models(pipeline: TryOnPipeline, settings: Settings) -> dict[str, An
     facts = {"engine": "core"} | describe_pipeline(pipeline) | {"pasted back": settings.paste_back}
     if pipeline.preset.photographs == "body":
         facts[BODY] = "the body's mask"
+    if settings.detail:
+        facts[DETAIL] = True
     facts["size"] = list(settings.size or pipeline.preset.size)
     return facts | {"steps": pipeline.preset.steps, "guidance_scale": pipeline.preset.guidance_scale}
 
@@ -73,7 +75,7 @@ def prepare(
     """
     if isinstance(thing, Person):
         return prepare_person(thing, way, size, finder)
-    return prepare_garment(thing, size, centre=way == "centred")
+    return prepare_garment(thing, size, centre=way.startswith("centred"), large=way.endswith("large"))
 
 
 class Dresser:
@@ -99,7 +101,8 @@ class Dresser:
             if prepared.fit is None or BODY not in self.facts:
                 encoding = self.pipeline.encode_person(encoding.person, encoding.mask, encoding.pose_map)
             return KeptEncoding(encoding, cost, prepared.fit, prepared.photo)
-        return KeptEncoding(self.pipeline.encode_garment(prepared.garment, thing.category, thing.prompt), cost)
+        encoding = self.pipeline.encode_garment(prepared.garment, thing.category, thing.prompt)
+        return KeptEncoding(encoding, cost, photo=prepared.large)
 
     def sample(self, items: Sequence[Item], person: KeptEncoding, garments: Sequence[KeptEncoding]) -> list[np.ndarray]:
         """Pictures (H, W, 3) uint8 of items that share person and options, in their order."""
@@ -115,8 +118,11 @@ class Dresser:
         )
         pictures = [*made.images]
         if person.fit is not None:
-            masks = zip(pictures, made.mask.split(1), strict=True)
-            pictures = [into_photo(picture.cpu(), person.fit, person.photo, mask) for picture, mask in masks]
+            grids = made.grid if DETAIL in self.facts and made.grid is not None else [None] * len(pictures)
+            pictures = [
+                into_photo(picture.cpu(), person.fit, person.photo, mask, garment=garment.photo, grid=grid)
+                for picture, mask, garment, grid in zip(pictures, made.mask.split(1), garments, grids, strict=True)
+            ]
         return [np.asarray(to_picture(picture)) for picture in pictures]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -122,10 +121,8 @@ def at_window(result: Tensor, fit: Fit, say: Say = log.warning, what: str = "res
             f"to 1 is another shape than {rows / columns:.3f} to 1, so the picture was cut or padded. Ask for one "
             f"of {rows * larger} x {columns * larger}, or fit the person to the shape that the model answers in"
         )
-    top, left, *inner = fit.placed
-    most = math.ceil(max(fit.taken[2] / inner[0], fit.taken[3] / inner[1]))
-    times = max(1, min(math.ceil(max(height / rows, width / columns)), most))
-    larger = replace(fit, size=(rows * times, columns * times), placed=tuple(times * side for side in fit.placed))
+    most = math.ceil(max(fit.taken[2] / fit.placed[2], fit.taken[3] / fit.placed[3]))
+    larger = fit.enlarged(max(1, min(math.ceil(max(height / rows, width / columns)), most)))
     stretched = f", and stretched by {abs(off - 1):.1%}" if abs(off - 1) >= 0.001 else ""
     say(
         f"The result of {height} x {width} (height x width) was brought to its window of {rows} x {columns}{stretched}."

@@ -24,7 +24,7 @@ SLACK = 1e-6
 
 _ON_WIRES = {
     "IMAGE": Tensor, "MASK": Tensor, "LADI_POSE_MAP": Tensor, "LADI_PSEUDO_WORDS": Tensor, "LADI_PARSE_MAP": ParseMap,
-    "CONDITIONING": list, "LATENT": dict,
+    "LADI_SPLINE": Tensor, "CONDITIONING": list, "LATENT": dict,
 }  # fmt: skip
 _JSON = (str, int, float, list, dict)
 """What a program can write where a wire belongs."""

@@ -22,7 +22,7 @@ from ...ladivton_core.preprocessing.labels import LabelSet
 __all__ = [
     "CATEGORY", "LARGEST_SEED", "BoundingBox", "Choice", "ComfyExtension", "Emasc", "EncodedPerson", "FitRecord",
     "InversionAdapter", "ItemNoise", "ParseMap", "ParseMapType", "PoseKeypoint", "PoseMap", "PseudoWords",
-    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "TorchPart", "Warper", "advanced", "io", "item_seeds",
+    "ProgressBar", "SkipFeatures", "SkipFeaturesType", "Spline", "TorchPart", "Warper", "advanced", "io", "item_seeds",
     "one_by_one", "search_aliases", "ui",
 ]  # fmt: skip
 
@@ -44,6 +44,8 @@ Choice = io.Custom("COMBO,STRING")
 """A text that other nodes' combo boxes take by wire as well as their text fields."""
 FitRecord = io.Custom("LADI_FIT")
 """A tuple of `ladivton_core.preprocessing.framing.fitting.Fit`: one for every picture, or one a picture."""
+Spline = io.Custom("LADI_SPLINE")
+"""Tensor (B, H, W, 2): where in the garment's picture every pixel of the fitted one looks, as `WarpResult.grid`."""
 BoundingBox = io.Custom("BOUNDING_BOX")
 """A list a picture of {"x", "y", "width", "height"} in pixels, as ComfyUI's own detectors give and take."""
 PoseKeypoint = io.Custom("POSE_KEYPOINT")

@@ -13,7 +13,7 @@ export const COLOURS = {
     LADI_SKIP_FEATURES: "#ffc3c3",
     LADI_ENCODED_PERSON: "#c3ff2d",
     LADI_FIT: "#a5874b",
-    LADI_ENCODED_PERSON: "#c3ff2d",
+    LADI_SPLINE: "#1effd2",
 };
 
 // A colour palette writes "" for every type it does not know, each time one is chosen: such a value is passed over,

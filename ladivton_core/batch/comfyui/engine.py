@@ -29,7 +29,7 @@ from .workflow import Workflow, WorkflowError, read_nodes, with_cores_fitting
 
 log = logging.getLogger(__name__)
 
-OF_THE_SERVERS = ("models", "weights", "preset", "device", "dtype", "batch", "pose", "threads")
+OF_THE_SERVERS = ("models", "weights", "preset", "device", "dtype", "batch", "pose", "threads", "detail")
 """Settings that a workflow and its server decide."""
 
 SHIPPED = ("tryon_embedded.json", "tryon_photo_pose_nodes.json", "tryon_photo.json")
@@ -89,7 +89,8 @@ class ComfyEngine:
         if given := [name for name in OF_THE_SERVERS if getattr(settings, name) != getattr(Settings(), name)]:
             raise ValueError(
                 f"--engine comfyui: {', '.join(given)} cannot be said here: the models, their device and their number "
-                "format are the workflow's and its server's. Change the workflow (--workflow), or leave it out."
+                "format are the workflow's and its server's, and so is Garment Detail. "
+                "Change the workflow (--workflow), or leave it out."
             )
 
         def check(server: Server) -> str:

@@ -6,7 +6,7 @@ that keypoints, label maps and results travel the same way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -77,6 +77,16 @@ class Fit:
                 f"{source[0]} x {source[1]} (height x width)"
             )
         return cls(source, size, (rows[0], columns[0], rows[1], columns[1]), (rows[2], columns[2], rows[3], columns[3]))
+
+    @property
+    def times(self) -> int:
+        """How many times as large the fitted picture would have to be to hold the photo's pixels; 1 or more."""
+        return max(round(max(self.source[0] / self.size[0], self.source[1] / self.size[1])), 1)
+
+    def enlarged(self, times: int) -> Fit:
+        """The same window in a fitted picture so many times as large."""
+        size, placed = (tuple(times * side for side in sides) for sides in (self.size, self.placed))
+        return replace(self, size=size, placed=placed)
 
     def apply(self, image: Tensor, *, fill: Border = None, nearest: bool = False) -> Tensor:
         """Fit a picture (B, C, *source) -> (B, C, *size).

@@ -142,21 +142,22 @@ CENTRED: tuple[Category, ...] = ("lower_body", "dresses")
 """Garments that the embedded spline hangs better when they are centred: tops hang as well whole (docs/photos.md)."""
 
 
-def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9) -> Tensor:
+def centred_on_white(garment: Tensor, size: tuple[int, int], fill: float = 0.9, times: int = 1) -> Tensor:
     """One garment on white (3, H, W) in [0, 1], its box in the middle and as large as in the data sets' pictures.
 
     Args:
         garment: on white; a picture that shows nothing but white is only fitted.
         size: (height, width) of the result.
         fill: share of the tighter side that the box takes.
+        times: so many times as large a picture, in which everything lies where it does at `size`.
 
     Returns:
-        (3, *size) in [0, 1], proportions kept.
+        (3, times * height, times * width) in [0, 1], proportions kept.
     """
     plan = Centring.plan(garment, size, fill)
-    (top, bottom, left, right), (row, row_end, column, column_end) = plan.box, plan.target
+    (top, bottom, left, right), (row, row_end, column, column_end) = plan.box, (times * n for n in plan.target)
     cut, target = garment[None, :, top:bottom, left:right], (row_end - row, column_end - column)
-    result = torch.ones(3, *size, dtype=garment.dtype)
+    result = torch.ones(3, times * size[0], times * size[1], dtype=garment.dtype)
     cut = F.interpolate(cut, target, mode="bicubic", antialias=True, align_corners=False)[0]
     result[:, row:row_end, column:column_end] = cut.clamp(0, 1)
     return result
