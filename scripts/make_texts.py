@@ -336,6 +336,12 @@ def main() -> None:
     for language, missing in untranslated(schemas).items():
         for text in missing:
             print(f"locales/{language}/phrases.json lacks: {text}")
+    for language, phrases in languages().items():
+        if left := phrases.keys() - needed(schemas):
+            kept = {text: said for text, said in phrases.items() if text not in left}
+            file = LOCALES / language / "phrases.json"
+            file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            print(f"locales/{language}/phrases.json: nothing says any more: {sorted(left)}")
 
 
 if __name__ == "__main__":
