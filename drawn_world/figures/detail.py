@@ -35,7 +35,7 @@ from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.runtime.process import prepare_process
 
 from ..photographs.inputs import cut_out, pictures, places
-from ..photographs.scene import pair
+from ..photographs.scene import FIELD, pair
 from ..world.scene import UNPAIRED_SHIFT, DrawnWorld
 from .metrics import psnr, ssim
 
@@ -115,9 +115,10 @@ def lettered(case: Case) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _grid(field: Tensor, size: tuple[int, int]) -> Tensor:
-    """A field of cells, in pixels of `size`, as a grid (1, *size, 2), continued beyond the cloth."""
+    """A field of cells, in pixels of the garment's picture, as a grid (1, *size, 2), continued beyond the cloth."""
     known = field.isfinite().all(-1)[None, None].float()
-    values = ((torch.nan_to_num(field) + 0.5) * 2 / torch.tensor([size[1], size[0]]) - 1).permute(2, 0, 1)[None] * known
+    pixels = torch.tensor([field.shape[1], field.shape[0]]) * FIELD
+    values = ((torch.nan_to_num(field) + 0.5) * 2 / pixels - 1).permute(2, 0, 1)[None] * known
     for _ in range(40):  # cells beyond the cloth
         near = F.avg_pool2d(known, 3, 1, 1)
         grown = F.avg_pool2d(values, 3, 1, 1) / near.clamp_min(1e-6)

@@ -97,7 +97,7 @@ def prepared(run, models, scene) -> SimpleNamespace:
     """Everything up to the sampler, for the batch of two."""
     pose_map, _ = run("PoseMap", keypoints=scene.keypoints, person=scene.person)
     agnostic, mask = run("AgnosticPerson", person=scene.person, keypoints=scene.keypoints, parse_map=scene.parse_map)
-    warped, coarse, _ = run(
+    warped, coarse, *_ = run(
         "GarmentWarper", warper=models.warper, garment=scene.garment, agnostic=agnostic, pose_map=pose_map
     )
     words, pseudo_words = run(

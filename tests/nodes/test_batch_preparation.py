@@ -10,6 +10,7 @@ from PIL import Image
 
 from ladivton_core.batch.items import Garment, Person
 from ladivton_core.batch.preparation import FileError, into_photo, prepare_garment, prepare_person
+from ladivton_core.preprocessing.framing.fitting import Fit
 from ladivton_core.preprocessing.people.finder import PersonFinder
 
 SIZE = (512, 384)
@@ -114,9 +115,34 @@ def test_a_person_found_in_the_photo_as_the_photo_workflow(run, wires, files, mo
 
 @pytest.mark.parametrize("centre", [False, True])
 def test_a_garment_as_the_photo_workflow(run, wires, files, centre):
-    (node,) = run("PrepareGarment", garment=wires["garment"], fit="pad", backdrop="white", centre=centre)
-    made = prepare_garment(Garment("g", str(files / "garment.png"), "upper_body"), SIZE, centre=centre).garment
-    torch.testing.assert_close(made, node.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    node, large = run("PrepareGarment", garment=wires["garment"], fit="pad", backdrop="white", centre=centre)
+    line = Garment("g", str(files / "garment.png"), "upper_body")
+    made = prepare_garment(line, SIZE, centre=centre, large=True)
+    torch.testing.assert_close(made.garment, node.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
+    torch.testing.assert_close(made.large / 255, large[0].movedim(-1, 0), rtol=0, atol=0.003)
+    assert prepare_garment(line, SIZE, centre=centre).large is None
+
+
+def test_a_catalogue_gives_detail_as_the_node_does(run):
+    pytest.importorskip("cv2")
+    generator, fit = torch.Generator().manual_seed(3), Fit.plan((256, 192), (128, 96))
+    garment = torch.ones(3, 256, 192, dtype=torch.uint8) * 255
+    garment[:, 40:216, 30:162] = torch.randint(0, 200, (1, 176, 132), generator=generator, dtype=torch.uint8)
+    result = fit.apply(garment[None] / 255)
+    places = [(torch.arange(side) + 0.5) * 2 / side - 1 for side in (96, 128)]
+    grid = torch.stack(torch.meshgrid(*places, indexing="xy"), -1)
+    photo, mask = torch.full((3, 256, 192), 127, dtype=torch.uint8), torch.ones(1, 1, 128, 96)
+    made = into_photo(result[0], fit, photo, mask, garment=garment, grid=grid)
+    wires = {"fit": (fit,), "photo": (photo / 255).movedim(0, -1)[None]}
+    stitched, taken = run(
+        "StitchPerson", result=result.movedim(1, -1), mask=mask[0], feather=3, match_colour=True, **wires
+    )
+    detailed, weight = run(
+        "GarmentDetail", picture=stitched, garment=(garment / 255).movedim(0, -1)[None], fit=(fit,), spline=grid[None],
+        region=taken,
+    )  # fmt: skip
+    torch.testing.assert_close(made, detailed[0].movedim(-1, 0), rtol=0, atol=1e-5)
+    assert weight.max() > 0.3
 
 
 def test_a_mask_of_another_size_and_an_empty_one_name_their_file(files, tmp_path):

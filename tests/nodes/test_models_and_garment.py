@@ -184,9 +184,9 @@ def test_inputs_on_different_devices_meet_on_the_firsts(module):
 def test_garment_on_white_at_the_models_size(run, scene):
     mask = torch.zeros(128, 96)
     mask[32:96, 24:72] = 1
-    (white,) = run("PrepareGarment", garment=scene.garment, mask=mask, width=48, height=64)
+    white, _ = run("PrepareGarment", garment=scene.garment, mask=mask, width=48, height=64)
     assert white.shape == (2, 64, 48, 3) and torch.all(white[:, :8] > 0.99)
-    (inverted,) = run("PrepareGarment", garment=scene.garment, mask=1 - mask, invert_mask=True, width=48, height=64)
+    inverted, _ = run("PrepareGarment", garment=scene.garment, mask=1 - mask, invert_mask=True, width=48, height=64)
     assert torch.equal(white, inverted)
     with pytest.raises(ValueError, match="divisible by 8"):
         run("PrepareGarment", garment=scene.garment, width=50, height=64)
@@ -195,11 +195,12 @@ def test_garment_on_white_at_the_models_size(run, scene):
 
 
 def test_warped_garments_do_not_depend_on_their_batch(run, models, scene, prepared):
-    warped, _, grid = run(
+    warped, _, grid, spline = run(
         "GarmentWarper", warper=models.warper, garment=scene.garment[1:], agnostic=prepared.agnostic[1:],
         pose_map=prepared.pose_map[1:],
     )  # fmt: skip
     assert torch.equal(warped, prepared.warped[1:]) and grid.shape == warped.shape
+    assert spline.shape == (*warped.shape[:3], 2)
 
 
 @pytest.fixture
