@@ -62,6 +62,7 @@ def in_form(workflow: Json, definitions: Json, version: str = installation.COMFY
         nodes[start]["outputs"][slot]["links"].append(number)
         links.append([number, start, slot, end, into, kind])
     for key, name in workflow["extra"].get("linearData", {}).get("inputs", ()):  # what app mode calls it
+        key = next(one for one in saved if str(one) in str(key).split(":"))  # newer pages: graph:node:widget
         if label := next(socket for socket in saved[key]["inputs"] if socket["name"] == name).get("label"):
             next(socket for socket in nodes[key]["inputs"] if socket["name"] == name)["label"] = label
     models = _models(workflow)
@@ -90,7 +91,7 @@ def _in_form(node: Json, definition: Json, version: str) -> Json:
         if part == "required" or ours or name in named  # of ComfyUI's own newer versions have more
     ]
     specs = dict(sorted(every, key=lambda entry: _is_widget(entry[1])))  # as the page has them: sockets, then widgets
-    given, rest = {}, list(node["widgets_values"])
+    given, rest = {}, list(node.get("widgets_values", ()))  # newer pages leave an empty list out
     buttons = ["image"] * sum(bool(_options(spec).get("image_upload")) for spec in specs.values())
     for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
         if name != BUTTON:
