@@ -133,14 +133,14 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                 "Set 'fit' to 'pad', or switch 'centre' on."
             )
         plan = Fit.plan((pixels.shape[-2], pixels.shape[-1]), (height, width), fit)
-        made = []
-        for more in (1, min(plan.times, math.isqrt(LARGEST_AREA // (height * width)))):
+        most, made = min(plan.times, math.isqrt(LARGEST_AREA // (height * width))), {}
+        for times in {1, most}:
             if centred:
-                drawn = [centred_on_white(item, (height, width), times=more) for item in shown.cpu()]
-                made.append(to_image(torch.stack(drawn) * 2 - 1))
+                drawn = [centred_on_white(item, (height, width), times=times) for item in shown.cpu()]
+                made[times] = to_image(torch.stack(drawn) * 2 - 1)
             else:
-                made.append(to_image(plan.enlarged(more).apply(pixels, fill=1.0)))
-        return io.NodeOutput(*made, ui=notes.ui)
+                made[times] = to_image(plan.enlarged(times).apply(pixels, fill=1.0))
+        return io.NodeOutput(made[1], made[most], ui=notes.ui)
 
 
 def _whitened(garment: Tensor, picture: int, notes: Notes) -> Tensor:
@@ -196,12 +196,11 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                     "grid", display_name="grid", tooltip="The spline's mesh over the coarse garment, to look at."
                 ),
                 Spline.Output(
-                    "spline",
-                    display_name="spline",
+                    "spline", display_name="spline",
                     tooltip="Where in the garment's picture every pixel looks, for Garment Detail.",
                 ),
             ],
-        )
+        )  # fmt: skip
 
     @classmethod
     def execute(cls, warper: TorchPart, garment: Tensor, agnostic: Tensor, pose_map: Tensor) -> io.NodeOutput:

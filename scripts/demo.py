@@ -68,7 +68,7 @@ def arguments() -> argparse.Namespace:
 def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
     """Run the workflow on a server of its own; the pictures written, the result first."""
     from hosting.client import ComfyClient
-    from hosting.graph import read_nodes, with_files, with_person_fitted, with_value
+    from hosting.graph import read_nodes, uses_embedded, with_files, with_person_fitted, with_value
 
     with contextlib.ExitStack() as stack:
         with Step("[demo] starting ComfyUI", LOG):
@@ -93,9 +93,7 @@ def dress(chosen: argparse.Namespace, host: installation.Host) -> list[Path]:
         print(f"Done in {run.seconds:.1f} s.")
         for line in _warnings(workflow, run):
             print(line)
-        loaders = [(node["class_type"], node["inputs"].get("models")) for node in workflow.values()]
-        embedded = (("LadiVTON_LoadEmbedded", None), ("LadiVTON_LoadModels", "embedded"))
-        if chosen.own_photo and any(loader in embedded for loader in loaders):
+        if chosen.own_photo and uses_embedded(workflow):
             print(DRAWN_ONLY)
         results = _results(workflow, run)
         return [_save(client.view(image), image["filename"], index, chosen) for index, image in enumerate(results)]

@@ -202,8 +202,9 @@ def plan_run(
         for item in manifest.items
     )  # fmt: skip
     manifest = dataclasses.replace(manifest, items=items)
-    local = {key: one.photo for key, one in manifest.persons.items() if not is_address(one.photo)}
-    photos = {key: photo for key, photo in local.items() if manifest.persons[key].parse_map is None}
+    photos = {
+        key: one.photo for key, one in manifest.persons.items() if one.parse_map is None and not is_address(one.photo)
+    }
     index, delivery = Index(store, facts), Delivery(store, photos)
     report, done = RunReport(place=str(store)), set()
     for item in items:

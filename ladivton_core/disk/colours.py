@@ -19,6 +19,7 @@ from .names import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageCms import ImageCmsTransform
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +85,13 @@ def colours_shown(picture: Image, called: str) -> Image:
     if curve and not (picture.format == "AVIF" and "icc_profile" in picture.info):
         raise ValueError(f"{called} has a high dynamic range ({curve}), which is not read. Save it again as sRGB.")
     try:
-        profile = _profile_of(picture)
-        if not profile:
+        found = way_to_srgb(picture)
+        if found is None:
             return picture
-        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = own.profile.xcolor_space.strip()
-        if space == "RGB" and picture.mode in ("P", "PA"):
+        way, mode = found
+        if picture.mode in ("P", "PA"):
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space)
-        kinds = {"RGB": ("RGB", "RGBA", "RGBX", "YCbCr"), "L": ("1", "L", "LA"), "CMYK": ("CMYK",)}.get(mode, ())
-        if picture.mode not in kinds:
-            raise ValueError(f"it is for {space} and the pixels are {picture.mode}")
         rgba = picture.convert("RGBA") if picture.has_transparency_data else None
-        way = ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), mode, "RGB")
-        if mode != "CMYK" and _alike(probe := _probe(), ImageCms.applyTransform(probe.convert(mode), way), mode):
-            return picture
         shown = ImageCms.applyTransform(picture.convert(mode), way)
     except Exception as error:  # as many kinds as LittleCMS and Pillow have
         log.warning(
@@ -111,6 +104,29 @@ def colours_shown(picture: Image, called: str) -> Image:
         shown.putalpha(rgba.getchannel("A"))
     shown.info = {key: value for key, value in picture.info.items() if key not in (*DESCRIBED, "transparency")}
     return shown
+
+
+def way_to_srgb(picture: Image) -> tuple[ImageCmsTransform, str] | None:
+    """What turns a picture's numbers, in the mode that comes with it, into sRGB; None where they are. Decodes no pixel.
+
+    Raises:
+        Exception: of many kinds, where the profile is damaged or for other pixels.
+    """
+    from PIL import ImageCms
+
+    profile = _profile_of(picture)
+    if not profile:
+        return None
+    own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    space = own.profile.xcolor_space.strip()
+    mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space)
+    kinds = {"RGB": ("RGB", "RGBA", "RGBX", "YCbCr", "P", "PA"), "L": ("1", "L", "LA"), "CMYK": ("CMYK",)}
+    if picture.mode not in kinds.get(mode, ()):
+        raise ValueError(f"it is for {space} and the pixels are {picture.mode}")
+    way = ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), mode, "RGB")
+    if mode != "CMYK" and _alike(probe := _probe(), ImageCms.applyTransform(probe.convert(mode), way), mode):
+        return None
+    return way, mode
 
 
 def colours_of_file(shown: np.ndarray, picture: Image, called: str) -> tuple[np.ndarray, bytes | None]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from .colours import code_points
+from .colours import code_points, way_to_srgb
 from .looking import open_file
 from .names import printable
 
@@ -98,6 +98,23 @@ def decoded(
     if picture.mode not in MODES:
         raise ValueError(f"{called} has pixels of the kind {picture.mode}, which are not read. {advice}.")
     return picture
+
+
+def is_srgb(path: Path) -> bool:
+    """Whether the numbers of a picture file are sRGB, or taken as such: a damaged profile is. Decodes no pixel.
+
+    Raises:
+        OSError: no such file, or no picture.
+    """
+    from PIL import Image
+
+    with Image.open(path, formats=[kind for kind in FORMATS if kind in Image.OPEN]) as picture:
+        if points := code_points(picture, path):
+            picture.info["cicp"] = points
+        try:
+            return way_to_srgb(picture) is None
+        except Exception:  # of as many kinds as `colours_shown` knows
+            return True
 
 
 @contextlib.contextmanager

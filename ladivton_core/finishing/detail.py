@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..mask_edges import grow_mask
-from ..preprocessing.framing.fitting import Fit, _resized
+from ..preprocessing.framing.fitting import Fit, resize
 from ..preprocessing.masks.body_mask import cloth_on_white
 from .stitching import opencv
 
@@ -99,8 +99,8 @@ def garment_detail(
     base, garment = picture[here][None].float(), garment[None].float()
     # A window that the photo shows in fewer pixels than the models is compared in these.
     size = tuple(min(sides) for sides in zip(fit.placed[2:], full, strict=True))
-    small, cloth = _resized(base, size, nearest=False), cloth_on_white(garment)
-    open_ = torch.ones_like(small[:, :1]) if region is None else _resized(region[here][None].float(), size, False)
+    small, cloth = resize(base, size, nearest=False), cloth_on_white(garment)
+    open_ = torch.ones_like(small[:, :1]) if region is None else resize(region[here][None].float(), size, False)
     if spline is None:
         grid = _box_on_box(cloth, open_)
     else:
@@ -117,11 +117,11 @@ def garment_detail(
     sizes = [tuple(min(whole, side * 2**k) for whole, side in zip(full, size, strict=True)) for k in range(8)]
     sizes = [*dict.fromkeys(sizes)]  # from the models' to the photo's
     pictures = [base, _laid(garment, cloth, _enlarged(grid, full), full)[0] * _enlarged(light, full)]
-    views = [[_enlarged(_resized(picture, at, nearest=False), full) for at in sizes[:-1]] for picture in pictures]
+    views = [[_enlarged(resize(picture, at, nearest=False), full) for at in sizes[:-1]] for picture in pictures]
     for octave in range(1, len(sizes)):
         ours, theirs = ([*view, whole] for view, whole in zip(views, pictures, strict=True))
         ours, theirs = (view[octave] - view[octave - 1] for view in (ours, theirs))
-        own, other = (_resized(part.square(), size, nearest=False) for part in (ours, theirs))
+        own, other = (resize(part.square(), size, nearest=False) for part in (ours, theirs))
         # an octave that the photo's size cuts has less energy
         below, energy = energy, _energy(own, beside) / (sizes[octave][0] / sizes[octave - 1][0] - 1)
         sharp *= _sharp(energy, below, 1)
@@ -249,7 +249,7 @@ def _laid(garment: Tensor, cloth: Tensor, grid: Tensor, size: tuple[int, int]) -
     dense = float(steps.norm(dim=1).median())
     if dense > 1:
         shrunk = tuple(max(1, round(side / dense)) for side in garment.shape[-2:])
-        garment, cloth = (_resized(picture, shrunk, nearest=False) for picture in (garment, cloth))
+        garment, cloth = (resize(picture, shrunk, nearest=False) for picture in (garment, cloth))
     places = grid.permute(0, 2, 3, 1)
     seen = F.grid_sample(garment, places, mode="bicubic", padding_mode="border", align_corners=False)
     lies = F.grid_sample(cloth, places, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..mask_edges import grow_mask, soften_mask
 from ..preprocessing.flood import reached
-from ..preprocessing.framing.fitting import Fit, _resized
+from ..preprocessing.framing.fitting import Fit, resize
 from .stitching import Blend, opencv, share_in_photo, stitch
 
 Say = Callable[[str], None]
@@ -127,7 +127,7 @@ def at_window(result: Tensor, fit: Fit, say: Say = log.warning, what: str = "res
     say(
         f"The result of {height} x {width} (height x width) was brought to its window of {rows} x {columns}{stretched}."
     )
-    return _resized(result[None], larger.size, nearest=False)[0], larger
+    return resize(result[None], larger.size, nearest=False)[0], larger
 
 
 def registered(
@@ -201,7 +201,7 @@ def _motion(
         size = (round(height * scale), round(width * scale))
         to_small = np.array([[size[1] / width, 0, 0], [0, size[0] / height, 0], [0, 0, 1]])
         to_small[:2, 2] = (to_small.diagonal()[:2] - 1) / 2  # middles of pixels
-        small = [_resized(picture[None].float().cpu(), size, nearest=False)[0] for picture in (fitted, result)]
+        small = [resize(picture[None].float().cpu(), size, nearest=False)[0] for picture in (fitted, result)]
         photo, moved = (np.ascontiguousarray(picture.mean(0).numpy()) for picture in small)
         around = _surroundings(mask_at(region.float().cpu(), size))
         if person is not None:
@@ -247,7 +247,7 @@ def changed_region(result: Tensor, fitted: Tensor, mask: Tensor | None = None) -
     """
     scale = min(1.0, _FINE / result.shape[-2])
     size = tuple(max(1, round(side * scale)) for side in result.shape[-2:])
-    one, other = (_resized(picture[None].float(), size, nearest=False) for picture in (result, fitted))
+    one, other = (resize(picture[None].float(), size, nearest=False) for picture in (result, fitted))
     difference = F.avg_pool2d(F.pad(one - other, (2,) * 4, mode="replicate"), 5, stride=1)[0]
     outside = (
         torch.ones(size, dtype=torch.bool, device=difference.device) if mask is None else mask_at(mask, size)[0] < 0.5

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..preprocessing.framing.fitting import Fit, _resized
+from ..preprocessing.framing.fitting import Fit, resize
 from ..start import installing
 
 Blend = Literal["feather", "poisson"]
@@ -69,7 +69,7 @@ def stitch(
         result = colours_matched(result, fitted, weight)
     top, left, height, width = fit.placed
     here = (..., slice(top, top + height), slice(left, left + width))
-    inner, base = (_resized(picture[here][None], fit.taken[2:], nearest=False)[0] for picture in (result, fitted))
+    inner, base = (resize(picture[here][None], fit.taken[2:], nearest=False)[0] for picture in (result, fitted))
     change = (result - fitted)[here].abs().amax(0, keepdim=True)[None]
     change = F.max_pool2d(change, 7, stride=1, padding=3)
     kept = _upright((1 - change / _UNCHANGED).clamp(0, 1)[0], fit)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..disk.colours import DESCRIBED, colours_of_file, colours_shown
-from ..disk.pictures import open_picture, upright
+from ..disk.pictures import is_srgb, open_picture, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,6 +44,8 @@ def as_file(path: Path, shown: np.ndarray) -> tuple[np.ndarray, bytes | None]:
     Raises:
         ValueError: see `read_picture`.
     """
+    if is_srgb(path):  # nearly every photo; to decode it anew for each of its results would take as long as a step
+        return shown, None
     return colours_of_file(shown, upright(open_picture(path, called=path.name), path.name), path.name)
 
 

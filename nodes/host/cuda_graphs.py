@@ -73,6 +73,8 @@ class RunGraphs:
             key = tuple((given.shape, given.dtype) for given in inputs)
             try:
                 if key not in self._recorded:
+                    if any(weight.device != x.device for weight in self._model.diffusion_model.parameters()):
+                        raise RuntimeError("a part of the weights waits in main memory")
                     self._recorded[key] = recorder(x.device)(plain, inputs)
                 return self._recorded[key](*inputs)
             except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -94,6 +96,4 @@ class RunGraphs:
             return "another patch works on the network"
         if len(get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)) > 1:
             return "another pack is wrapped around the network"
-        if any(weight.device != device for weight in self._model.diffusion_model.parameters()):
-            return "a part of the weights waits in main memory"
         return ""

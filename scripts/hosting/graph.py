@@ -19,13 +19,14 @@ from ladivton_core.batch.comfyui.workflow import (
     find_inputs,
     find_loaders,
     read_nodes,
+    uses_embedded,
     with_person_fitted,
 )
 
 from .installation import comfy_cli_python
 
 __all__ = [
-    "ROLES", "Workflow", "downstream", "read_nodes", "the", "ui_to_api", "upstream", "with_defaults",
+    "ROLES", "Workflow", "downstream", "read_nodes", "the", "ui_to_api", "upstream", "uses_embedded", "with_defaults",
     "with_embedded_models", "with_files", "with_person_fitted", "with_value", "without_ids",
 ]  # fmt: skip
 

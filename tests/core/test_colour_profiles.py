@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from ladivton_core.datasets import reading
+from ladivton_core.disk.pictures import is_srgb
 from ladivton_core.preprocessing.label_pictures import read_labels
 from ladivton_core.preprocessing.labels import LIP20
 from ladivton_core.preprocessing.pictures import on_white, read_picture
@@ -42,6 +43,7 @@ def test_a_profile_is_applied_by_every_reader(tmp_path, mode, ending):
     source.save(file, icc_profile=exchanged(), **({"lossless": True, "exact": True} if ending == "webp" else {}))
     plain = np.asarray(source.convert("RGBA")).astype(int)
     shown = pixels(file)
+    assert not is_srgb(file)
     assert np.abs(shown[..., :3] - plain[..., [1, 0, 2]]).max() <= 3
     assert (shown[..., 3] == plain[..., 3]).all()
     if mode != "RGBA":
@@ -59,6 +61,7 @@ def test_srgb_no_profile_and_a_broken_one_leave_every_bit(tmp_path, profile, cap
     source.save(file, **({"icc_profile": kinds[profile]} if profile else {}))
     with caplog.at_level(logging.WARNING):
         assert (pixels(file)[..., :3] == np.asarray(source.convert("RGB"))).all()
+    assert is_srgb(file)
     assert ("colour profile" in caplog.text) == (profile in ("cut", "other"))
 
 

@@ -353,6 +353,7 @@ def test_a_run_is_recorded_once_for_each_shape_and_anew_in_the_next(speed, sampl
         ("patch", "another patch works on the network"),
         ("wrapper", "another pack is wrapped around the network"),
         ("cpu", "the model runs on cpu, and they need CUDA"),
+        ("memory", "a part of the weights waits in main memory"),
     ],
 )
 def test_what_no_graph_can_hold_runs_as_before_and_says_so_once(
@@ -367,6 +368,9 @@ def test_what_no_graph_can_hold_runs_as_before_and_says_so_once(
         model.set_model_attn1_output_patch(lambda n, options: n)
     elif hinder == "wrapper":
         model.add_wrapper(WrappersMP.DIFFUSION_MODEL, lambda executor, *args, **kwargs: executor(*args, **kwargs))
+    elif hinder == "memory":
+        elsewhere = torch.empty(1, device="meta")
+        monkeypatch.setattr(model.model.diffusion_model, "parameters", lambda *_, **__: iter([elsewhere]))
     else:
         monkeypatch.setattr(module("nodes.host.cuda_graphs"), "recorder", lambda device: None)
     plain = sample(model, conditioned)

@@ -9,7 +9,7 @@ import pytest
 from hosting.shipped import TITLES, page_file, queue_file
 
 from ladivton_core.batch.comfyui.engine import ComfyEngine, list_files, note_workflows
-from ladivton_core.batch.comfyui.workflow import FILES, Workflow, WorkflowError, read_nodes
+from ladivton_core.batch.comfyui.workflow import FILES, Workflow, WorkflowError, read_nodes, uses_embedded
 from ladivton_core.batch.engines.base import Batch, Work
 from ladivton_core.batch.items import Garment, Item, Manifest, Options, Person, Settings
 from ladivton_core.presets import SD2, TINY
@@ -76,6 +76,9 @@ def test_what_is_made_with_the_embedded_models_is_known():
     known = {name for name in TAKES if shipped(name).drawn_only}
     others = {"tryon_vitonhd", "tryon_dresscode", "tryon_ksampler", "tryon_photo_vitonhd", "tryon_photo_dresscode"}
     assert known == {name for name in TAKES if not name.startswith("any_")} - others  # a warper alone paints nothing
+    loader, decoder = ({"class_type": kind, "inputs": {}} for kind in ("LadiVTON_LoadEmbedded", "VAEDecode"))
+    for vae, wired in ((["1", 2], True), ([1, 2], True), ([], False), ("1", False)):
+        assert uses_embedded({"1": loader, "2": decoder | {"inputs": {"vae": vae}}}) == wired, vae
 
 
 @pytest.mark.parametrize("name", TAKES)

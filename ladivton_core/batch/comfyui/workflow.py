@@ -133,15 +133,8 @@ class Workflow:
 
     @property
     def drawn_only(self) -> bool:
-        """Whether pictures come out of the pack's embedded models: something takes their VAE."""
-        loaders = [
-            form.nodes[node["inputs"]["vae"][0]]
-            for form in self.forms.values()
-            for node in form.nodes.values()
-            if isinstance(node["inputs"].get("vae"), list)
-        ]
-        own = ("LadiVTON_LoadEmbedded", None), ("LadiVTON_LoadModels", "embedded")
-        return any((loader["class_type"], loader["inputs"].get("models")) in own for loader in loaders)
+        """Whether a result comes out of the pack's embedded models."""
+        return any(uses_embedded(form.nodes) for form in self.forms.values())
 
     @property
     def without(self) -> list[str]:
@@ -243,6 +236,14 @@ class Workflow:
                 f"{self.name} has several places for {name!r} that differ: {told}. "
                 f"Title the one that is filled in slot:{name}; a catalogue's item has one {name}."
             )
+
+
+def uses_embedded(nodes: Nodes) -> bool:
+    """Whether pictures come out of the pack's embedded models: something takes their VAE."""
+    wires = [node["inputs"].get("vae") for node in nodes.values()]
+    loaders = [nodes[str(wire[0])] for wire in wires if isinstance(wire, list) and len(wire) == 2]
+    embedded = ("LadiVTON_LoadEmbedded", None), ("LadiVTON_LoadModels", "embedded")
+    return any((loader["class_type"], loader["inputs"].get("models")) in embedded for loader in loaders)
 
 
 def read_nodes(file: Path | str) -> Nodes:

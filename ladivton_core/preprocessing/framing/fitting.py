@@ -105,7 +105,7 @@ class Fit:
                 "the size this fit was planned for: plan another one with `Fit.plan`"
             )
         top, left, height, width = self.taken
-        inner = _resized(image[..., top : top + height, left : left + width], self.placed[2:], nearest)
+        inner = resize(image[..., top : top + height, left : left + width], self.placed[2:], nearest)
         top, left, height, width = self.placed
         margins = [left, self.size[1] - left - width, top, self.size[0] - top - height]
         if not any(margins):
@@ -151,14 +151,14 @@ class Fit:
                 f"(B, C, {self.size[0]}, {self.size[1]}) and (B, C, {self.source[0]}, {self.source[1]})"
             )
         top, left, height, width = self.placed
-        inner = _resized(result[..., top : top + height, left : left + width], self.taken[2:], nearest=False)
+        inner = resize(result[..., top : top + height, left : left + width], self.taken[2:], nearest=False)
         new_top, new_left, new_height, new_width = self.taken
         here = (..., slice(new_top, new_top + new_height), slice(new_left, new_left + new_width))
         restored = photo.clone()
         if mask is None:
             restored[here] = inner
         else:
-            weight = _resized(mask[..., top : top + height, left : left + width], self.taken[2:], nearest=False)
+            weight = resize(mask[..., top : top + height, left : left + width], self.taken[2:], nearest=False)
             restored[here] = photo[here] + (inner - photo[here]) * weight
         return restored
 
@@ -186,7 +186,7 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
             f"'parse_map' is {height} x {width} and the photo {size[0]} x {size[1]} (height x width): not the same "
             "proportions. Load the parse map of this photo, or send photo and parse map through 'Fit Person' together"
         )
-    return _resized(labels[:, None], size, nearest=True)[:, 0]
+    return resize(labels[:, None], size, nearest=True)[:, 0]
 
 
 def _shared(start: float, length: float, limit: int, size: int) -> tuple[int, int, int, int] | None:
@@ -227,12 +227,17 @@ def _centred(outer: tuple[int, int], scale: float, inner: tuple[int, int]) -> tu
     return (outer[0] - height) // 2, (outer[1] - width) // 2, height, width
 
 
-def _resized(image: Tensor, size: tuple[int, int], nearest: bool) -> Tensor:
+def resize(image: Tensor, size: tuple[int, int], nearest: bool) -> Tensor:
+    """A picture (B, C, h, w) as (B, C, *size), within the values it has; itself where it has that size.
+
+    Args:
+        nearest: for labels, also of whole numbers; else bicubic and antialiased, of floats.
+    """
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     if nearest:
         # nearest-exact reads the middle of a pixel, like Pillow; it wants floats, which hold labels exactly.
         return F.interpolate(image.float(), size=size, mode="nearest-exact").to(image.dtype)
     low, high = image.amin(), image.amax()
-    # Bicubic overshoots at edges: stay within the values that came in.
+    # bicubic overshoots at edges
     return F.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True).clamp(low, high)
