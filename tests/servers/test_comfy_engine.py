@@ -245,11 +245,47 @@ def test_a_proxy_is_never_asked_for_this_machines_own_server(start, proxy):
     server, (_, asked) = start(), proxy
     for host in ("127.0.0.1", "localhost", socket.gethostname()):
         client = ComfyClient(server.url.replace("127.0.0.1", host))
-        assert client.proxy is None
+        assert not client.through
     assert ComfyClient(server.url.replace("127.0.0.1", "localhost")).queued() == (set(), set())
     with pytest.raises(ConnectionError, match="no web socket"):  # the stand-in has none
         client.run({})
     assert not asked
+
+
+@pytest.mark.parametrize("code", [301, 303, 307])
+def test_a_login_is_not_told_to_where_a_server_leads(start, sample_client, code):
+    """A gateway's login page, on another host: no client says its headers there, and both say what is to be done."""
+    other = start()
+
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(code)
+            self.send_header("Location", f"{other.url.replace('127.0.0.1', 'localhost')}/login?next=s3cret")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    url, headers = f"http://me:s3cret@127.0.0.1:{gateway.server_port}?token=s3cret", {"X-Key": "s3cret"}
+    client, plain = ComfyClient(url, headers=headers), sample_client.Server(url, headers)
+    questions = (client.queued, lambda: client.queue({}), lambda: plain.json("/a"), lambda: plain.json("/a", {}))
+    for question in questions:
+        with pytest.raises((requests.HTTPError, sample_client.TryOnError), match=f"{code}.*not followed") as told:
+            question()
+        assert "s3cret" not in str(told.value)
+    with pytest.raises(ConnectionError, match="no web socket"):
+        client.run({})
+    with pytest.raises(NoServer, match=f"answered {code} .*leads to http://localhost:.*give its login with --header"):
+        ComfyEngine(url, header=("X-Key: s3cret",)).prepare(Settings())
+    assert not other.asked
+    gateway.shutdown()
+    gateway.server_close()
 
 
 def test_a_proxy_on_the_way_to_another_server_is_named(proxy):
