@@ -20,9 +20,9 @@ _RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
 _FORBIDDEN = re.compile(r'[/\\:"*?<>|\x00-\x1f\x7f\ud800-\udfff]')
 _OF_SYSTEMS = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "__macosx", "icon\r",
-    "@eadir", "#recycle", "#snapshot", "lost+found",
+    "@eadir", "#recycle", "#snapshot",
 }  # fmt: skip
-"""What Windows, macOS, network disks and Linux keep among a person's files, in lower case."""
+"""What Windows, macOS and network disks keep among a person's files, in lower case."""
 
 BEYOND_LOCALE = (
     "this process cannot write its letters as the name of a file, by its language setting (LC_ALL, LANG); "
