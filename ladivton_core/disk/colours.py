@@ -50,13 +50,13 @@ _HIGH_RANGE = {16: "PQ", 18: "HLG"}
 
 
 def code_points(picture: Image, source: Path | IO[bytes]) -> tuple[int, int] | None:
-    """Numbers of H.273 for primaries and transfer that a file holds, which Pillow passes over; None without any.
+    """Numbers of H.273 for primaries and transfer that count in a file, which Pillow passes over; None without any.
 
     Args:
         picture: opened by Pillow, not decoded yet.
         source: what it was opened from; a stream stays where it is.
     """
-    if picture.format not in _POINTS:
+    if picture.format not in _POINTS or (picture.format == "AVIF" and "icc_profile" in picture.info):
         return None
     if isinstance(source, Path):
         with source.open("rb") as file:
@@ -82,7 +82,7 @@ def colours_shown(picture: Image, called: str) -> Image:
     from PIL import ImageCms
 
     curve = _HIGH_RANGE.get(picture.info.get("cicp", (0, 0))[1])
-    if curve and not (picture.format == "AVIF" and "icc_profile" in picture.info):
+    if curve:
         raise ValueError(f"{called} has a high dynamic range ({curve}), which is not read. Save it again as sRGB.")
     try:
         found = way_to_srgb(picture)
@@ -168,7 +168,7 @@ def _profile_of(picture: Image) -> bytes | None:
     said = picture.info
     profile, points = said.get("icc_profile"), said.get("cicp")
     grey = picture.mode in ("1", "L", "LA")
-    if points and not (profile and picture.format == "AVIF"):
+    if points:
         primaries, transfer = points
         gamma = None if transfer in _SRGB_CURVES else _GAMMAS.get(transfer)
         if primaries != 2 and primaries not in _PRIMARIES or gamma is None and transfer not in _SRGB_CURVES:

@@ -153,6 +153,10 @@ def test_code_points_of_avif(tmp_path):
     assert np.abs(pixels(file)[16, 16::32, :3] - as_shown(plain)).max() <= 5
     file.write_bytes(avif((1, 13)))
     assert np.abs(pixels(file)[16, 16::32, :3] - plain).max() <= 4
+    for points in ((2, 2), (1, 13), (9, 16)):  # a profile counts first
+        file.write_bytes(avif(points, icc_profile=exchanged()))
+        for shown in (pixels(file), np.asarray(reading.open_picture(file)).astype(int)):
+            assert np.abs(shown[16, 16::32, :3] - plain[:, [1, 0, 2]]).max() <= 6
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
