@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha1
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -286,6 +287,37 @@ def test_a_login_is_not_told_to_where_a_server_leads(start, sample_client, code)
     assert not other.asked
     gateway.shutdown()
     gateway.server_close()
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\x81\x03abc", b"\x81\x02[]", b"\x81\x02{}", b"\x83\0", b"\x81\x7fcut", b"\xff\xff"]
+)
+def test_a_web_socket_that_breaks_or_babbles_is_a_lost_connection(frame):
+    class Babbler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            key = self.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_response(101)
+            told = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            for name, value in (told | {"Sec-WebSocket-Accept": base64.b64encode(sha1(key).digest()).decode()}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(frame)
+
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"prompt_id": "a"}')
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Babbler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(ConnectionError, match=f"the server at {url} (went away|closed|does not speak)"):
+        ComfyClient(f"{url}/?token=s3cret").run({}, timeout=5)
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_proxy_on_the_way_to_another_server_is_named(proxy):
