@@ -1,8 +1,51 @@
-"""Tensors that go together: one batch size for all of them, a single item serving every other one's items."""
+"""Tensors as the library takes them: shape, format and range, and one batch size for all that go together."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
+
+OVERSHOOT = 0.5
+"""How far a finished picture's values may lie outside [0, 1]: filters that sharpen leave some there."""
+
+
+def require_pictures(
+    called: str, given: Any, channels: int, lowest: float, *, batch: bool = True, beyond: float = 1e-3
+) -> Tensor:
+    """Pictures or maps as the library takes them, unchanged.
+
+    Args:
+        called: what the message calls it.
+        given: (B, channels, H, W) from `lowest` to 1; pictures from -1 are floating point.
+        lowest: -1, or 0.
+        batch: False is a single one, (channels, H, W).
+        beyond: how far values may lie outside.
+
+    Raises:
+        ValueError: it is no tensor, or has another shape, format or range; says what is expected.
+    """
+    expected = f"{called} must be a tensor ({'B, ' * batch}{channels}, H, W) from {lowest:.0f} to 1"
+    scaled = " / 127.5 - 1" if lowest < 0 else " / 255"
+    if not isinstance(given, Tensor):
+        kind = type(given)
+        raise ValueError(
+            f"{expected}; got {kind.__module__}.{kind.__qualname__}. A Pillow or NumPy picture is brought there by "
+            f"torch.from_numpy(numpy.array(picture)).movedim(-1, 0){'[None]' * batch}{scaled}."
+        )
+    if given.ndim != 3 + batch or given.shape[-3] != channels:
+        raise ValueError(f"{expected}; got {tuple(given.shape)}.")
+    if lowest < 0 and not given.is_floating_point():
+        raise ValueError(f"{expected}, floating point; got {given.dtype}. Numbers of 0...255: x{scaled}.")
+    if given.numel() and (float(given.min()) < lowest - beyond or float(given.max()) > 1 + beyond):
+        advice = " Pictures in [0, 1] are brought there by 2 * x - 1, in 0...255 by x / 127.5 - 1."
+        if lowest == 0:
+            advice = " Pictures in 0...255 are brought there by x / 255, in [-1, 1] by (x + 1) / 2." * (channels == 3)
+        raise ValueError(
+            f"{expected}: the values must lie in [{lowest:.0f}, 1]; "
+            f"got {float(given.min()):.3g} to {float(given.max()):.3g}.{advice}"
+        )
+    return given
 
 
 def common_batch(**inputs: Tensor | None) -> dict[str, Tensor | None]:

@@ -99,37 +99,6 @@ def expanded(encoding: Encoding, batch: int) -> Encoding:
     )
 
 
-def require_pictures(called: str, given: Any, channels: int, lowest: float) -> Tensor:
-    """A batch of pictures or maps as the stages take it, unchanged.
-
-    Args:
-        called: what the message calls it.
-        given: floating point (B, channels, H, W) from `lowest` to 1; a map from 0 may be of any number format.
-        lowest: -1 for pictures, 0 for maps.
-
-    Raises:
-        ValueError: it is no tensor, or has another shape, format or range; says what is expected.
-    """
-    expected = f"{called} must be a tensor (B, {channels}, H, W) from {lowest:.0f} to 1"
-    if not isinstance(given, Tensor):
-        kind = type(given)
-        raise ValueError(
-            f"{expected}; got {kind.__module__}.{kind.__qualname__}. A Pillow or NumPy picture is brought there by "
-            "torch.from_numpy(numpy.array(picture)).movedim(-1, 0)[None] / 127.5 - 1."
-        )
-    if given.ndim != 4 or given.shape[1] != channels:
-        raise ValueError(f"{expected}; got {tuple(given.shape)}.")
-    if lowest < 0 and not given.is_floating_point():
-        raise ValueError(f"{expected}, floating point; got {given.dtype}. Numbers of 0...255: x / 127.5 - 1.")
-    if given.numel() and (float(given.min()) < lowest - 1e-3 or float(given.max()) > 1.001):
-        advice = "Pictures in [0, 1] are brought there by 2 * x - 1, in 0...255 by x / 127.5 - 1."
-        raise ValueError(
-            f"{expected}: the values must lie in [{lowest:.0f}, 1]; "
-            f"got {float(given.min()):.3g} to {float(given.max()):.3g}." + (f" {advice}" if lowest < 0 else "")
-        )
-    return given
-
-
 def count(batch: Tensor | GarmentEncoding | PersonEncoding | FramedPerson) -> int:
     """How many items pictures or an encoding hold."""
     if isinstance(batch, Tensor):

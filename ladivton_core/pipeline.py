@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .batches import require_pictures
 from .checkpoints.build import load_embedded, load_parts
 from .decoding.paste import paste_back as paste
 from .decoding.taps import downscale_factor
@@ -33,7 +34,6 @@ from .encodings import (
     expanded,
     item,
     joined,
-    require_pictures,
 )
 from .preprocessing.prepare import FramedPerson
 from .presets import TINY, Preset

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .batches import require_pictures
 from .decoding.emasc import EMASC, mask_features
 from .decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
 from .denoising.conditioning import (
@@ -24,7 +25,7 @@ from .denoising.conditioning import (
 from .denoising.fast_unet import FastUNet
 from .denoising.noise import TryOnNoise
 from .embedded import PARTS
-from .encodings import GarmentEncoding, PersonEncoding, require_pictures
+from .encodings import GarmentEncoding, PersonEncoding
 from .inversion.adapter import InversionAdapter
 from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels

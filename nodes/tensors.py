@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..ladivton_core.batches import common_batch, repeat_to
+from ..ladivton_core.batches import OVERSHOOT, common_batch, repeat_to
 from ..ladivton_core.preprocessing.pictures import over_white
 from ..ladivton_core.runtime.finite import all_finite
 
@@ -39,11 +39,6 @@ def photo_pixels(image: Tensor, what: str = "image") -> Tensor:
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(f"'{what}' has the shape {tuple(image.shape)}; expected an IMAGE (batch, height, width, 3).")
     require_pixels(image, what)
-    if not all_finite(image):
-        raise ValueError(
-            f"'{what}' holds values that are no numbers (NaN or infinite). "
-            "Look at the node that made the picture: its model may have overflowed in half precision."
-        )
     # Contiguous: on the CPU torch's channels-last GroupNorm loses precision on nearly flat pictures (seen: 1.6 on
     # a VAE's moments).
     return over_white(image.movedim(-1, 1).float()).contiguous()
@@ -89,19 +84,26 @@ def soft_mask(mask: Tensor, what: str = "mask") -> Tensor:
     if mask.ndim != 3:
         raise ValueError(f"'{what}' has the shape {tuple(mask.shape)}; expected a MASK (batch, height, width).")
     require_pixels(mask, what)
-    if not all_finite(mask):
-        raise ValueError(
-            f"'{what}' holds values that are no numbers (NaN or infinite). Look at the node that made the mask."
-        )
     return mask.float()
 
 
 def require_pixels(tensor: Tensor, what: str) -> None:
-    """Raise a ValueError for a batch of none, or pictures without a side."""
+    """Raise a ValueError for a batch of none, pictures without a side, and values that are no numbers or no pixels'."""
     if not tensor.numel():
         raise ValueError(
             f"'{what}' is empty, of the shape {tuple(tensor.shape)}: the node before it gave no picture. "
             "Look at what it was asked for."
+        )
+    if not all_finite(tensor):
+        raise ValueError(
+            f"'{what}' holds values that are no numbers (NaN or infinite). "
+            "Look at the node that made it: its model may have overflowed in half precision."
+        )
+    low, high = (float(end) for end in tensor.aminmax())
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise ValueError(
+            f"'{what}' holds values from {low:.3g} to {high:.3g}; expected 0 to 1. "
+            "Look at the node that made it: other programs count to 255, or from -1."
         )
 
 

@@ -167,9 +167,6 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(request, fp, code, message, headers, new)
 
 
-_open = urllib.request.build_opener(_SameScheme).open
-
-
 class _Part:
     """The unfinished file, and beside it which version of which address it is the beginning of."""
 
@@ -268,7 +265,9 @@ def _continue(url: str, part: _Part, largest: int | None, progress: bool) -> Non
         request.add_header("Range", f"bytes={part.size}-")
         request.add_header("If-Range", validator)
     try:
-        response = _open(request, timeout=TIMEOUT)
+        # the environment's, but none for what this machine serves itself
+        proxies = urllib.request.ProxyHandler({} if _on_this_machine(urllib.parse.urlsplit(url).hostname) else None)
+        response = urllib.request.build_opener(_SameScheme, proxies).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # "there is nothing after these bytes"
             raise

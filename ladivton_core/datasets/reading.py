@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..disk import documents, pictures
-from ..disk.looking import file_there
+from ..disk.looking import file_there, spelled_otherwise
 from ..disk.names import is_plain_name
 from ..preprocessing.label_pictures import in_label_order, require_known
 from ..preprocessing.labels import LabelSet
@@ -273,7 +273,8 @@ def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
 
 def _check_file(path: Path) -> None:
     if not file_there(path):
-        raise FileNotFoundError(f"{path} is missing; the data set's pair list names it. Unpack the data set completely")
+        near = spelled_otherwise(path) or ". Unpack the data set completely"
+        raise FileNotFoundError(f"{path} is missing; the data set's pair list names it{near}")
 
 
 def _check_labels(picture: Image) -> None:

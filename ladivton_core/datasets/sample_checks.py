@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..disk.looking import spelled_otherwise
 from ..preprocessing import LabelSet, keypoints_from_dresscode, keypoints_from_openpose
 from ..preprocessing.label_pictures import require_known
 from ..preprocessing.masks.arms import LEFT_SHOULDER, RIGHT_SHOULDER
@@ -100,7 +101,7 @@ def _opened(path: Path, opened, findings: list[Finding]) -> Image | None:
     try:
         return opened(path)
     except FileNotFoundError:
-        findings.append(Finding("missing file", True, path, "a pair list names it"))
+        findings.append(Finding("missing file", True, path, f"a pair list names it{spelled_otherwise(path)}"))
     except (ValueError, OSError) as error:
         findings.append(Finding("unreadable file", True, path, _without(path, error)))
     return None
@@ -110,7 +111,8 @@ def _check_joints(path: Path, dataset: str, findings: list[Finding]) -> None:
     try:
         document = read_json(path)
     except FileNotFoundError:
-        findings.append(Finding("missing file", True, path, "a pair list names the person"))
+        near = spelled_otherwise(path)
+        findings.append(Finding("missing file", True, path, f"a pair list names the person{near}"))
         return
     except (ValueError, OSError) as error:
         findings.append(Finding("unreadable file", True, path, _without(path, error)))

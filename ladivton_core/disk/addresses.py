@@ -8,6 +8,7 @@ and are not. Nothing is unpacked and no addresses in addresses (`zip://...::http
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import posixpath
 import re
@@ -20,10 +21,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ..start import installing
-from .looking import require_file
-from .names import fault_of_name, hide_secrets, hide_secrets_in
+from .looking import require_file, spelled_otherwise
+from .names import BEYOND_LOCALE, can_be_encoded, fault_of_name, hide_secrets, hide_secrets_in
 
 PROTOCOLS = ("http", "https", "memory", "s3", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "file")
 """What may stand before `://`; others run programs, read code hosts or wrap each other."""
@@ -42,6 +44,7 @@ _ADVICE = {
 """What to do about an answer; what is 500 and more is the server's own fault."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)\b", re.IGNORECASE)
 
 
 class Unreachable(OSError):
@@ -57,6 +60,8 @@ def fault_of_address(text: str) -> str | None:
     """What is wrong with a path or an address as it is written; None when it may be asked for."""
     if "\x00" in text or "\n" in text:
         return "it holds characters that no path has"
+    if not is_address(text) and not can_be_encoded(text):
+        return BEYOND_LOCALE
     if "::" in text and _ADDRESS.search(text):
         return "addresses in addresses (`a::b`) are not followed"
     protocol = _ADDRESS.match(text)
@@ -81,6 +86,40 @@ def resolve(text: str, base: str) -> str:
     return str((Path(base).absolute().parent / Path(text).expanduser()).resolve())
 
 
+@functools.lru_cache(1024)
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name or number is this machine's own."""
+    if host.lower() in ("localhost", socket.gethostname().lower()):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        for family, _, _, _, address in found:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.bind((address[0], 0))  # nobody can be bound to an address of somewhere else
+        return bool(found)
+    except (OSError, UnicodeError):
+        return False
+
+
+def proxy_for(address: str) -> str | None:
+    """The proxy that the environment names for an address; none is asked for what this machine serves itself."""
+    try:
+        parts, named = urlsplit(address), getproxies()
+        host, proxy = parts.hostname, named.get(parts.scheme) or named.get("all")
+    except ValueError:  # it is none
+        return None
+    if parts.scheme not in ("http", "https") or not host or not proxy or proxy_bypass(host) or is_this_machine(host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def say_proxy(address: str) -> str:
+    """Which proxy an address is asked through, behind a message; empty where there is none."""
+    if not (proxy := proxy_for(address)):
+        return ""
+    return f" (asked through the proxy {hide_secrets(proxy)}; no_proxy={urlsplit(address).hostname} asks it directly)"
+
+
 def open_filesystem(address: str) -> tuple[Any, str]:
     """fsspec's file system of an address, and the path in it.
 
@@ -93,7 +132,7 @@ def open_filesystem(address: str) -> tuple[Any, str]:
     if address.lower().startswith("http"):
         aiohttp = require_package("aiohttp", what, "fsspec[http]")
         limits = aiohttp.ClientTimeout(total=None, sock_connect=SECONDS, sock_read=SECONDS)
-        options = {"client_kwargs": {"timeout": limits}}
+        options = {"client_kwargs": {"timeout": limits}} | ({"proxy": proxy} if (proxy := proxy_for(address)) else {})
     try:
         return fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
@@ -110,6 +149,7 @@ def read_bytes(address: str, largest: int = MAX_BYTES) -> bytes:
     with _telling(address), _opened(address) as file:
         while len(content) <= largest and (part := file.read(min(1 << 20, largest + 1 - len(content)))):
             content += part
+        _require_no_page(address, file, content)
     if len(content) > largest:
         raise Unreachable(f"{hide_secrets(address)} is larger than {largest >> 20} MB, the most that is read")
     return bytes(content)
@@ -125,7 +165,8 @@ def require_there(address: str) -> None:
         if not is_address(address):
             require_file(Path(address))
         elif address.lower().startswith("http"):  # asked for as it will be when it is read: not every server knows HEAD
-            _opened(address).close()
+            with _opened(address) as file:
+                _require_no_page(address, file, file.read(256))
         else:
             system, path = open_filesystem(address)
             system.info(path)
@@ -141,8 +182,20 @@ def _opened(address: str) -> IO[bytes]:
     file = system.open(path, "rb", block_size=0, size=1)
     if file.r.status not in (200, 203):  # an answer, and not the file: nothing new, nothing at all, many to choose from
         file.close()
-        raise Unreachable(f"{hide_secrets(address)} cannot be read: {_explain_answer(file.r.status)}")
+        raise Unreachable(
+            f"{hide_secrets(address)} cannot be read: {_explain_answer(file.r.status)}{say_proxy(address)}"
+        )
     return file
+
+
+def _require_no_page(address: str, file: IO[bytes], start: bytes) -> None:
+    """A page to log in at comes with an answer of 200, in the file's place."""
+    if is_address(address) and _PAGE.match(start):
+        shown, led = hide_secrets(address), hide_secrets(str(getattr(getattr(file, "r", None), "url", address)))
+        raise Unreachable(
+            f"{shown} cannot be read: a web page came in its place{'' if led == shown else f', from {led}'}: "
+            "it wants a login, or the file has moved"
+        )
 
 
 @contextlib.contextmanager
@@ -154,9 +207,11 @@ def _telling(address: str) -> Iterator[None]:
     except (ImportError, Unreachable):
         raise
     except FileNotFoundError as error:
-        raise Unreachable(f"there is no file {shown}") from error
+        near = "" if is_address(address) else spelled_otherwise(Path(address))
+        raise Unreachable(f"there is no file {shown}{near}") from error
     except Exception as error:  # every store has errors of its own: botocore's, aiohttp's, ...
-        raise Unreachable(f"{shown} cannot be read: {hide_secrets_in(_find_reason(error))}") from error
+        words = f"{shown} cannot be read: {hide_secrets_in(_find_reason(error))}{say_proxy(address)}"
+        raise Unreachable(words) from error
 
 
 def _find_reason(error: BaseException) -> str:

@@ -28,7 +28,7 @@ DESCRIBED = ("icc_profile", "cicp", "srgb", "gamma", "chromaticity")
 
 _HEAD = 1 << 20
 """Bytes of a file in which code points are looked for: they stand before the pixels."""
-_POINTS = {"PNG": rb"\x00\x00\x00\x04cICP(.)(.)", "AVIF": rb"colrnclx\x00(.)\x00(.)"}
+_POINTS = {"PNG": rb"\x00\x00\x00\x04cICP(.)(.)", "AVIF": rb"colrnclx\x00(.)\x00(.)", "JPEG2000": rb"colr[\x02\x03].."}
 
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -49,15 +49,16 @@ _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 _HIGH_RANGE = {16: "PQ", 18: "HLG"}
 
 
-def code_points(picture: Image, source: Path | IO[bytes]) -> tuple[int, int] | None:
-    """Numbers of H.273 for primaries and transfer that a file holds, which Pillow passes over; None without any.
+def say_colours(picture: Image, source: Path | IO[bytes]) -> None:
+    """Enter what Pillow passes over into a picture's `info`: code points (H.273's numbers for primaries and transfer)
+    where they count, and the profile of JPEG 2000.
 
     Args:
         picture: opened by Pillow, not decoded yet.
         source: what it was opened from; a stream stays where it is.
     """
-    if picture.format not in _POINTS:
-        return None
+    if picture.format not in _POINTS or (picture.format == "AVIF" and "icc_profile" in picture.info):
+        return
     if isinstance(source, Path):
         with source.open("rb") as file:
             head = file.read(_HEAD)
@@ -67,7 +68,11 @@ def code_points(picture: Image, source: Path | IO[bytes]) -> tuple[int, int] | N
         head = source.read(_HEAD)
         source.seek(place)
     found = re.search(_POINTS[picture.format], head.partition(b"IDAT")[0], re.DOTALL)
-    return (found[1][0], found[2][0]) if found else None
+    if found and picture.format == "JPEG2000":
+        size = int.from_bytes(head[found.end() : found.end() + 4], "big")
+        picture.info.setdefault("icc_profile", head[found.end() : found.end() + size])
+    elif found:
+        picture.info["cicp"] = found[1][0], found[2][0]
 
 
 def colours_shown(picture: Image, called: str) -> Image:
@@ -82,7 +87,7 @@ def colours_shown(picture: Image, called: str) -> Image:
     from PIL import ImageCms
 
     curve = _HIGH_RANGE.get(picture.info.get("cicp", (0, 0))[1])
-    if curve and not (picture.format == "AVIF" and "icc_profile" in picture.info):
+    if curve:
         raise ValueError(f"{called} has a high dynamic range ({curve}), which is not read. Save it again as sRGB.")
     try:
         found = way_to_srgb(picture)
@@ -168,7 +173,7 @@ def _profile_of(picture: Image) -> bytes | None:
     said = picture.info
     profile, points = said.get("icc_profile"), said.get("cicp")
     grey = picture.mode in ("1", "L", "LA")
-    if points and not (profile and picture.format == "AVIF"):
+    if points:
         primaries, transfer = points
         gamma = None if transfer in _SRGB_CURVES else _GAMMAS.get(transfer)
         if primaries != 2 and primaries not in _PRIMARIES or gamma is None and transfer not in _SRGB_CURVES:

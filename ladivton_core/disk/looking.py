@@ -7,10 +7,13 @@ what is not there is told from what cannot be told.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
 from pathlib import Path
 from typing import IO
+
+from .names import BEYOND_LOCALE, same_everywhere
 
 _ADVICE = {
     errno.ENAMETOOLONG: "no disk takes so long a name",
@@ -44,11 +47,30 @@ def require_file(path: Path, called: str = "") -> None:
     """
     mode, called = _mode(path), called or str(path)
     if not mode:
-        raise FileNotFoundError(f"there is no file {called}")
+        raise FileNotFoundError(f"there is no file {called}{spelled_otherwise(path)}")
     if stat.S_ISDIR(mode):
         raise ValueError(f"{called} is a folder")
     if not stat.S_ISREG(mode):
         raise ValueError(f"{called} is no file but a pipe, a socket or a device")
+
+
+def spelled_otherwise(path: Path) -> str:
+    """For the message about a missing file: what lies in its folder and would be it on Windows or macOS; or nothing."""
+    try:
+        found = _spellings(str(path.parent), path.parent.stat().st_mtime_ns).get(same_everywhere(path.name))
+    except (OSError, ValueError):
+        return ""
+    if found in (None, path.name):
+        return ""
+    return (
+        f"; there is {found}, which is another name here by its letter case or the spelling of its accents: rename it, "
+        "or write it as it is"
+    )
+
+
+@functools.lru_cache(16)
+def _spellings(folder: str, changed: int) -> dict[str, str]:
+    return {same_everywhere(name): name for name in os.listdir(folder)}
 
 
 def open_file(path: Path, called: str = "") -> IO[bytes]:
@@ -72,5 +94,7 @@ def _mode(path: Path) -> int:
     except OSError as error:
         advice = _ADVICE.get(error.errno, "look at the disk it lies on")
         raise ValueError(f"{path} cannot be reached ({error.strerror}); {advice}") from error
-    except ValueError as error:  # a zero byte in the name, or letters beyond the locale, which logs do not take either
+    except UnicodeEncodeError as error:  # nor do logs take it
+        raise ValueError(f"{str(path)!a} cannot be read: {BEYOND_LOCALE}") from error
+    except ValueError as error:  # a zero byte in the name
         raise ValueError(f"{str(path)!a} cannot be the name of a file ({error})") from error

@@ -18,6 +18,16 @@ _RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
     f"{device}{digit}" for device in ("com", "lpt") for digit in "123456789¹²³"
 }
 _FORBIDDEN = re.compile(r'[/\\:"*?<>|\x00-\x1f\x7f\ud800-\udfff]')
+_OF_SYSTEMS = {
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "__macosx", "icon\r",
+    "@eadir", "#recycle", "#snapshot",
+}  # fmt: skip
+"""What Windows, macOS and network disks keep among a person's files, in lower case."""
+
+BEYOND_LOCALE = (
+    "this process cannot write its letters as the name of a file, by its language setting (LC_ALL, LANG); "
+    "start it with PYTHONUTF8=1"
+)
 # Everything a terminal may take for an order, and halves of surrogate pairs, which no stream can encode.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -33,8 +43,17 @@ def is_text(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not a person's: macOS's `._name` and `.DS_Store`, what Windows keeps in a folder."""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+    """Whether a file or folder is not a person's: what begins with a dot (macOS's `._name`), and `_OF_SYSTEMS`."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+def can_be_encoded(name: str) -> bool:
+    """Whether this process can open a file of that name or path: an ASCII locale has no accents."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fault_of_name(name: str) -> str | None:
@@ -48,6 +67,8 @@ def fault_of_name(name: str) -> str | None:
         return "it must not begin with a blank or end with a blank or a dot: Windows would take them away"
     if name.split(".")[0].rstrip().lower() in _RESERVED:
         return "Windows keeps that name for a device"
+    if not can_be_encoded(name):
+        return BEYOND_LOCALE
     if len(os.fsencode(name)) > MAX_NAME:
         return f"it is too long: {len(os.fsencode(name))} bytes, {MAX_NAME} are the most a file name may have"
     return None

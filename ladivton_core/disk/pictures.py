@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from .colours import code_points, way_to_srgb
+from .colours import say_colours, way_to_srgb
 from .looking import open_file
 from .names import printable
 
@@ -77,8 +77,7 @@ def decoded(
         with _whole():
             picture = Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
             if picture.width * picture.height <= limit:
-                if points := code_points(picture, source):
-                    picture.info["cicp"] = points
+                say_colours(picture, source)
                 picture.load()
     except FileNotFoundError:
         raise
@@ -109,8 +108,7 @@ def is_srgb(path: Path) -> bool:
     from PIL import Image
 
     with Image.open(path, formats=[kind for kind in FORMATS if kind in Image.OPEN]) as picture:
-        if points := code_points(picture, path):
-            picture.info["cicp"] = points
+        say_colours(picture, path)
         try:
             return way_to_srgb(picture) is None
         except Exception:  # of as many kinds as `colours_shown` knows

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..batches import OVERSHOOT, require_pictures
 from ..mask_edges import grow_mask
 from ..preprocessing.framing.fitting import Fit, resize
 from ..preprocessing.masks.body_mask import cloth_on_white
@@ -85,15 +86,17 @@ def garment_detail(
         how much of the first octave that the models' size cannot hold is the garment's.
 
     Raises:
-        ValueError: shapes do not belong together; says which.
+        ValueError: no such picture, or shapes do not belong together; says which.
         ImportError: no OpenCV; says how to install it.
     """
+    for called, given in (("picture", picture), ("garment", garment)):
+        require_pictures(called, given, 3, 0, batch=False, beyond=OVERSHOOT)
     if fit is None:
         whole = tuple(picture.shape[-2:])
         scale = min(1.0, _ALONE / whole[0])
         size = tuple(round(side * scale) for side in whole) if spline is None else tuple(spline.shape[:2])
         fit = Fit.plan(whole, size, "stretch")
-    _require_together(picture, garment, fit, spline, region)
+    _require_together(picture, fit, spline, region)
     top, left, *full = fit.taken
     here = (..., slice(top, top + full[0]), slice(left, left + full[1]))
     base, garment = picture[here][None].float(), garment[None].float()
@@ -140,7 +143,7 @@ def garment_detail(
     return result, share
 
 
-def _require_together(picture: Tensor, garment: Tensor, fit: Fit, spline: Tensor | None, region: Tensor | None) -> None:
+def _require_together(picture: Tensor, fit: Fit, spline: Tensor | None, region: Tensor | None) -> None:
     """Raise a ValueError that names the first of these whose shape does not belong to the others."""
     for what, given, channels in (("picture", picture, 3), ("region", region, 1)):
         if given is not None and tuple(given.shape) != (channels, *fit.source):
@@ -148,8 +151,6 @@ def _require_together(picture: Tensor, garment: Tensor, fit: Fit, spline: Tensor
                 f"'{what}' is {tuple(given.shape)}; expected ({channels}, {fit.source[0]}, {fit.source[1]}), "
                 "the photo's size: connect what Stitch Person gives"
             )
-    if garment.ndim != 3 or garment.shape[0] != 3:
-        raise ValueError(f"'garment' is {tuple(garment.shape)}; expected (3, height, width)")
     if spline is not None and tuple(spline.shape) != (*fit.size, 2):
         raise ValueError(
             f"'spline' is {tuple(spline.shape)}; expected ({fit.size[0]}, {fit.size[1]}, 2): "

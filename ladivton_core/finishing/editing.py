@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..batches import OVERSHOOT, require_pictures
 from ..mask_edges import grow_mask, soften_mask
 from ..preprocessing.flood import reached
 from ..preprocessing.framing.fitting import Fit, resize
@@ -75,9 +76,12 @@ def bring_back(
         much of every pixel is the result's (1, *fit.source).
 
     Raises:
-        ValueError: other proportions than the window's, with the numbers; or sizes that do not belong to this fit.
+        ValueError: no such picture; other proportions than the window's, with the numbers; or sizes that do not belong
+            to this fit.
         ImportError: `register` or `poisson` without OpenCV; says how to install it.
     """
+    for called, picture in (("result", result), ("photo", photo)):
+        require_pictures(called, picture, 3, 0, batch=False, beyond=OVERSHOOT)
     result, larger = at_window(result, fit, say)
     fitted = larger.apply(photo[None])[0]
     if register:

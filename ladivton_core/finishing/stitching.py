@@ -22,6 +22,8 @@ _UNCHANGED = 0.02
 """A result within this distance of the fitted photo, all around a pixel, has not changed it."""
 _RING = 24
 _GAIN = (0.8, 1.25)
+_ANOTHER = 0.15
+"""Surroundings that differ by more than this from the shift of most are another thing: skin where old clothes were."""
 _PLAIN = 0.05
 """Surroundings that spread less than this are too plain to tell how colours spread."""
 
@@ -101,15 +103,21 @@ def _window_of(fit: Fit) -> tuple:
 def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
     """The result with the mean and spread of colour that the photo has in a ring around the region.
 
+    Where the ring shows another thing in the result than in the photo, it is not looked at.
+
     Args:
         result, fitted: (3, H, W) in [0, 1]: the result, and the photo at the same size.
         weight: (1, H, W); the region is where it is above 0.
     """
     region = (weight > 0).float()[None]
     ring = (F.max_pool2d(region, 2 * _RING + 1, stride=1, padding=_RING) - region)[0, 0] > 0.5
-    if ring.sum() < 64:
-        return result
     now, right = result[:, ring], fitted[:, ring]
+    if ring.any():
+        apart = right - now
+        same = (apart - apart.median(1, keepdim=True).values).abs().amax(0) < _ANOTHER
+        now, right = now[:, same], right[:, same]
+    if now.shape[1] < 64:
+        return result
     # How far the result follows the photo's texture there. Its own ripple is no spread of colours; where the photo is
     # plain nothing tells the gain, and garments far from that colour would be faded or burnt.
     own, texture = (colours - colours.mean(1, keepdim=True) for colours in (now, right))

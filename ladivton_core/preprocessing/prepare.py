@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batches import common_batch
+from ..batches import common_batch, require_pictures
 from .checks import Finding, check_person
 from .framing.fitting import Border, Fit, FitMode, labels_at
 from .framing.framing import STEADY, Steady, framed_together
@@ -197,8 +197,10 @@ def prepare_person(
         say: told of what looks wrong.
 
     Raises:
-        ValueError: nobody is there, too little of them is seen, or (without a parse map) nothing is to be repainted.
+        ValueError: no such picture; nobody is there, too little of them is seen, or (without a parse map) nothing is
+            to be repainted.
     """
+    require_pictures("photo", photo, 3, 0, batch=False)
     source = (photo.shape[-2], photo.shape[-1])
     mode, who = (BODY, -1) if parse_map is None else (PUBLISHED, 0)
     if parse_map is not None:

@@ -17,6 +17,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class Listed(list):
 
 def can_be_chosen(name: str) -> bool:
     """Whether a list may offer a name: not what the system keeps there, nor bytes that are no text on this system."""
-    if is_hidden(os.path.basename(name)):
+    if any(map(is_hidden, re.split(r"[/\\]", name))):
         return False
     if is_text(name):
         return True

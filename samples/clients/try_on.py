@@ -31,7 +31,17 @@ ROLES = {"person": "png", "garment": "png", "keypoints": "json", "parse": "png"}
 
 
 class TryOnError(RuntimeError):
-    """It did not work; the message says what to do."""
+    """It did not work; the message says what to do, and orders no terminal about."""
+
+    def __init__(self, message: str):
+        super().__init__(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "?", message))
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """What leads elsewhere is an answer like any other: headers with a login would go there too."""
+
+    def redirect_request(self, *_):
+        return None
 
 
 class Server:
@@ -56,10 +66,12 @@ class Server:
             code = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
             headers = {"Authorization": f"Basic {code}"} | headers
         self.headers = headers
+        told = [value for _, value in urllib.parse.parse_qsl(self.query)]
+        self.secrets = [*told, *headers.values(), urllib.parse.unquote(login.partition(":")[2])]
         own = re.fullmatch(r"(.*\.)?localhost|127\.[\d.]+|::1", url.hostname or "")
         # a proxy knows nothing of this machine's own servers
         proxies = {} if own or urllib.request.proxy_bypass(url.hostname or "") else urllib.request.getproxies()
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _Stay)
         self.through = f" (through the proxy that {url.scheme}_proxy names)" if url.scheme in proxies else ""
 
     def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
@@ -71,9 +83,10 @@ class Server:
             with self.opener.open(request, timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            login = ": give its login with --header, or in its address" if error.code == 401 else ""
+            elsewhere = error.code < 400
+            login = ": give its login with --header, or in its address" if elsewhere or error.code == 401 else ""
             try:
-                told = explained(error.read())
+                told = "it leads elsewhere, which is not followed" if elsewhere else self.shown(error.read())
             except (OSError, http.client.HTTPException):
                 told = "and broke off"
             raise TryOnError(f"{self.address}{path} answered {error.code}{login}{self.through}: {told}") from None
@@ -81,6 +94,13 @@ class Server:
             reason = getattr(error, "reason", error)
             where = f"{self.address}{self.through} ({reason})"
             raise TryOnError(f"no ComfyUI answers at {where}: start it, or give its address with --server") from None
+
+    def shown(self, answer: bytes) -> str:
+        """An answer in words, without what is secret: some say what they were asked for."""
+        told = explained(answer)
+        for secret in self.secrets:
+            told = told.replace(secret, "...") if len(secret) > 2 else told
+        return told
 
     def json(self, path: str, content: object = None):
         """The same, of and to JSON."""
@@ -113,7 +133,7 @@ class Server:
         finished, deadline = {}, time.monotonic() + patience
         try:
             if errors:  # ComfyUI would run what does not need the faulty node
-                raise TryOnError(explained(json.dumps(queued).encode()))
+                raise TryOnError(self.shown(json.dumps(queued).encode()))
             while key not in finished:
                 if time.monotonic() > deadline:
                     raise TryOnError(f"no result within {patience:.0f} s; --timeout waits longer")
@@ -205,7 +225,9 @@ def fit_person(workflow: dict) -> None:
     if kinds.count("LadiVTON_AgnosticPerson") != 1:
         raise TryOnError("a person of your own needs a workflow with one Agnostic Person, or with Fit Person in it")
     agnostic = next(node["inputs"] for node in workflow.values() if node["class_type"] == "LadiVTON_AgnosticPerson")
-    sources = {name: agnostic[name] for name in ("person", "keypoints", "parse_map")}
+    sources = {name: agnostic.get(name) for name in ("person", "keypoints", "parse_map")}
+    if not all(isinstance(wire, list) for wire in sources.values()):
+        raise TryOnError("a person of your own needs wires to person, keypoints and parse_map of its Agnostic Person")
     for node in workflow.values():
         for name, wire in node["inputs"].items():
             if wire in sources.values():

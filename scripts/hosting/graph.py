@@ -19,6 +19,7 @@ from ladivton_core.batch.comfyui.workflow import (
     find_inputs,
     find_loaders,
     read_nodes,
+    source_of,
     uses_embedded,
     with_person_fitted,
 )
@@ -83,8 +84,8 @@ def with_embedded_models(workflow: Workflow, *, keep: Container[str] = ()) -> Wo
     replaced = {key: kind for key, kind in replaced.items() if kind not in keep}
     for node in result.values():
         for name, value in node["inputs"].items():
-            if isinstance(value, list) and value[0] in replaced:
-                node["inputs"][name] = ["embedded", _EMBEDDED[replaced[value[0]]]]
+            if (source := source_of(value)) in replaced:
+                node["inputs"][name] = ["embedded", _EMBEDDED[replaced[source]]]
     for key in replaced:
         del result[key]
     for node in result.values():
@@ -138,7 +139,7 @@ def upstream(workflow: Workflow, node: str) -> set[str]:
 
 
 def _sources(node: dict[str, Any]) -> list[str]:
-    return [value[0] for value in node["inputs"].values() if isinstance(value, list)]
+    return [source for value in node["inputs"].values() if (source := source_of(value)) is not None]
 
 
 def with_defaults(workflow: Workflow, object_info: dict) -> Workflow:

@@ -7,7 +7,10 @@ import itertools
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,7 @@ from ladivton_core.batch.manifest import Template, draw_pairs
 from ladivton_core.batch.tables import ManifestError, read_table
 from ladivton_core.disk import addresses
 
+ROOT = Path(__file__).resolve().parents[2]
 PERSONS = "id,photo,category\nann,ann.jpg,upper_body\nbob,bob.jpg,dresses\n"
 GARMENTS = "id;picture;category\nred;red.jpg;upper_body\nblue;blue.jpg;upper_body\ngown;gown.jpg;dresses\n"
 
@@ -109,6 +113,32 @@ def test_files_that_are_not_there_are_told_with_their_cell(tables):
     (tables / "red.jpg").unlink()
     (tables / "bob.jpg").unlink()
     assert [found[:3] for found in problems(tables)] == [("garments.csv", 2, "picture"), ("persons.csv", 3, "photo")]
+
+
+@pytest.mark.parametrize(("there", "named"), [("Zoe\u0308.JPG", "Zo\u00eb.jpg"), ("Zo\u00eb.jpg", "zoe\u0308.jpg")])
+def test_a_name_that_is_the_same_to_windows_or_a_mac_alone_is_told(tables, there, named):
+    """As archives from a Mac write accents, and as whoever comes from Windows writes letters."""
+    (tables / "red.jpg").rename(tables / there)
+    (tables / "garments.csv").write_text(f"id,picture,category\nred,{named},dresses\n", encoding="utf-8")
+    ((_, _, column, text),) = problems(tables)
+    assert column == "picture" and f"there is no file {tables}/{named}; there is {there}, which is another" in text
+
+
+def test_letters_beyond_the_locale_are_told_with_the_way_out():
+    """In a process of its own: its language is settled when it starts."""
+    code = (
+        "import pathlib; from ladivton_core.disk import addresses, looking, names\n"
+        "told = [addresses.fault_of_address('Zo\\xeb.png'), names.fault_of_name('Zo\\xeb.png')]\n"
+        "try: looking.file_there(pathlib.Path('Zo\\xeb.png'))\n"
+        "except ValueError as error: told.append(str(error))\n"
+        "assert addresses.fault_of_address('http://a/Zo\\xeb.png') is None\n"
+        "print(*map(ascii, told), sep='\\n')"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | plain, text=True, capture_output=True
+    )
+    assert said.stdout.count("start it with PYTHONUTF8=1") == 3, said.stderr
 
 
 def test_an_unknown_id_a_seed_that_is_none_and_a_pair_twice(tables):
@@ -205,10 +235,26 @@ def test_tables_and_pictures_come_from_a_web_server(web, tables):
 
 
 class _Shop(http.server.BaseHTTPRequestHandler):
-    """Answers with the status that stands in the path; `half` ends in the middle of a file."""
+    """Answers with the status that stands in the path; `half` ends in the middle of a file, `member` leads to a login.
+
+    As a proxy it refuses everything.
+    """
 
     def do_GET(self):
         name = self.path.split("?")[0].rpartition("/")[2].partition(".")[0]
+        if self.path.startswith("http"):
+            self.send_error(407)
+            return
+        if name == "member":
+            self.send_response(302)
+            self.send_header("Location", "/login?next=s3cret")
+            self.end_headers()
+            return
+        if name == "login":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"\n<!DOCTYPE html>\n<html>Please log in</html>")
+            return
         if name.isdigit():
             self.send_error(int(name))
             return
@@ -241,6 +287,7 @@ def shop():
         ("{}/503.png", "503 Service Unavailable; the fault is the server's"),
         ("{}/599.png", "answered 599; the fault is the server's"),
         ("{}/half.png", "the connection ended before all had come"),
+        ("{}/member.png", "a web page came in its place, from http://[^ ]*/login: it wants a login, or"),
         ("https{}/404.png", r"no secure connection \(TLS\)"),
         ("http://no-such-shop.invalid/a.png", r"the name no-such-shop.invalid cannot be resolved"),
         ("http://127.0.0.1:9/a.png", "nobody answers there"),
@@ -255,10 +302,28 @@ def test_why_an_address_cannot_be_read(tables, shop, address, said):
         addresses.read_bytes(address + "?sig=s3cret")
     assert str(error.value).count(address) == 1 and "s3cret" not in str(error.value)
     (tables / "garments.csv").write_text(f"id,picture,category\nred,{address}?sig=s3cret,dresses\n")
-    if "half" not in address:  # nothing is read when files are looked for
+    if "half" not in address:  # little is read when files are looked for
         ((_, _, column, text),) = problems(tables)
         assert column == "picture" and address in text and "s3cret" not in text
         assert ("there is no file" in text) == ("there is no file" in said) and re.search(said, text)
+
+
+def test_addresses_are_asked_through_the_proxy_and_this_machines_own_directly(shop, monkeypatch):
+    pytest.importorskip("fsspec")
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for form in (shop.replace("//", "//me:s3cret@"), shop.removeprefix("http://")):
+        monkeypatch.setenv("http_proxy", form)
+        with pytest.raises(OSError, match=f"407 .* login .asked through the proxy {shop}; no_proxy=shop.inv") as error:
+            addresses.read_bytes("http://shop.invalid/503.png")
+        assert "s3cret" not in str(error.value)
+        with pytest.raises(
+            OSError, match="answered 503 Service Unavailable; the fault is the server's: try again later$"
+        ):
+            addresses.read_bytes(f"{shop}/503.png")
+    monkeypatch.setenv("no_proxy", "shop.invalid")
+    with pytest.raises(OSError, match="cannot be resolved"):
+        addresses.require_there("http://shop.invalid/503.png")
 
 
 def test_a_file_that_may_not_be_read_and_a_folder_are_told_apart_from_none(tables):

@@ -122,6 +122,13 @@ def test_a_part_that_is_a_link_is_not_written_through(server, tmp_path, ending):
     assert other.read_bytes() == b"mine" and not server.seen
 
 
+def test_a_proxy_is_not_asked_for_this_machine(server, tmp_path, nobody, monkeypatch):
+    monkeypatch.setenv("http_proxy", nobody)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert fetch(f"{server.url}/file", tmp_path / "a") == SHA256
+
+
 def test_a_broken_connection_is_resumed(server, tmp_path):
     server.cuts = [1000, 2000]
     fetch(f"{server.url}/file", tmp_path / "a", sha256=SHA256)

@@ -153,6 +153,25 @@ def test_code_points_of_avif(tmp_path):
     assert np.abs(pixels(file)[16, 16::32, :3] - as_shown(plain)).max() <= 5
     file.write_bytes(avif((1, 13)))
     assert np.abs(pixels(file)[16, 16::32, :3] - plain).max() <= 4
+    for points in ((2, 2), (1, 13), (9, 16)):  # a profile counts first
+        file.write_bytes(avif(points, icc_profile=exchanged()))
+        for shown in (pixels(file), np.asarray(reading.open_picture(file)).astype(int)):
+            assert np.abs(shown[16, 16::32, :3] - plain[:, [1, 0, 2]]).max() <= 6
+
+
+@pytest.mark.skipif(".jp2" not in Image.registered_extensions(), reason="this Pillow reads no JPEG 2000")
+def test_a_profile_in_jpeg_2000(tmp_path):
+    """Pillow neither writes nor reads it: its box is put in the place of the one that says sRGB."""
+    buffer, file = io.BytesIO(), tmp_path / "shirt.jp2"
+    swatches().save(buffer, "JPEG2000")
+    content = buffer.getvalue()
+    place, head = content.index(b"colr") - 4, content.index(b"jp2h") - 4
+    profile = exchanged()
+    box = struct.pack(">I", 11 + len(profile)) + b"colr\x02\0\0" + profile
+    size = int.from_bytes(content[head : head + 4], "big") - 15 + len(box)
+    file.write_bytes(content[:head] + struct.pack(">I", size) + content[head + 4 : place] + box + content[place + 15 :])
+    wanted = np.asarray(swatches()).astype(int)[..., [1, 0, 2]]
+    assert np.abs(pixels(file)[..., :3] - wanted).max() <= 3 and not is_srgb(file)
 
 
 @pytest.mark.parametrize("transfer", [16, 18])

@@ -5,7 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from ladivton_core.finishing.detail import garment_detail
+from ladivton_core.finishing.editing import bring_back
 from ladivton_core.pipeline import TryOnPipeline
+from ladivton_core.preprocessing.framing.fitting import Fit
+from ladivton_core.preprocessing.prepare import prepare_person
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +69,29 @@ def test_every_stage_that_takes_a_garment_refuses_it(pipeline):
         pipeline.warp(np.asarray(bright), person)
     with pytest.raises(ValueError, match="warped garment must be"):
         pipeline(person, given["garment"], warped=bright, steps=1)
+
+
+SINGLE = {
+    "in 0...255": lambda picture: picture * 255,
+    "bytes": lambda picture: (picture * 255).byte(),
+    "from -1": lambda picture: picture * 2 - 1,
+    "NumPy": lambda picture: picture.movedim(0, -1).numpy(),
+    "channels last": lambda picture: picture.movedim(0, -1),
+    "a batch": lambda picture: picture[None],
+    "grey": lambda picture: picture[:1],
+    "with alpha": lambda picture: torch.cat([picture, picture[:1]]),
+}
+DOORS = {
+    "photo": lambda given, right: prepare_person(given, [], "upper_body", (64, 48)),
+    "result": lambda given, right: bring_back(given, right, Fit.plan((64, 48), (64, 48))),
+    "picture": lambda given, right: garment_detail(given, right),
+    "garment": lambda given, right: garment_detail(right, given),
+}
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+@pytest.mark.parametrize("called", DOORS)
+def test_what_comes_before_the_models_and_after_them_refuses_it_too(called, kind):
+    right = (inputs()["person"][0] + 1) / 2
+    with pytest.raises(ValueError, match=rf"^{called} must be a tensor \(3, H, W\) from 0 to 1"):
+        DOORS[called](SINGLE[kind](right), right)

@@ -76,6 +76,18 @@ def test_colours_of_the_surroundings_are_matched():
     assert (matched - fitted).abs().mean() < 0.1 * (shifted - fitted).abs().mean()
 
 
+def test_old_clothes_beside_the_region_do_not_colour_what_the_result_shows_there():
+    """Long sleeves reach out of the mask; in the result, right in every pixel, there are arms."""
+    wall, skin, sleeve = (torch.rand(3, 96, 96) * 0.2 + torch.tensor(c).view(3, 1, 1) for c in
+                          ((0.4, 0.4, 0.45), (0.7, 0.5, 0.4), (0.1, 0.1, 0.5)))  # fmt: skip
+    arm, weight = torch.zeros(1, 96, 96), torch.zeros(1, 96, 96)
+    arm[:, 30:70, 30:40] = 1
+    weight[:, 30:70, 38:70] = 1
+    result = torch.where(arm > 0, skin, wall)
+    matched = colours_matched(result - 0.02, torch.where(arm > 0, sleeve, wall), weight)
+    assert (matched - result).abs().max() < 0.02
+
+
 def test_a_mirrored_border_shows_no_streaks(photo):
     fitted = Fit.window((180, 140), (64, 48), -60.0, -40.0, 240.0).apply(photo[None], fill="reflect")[0]
     streaks = (fitted[:, :12].diff(dim=1).abs() < 1e-6).all(0).all(0)

@@ -127,7 +127,7 @@ def test_every_listed_kind_loads(folder, run, ending):
 
 
 def test_what_a_system_keeps_beside_files_is_in_no_list(folder, offered):
-    for name in ("._a.png", "._a_keypoints.json", ".hidden.png", "Thumbs.db", "desktop.ini", ".DS_Store"):
+    for name in ("._a.png", "._a_keypoints.json", ".hidden.png", "Thumbs.db", "desktop.ini", ".DS_Store", "Icon\r"):
         (folder / name).write_bytes(b"\0\5\x16\7" * 64)
     for node in ("LoadPicture", "LoadParseMap", "LoadKeypoints"):
         assert all("[example]" in name for name in offered(node))
@@ -139,7 +139,8 @@ def test_models_lists_pass_over_what_a_mac_writes_beside_them(tmp_path, comfyui,
 
     torch.save({"a": torch.zeros(1)}, tmp_path / "._old.pth", _use_new_zipfile_serialization=False)
     torch.save({"a": torch.zeros(1)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: ["._old.pth", "sub/._old.pth", "old.pth"])
+    kept = [f"{place}old.pth" for place in ("._", "sub/._", "__MACOSX/sub/", "@eaDir/", "$RECYCLE.BIN\\", ".cache/")]
+    monkeypatch.setattr(folder_paths, "get_filename_list", lambda folder: [*kept, "old.pth"])
     monkeypatch.setattr(folder_paths, "get_full_path", lambda folder, name: str(tmp_path / os.path.basename(name)))
     assert module("nodes.host.model_files").files_with("emasc") == ["old.pth"]
 

@@ -119,6 +119,15 @@ def test_a_picture_with_a_value_that_is_no_number_is_named(run, scene, models, p
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("other", [lambda picture: picture * 255, lambda picture: picture * 2 - 1])
+def test_a_picture_of_another_range_is_named_and_a_little_beyond_is_taken(run, scene, other):
+    with pytest.raises(ValueError, match="'garment' holds values from .*expected 0 to 1"):
+        run("PrepareGarment", garment=other(scene.person))
+    with pytest.raises(ValueError, match="'mask' holds values from .*expected 0 to 1"):
+        run("PrepareGarment", garment=scene.person, mask=other(torch.rand(scene.person.shape[:3])))
+    run("PrepareGarment", garment=scene.person * 1.4 - 0.2)
+
+
 def poisoned(module):
     """One weight of a network, NaN until the returned function is called."""
     weight = next(p for p in module.parameters() if p.ndim > 1)

@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha1
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -245,11 +246,78 @@ def test_a_proxy_is_never_asked_for_this_machines_own_server(start, proxy):
     server, (_, asked) = start(), proxy
     for host in ("127.0.0.1", "localhost", socket.gethostname()):
         client = ComfyClient(server.url.replace("127.0.0.1", host))
-        assert client.proxy is None
+        assert not client.through
     assert ComfyClient(server.url.replace("127.0.0.1", "localhost")).queued() == (set(), set())
     with pytest.raises(ConnectionError, match="no web socket"):  # the stand-in has none
         client.run({})
     assert not asked
+
+
+@pytest.mark.parametrize("code", [301, 303, 307])
+def test_a_login_is_not_told_to_where_a_server_leads(start, sample_client, code):
+    """A gateway's login page, on another host: no client says its headers there, and both say what is to be done."""
+    other = start()
+
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(code)
+            self.send_header("Location", f"{other.url.replace('127.0.0.1', 'localhost')}/login?next=s3cret")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=gateway.serve_forever, daemon=True).start()
+    url, headers = f"http://me:s3cret@127.0.0.1:{gateway.server_port}?token=s3cret", {"X-Key": "s3cret"}
+    client, plain = ComfyClient(url, headers=headers), sample_client.Server(url, headers)
+    questions = (client.queued, lambda: client.queue({}), lambda: plain.json("/a"), lambda: plain.json("/a", {}))
+    for question in questions:
+        with pytest.raises((requests.HTTPError, sample_client.TryOnError), match=f"{code}.*not followed") as told:
+            question()
+        assert "s3cret" not in str(told.value)
+    with pytest.raises(ConnectionError, match="no web socket"):
+        client.run({})
+    with pytest.raises(NoServer, match=f"answered {code} .*leads to http://localhost:.*give its login with --header"):
+        ComfyEngine(url, header=("X-Key: s3cret",)).prepare(Settings())
+    assert not other.asked
+    gateway.shutdown()
+    gateway.server_close()
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\x81\x03abc", b"\x81\x02[]", b"\x81\x02{}", b"\x83\0", b"\x81\x7fcut", b"\xff\xff"]
+)
+def test_a_web_socket_that_breaks_or_babbles_is_a_lost_connection(frame):
+    class Babbler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            key = self.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_response(101)
+            told = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            for name, value in (told | {"Sec-WebSocket-Accept": base64.b64encode(sha1(key).digest()).decode()}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(frame)
+
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"prompt_id": "a"}')
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Babbler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(ConnectionError, match=f"the server at {url} (went away|closed|does not speak)"):
+        ComfyClient(f"{url}/?token=s3cret").run({}, timeout=5)
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_proxy_on_the_way_to_another_server_is_named(proxy):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit
 
 try:
     import requests
@@ -27,6 +27,7 @@ except ImportError as error:
         f"Talking to a ComfyUI needs requests and websocket-client: {installing('requests websocket-client')}"
     ) from error
 
+from ...disk.addresses import proxy_for, say_proxy
 from ...disk.names import hide_secrets, hide_secrets_in, login_in
 
 HTTP_SECONDS = 60
@@ -104,20 +105,6 @@ class Run:
         raise RunFailed(f"the run ended as {self.status!r}")
 
 
-def is_this_machine(host: str) -> bool:
-    """Whether a host's name or number is this machine's own."""
-    if host.lower() in ("localhost", socket.gethostname().lower()):
-        return True
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        for family, _, _, _, address in found:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.bind((address[0], 0))  # nobody can be bound to an address of somewhere else
-        return bool(found)
-    except (OSError, UnicodeError):
-        return False
-
-
 def find_reason(error: BaseException) -> str:
     """The words at the bottom of requests' and urllib3's nested errors."""
     reason: Any = error
@@ -162,11 +149,10 @@ class ComfyClient:
         self._session = requests.Session()
         self._session.params = self._query
         self._session.headers.update(self._headers)
-        proxy = requests.utils.select_proxy(self.url, requests.utils.get_environ_proxies(self.url))
-        if proxy and is_this_machine(urlsplit(self.url).hostname or ""):
-            self._session.trust_env, proxy = False, None
-        self.proxy = hide_secrets(proxy) if proxy else None
-        """The proxy that the server is asked through."""
+        if not proxy_for(self.url) and requests.utils.get_environ_proxies(self.url):  # one that is not for this machine
+            self._session.trust_env = False
+        self.through = say_proxy(self.url)
+        """The proxy on the way, for messages; empty where there is none."""
 
     def run(
         self, workflow: dict[str, Any], on_event: Callable[[Event], None] | None = None, timeout: float = 1800
@@ -215,7 +201,7 @@ class ComfyClient:
             body["prompt_id"] = prompt_id
         answer = self._ask("POST", "/prompt", accepted=(400,), json=body)
         if answer.status_code == 400:
-            raise PromptRejected(answer.json())
+            raise PromptRejected(json.loads(self._mask(answer.text)))
         accepted = answer.json()
         if accepted.get("node_errors"):
             self.cancel(accepted["prompt_id"])
@@ -291,35 +277,33 @@ class ComfyClient:
         return self._ask("GET", path, params=query).json()
 
     def _ask(self, method: str, path: str, accepted: tuple[int, ...] = (), **how: Any) -> requests.Response:
-        """An answer of 2xx, or one that is accepted.
+        """An answer of 2xx, or one that is accepted. What leads elsewhere is not followed: headers with a login would
+        go there too.
 
         Raises:
             requests.RequestException: of the kind that came, without the address's secrets; names a proxy on the way.
         """
+        how |= {"timeout": self._timeout, "allow_redirects": False}
         try:
-            answer = self._session.request(method, self.url + path, timeout=self._timeout, **how)
+            answer = self._session.request(method, self.url + path, **how)
         except requests.RequestException as error:
             words = f"{self.url}{path} does not answer: {self._show(find_reason(error))}{self.through}"
             raise type(error)(words, request=error.request) from None
-        if not answer.ok and answer.status_code not in accepted:
-            words = f"{self.url}{path} answered {answer.status_code} {self._show(answer.reason)}{self.through}"
-            raise requests.HTTPError(words, response=answer)
+        if answer.status_code >= 300 and answer.status_code not in accepted:
+            words = f"{self.url}{path} answered {answer.status_code} {self._show(answer.reason)}"
+            if place := answer.headers.get("Location"):
+                words += f" and leads to {self._show(urljoin(self.url + path, place))}, which is not followed"
+            raise requests.HTTPError(words + self.through, response=answer)
         return answer
-
-    @property
-    def through(self) -> str:
-        """The proxy on the way, for messages; empty where there is none."""
-        return (
-            f" (asked through the proxy {self.proxy}; no_proxy={urlsplit(self.url).hostname} asks it directly)"
-            if (self.proxy)
-            else ""
-        )
 
     def _show(self, text: str) -> str:
         """Somebody else's words without what is secret here."""
+        return self._mask(hide_secrets_in(text))
+
+    def _mask(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "...") if len(secret) > 2 else text
-        return hide_secrets_in(text)
+        return text
 
     def _listen(self, timeout: float) -> websocket.WebSocket:
         query = urlencode({**self._query, "clientId": self.client_id})
@@ -328,6 +312,7 @@ class ComfyClient:
                 f"{self.url.replace('http', 'ws', 1)}/ws?{query}",
                 timeout=timeout,
                 header=self._headers,
+                redirect_limit=0,
                 socket=None if self._session.trust_env else self._connect(timeout),
             )
         except (websocket.WebSocketException, OSError) as error:
@@ -347,13 +332,18 @@ class ComfyClient:
             message = events.recv()
         except websocket.WebSocketTimeoutException:
             raise TimeoutError(f"nothing was heard from {self.url} for {timeout:.0f} s") from None
-        except (websocket.WebSocketConnectionClosedException, ConnectionError) as error:
-            raise ConnectionError(f"the server at {self.url} went away while a workflow ran: {error}") from None
+        except (websocket.WebSocketException, OSError) as error:
+            words = self._show(find_reason(error))
+            raise ConnectionError(f"the server at {self.url} went away while a workflow ran: {words}") from None
         if isinstance(message, bytes):
             return {"type": "preview", "data": message}
         if not message:
             raise ConnectionError(f"the server at {self.url} closed the web socket while a workflow ran")
-        return json.loads(message)
+        try:
+            event = json.loads(message)
+            return {"type": event["type"], "data": event["data"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConnectionError(f"the server at {self.url} does not speak as a ComfyUI does ({error!r})") from None
 
     def _note(self, event: Event, run: Run) -> bool:
         """Write an event into `run`; whether it was about this run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -337,7 +338,7 @@ def ask(question: Callable, *arguments: Any) -> Any:
         if answer is not None and 400 <= answer.status_code < 500 and question.__name__ in ("upload_bytes", "view"):
             raise Refused(f"{answer.status_code} {answer.reason}") from None
         told = str(error).partition(" answered ")[2] or str(error)
-        login = "; give its login with --header, or in its address" if told.startswith("401") else ""
+        login = "; give its login with --header, or in its address" if re.match("401|3", told) else ""
         raise ServerGone(f"it answered {told}{login}") from None
     except requests.JSONDecodeError:
         raise ServerGone("it does not answer in JSON: is there a ComfyUI behind this address?") from None

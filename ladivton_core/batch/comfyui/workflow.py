@@ -240,8 +240,7 @@ class Workflow:
 
 def uses_embedded(nodes: Nodes) -> bool:
     """Whether pictures come out of the pack's embedded models: something takes their VAE."""
-    wires = [node["inputs"].get("vae") for node in nodes.values()]
-    loaders = [nodes[str(wire[0])] for wire in wires if isinstance(wire, list) and len(wire) == 2]
+    loaders = [nodes[key] for node in nodes.values() if (key := source_of(node["inputs"].get("vae"))) in nodes]
     embedded = ("LadiVTON_LoadEmbedded", None), ("LadiVTON_LoadModels", "embedded")
     return any((loader["class_type"], loader["inputs"].get("models")) in embedded for loader in loaders)
 
@@ -260,6 +259,12 @@ def read_nodes(file: Path | str) -> Nodes:
             "Open it in ComfyUI and save it with File > Export (API)."
         )
     return read_json(file, shape=_SHAPE, expected=expected)
+
+
+def source_of(value: Any) -> str | None:
+    """Id of the node that a wire comes from, which a file may lack; None of a value, which may be a list too."""
+    wire = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int) and isinstance(value[1], int)
+    return str(value[0]) if wire else None
 
 
 def name_node(nodes: Nodes, key: str) -> str:
@@ -285,11 +290,11 @@ def find_inputs(nodes: Nodes, names: Collection[str], *, held: bool = False) -> 
     found = []
     for key, node in nodes.items():
         for name, value in node["inputs"].items():
-            if name in names and not isinstance(value, list):
+            source = source_of(value)
+            if name in names and source is None:
                 found.append(Place(key, name, value))
-            elif name in names and held and value and nodes[value[0]]["class_type"] in HOLDERS:
-                holder = nodes[value[0]]["inputs"]
-                found += [Place(value[0], own, holder[own]) for own in holder]
+            elif name in names and held and source in nodes and nodes[source]["class_type"] in HOLDERS:
+                found += [Place(source, own, kept) for own, kept in nodes[source]["inputs"].items()]
     return found
 
 
@@ -315,12 +320,12 @@ def with_person_fitted(nodes: Nodes) -> dict[str, dict[str, Any]]:
     if len(agnostic) != 1:
         raise ValueError(f"the workflow has {len(agnostic)} nodes LadiVTON_AgnosticPerson; exactly one was expected")
     sources = [agnostic[0].get(name) for name in ("person", "keypoints", "parse_map")]
-    if not all(isinstance(source, list) for source in sources):
+    if None in map(source_of, sources):
         raise ValueError("person, keypoints and parse_map of 'Agnostic Person' must be wires to fit a photo")
     fitted = {tuple(source): [FITTED, output] for output, source in enumerate(sources)}
     for node in result.values():
         for name, value in node["inputs"].items():
-            if isinstance(value, list):
+            if source_of(value) is not None:
                 node["inputs"][name] = fitted.get(tuple(value), value)
     options = {"width": 384, "height": 512, "fit": "pad", "border": "edge", "person_index": 0}
     wires = dict(zip(("photo", "keypoints", "parse_map"), sources, strict=True))
@@ -352,13 +357,13 @@ def _title_of(node: Mapping[str, Any]) -> str:
 
 def _free_inputs(node: Mapping[str, Any]) -> list[str]:
     """Inputs that no wire feeds."""
-    return [name for name, value in node["inputs"].items() if not isinstance(value, list)]
+    return [name for name, value in node["inputs"].items() if source_of(value) is None]
 
 
 def _find_by_name(nodes: Nodes, slot: str) -> tuple[Place, ...]:
     """Places of a value that are found by the name of their input."""
     found = find_inputs(nodes, INPUTS.get(slot, (slot,)))
-    if slot == "category" and len({place.value for place in found}) == 1:
+    if slot == "category" and len({repr(place.value) for place in found}) == 1:
         # The framing of a photo follows what is worn, unless it is the whole photo's.
         found += [place for place in find_inputs(nodes, ("framing",)) if place.value == found[0].value]
     return tuple(found)
@@ -448,16 +453,15 @@ def _follow_back(nodes: Nodes, result: str, name: str) -> Form:
             continue
         kept[key] = copy.deepcopy(nodes[key])
         for value in nodes[key]["inputs"].values():
-            if isinstance(value, list) and len(value) == 2:
-                if str(value[0]) not in nodes:
-                    raise WorkflowError(
-                        f"{name}: {name_node(nodes, key)} is fed by node {str(value[0])!r}, which the file does not "
-                        "have."
-                    )
-                open_.append(str(value[0]))
+            source = source_of(value)
+            if source is not None and source not in nodes:
+                raise WorkflowError(
+                    f"{name}: {name_node(nodes, key)} is fed by node {source!r}, which the file does not have."
+                )
+            open_ += [source] if source is not None else []
     if source := SAVERS.get(kept[result]["class_type"]):
         wire = kept[result]["inputs"].get(source)
-        if not isinstance(wire, list):
+        if source_of(wire) is None:
             raise WorkflowError(f"{name}: {name_node(nodes, result)} has nothing connected to {source!r}.")
         kept[result] |= {"class_type": "PreviewImage", "inputs": {"images": wire}}
         # What else fed the saving node (a name, a category) is needed no more, unless something else needs it.
