@@ -44,6 +44,9 @@ MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
 wider masks and break arms in a narrower one (docs/photos.md)."""
 
+RETURN_MARGIN = 4
+"""Pixels likewise, of what a result changes in the photo: beyond them the photo's own ground is better than any drawn."""
+
 # Ground of a warped garment: this bright in every channel, and joined to the picture's border.
 _GROUND = 0.97
 # Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
@@ -65,7 +68,7 @@ def body_mask(
     parse: Tensor | None = None,
     labels: LabelSet | None = None,
     picture: Tensor | None = None,
-    margin: int = MARGIN,
+    margin: int | Sequence[int] = MARGIN,
     numbers: Sequence[int] | None = None,
     say: Say = log.warning,
 ) -> Tensor:
@@ -86,18 +89,21 @@ def body_mask(
         parse: labels (B, height, width), integers, ids of `labels`: they decide what is garment, face, hair and shoes,
             and a silhouette is not asked. A new top or dress hangs over trousers and skirts where its cloth does.
         picture: the photo (B, 3, height, width) in [0, 1], see `body_region`.
-        margin: pixels on a body of the data sets' size; without joints for a picture 512 pixels high.
+        margin: pixels on a body of the data sets' size; without joints for a picture 512 pixels high. Several give a
+            mask each.
         numbers: of the pictures, for messages, where they are some of a larger batch.
         say: told of masks that are empty, and of silhouettes that contradict the joints.
 
     Returns:
-        (B, 1, height, width) float32 in {0, 1}; 1 is repainted. On the device of the first tensor given.
+        (B, 1, height, width) float32 in {0, 1}, or (B, margins, height, width); 1 is repainted. On the device of the
+        first tensor given.
 
     Raises:
         ValueError: an unknown category, shapes that disagree, labels without their vocabulary or beyond it, or neither
             keypoints nor cloth to tell where the garment goes; names the picture.
     """
-    if category not in CATEGORIES or margin < 0:
+    margins = [margin] if isinstance(margin, int) else list(margin)
+    if category not in CATEGORIES or min(margins) < 0:
         raise ValueError(f"category {category!r}, margin {margin}; expected one of {', '.join(CATEGORIES)}, 0 or more")
     if keypoints is None and cloth is None:
         raise ValueError("nothing tells where the garment goes: give keypoints, or the warped garment's cloth")
@@ -123,16 +129,16 @@ def body_mask(
         joints = None if keypoints is None else finite_joints(keypoints[row].detach().cpu().double())
         outline = None if row in unseen or parse is not None else given(silhouette)
         labelled = None if parse is None else (parse[row].cpu().numpy(), labels)
-        masks.append(_around(category, size, joints, given(cloth), outline, colours, labelled, margin, number, say))
-    region = torch.from_numpy(np.stack(masks))[:, None].to(first.device)
+        masks.append(_around(category, size, joints, given(cloth), outline, colours, labelled, margins, number, say))
+    region = torch.from_numpy(np.stack(masks)).to(first.device)
     return (region if keep is None else region & (keep < 0.5)).float()
 
 
 def _around(
     category: str, size: Size, joints: Tensor | None, lies: np.ndarray | None, outline: np.ndarray | None,
-    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margin: int, number: int, say: Say,
+    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margins: Sequence[int], number: int, say: Say,
 ) -> np.ndarray:  # fmt: skip
-    """The mask (H, W) of one picture, but for what is to be kept.
+    """The masks (margins, H, W) of one picture, but for what is to be kept.
 
     Args:
         joints: without places that are no numbers.
@@ -170,9 +176,9 @@ def _around(
     if category == "lower_body" and frame is not None and labelled is None:
         # what a silhouette shows beyond a hanging arm is no leg
         part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
-    grown = grow_mask(torch.from_numpy(part)[None, None].float(), round(margin * share))[0, 0].bool().numpy()
-    mask = grown & ~beyond
-    return (mask if lies is None else mask | lies) & ~kept
+    inside = torch.from_numpy(part)[None, None].float()
+    masks = np.stack([grow_mask(inside, round(margin * share))[0, 0].bool().numpy() for margin in margins]) & ~beyond
+    return (masks if lies is None else masks | lies) & ~kept
 
 
 def cloth_on_white(garment: Tensor) -> Tensor:
