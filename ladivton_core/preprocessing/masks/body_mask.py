@@ -44,7 +44,7 @@ MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
 wider masks and break arms in a narrower one (docs/photos.md)."""
 
-RETURN_MARGIN = 4
+RETURN_MARGIN = 1
 """Pixels likewise, of what a result changes in the photo: beyond them the photo's own ground is better than any drawn."""
 
 # Ground of a warped garment: this bright in every channel, and joined to the picture's border.
