@@ -45,7 +45,7 @@ MARGIN, EMBEDDED_MARGIN = 12, 16
 wider masks and break arms in a narrower one (docs/photos.md)."""
 
 RETURN_MARGIN = 1
-"""Pixels likewise, of what a result changes in the photo: beyond them the photo's own ground is better than any drawn."""
+"""Pixels likewise, of what a result changes in the photo: beyond them its own ground is better than any drawn."""
 
 # Ground of a warped garment: this bright in every channel, and joined to the picture's border.
 _GROUND = 0.97
@@ -136,7 +136,8 @@ def body_mask(
 
 def _around(
     category: str, size: Size, joints: Tensor | None, lies: np.ndarray | None, outline: np.ndarray | None,
-    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margins: Sequence[int], number: int, say: Say,
+    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margins: Sequence[int], number: int,
+    say: Say,
 ) -> np.ndarray:  # fmt: skip
     """The masks (margins, H, W) of one picture, but for what is to be kept.
 

@@ -152,8 +152,8 @@ def mask_body(
     category: Category, size: tuple[int, int], *, cloth: Tensor | None = None, keypoints: Keypoints | None = None,
     person_index: int = 0, people: list[Tensor] | None = None, silhouette: Tensor | None = None,
     keep_mask: Tensor | None = None, person: Tensor | None = None, parse_map: Tensor | None = None,
-    labels: LabelSet | None = None, margin: int | Sequence[int] = MARGIN, nobody: Nobody = "stop", neck: PartRule = "usual",
-    hands: PartRule = "usual", outfit: bool = False, say: Say = log.warning,
+    labels: LabelSet | None = None, margin: int | Sequence[int] = MARGIN, nobody: Nobody = "stop",
+    neck: PartRule = "usual", hands: PartRule = "usual", outfit: bool = False, say: Say = log.warning,
 ) -> Tensor:  # fmt: skip
     """The body's mask (`masks/body_mask.py`) of one person a picture; other people keep their own pixels.
 
