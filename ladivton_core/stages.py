@@ -207,14 +207,15 @@ class Stages:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1).
 
         Args:
-            refined: False leaves the refinement out: `warped` is `coarse`.
+            refined: False leaves the refinement out (`warped` is `coarse`) and takes the spline for photographs where
+                the warper has one: how a `FramedPerson` is dressed.
         """
         require_pictures("garment", garment, 3, -1)
         garment, agnostic, pose_map = (
             x.to(self.device, torch.float32) for x in (garment, person.agnostic, person.pose_map)
         )
         if not refined:
-            coarse, *spline = self.warper.coarse_warp(garment, agnostic, pose_map)
+            coarse, *spline = self.warper.coarse_warp(garment, agnostic, pose_map, photograph=True)
             result = WarpResult(coarse, coarse, *spline)
         elif self.speed == "fast":
             result = fast_warp(self.warper, garment, agnostic, pose_map, self.dtype)

@@ -74,7 +74,8 @@ def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, 
     made = pipeline(framed, garments, seeds=[3, 4], steps=1)
     assert not torch.equal(made.mask[0], made.mask[1])
     for place, seed in enumerate((3, 4)):
-        coarse = pipeline.warper.coarse_warp(both[place : place + 1], framed.agnostic, framed.pose_map)[0]
+        one = both[place : place + 1]
+        coarse = pipeline.warper.coarse_warp(one, framed.agnostic, framed.pose_map, photograph=True)[0]
         mask = mask_body("upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people],
                          person=framed.person, margin=EMBEDDED_MARGIN)  # fmt: skip
         given = {"mask": mask, "pose_map": framed.pose_map, "warped": coarse, "seeds": seed, "steps": 1}
