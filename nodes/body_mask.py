@@ -73,9 +73,10 @@ class LadiVTON_BodyMask(io.ComfyNode):
             ],
             outputs=[
                 io.Mask.Output("mask", display_name="mask", tooltip="White where the sampler repaints."),
-                io.Mask.Output("paste_mask", display_name="paste_mask", tooltip="The same with a margin of "
-                    f"{RETURN_MARGIN}: for the 'mask' of Stitch Person and EMASC Decoder. Beyond it the photo's own "
-                    "ground is better than any drawn. As wide as 'mask' where no silhouette or parse map tells it."),
+                io.Mask.Output("paste_mask", display_name="paste_mask", tooltip="What of a result goes "
+                    "into the photo, for the 'mask' of Stitch Person and EMASC Decoder: no ground beyond silhouette "
+                    "or parse map where one is connected, and no skin that 'person' shows bare and that stays so.",
+                ),
             ],
         )  # fmt: skip
 
@@ -106,8 +107,8 @@ class LadiVTON_BodyMask(io.ComfyNode):
         masks = {"silhouette": silhouette, "keep_mask": keep_mask}
         narrow = margin if silhouette is None and parse_map is None else min(margin, RETURN_MARGIN)
         both = mask_body(
-            category, size, cloth=cloth, keypoints=keypoints, person_index=person_index, margin=(margin, narrow),
-            nobody=nobody, neck=neck, hands=hands, outfit=whole_outfit,
+            category, size, cloth=cloth, keypoints=keypoints, person_index=person_index, margin=margin,
+            paste_margin=narrow, nobody=nobody, neck=neck, hands=hands, outfit=whole_outfit,
             person=None if person is None else from_image(person, "person").cpu(),
             parse_map=parse_map and parse_map.labels, labels=parse_map and parse_map.label_set, say=notes.warn,
             **{name: None if given is None else from_mask(given, size, name) for name, given in masks.items()},

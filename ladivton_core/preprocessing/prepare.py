@@ -85,7 +85,8 @@ class FramedPerson:
             say: told of what is wrong with a mask.
 
         Returns:
-            Two masks (B, 1, H, W) in {0, 1}: the latter has the narrower margin, for a silhouette tells the ground.
+            Two masks (B, 1, H, W) in {0, 1}: the latter is narrower where a silhouette tells the ground, and leaves
+            bare skin as the photo shows it.
 
         Raises:
             ValueError: as `mask_body`.
@@ -96,7 +97,7 @@ class FramedPerson:
         masks = mask_body(
             category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(warped / 2 + 0.5).cpu(),
             people=[*self.people], silhouette=None if self.silhouette is None else self.silhouette.cpu(),
-            person=self.person.cpu(), margin=(EMBEDDED_MARGIN, narrow), say=say,
+            person=self.person.cpu(), margin=EMBEDDED_MARGIN, paste_margin=narrow, say=say,
         )  # fmt: skip
         repainted, shown = masks.to(self.mask).split(1, 1)
         return repainted, shown

@@ -76,12 +76,14 @@ def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, 
     for place, seed in enumerate((3, 4)):
         one = both[place : place + 1]
         coarse = pipeline.warper.coarse_warp(one, framed.agnostic, framed.pose_map, photograph=True)[0]
-        mask = mask_body("upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people],
-                         person=framed.person, margin=EMBEDDED_MARGIN)  # fmt: skip
+        mask, shown = mask_body(
+            "upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people], person=framed.person,
+            margin=EMBEDDED_MARGIN, paste_margin=EMBEDDED_MARGIN,
+        ).split(1, 1)  # fmt: skip
         given = {"mask": mask, "pose_map": framed.pose_map, "warped": coarse, "seeds": seed, "steps": 1}
         given["garment_skips"] = True
         alone = pipeline(framed.person, item(garments, place), **given)
-        assert torch.equal(made.mask[place : place + 1], mask)
+        assert torch.equal(made.mask[place : place + 1], shown)
         assert torch.allclose(made.warped[place : place + 1], coarse, atol=1e-4)
         assert torch.allclose(made.images[place : place + 1], alone.images, atol=2e-3)
     painted = dataclasses.replace(framed, people=None)

@@ -83,7 +83,7 @@ def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wi
     both = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, category="upper_body", margin=16)
     under = made.framed.masks_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
     assert all(torch.equal(mine[:, 0], its.cpu()) for mine, its in zip(under, both, strict=True))
-    assert torch.equal(*both) and not torch.equal(both[0], mask)  # no silhouette tells the ground
+    assert bool((both[1] <= both[0]).all()) and not torch.equal(both[0], mask)
     node, _ = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
                   match_colour=True)  # fmt: skip
     result = 1 - (made.framed.person[0] + 1) / 2
