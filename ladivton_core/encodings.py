@@ -71,7 +71,8 @@ class TryOnResult:
         latents: (B, 4, h, w), scaled.
         warped: the warped garment (B, 3, H, W) in [-1, 1], refined unless the person was a `FramedPerson`.
         coarse: before refinement; None when the caller gave the warped garment.
-        mask: what was repainted (B, 1, H, W) in {0, 1}.
+        mask: what of the picture is new (B, 1, H, W) in {0, 1}: what was repainted, and of a `FramedPerson` what of it
+            goes into the photo.
         grid: the spline, see `WarpResult`, for `finishing.detail`; None when the caller gave the warped garment.
     """
 

@@ -143,6 +143,7 @@ class TryOnPipeline(Stages):
         reference_generator: torch.Generator | None = None,
         noise: TryOnNoise | None = None,
         emasc: bool = True,
+        garment_skips: bool | None = None,
         paste_back: bool = False,
         paste_feather: int = 0,
         callback: Callback | None = None,
@@ -158,6 +159,7 @@ class TryOnPipeline(Stages):
             mask, pose_map: see `encode_person`; needed when `person` is a picture.
             category: see `encode_garment`; of a photograph one for all, which also draws the body's mask.
             warped: warped garment (B, 3, H, W) in place of the warper's.
+            garment_skips: see `encode_warped`; None: with a `FramedPerson`.
 
         Raises:
             ValueError: something is missing or does not fit; says what.
@@ -183,15 +185,21 @@ class TryOnPipeline(Stages):
         seeded = reference_generator is None and noise is None
         batch = batch_of(person.person.shape[0], garment.garment.shape[0], len(seeds) if seeded else None)
         person, garment = expanded(person, batch), expanded(garment, batch)
-        coarse, grid, framed = None, None, isinstance(person, FramedPerson)
+        coarse, grid, shown, framed = None, None, None, isinstance(person, FramedPerson)
         if warped is None and (framed or self._takes_garment):
             warp = self.warp(garment.garment, person, refined=not framed)
             warped, coarse, grid = warp.warped, warp.coarse, warp.grid
         if framed:
-            repainted = person.mask_under(warped, category)
+            repainted, shown = person.masks_under(warped, category)
             person = self.encode_person(person.person, repainted, person.pose_map, emasc=emasc)
         noise = noise or self._noise(person, seeds * batch if len(seeds) == 1 else seeds, reference_generator)
-        conditioning = self.conditioning(person, warped, noise, posterior=posterior, no_pose=no_pose)
+        moments, skips = None, person.skips
+        if self._takes_garment:
+            garment_skips = framed if garment_skips is None else garment_skips
+            moments, skips = self.encode_warped(person, warped, garment_skips=garment_skips)
+        conditioning = self.conditioning(
+            person, warped, noise, posterior=posterior, no_pose=no_pose, garment_moments=moments
+        )
         scale = self.preset.guidance_scale if guidance_scale is None else guidance_scale
         latents = denoise(
             self.ready_unet(),
@@ -207,10 +215,11 @@ class TryOnPipeline(Stages):
             callback=callback,
         )
         self._numbers(latents, "The try-on UNet")
-        images = self.decode(latents, person.skips if emasc else None)
+        images = self.decode(latents, skips if emasc else None)
+        shown = person.mask if shown is None else shown
         if paste_back:
-            images = paste(images, person.person / 2 + 0.5, person.mask, paste_feather).clamp(0, 1)
-        return TryOnResult(images, latents, warped, coarse, person.mask, grid)
+            images = paste(images, person.person / 2 + 0.5, shown, paste_feather).clamp(0, 1)
+        return TryOnResult(images, latents, warped, coarse, shown, grid)
 
     @property
     def _takes_garment(self) -> bool:

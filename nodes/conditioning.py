@@ -13,6 +13,7 @@ from ..ladivton_core.denoising.conditioning import masked_at_half, posterior_mod
 from ..ladivton_core.denoising.noise import item_noise
 from ..ladivton_core.encodings import PersonEncoding
 from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
+from ..ladivton_core.preprocessing.masks.body_mask import cloth_on_white
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
 from ..ladivton_core.runtime.finite import require_finite
 from .host.notes import Notes
@@ -59,7 +60,8 @@ def encode_person(
 
 def dress(
     people: PersonEncoding, positive: list, negative: list, vae, garment: Tensor, *, sample_posterior: bool = True,
-    posterior_seed: int = 1234, no_pose: bool = False, progress=None, name: str = "encoded_person",
+    posterior_seed: int = 1234, no_pose: bool = False, garment_skips: bool = False, progress=None,
+    name: str = "encoded_person",
 ) -> tuple[list, list, dict, SkipFeatures]:  # fmt: skip
     """Conditionings with the 27 extra channels, LATENT and skip features of encoded people in warped garments.
 
@@ -67,6 +69,7 @@ def dress(
         garment: warped, (B, 3, H, W) in [-1, 1]; one serves every person, and one person every garment.
         sample_posterior, posterior_seed: latents are drawn, item i with seed + i; else they are the posteriors' means.
         no_pose: hides the pose from the model.
+        garment_skips: the decoder sees the garment too.
         name: what messages call the people.
 
     Raises:
@@ -83,11 +86,13 @@ def dress(
         mask=people.mask, pose_map=people.pose_map, latents=people.latents,
     )  # fmt: skip
     moments = batch[name]
+    # Encoded as they came: one garment for many people is looked at once.
+    garment_moments, taps = encode_moments(vae, garment, progress)
+    cloth = (taps, cloth_on_white(garment / 2 + 0.5) * batch["mask"]) if garment_skips else None
     items, size = moments.shape[0], tuple(moments.shape[-2:])
     channels = try_on_channels(
         batch["mask"], moments, batch["pose_map"],
-        # Encoded as they came: one garment for many people is looked at once.
-        repeat_to(encode_moments(vae, garment, progress)[0].to(moments.device), items),
+        repeat_to(garment_moments.to(moments.device), items),
         item_noise(item_seeds(posterior_seed, items), (4, *size)) if sample_posterior else None,
         PUBLISHED_VAE_SCALE, no_pose=no_pose,
     )  # fmt: skip
@@ -99,7 +104,7 @@ def dress(
         [[tensor, options | {"noise_concat": channels}] for tensor, options in positive],
         [[tensor, options | {"noise_concat": unconditional(channels)}] for tensor, options in negative],
         {"samples": latents},
-        SkipFeatures(people.taps, batch["mask"]),
+        SkipFeatures(people.taps, batch["mask"], cloth),
     )
 
 
@@ -156,8 +161,17 @@ def posterior_inputs(more: str = "") -> list[io.Input]:
     ]  # fmt: skip
 
 
+def garment_skips_input() -> io.Input:
+    """Whether the decoder sees the garment, at the end of every conditioning node."""
+    return io.Boolean.Input(
+        "garment_skips", **advanced(), default=False, optional=True,
+        tooltip="Beyond the paper: EMASC carries letters and stripes of the warped garment past the VAE too, where its "
+            "cloth lies. On for photographs with the embedded models; needs EMASC Decoder.",
+    )  # fmt: skip
+
+
 def conditioning_outputs() -> list[io.Output]:
-    """What `dressed` gives."""
+    """What `dress` gives."""
     return [
         io.Conditioning.Output("positive_out", display_name="positive", tooltip="For the sampler."),
         io.Conditioning.Output("negative_out", display_name="negative", tooltip="For the sampler."),
@@ -195,6 +209,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                         "for a sampler with 'denoise' below 1, "
                         "or with Set Latent Noise Mask, which keeps what it does not repaint.",
                 ),
+                garment_skips_input(),
             ],
             outputs=conditioning_outputs(),
             hidden=[io.Hidden.dynprompt],
@@ -204,7 +219,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
     def execute(
         cls, positive: list, negative: list, vae, person: Tensor, mask: Tensor, pose_map: Tensor,
         warped_garment: Tensor, sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
-        latent_of_person: bool = False,
+        latent_of_person: bool = False, garment_skips: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         picture, garment = from_image(person, "person"), from_image(warped_garment, "warped_garment")
         size = (picture.shape[-2], picture.shape[-1])
@@ -223,7 +238,8 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         return io.NodeOutput(
             *dress(
                 people, positive, negative, vae, garment, sample_posterior=sample_posterior,
-                posterior_seed=posterior_seed, no_pose=no_pose, progress=progress, name="person",
+                posterior_seed=posterior_seed, no_pose=no_pose, garment_skips=garment_skips, progress=progress,
+                name="person",
             ),
             ui=notes.ui,
         )  # fmt: skip

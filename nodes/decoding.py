@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.decoding.emasc import mask_features
+from ..ladivton_core.decoding.emasc import lay_cloth, mask_features
 from ..ladivton_core.decoding.paste import paste_back as pasted
 from ..ladivton_core.runtime.finite import require_finite
 from .host.notes import Notes
@@ -135,8 +135,15 @@ def _decode(
     pictures = []
     with emasc.in_use():
         for item in one_by_one(range(latents.shape[0])):
-            taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
-            skips = mask_features(emasc.module(taps), _item(masks, item).to(emasc.device), grow=grow, feather=feather)
+
+            def skips_of(taps: tuple[Tensor, ...], item: int = item) -> list[Tensor]:
+                return emasc.module([_item(feature, item).to(emasc.device, torch.float32) for feature in taps])
+
+            hole = _item(masks, item).to(emasc.device)
+            skips = mask_features(skips_of(skip_features.features), hole, grow=grow, feather=feather)
+            if skip_features.garment is not None:
+                garment, cloth = skip_features.garment
+                skips = lay_cloth(skips, skips_of(garment), _item(cloth, item).to(emasc.device))
             for skip in skips:
                 require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
             try:

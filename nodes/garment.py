@@ -184,6 +184,11 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                 io.Image.Input("garment", tooltip="Garment on white, from Prepare Garment."),
                 io.Image.Input("agnostic", tooltip="Person without the old garment, from Agnostic Person."),
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
+                io.Boolean.Input(
+                    "photograph", **advanced(), default=False, optional=True,
+                    tooltip="Take the spline that learned photographs, where the warper has one: "
+                        "the embedded warper does, the published ones know photographs only.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -203,7 +208,9 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, warper: TorchPart, garment: Tensor, agnostic: Tensor, pose_map: Tensor) -> io.NodeOutput:
+    def execute(
+        cls, warper: TorchPart, garment: Tensor, agnostic: Tensor, pose_map: Tensor, photograph: bool = False
+    ) -> io.NodeOutput:
         check_multiple_of_8(agnostic.shape[1], agnostic.shape[2], "agnostic")
         batch = common_batch(
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
@@ -213,7 +220,8 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
         with warper.loaded(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2]) as network:
             # One by one: memory stays flat, and an item does not depend on its batch.
             for item in one_by_one(range(len(batch["garment"]))):
-                result = network(*(tensor[item : item + 1].to(warper.device) for tensor in batch.values()))
+                one = (tensor[item : item + 1].to(warper.device) for tensor in batch.values())
+                result = network(*one, photograph=photograph)
                 for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
                     require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
                 warped.append(to_image(result.warped))

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from ..ladivton_core.encodings import PersonEncoding, count, item
 from ..ladivton_core.preprocessing.labels import CATEGORIES
-from .conditioning import conditioning_outputs, dress, encode_person, of_empty_masks, posterior_inputs, text_inputs
+from .conditioning import (
+    conditioning_outputs,
+    dress,
+    encode_person,
+    garment_skips_input,
+    of_empty_masks,
+    posterior_inputs,
+    text_inputs,
+)
 from .host.notes import Notes
 from .host.types import CATEGORY, Choice, EncodedPerson, PoseMap, ProgressBar, io, search_aliases
 from .tensors import from_image, photo_pixels, to_image, to_mask
@@ -107,6 +115,7 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
                 EncodedPerson.Input("encoded_person", tooltip="From Encode Person or Wardrobe People."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 *posterior_inputs(),
+                garment_skips_input(),
             ],
             outputs=conditioning_outputs(),
         )  # fmt: skip
@@ -114,13 +123,14 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
     @classmethod
     def execute(
         cls, positive: list, negative: list, vae, encoded_person: PersonEncoding, warped_garment: Tensor,
-        sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
+        sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False, garment_skips: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         garment = from_image(warped_garment, "warped_garment")
         return io.NodeOutput(
             *dress(
                 encoded_person, positive, negative, vae, garment, sample_posterior=sample_posterior,
-                posterior_seed=posterior_seed, no_pose=no_pose, progress=ProgressBar(garment.shape[0]),
+                posterior_seed=posterior_seed, no_pose=no_pose, garment_skips=garment_skips,
+                progress=ProgressBar(garment.shape[0]),
             )
         )  # fmt: skip
 

@@ -4,8 +4,8 @@
     python -m drawn_world.figures.rendered FOLDER --count 100 --json out.json
 
 Joints are as a detector gives them, the warper sees the person without what `body_region` finds from joints and
-silhouette, garments are cut out and centred, the sampler repaints the body's mask. Each file is both orders: person
-0 in garment 0 again, and in garment 1.
+silhouette, garments are cut out and centred, the sampler repaints the body's mask, and what of it goes into the photo
+is pasted. Each file is both orders: person 0 in garment 0 again, and in garment 1.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ladivton_core.mask_edges import grow_mask
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.garment.backdrop import Centring, centred_on_white
 from ladivton_core.preprocessing.labels import LIP20
-from ladivton_core.preprocessing.masks.agnostic import agnostic_image
-from ladivton_core.preprocessing.masks.body_mask import body_mask, cloth_on_white
+from ladivton_core.preprocessing.masks.body_mask import cloth_on_white
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.pose.pose_map import pose_map
+from ladivton_core.preprocessing.prepare import FramedPerson
 from ladivton_core.presets import TINY
 from ladivton_core.runtime.process import prepare_process
 from ladivton_core.warping.warper import WarpResult
@@ -124,20 +124,17 @@ def figures_of(
     pipeline: TryOnPipeline, sample: Sample, seed: int, refined: bool
 ) -> tuple[dict[str, float], list[Tensor]]:
     """What the pipeline makes of a sample: figures by name, and the sheet's pictures."""
-    size = (sample.person.shape[-2], sample.person.shape[-1])
-    person = sample.person * 2 - 1
-    pose = pose_map(sample.joints, size)
-    warp = pipeline.warper(sample.garment * 2 - 1, agnostic_image(person, sample.region), pose)
-    warped = (warp.warped if refined else warp.coarse).cpu()
+    pose = pose_map(sample.joints, (sample.person.shape[-2], sample.person.shape[-1]))
+    people = torch.zeros(1, 1, 60, 3, dtype=torch.float64)
+    people[0, 0, : len(sample.joints[0])] = torch.cat([sample.joints, (sample.joints > 0).any(-1, keepdim=True)], -1)
+    framed = FramedPerson(sample.person * 2 - 1, sample.region, pose, people, sample.silhouette)
+    warp = pipeline.warp(sample.garment * 2 - 1, framed, refined=refined)
+    warped = warp.warped.cpu()
     lies = cloth_on_white(warped / 2 + 0.5)
-    mask = body_mask(
-        sample.category, size, keypoints=sample.joints, cloth=lies, silhouette=sample.silhouette, picture=sample.person,
-        say=lambda _: None,
-    )  # fmt: skip
+    mask, _ = framed.masks_under(warped, sample.category, say=lambda _: None)
     result = pipeline(
-        person, sample.garment * 2 - 1, mask=mask, pose_map=pose, category=sample.category, warped=warped,
-        seeds=seed, paste_back=True,
-    ).images.cpu()  # fmt: skip
+        framed, sample.garment * 2 - 1, category=sample.category, warped=warped, seeds=seed, paste_back=True
+    ).images.cpu()
     off = landmarks_off(warp, sample)
     wall, arms, inside = mask * (1 - grow_mask(sample.body, 2)), mask * sample.arms, mask * sample.cloth
     figures = {

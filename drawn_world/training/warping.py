@@ -150,7 +150,7 @@ class Refinement(MemoryStage):
         return {"l1": _off(refined, worn), "l1_spline": _off(coarse, worn)}, [inputs[:, :3], coarse, refined, worn]
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
-        return {"warping": GarmentWarper(self.warper.tps, module)}
+        return {"warping": GarmentWarper(self.warper.tps, module, self.warper.photo_tps)}
 
 
 @torch.no_grad()

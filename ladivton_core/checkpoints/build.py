@@ -29,7 +29,9 @@ from .reading import CheckpointError, part_file, read_state_dict
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-WARP_GRID = "tps.gridGen."
+PHOTO_SPLINE = "photo_tps."
+"""Of the embedded warping file: a second matcher, see `GarmentWarper`."""
+WARP_GRIDS = ("tps.gridGen.", f"{PHOTO_SPLINE}gridGen.")
 """What the warper computes when it is built; the published files hold it as well."""
 
 
@@ -121,7 +123,7 @@ def module_names(part: str, state: Mapping[str, Tensor], path: Path | str | None
         open_clip = "token_embedding.weight" in state
         return clip_layout.text_from_openclip(state) if open_clip else clip_layout.text_from_hf(state)
     if part == "warping":  # the published file also holds an epoch counter and optimisers
-        return {key: tensor for key, tensor in state.items() if key.startswith(("tps.", "refinement."))}
+        return {key: tensor for key, tensor in state.items() if key.startswith(("tps.", "refinement.", PHOTO_SPLINE))}
     return dict(state)
 
 
@@ -148,12 +150,14 @@ def preset_for(part: str, state: Mapping[str, Tensor], path: Path | str | None =
 
 
 def fitted(part: str, preset: Preset, state: Mapping[str, Tensor]) -> Preset:
-    """The preset with the options a file decides by itself: EMASC's kind, a UNet without a garment (27 channels)."""
+    """The preset with what a file decides by itself: EMASC's kind, 27 channels of a UNet, a spline for photographs."""
     if part == "emasc":
         kind = "linear" if "conv.0.weight" in state else "nonlinear"
         return dataclasses.replace(preset, emasc=preset.emasc | {"kind": kind})
     if part == "unet" and unet_channels(state) == 27:
         return dataclasses.replace(preset, unet=preset.unet | {"in_channels": 27})
+    if part == "warping":
+        return dataclasses.replace(preset, photo_spline=any(key.startswith(PHOTO_SPLINE) for key in state))
     return preset
 
 
@@ -190,7 +194,7 @@ def build_from(
     if part == "warping":
         # small, and its grid is computed: built for real and filled by copying
         with own_defaults():
-            module = load_strict(build_warper(preset), state, part, path, optional=(WARP_GRID,))
+            module = load_strict(build_warper(preset), state, part, path, optional=WARP_GRIDS)
         return (module if device is None else module.to(device)).eval()
     with torch.device("meta"):
         module = BUILDERS[part](preset)
@@ -214,7 +218,7 @@ def check(part: str, state: Mapping[str, Tensor], path: Path | str | None = None
         own = BUILDERS[part](preset).state_dict()
     if part == "unet" and unet_channels(state) == unet_layout.INPAINTING_CHANNELS:
         own |= {"conv_in.weight": own["conv_in.weight"][:, : unet_layout.INPAINTING_CHANNELS]}
-    check_strict(own, state, part, path, optional=(WARP_GRID,) if part == "warping" else ())
+    check_strict(own, state, part, path, optional=WARP_GRIDS if part == "warping" else ())
     return preset
 
 
@@ -267,7 +271,7 @@ def published_state_dict(part: str, module: nn.Module) -> dict[str, Tensor]:
     if part == "text_encoder":
         return clip_layout.text_to_hf(state)
     if part == "warping":
-        return {key: tensor for key, tensor in state.items() if not key.startswith(WARP_GRID)}
+        return {key: tensor for key, tensor in state.items() if not key.startswith(WARP_GRIDS)}
     return state
 
 

@@ -116,5 +116,5 @@ def _only_part(state: Mapping[str, Tensor], path: Path) -> str:
 
 
 def _stored_as(name: str, tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    changes = dtype is not None and tensor.is_floating_point() and not name.startswith(build.WARP_GRID)
+    changes = dtype is not None and tensor.is_floating_point() and not name.startswith(build.WARP_GRIDS)
     return dtype if changes else tensor.dtype

@@ -104,11 +104,16 @@ def _bare(state: dict[str, Tensor], path: object) -> dict[str, Tensor]:
 
 
 def _warper(state: Mapping[str, Tensor], path: object) -> dict[str, Tensor] | None:
-    """The two halves, told by content, each out of what its own training put around it; None without both."""
-    found: dict[str, dict[str, dict[str, Tensor]]] = {"tps": {}, "refinement": {}, "warping": {}}
+    """The two halves, told by content, each out of what its own training put around it; None without both.
+
+    The embedded file has a second matcher beside them, told by its name.
+    """
+    found: dict[str, dict[str, dict[str, Tensor]]] = {"tps": {}, "photo_tps": {}, "refinement": {}, "warping": {}}
     for name, content in below_keys(state).items():
         content = _without_wrappers(content, path)
-        if (kind := identify(content)) in found:
+        kind = identify(content)
+        kind = name if kind == "tps" and name in found else kind
+        if kind in found:
             found[kind][name] = content
     if not found["tps"] or not found["refinement"]:
         return None
@@ -117,7 +122,7 @@ def _warper(state: Mapping[str, Tensor], path: object) -> dict[str, Tensor] | No
             raise _twice(path, KINDS[kind], [*found[kind], *found["warping"]], inside=list(found["warping"]))
     return {
         f"{kind}.{key}": tensor
-        for kind in ("tps", "refinement")
+        for kind in ("tps", "refinement", "photo_tps")
         for content in found[kind].values()
         for key, tensor in content.items()
     }

@@ -20,7 +20,7 @@ from .framing.fitting import Border, Fit, FitMode, labels_at
 from .framing.framing import STEADY, Steady, framed_together
 from .labels import Category, LabelSet
 from .masks.agnostic import agnostic_image
-from .masks.body_mask import EMBEDDED_MARGIN, cloth_on_white
+from .masks.body_mask import EMBEDDED_MARGIN, RETURN_MARGIN, cloth_on_white
 from .masks.person_mask import MaskRule, mask_body, mask_person
 from .masks.regions import Say
 from .modes import BODY, PUBLISHED, Mode
@@ -77,20 +77,30 @@ class FramedPerson:
         """Masked person (B, 3, H, W)."""
         return agnostic_image(self.person, self.mask)
 
-    def mask_under(self, warped: Tensor, category: Category, say: Say = log.warning) -> Tensor:
-        """What is repainted (B, 1, H, W) under a warped garment (B, 3, H, W) in [-1, 1]; the body's mask for `people`.
+    def masks_under(self, warped: Tensor, category: Category, say: Say = log.warning) -> tuple[Tensor, Tensor]:
+        """What is repainted under a warped garment, and what of it is taken into the photo; the body's for `people`.
+
+        Args:
+            warped: (B, 3, H, W) in [-1, 1].
+            say: told of what is wrong with a mask.
+
+        Returns:
+            Two masks (B, 1, H, W) in {0, 1}: the latter is narrower where a silhouette tells the ground, and leaves
+            bare skin as the photo shows it.
 
         Raises:
             ValueError: as `mask_body`.
         """
         if self.people is None:
-            return self.mask
-        mask = mask_body(
+            return self.mask, self.mask
+        narrow = EMBEDDED_MARGIN if self.silhouette is None else RETURN_MARGIN
+        masks = mask_body(
             category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(warped / 2 + 0.5).cpu(),
             people=[*self.people], silhouette=None if self.silhouette is None else self.silhouette.cpu(),
-            person=self.person.cpu(), margin=EMBEDDED_MARGIN, say=say,
+            person=self.person.cpu(), margin=EMBEDDED_MARGIN, paste_margin=narrow, say=say,
         )  # fmt: skip
-        return mask.to(self.mask)
+        repainted, shown = masks.to(self.mask).split(1, 1)
+        return repainted, shown
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Refinement(TrainingStage):
         return {name: value / count for name, value in sums.items()}, sheet
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
-        return {"warping": GarmentWarper(self.warper.tps, module)}
+        return {"warping": GarmentWarper(self.warper.tps, module, self.warper.photo_tps)}
 
 
 def load_spline(warper: GarmentWarper, run: Run) -> None:

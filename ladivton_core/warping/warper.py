@@ -62,30 +62,42 @@ class GarmentWarper(nn.Module):
     """Matcher and refinement U-Net in a row. State-dict keys: `tps.*` and `refinement.*`.
 
     Runs in float32 whatever the precision around it (published §0): half precision bends the spline visibly.
+
+    Args:
+        photo_tps: beyond the paper, a second matcher of the same sizes that learned photographs where the first learned
+            drawn people (`photo_tps.*`).
     """
 
-    def __init__(self, tps: ConvNetTPS, refinement: RefinementUNet) -> None:
+    def __init__(self, tps: ConvNetTPS, refinement: RefinementUNet, photo_tps: ConvNetTPS | None = None) -> None:
         super().__init__()
         self.tps = tps
         self.refinement = refinement
+        self.photo_tps = photo_tps
 
     @classmethod
     def from_preset(cls, preset: Preset) -> GarmentWarper:
         """A warper of the preset's sizes with untrained weights."""
-        return cls(ConvNetTPS(**preset.tps), RefinementUNet(**preset.refinement))
+        photo_tps = ConvNetTPS(**preset.tps) if preset.photo_spline else None
+        return cls(ConvNetTPS(**preset.tps), RefinementUNet(**preset.refinement), photo_tps)
 
-    def coarse_warp(self, garment: Tensor, agnostic: Tensor, pose_map: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def coarse_warp(
+        self, garment: Tensor, agnostic: Tensor, pose_map: Tensor, *, photograph: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The spline alone: coarse garment (B, 3, H, W), grid (B, H, W, 2), control points (B, 25, 2).
 
         Arguments as in `forward`. The pictures are shrunk to the matcher's size, its grid is grown back (Q3).
+
+        Args:
+            photograph: by the matcher for photographs, where there is one.
         """
+        tps = self.photo_tps if photograph and self.photo_tps is not None else self.tps
         self._check(garment, agnostic, pose_map)
         # Autocast would bring half precision in again through the side door.
         with torch.autocast(garment.device.type, enabled=False):
             garment, agnostic, pose_map = garment.float(), agnostic.float(), pose_map.float()
-            low = (self.tps.height, self.tps.width)
+            low = (tps.height, tps.width)
             person = torch.cat([_resize(agnostic, low), _resize(pose_map, low)], dim=1)
-            grid, control_points = self.tps(_resize(garment, low), person)
+            grid, control_points = tps(_resize(garment, low), person)
             grid = resize_grid(grid, tuple(agnostic.shape[-2:]))
             return sample_garment(garment, grid), grid, control_points
 
@@ -94,13 +106,14 @@ class GarmentWarper(nn.Module):
         with torch.autocast(coarse.device.type, enabled=False):
             return self.refinement(torch.cat([agnostic.float(), pose_map.float(), coarse.float()], dim=1))
 
-    def forward(self, garment: Tensor, agnostic: Tensor, pose_map: Tensor) -> WarpResult:
+    def forward(self, garment: Tensor, agnostic: Tensor, pose_map: Tensor, *, photograph: bool = False) -> WarpResult:
         """Lay the garment on the person.
 
         Args:
             garment: shop garment on white (B, 3, h, w) in [-1, 1]; its size may differ from the person's.
             agnostic: person with the repainted region set to 0, (B, 3, H, W) in [-1, 1].
             pose_map: (B, 18, H, W) in [0, 1].
+            photograph: see `coarse_warp`.
 
         Returns:
             `WarpResult` at the person's size.
@@ -110,7 +123,7 @@ class GarmentWarper(nn.Module):
 
         Source: paper section 3.2, published §2.3, 2.4; Q1, Q2, Q3.
         """
-        coarse, grid, control_points = self.coarse_warp(garment, agnostic, pose_map)
+        coarse, grid, control_points = self.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
         warped = self.refine(coarse, agnostic, pose_map).clamp(-1, 1)
         return WarpResult(warped, coarse, grid, control_points)
 

@@ -7,7 +7,7 @@ import torch
 from drawn_world.world.scene import DrawnWorld
 from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20, atr18_from_lip20
 from ladivton_core.preprocessing.masks.body_drawing import body_frame
-from ladivton_core.preprocessing.masks.body_mask import body_mask, cloth_on_white
+from ladivton_core.preprocessing.masks.body_mask import bare_skin, body_mask, cloth_on_white
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.masks.clothes_ends import clothes_ends
 from ladivton_core.preprocessing.pose.dialects import KNUCKLES, POINTS
@@ -250,3 +250,26 @@ def test_cloth_is_what_is_not_the_white_around(drawn):
     garment[..., 5:7, 5:7] = 0.9  # a smudge
     cloth = cloth_on_white(garment)
     assert cloth[..., y, x].all() and not cloth[..., :10, :10].any() and (cloth != worn).float().mean() < 0.002
+
+
+def test_bare_skin_has_the_faces_colour_in_any_light_and_stays_the_photos(drawn):
+    arms, clothes = ("left_arm", "right_arm", "face"), ("upper_clothes", "dress", "pants", "skirt")
+    for category, picture, parse, joints, worn in drawn:
+        frame, pixels = body_frame(joints[0]), picture[0].movedim(0, -1).numpy()
+        if category == "lower_body":  # from the waist down: no face tells its colour
+            assert not bare_skin(pixels, frame).any()
+            continue
+        for light in (0.6, 1.0):
+            skin = torch.from_numpy(bare_skin(pixels * light, frame))
+            assert skin[has(parse, arms)[0, 0]].float().mean() > 0.9
+            assert skin[has(parse, clothes)[0, 0]].float().mean() < 0.1
+        repainted, pasted = body(
+            category, joints, cloth=worn, silhouette=silhouette_of(parse), picture=picture, paste_margin=1
+        ).split(1, 1)
+        inside = (worn > 0) & (repainted > 0)
+        assert (pasted <= repainted).all() and pasted[inside].all()
+        bare = (skin[None, None] & (worn == 0) & (repainted > 0)).float()
+        assert not (bare * pasted).any() and bare.any()
+        face = pixels[has(parse, ("face",))[0, 0].numpy()].mean(0)
+        skin_coloured = np.where(has(parse, clothes)[0, 0].numpy()[..., None], face, pixels)
+        assert not bare_skin(skin_coloured, frame).any()

@@ -9,6 +9,7 @@ import torch
 
 from ladivton_core.denoising.noise import shared_noise
 from ladivton_core.encodings import item
+from ladivton_core.mask_edges import soften_mask
 from ladivton_core.parity import case, pipeline_cases
 from ladivton_core.pipeline import TryOnPipeline
 from ladivton_core.preprocessing.garment.backdrop import centred_on_white
@@ -73,16 +74,39 @@ def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, 
     made = pipeline(framed, garments, seeds=[3, 4], steps=1)
     assert not torch.equal(made.mask[0], made.mask[1])
     for place, seed in enumerate((3, 4)):
-        coarse = pipeline.warper.coarse_warp(both[place : place + 1], framed.agnostic, framed.pose_map)[0]
-        mask = mask_body("upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people],
-                         person=framed.person, margin=EMBEDDED_MARGIN)  # fmt: skip
+        one = both[place : place + 1]
+        coarse = pipeline.warper.coarse_warp(one, framed.agnostic, framed.pose_map, photograph=True)[0]
+        mask, shown = mask_body(
+            "upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people], person=framed.person,
+            margin=EMBEDDED_MARGIN, paste_margin=EMBEDDED_MARGIN,
+        ).split(1, 1)  # fmt: skip
         given = {"mask": mask, "pose_map": framed.pose_map, "warped": coarse, "seeds": seed, "steps": 1}
+        given["garment_skips"] = True
         alone = pipeline(framed.person, item(garments, place), **given)
-        assert torch.equal(made.mask[place : place + 1], mask)
+        assert torch.equal(made.mask[place : place + 1], shown)
         assert torch.allclose(made.warped[place : place + 1], coarse, atol=1e-4)
         assert torch.allclose(made.images[place : place + 1], alone.images, atol=2e-3)
     painted = dataclasses.replace(framed, people=None)
     assert torch.equal(pipeline(painted, item(garments, 0), seeds=3, steps=1).mask, framed.mask)
+
+
+def test_the_garments_own_features_carry_what_a_latents_pixel_does_not_hold(pipeline, inputs):
+    one = {key: x[:1] for key, x in inputs.items()} | {"seeds": 1, "steps": 1}
+    lies = torch.zeros(1, 1, H, W)
+    lies[..., 24:56, 24:56] = 1
+    plain = torch.where(lies > 0, -0.2, 1.0).expand(-1, 3, -1, -1)
+    person = pipeline.encode_person(one["person"], lies, one["pose_map"])
+    moments, skips = pipeline.encode_warped(person, plain, garment_skips=True)
+    assert torch.equal(moments, pipeline.encode_warped(person, plain)[0])
+    where = soften_mask(lies, -3, 3)[0, 0] > 0
+    changed = [(mine != its).any(1)[0] for mine, its in zip(person.skips, skips, strict=True)]
+    assert torch.equal(changed[0] & ~where, torch.zeros_like(where)) and changed[0][where].float().mean() > 0.9
+    assert all(level.any() for level in changed)
+    one |= {"mask": lies, "warped": plain}
+    on, off, default = (pipeline(**one, garment_skips=way).images for way in (True, False, None))
+    assert torch.equal(off, default) and not torch.equal(on, off)
+    alone = [pipeline(**one, garment_skips=way, emasc=False).images for way in (True, False)]
+    assert torch.equal(*alone)
 
 
 def test_a_batch_of_one_with_a_seed_is_the_references_draw(pipeline, inputs):

@@ -71,11 +71,11 @@ def test_a_list_offers_what_fits_by_content(nodes, model_folder):
 
 
 def nested(state: dict) -> dict:
-    """Flat warper keys as the published file has them: a dict a network."""
-    halves: dict = {"tps": {}, "refinement": {}}
+    """Flat warper keys nested as in the published file: a dict a network."""
+    halves: dict = {}
     for key, tensor in state.items():
         half, _, name = key.partition(".")
-        halves[half][name] = tensor
+        halves.setdefault(half, {})[name] = tensor
     return halves
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...mask_edges import grow_mask
@@ -44,8 +45,16 @@ MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
 wider masks and break arms in a narrower one (docs/photos.md)."""
 
+RETURN_MARGIN = 1
+"""Pixels likewise, of what a result changes in the photo: beyond them its own ground is better than any drawn."""
+
 # Ground of a warped garment: this bright in every channel, and joined to the picture's border.
 _GROUND = 0.97
+# How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
+_SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
+_FACE_POINTS = 3
+# From this share of the trunk on it is not skin but the old garment.
+_SKIN_COLOURED = 0.5
 # Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
 _SPECK = 2
 # How far above the waist of the old trousers new ones may begin; the top above stays.
@@ -66,6 +75,7 @@ def body_mask(
     labels: LabelSet | None = None,
     picture: Tensor | None = None,
     margin: int = MARGIN,
+    paste_margin: int | None = None,
     numbers: Sequence[int] | None = None,
     say: Say = log.warning,
 ) -> Tensor:
@@ -87,11 +97,14 @@ def body_mask(
             and a silhouette is not asked. A new top or dress hangs over trousers and skirts where its cloth does.
         picture: the photo (B, 3, height, width) in [0, 1], see `body_region`.
         margin: pixels on a body of the data sets' size; without joints for a picture 512 pixels high.
+        paste_margin: also what of a result goes into the photo: with this margin, and with `picture` and joints without
+            the skin that is bare and stays so, which no model draws as well as the photo shows it.
         numbers: of the pictures, for messages, where they are some of a larger batch.
         say: told of masks that are empty, and of silhouettes that contradict the joints.
 
     Returns:
-        (B, 1, height, width) float32 in {0, 1}; 1 is repainted. On the device of the first tensor given.
+        (B, 1, height, width) float32 in {0, 1}; 1 is repainted. With a `paste_margin` (B, 2, height, width). On the
+        device of the first tensor given.
 
     Raises:
         ValueError: an unknown category, shapes that disagree, labels without their vocabulary or beyond it, or neither
@@ -123,16 +136,18 @@ def body_mask(
         joints = None if keypoints is None else finite_joints(keypoints[row].detach().cpu().double())
         outline = None if row in unseen or parse is not None else given(silhouette)
         labelled = None if parse is None else (parse[row].cpu().numpy(), labels)
-        masks.append(_around(category, size, joints, given(cloth), outline, colours, labelled, margin, number, say))
-    region = torch.from_numpy(np.stack(masks))[:, None].to(first.device)
+        both = (margin, paste_margin)
+        masks.append(_around(category, size, joints, given(cloth), outline, colours, labelled, both, number, say))
+    region = torch.from_numpy(np.stack(masks)).to(first.device)
     return (region if keep is None else region & (keep < 0.5)).float()
 
 
 def _around(
     category: str, size: Size, joints: Tensor | None, lies: np.ndarray | None, outline: np.ndarray | None,
-    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margin: int, number: int, say: Say,
+    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margins: tuple[int, int | None],
+    number: int, say: Say,
 ) -> np.ndarray:  # fmt: skip
-    """The mask (H, W) of one picture, but for what is to be kept.
+    """The mask (1, H, W) of one picture, or both masks (2, H, W), but for what is to be kept.
 
     Args:
         joints: without places that are no numbers.
@@ -170,9 +185,47 @@ def _around(
     if category == "lower_body" and frame is not None and labelled is None:
         # what a silhouette shows beyond a hanging arm is no leg
         part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
-    grown = grow_mask(torch.from_numpy(part)[None, None].float(), round(margin * share))[0, 0].bool().numpy()
-    mask = grown & ~beyond
-    return (mask if lies is None else mask | lies) & ~kept
+    inside = torch.from_numpy(part)[None, None].float()
+    masks = [grow_mask(inside, round(margin * share))[0, 0].bool().numpy() for margin in margins if margin is not None]
+    if len(masks) == 2 and frame is not None and colours is not None:
+        masks[1] &= ~bare_skin(colours, frame)
+    masks = np.stack(masks) & ~beyond
+    return (masks if lies is None else masks | lies) & ~kept
+
+
+def bare_skin(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
+    """Where a picture (H, W, 3) in [0, 1] has the colour of the face, in light and in shade; (H, W) bool.
+
+    Skin is told by the ratios of its channels, which change little with the light (Fleck, Forsyth and Bregler 1996 is
+    of that kind), and by the face's own, whatever its colour. Nowhere where no face is known, or the trunk is as
+    largely of that colour as a garment of skin's colour would be.
+    """
+    size = picture.shape[:2]
+    nothing = np.zeros(size, bool)
+    if len(frame.head) < _FACE_POINTS:
+        return nothing
+    radius = round(size[0] / 256)
+    smooth = F.avg_pool2d(
+        torch.from_numpy(picture).movedim(-1, 0)[None].float(), 2 * radius + 1, 1, radius, count_include_pad=False
+    )
+    red, green, blue = smooth[0].clamp_min(1 / 255).log().numpy()
+    measures = ((red + green + blue) / 3, red - green, (red + green) / 2 - blue)
+    rows, columns = np.mgrid[: size[0], : size[1]]
+
+    def disc(middle: np.ndarray, reach: float) -> np.ndarray:
+        return np.hypot(columns - middle[0], rows - middle[1]) < reach * frame.size
+
+    face = disc(frame.head.mean(0), 0.13)
+    if not face.any():
+        return nothing
+    skin = np.ones(size, bool)
+    for measure, (least, most) in zip(measures, _SKIN, strict=True):
+        off = measure - np.median(measure[face])
+        skin &= (off > least) & (off < most)
+    if skin[disc((frame.chest + frame.waist) / 2, 0.35)].mean() > _SKIN_COLOURED:
+        return nothing
+    core = grow_mask(torch.from_numpy(skin)[None, None].float(), -max(radius // 2, 1))
+    return grow_mask(core, radius)[0, 0].bool().numpy()
 
 
 def cloth_on_white(garment: Tensor) -> Tensor:

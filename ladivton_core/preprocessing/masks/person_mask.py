@@ -152,8 +152,8 @@ def mask_body(
     category: Category, size: tuple[int, int], *, cloth: Tensor | None = None, keypoints: Keypoints | None = None,
     person_index: int = 0, people: list[Tensor] | None = None, silhouette: Tensor | None = None,
     keep_mask: Tensor | None = None, person: Tensor | None = None, parse_map: Tensor | None = None,
-    labels: LabelSet | None = None, margin: int = MARGIN, nobody: Nobody = "stop", neck: PartRule = "usual",
-    hands: PartRule = "usual", outfit: bool = False, say: Say = log.warning,
+    labels: LabelSet | None = None, margin: int = MARGIN, paste_margin: int | None = None, nobody: Nobody = "stop",
+    neck: PartRule = "usual", hands: PartRule = "usual", outfit: bool = False, say: Say = log.warning,
 ) -> Tensor:  # fmt: skip
     """The body's mask (`masks/body_mask.py`) of one person a picture; other people keep their own pixels.
 
@@ -167,13 +167,15 @@ def mask_body(
         person: the photo (B, 3, height, width) in [-1, 1]; its colours tell where clothes end.
         parse_map, labels: (B, H, W), or of another size with the same proportions, and its vocabulary.
         margin: pixels on a body of the data sets' size.
+        paste_margin: see `body_mask`.
         neck, hands: `keep` or `repaint` them; what the body's mask does by itself is repaint the neck under tops and
             dresses, and keep the hands.
         outfit: everything that is worn: the masks of all categories together.
         say: told of what looks wrong.
 
     Returns:
-        (B, 1, height, width) in {0, 1}; nothing of a picture without a person is repainted.
+        (B, 1, height, width) in {0, 1}, with a `paste_margin` (B, 2, height, width); nothing of a picture without a
+        person is repainted.
 
     Raises:
         ValueError: as `body_mask` and `people_in`; or nothing is to be repainted in any picture.
@@ -190,7 +192,8 @@ def mask_body(
 
     def draw(rows: Tensor) -> Tensor:
         given = {name: None if tensor is None else tensor[rows] for name, tensor in batch.items()}
-        given |= {"labels": labels, "margin": margin, "numbers": rows.tolist(), "say": say}
+        given |= {"labels": labels, "margin": margin, "paste_margin": paste_margin}
+        given |= {"numbers": rows.tolist(), "say": say}
         masks = [body_mask(one, size, **given) for one in (CATEGORIES if outfit else (category,))]
         return torch.stack(masks).amax(0)
 
@@ -303,13 +306,12 @@ def _from_joints(batch: dict, category: str, rule: MaskRule, say: Say) -> Drawn:
 
 
 def _each(draw: Callable[[Tensor], Tensor], keypoints: Tensor, size: tuple[int, int], nobody: Nobody) -> Tensor:
-    """Masks (B, 1, *size) of those pictures that show somebody; empty ones for the rest, if they may pass."""
+    """Masks (B, N, *size) of those pictures that show somebody; empty ones for the rest, if they may pass."""
     some = (keypoints > 0).flatten(1).any(1)
     if nobody != "pass" or bool(some.all()):
         return draw(torch.arange(len(some)))
-    masks = torch.zeros(len(some), 1, *size)
-    masks[some] = draw(some.nonzero().flatten())
-    return masks
+    drawn = draw(some.nonzero().flatten())
+    return torch.zeros(len(some), drawn.shape[1], *size).index_copy(0, some.nonzero().flatten(), drawn)
 
 
 _CHECKS = {
