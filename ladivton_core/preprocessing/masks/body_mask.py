@@ -53,6 +53,7 @@ _GROUND = 0.97
 # How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
 _SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
 _FACE_POINTS = 3
+_HAND_SEEN = 0.2
 # From this share of the trunk on it is not skin but the old garment.
 _SKIN_COLOURED = 0.5
 # Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
@@ -179,6 +180,11 @@ def _around(
     else:
         part, beyond = _part(frame, category, ends, outline, size)
         kept = _kept(frame, category, ends, outline, size)
+    skin = None if frame is None or colours is None else bare_skin(colours, frame)
+    if skin is not None and lies is not None and category != "lower_body":
+        hand = hands(frame, SHAPES[category], size) & ~head(frame, SHAPES[category], size)
+        if (hand & skin).sum() > _HAND_SEEN * hand.sum():  # no glove: the cloth goes up to its edge
+            kept &= ~(hand & lies & ~skin)
     if labelled is not None:
         part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
     part &= ~kept
@@ -187,8 +193,8 @@ def _around(
         part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
     inside = torch.from_numpy(part)[None, None].float()
     masks = [grow_mask(inside, round(margin * share))[0, 0].bool().numpy() for margin in margins if margin is not None]
-    if len(masks) == 2 and frame is not None and colours is not None:
-        masks[1] &= ~bare_skin(colours, frame)
+    if len(masks) == 2 and skin is not None:
+        masks[1] &= ~skin
     masks = np.stack(masks) & ~beyond
     return (masks if lies is None else masks | lies) & ~kept
 
