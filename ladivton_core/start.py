@@ -19,6 +19,16 @@ def command(words: str) -> str:
     return f'"{sys.executable}" "{Path(__file__).resolve()}" {words}'
 
 
+def fetching(groups: str, models: Path | str | None = None) -> str:
+    """A command line that fetches groups of `checkpoints/sources.json`.
+
+    Args:
+        models: ComfyUI's models folder, where it is known: the command cannot tell where the pack is a link, or where
+            ComfyUI keeps its models elsewhere.
+    """
+    return command(f"checkpoints download {groups}" + (f' --models "{Path(models).absolute()}"' if models else ""))
+
+
 def installing(packages: str = "", *, extra: str = "") -> str:
     """A command line that installs packages, or one of this pack's extras, for the Python that runs this."""
     own = f'-e "{Path(__file__).resolve().parents[1]}[{extra}]"'

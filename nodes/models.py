@@ -166,7 +166,7 @@ class LadiVTON_LoadModels(io.ComfyNode):
         notes, dtype = Notes("Load Try-On Models"), PRECISIONS[precision]
         if models == EMBEDDED:
             paths, dtype = embedded_files(), dtype or torch.float32
-            notes.say("The embedded models know drawn people and garments. For photographs choose other 'models'.")
+            notes.say("Drawn people and garments only. For photographs choose other 'models'.")
         else:
             paths = files_of(PUBLISHED_SETS[models])
             notes.say(f"{models}: {', '.join(Path(path).name for path in paths.values())}.")

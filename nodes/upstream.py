@@ -55,9 +55,9 @@ def own_picture(graph: Graph, node: str) -> str | None:
     if all(map(_is_drawn, _nearest(graph, node, "person", _brings_pictures))):
         return None
     return (
-        "The embedded models know drawn people only, and 'person' is a picture of your own: "
-        "on a photograph the repainted region looks drawn, however good the score of its check. "
-        "The templates 'Photo, VITON-HD weights' and 'Photo, Dress Code weights' take others in 'Load Try-On Models'."
+        "The embedded models know drawn people only: what they repaint of a photograph looks drawn, "
+        "however good its check. 'Photo, VITON-HD weights' and 'Photo, Dress Code weights' take others "
+        "in 'Load Try-On Models'."
     )
 
 

@@ -157,8 +157,14 @@ def as_text(workflow: Json) -> str:
 
 
 def queued(workflow: Json, definitions: Json) -> str:
-    """The file for the queue: what the page would send for this one; what it does not name is left to the server."""
-    named = {str(node["id"]): {socket["name"] for socket in node["inputs"]} for node in workflow["nodes"]}
+    """The file for the queue: what the page would send for this one; what it does not name is left to the server.
+
+    So is a socket without a wire: comfy-cli would send a default that the page has no widget for, such as a box.
+    """
+    named = {
+        str(node["id"]): {socket["name"] for socket in node["inputs"] if "widget" in socket or socket["link"]}
+        for node in workflow["nodes"]
+    }
     whole = ui_to_api(workflow, definitions)
     for key, node in whole.items():
         node["inputs"] = {name: value for name, value in node["inputs"].items() if name in named[key]}

@@ -22,8 +22,8 @@ _UNCHANGED = 0.02
 """A result within this distance of the fitted photo, all around a pixel, has not changed it."""
 _RING = 24
 _GAIN = (0.8, 1.25)
-_ANOTHER = 0.15
-"""Surroundings that differ by more than this from the shift of most are another thing: skin where old clothes were."""
+_OTHER = (0.1, 0.25)
+"""A pixel this far from the colours' common shift shows something else than the photo: old clothes that have gone."""
 _PLAIN = 0.05
 """Surroundings that spread less than this are too plain to tell how colours spread."""
 
@@ -111,13 +111,12 @@ def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
     """
     region = (weight > 0).float()[None]
     ring = (F.max_pool2d(region, 2 * _RING + 1, stride=1, padding=_RING) - region)[0, 0] > 0.5
-    now, right = result[:, ring], fitted[:, ring]
-    if ring.any():
-        apart = right - now
-        same = (apart - apart.median(1, keepdim=True).values).abs().amax(0) < _ANOTHER
-        now, right = now[:, same], right[:, same]
-    if now.shape[1] < 64:
+    if ring.sum() < 64:
         return result
+    shift = result[:, ring] - fitted[:, ring]
+    off = (shift - shift.median(1, keepdim=True).values).abs().amax(0)
+    ring[ring.clone()] = off <= (3 * off.median()).clamp(*_OTHER)
+    now, right = result[:, ring], fitted[:, ring]
     # How far the result follows the photo's texture there. Its own ripple is no spread of colours; where the photo is
     # plain nothing tells the gain, and garments far from that colour would be faded or burnt.
     own, texture = (colours - colours.mean(1, keepdim=True) for colours in (now, right))

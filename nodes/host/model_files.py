@@ -18,7 +18,7 @@ from ...ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, Source, l
 from ...ladivton_core.checkpoints.layouts import check_values
 from ...ladivton_core.checkpoints.reading import read_state_dict
 from ...ladivton_core.presets import Preset
-from ...ladivton_core.start import command
+from ...ladivton_core.start import fetching
 from .listing import Listed, can_be_chosen
 
 FOLDER = LADI_FOLDER
@@ -129,7 +129,7 @@ def find(part: str, file: str) -> str:
     raise ValueError(
         f"{found} Put {' or '.join(names)} into {folder_paths.get_folder_paths(folders[0])[0]} "
         f"({wanted[0].size_in_words}; licence {wanted[0].licence}): {published}"
-        f"with the command {' or '.join(command(f'checkpoints download {group}') for group in groups)}. "
+        f"with the command {' or '.join(fetching(group, folder_paths.models_dir) for group in groups)}. "
         "Then press R to refresh the lists."
     )
 
@@ -160,7 +160,7 @@ def files_of(group: str) -> dict[str, str]:
         )
         raise ValueError(
             f"{len(missing)} of the {len(wanted)} model files are missing: {names}.\n"
-            f"All of them at once, with ComfyUI's own Python: {command(f'checkpoints download {group} {STOCK}')}\n"
+            f"All of them at once, with ComfyUI's own Python: {fetching(f'{group} {STOCK}', folder_paths.models_dir)}\n"
             f"Or put them there yourself:\n{places}\nThen press Run again. "
             "'embedded' needs no files; files under other names load with the loader of each part."
         )

@@ -45,6 +45,9 @@ def test_four_clicks_from_a_fresh_session_to_a_good_picture(request, open_page, 
     page.tab.wait_for_function(f"() => ({SAMPLES_SHOWN})().shown.length === {len(PICTURES)}")
     assert page.tab.evaluate(SAMPLES_SHOWN) == {"shown": PICTURES, "broken": []}
     assert page.missing_nodes() == []
+    saved = json.loads(page_file("tryon_embedded").read_text("utf-8"))["extra"]["ds"]["scale"]
+    shown = page.tab.evaluate("() => window.app.canvas.ds.scale")
+    assert abs(shown - saved) < 0.01, "not the view it was saved with, in which it can be read"
 
     picture = page.saved(client)
 

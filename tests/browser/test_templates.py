@@ -165,11 +165,16 @@ def test_the_pages_schema_would_have_refused_what_0_1_0_shipped(open_page, comfy
     assert any("slot_index" in text for text in page.alerts())
 
 
+def lists_beside(page) -> bool:
+    """Whether a page lists what is missing among its errors, beside the graph; older ones have a dialog."""
+    version = page.tab.evaluate("() => window.__COMFYUI_FRONTEND_VERSION__")
+    return tuple(map(int, version.split(".")[:2])) >= (1, 49)
+
+
 def test_the_page_lists_all_seven_files_fetches_three_and_says_why_not_the_others(open_page, comfy_server):
     page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
-    version = page.tab.evaluate("() => window.__COMFYUI_FRONTEND_VERSION__")
-    if tuple(map(int, version.split(".")[:2])) >= (1, 49):
-        pytest.skip(f"page {version} lists files that widgets name, not a workflow's; Run names ours on every page")
+    if lists_beside(page):
+        pytest.skip("this page lists files that widgets name, not a workflow's; Run names ours on every page")
     page.load(workflow("tryon_vitonhd"))
     dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
     dialog.wait_for()
@@ -186,12 +191,19 @@ def test_the_page_lists_others_files_and_may_fetch_all_of_them(open_page, comfy_
     page = open_page(comfy_server, **{"Comfy.Workflow.ShowMissingModelsWarning": True})
     shown = workflow("any_flux_fill")
     page.load(shown)
-    dialog = page.tab.locator(".p-dialog", has_text="Missing Models")
-    dialog.wait_for()
+    box, line = page.tab.locator(".p-dialog", has_text="Missing Models"), "{directory} / {name}"
+    buttons = box.get_by_role("button", name="Download")
+    if lists_beside(page):
+        page.tab.get_by_text("View details").first.click()
+        box, line = page.tab.locator("body"), "{name}"
+        buttons = page.tab.get_by_test_id("missing-model-download")
+    box.get_by_text("Missing Models").first.wait_for()
+    page.screenshot("missing_models_of_others")
     files = [file for node in shown["nodes"] for file in node["properties"].get("models", ())]
-    buttons, said = dialog.get_by_role("button", name="Download"), dialog.inner_text()
+    buttons.nth(len(files) - 1).wait_for()
+    said = box.inner_text()
     assert buttons.count() == len(files) and all(buttons.nth(i).is_enabled() for i in range(len(files)))
-    assert all(f"{file['directory']} / {file['name']}" in said for file in files)
+    assert all(line.format(**file) in said for file in files)
 
 
 APP = """

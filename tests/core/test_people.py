@@ -111,12 +111,14 @@ def test_missing_graphs_are_named_with_size_licence_and_command(tmp_path):
 def test_package_and_files_are_asked_for_at_once_with_one_command_of_this_interpreter(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    other, folder = tmp_path / "elsewhere", tmp_path / "models" / "ladi_vton" / "pose"
     with pytest.raises(ImportError) as refused:
-        find_graphs([tmp_path])
+        find_graphs([other, folder])
     first, command, *rest = str(refused.value).split("\n")
     assert "ai-edge-litert" in first and all(name in first for name in GRAPHS)
     assert command.count(sys.executable) == 2 and "pip install ai-edge-litert" in command and "start.py" in command
-    assert command.endswith("checkpoints download pose") and str(tmp_path) in rest[0] and "https://" in rest[0]
+    assert command.endswith(f'checkpoints download pose --models "{tmp_path / "models"}"')
+    assert f"{other} or {folder}" in rest[0] and "https://" in rest[0]
     for name in GRAPHS:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ImportError, match="^Finding people needs the package ai-edge-litert.\n") as refused:

@@ -88,6 +88,20 @@ def test_old_clothes_beside_the_region_do_not_colour_what_the_result_shows_there
     assert (matched - result).abs().max() < 0.02
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
+def test_old_clothes_that_are_gone_around_the_region_shift_no_colours(share):
+    """A coat was longer than the shirt in its place: what shows below is no shift of colours."""
+    generator = torch.Generator().manual_seed(1)
+    photo = torch.tensor([0.75, 0.7, 0.66]).view(3, 1, 1) + 0.05 * torch.rand(3, 160, 120, generator=generator)
+    weight = torch.zeros(1, 160, 120)
+    weight[:, 40:110, 35:85] = 1
+    result = torch.where(weight > 0, torch.tensor([0.8, 0.2, 0.3]).view(3, 1, 1), photo) * 0.95 + 0.01
+    below = photo.clone()
+    below[:, 110 : 110 + round(share * 120), 10:110] = torch.tensor([0.1, 0.3, 0.15]).view(3, 1, 1)
+    plain, with_coat = (colours_matched(result, one, weight)[:, 45:105, 40:80] for one in (photo, below))
+    assert (plain - with_coat).abs().max() < 0.01
+
+
 def test_a_mirrored_border_shows_no_streaks(photo):
     fitted = Fit.window((180, 140), (64, 48), -60.0, -40.0, 240.0).apply(photo[None], fill="reflect")[0]
     streaks = (fitted[:, :12].diff(dim=1).abs() < 1e-6).all(0).all(0)

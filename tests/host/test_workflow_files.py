@@ -176,6 +176,24 @@ def test_it_opens_with_a_result_in_view_on_a_small_screen(name):
     assert any(x <= right and y <= bottom for x, y in ends)
 
 
+@pytest.mark.parametrize("name", TITLES)
+def test_what_a_node_says_when_files_are_missing_or_people_are_real_has_room_below_it(name):
+    """The page makes the node higher by its words (`web/js/notes.js`), over whatever lies there."""
+    published = "models" in PAGES[name]
+    words = {"LadiVTON_FindPerson": 116, "LadiVTON_LoadModels": 148 if published else 52}
+    words |= {} if published else {"LadiVTON_TryOnConditioning": 116}
+    for node in PAGES[name]["nodes"]:
+        (x, y), width = node["pos"], node["size"][0]
+        widgets = sum("widget" in socket for socket in node["inputs"])
+        rows = max(len(node["inputs"]) - widgets, len(node["outputs"]))
+        end = y + 20 * rows + 24 * widgets + 10 + words.get(node["type"], 0)
+        below = [
+            other["pos"][1] - 30 for other in PAGES[name]["nodes"]
+            if other["pos"][1] > y and other["pos"][0] < x + width and x < other["pos"][0] + other["size"][0]
+        ]  # fmt: skip
+        assert end <= min(below, default=end), (node["type"], node.get("title"))
+
+
 def test_app_mode_names_widgets_nothing_is_wired_to_and_pictures_that_are_saved():
     apps = {name: page["extra"]["linearData"] for name, page in PAGES.items() if "linearData" in page["extra"]}
     assert len(apps) == 3

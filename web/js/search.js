@@ -19,10 +19,11 @@ const PLACE = 2; // of three, for words that mean other things as well
 const isIt = (name) => (node) => node.name === name || (node.display_name === name && /blueprint/i.test(node.name));
 
 function withOurs(ours, found, word, filters) {
-    if (found.slice(0, PLACE + 1).includes(ours)) return found;
+    const place = FIRST.includes(word) ? 0 : PLACE;
+    if (found.slice(0, place + 1).includes(ours)) return found;
     if (!filters.every(({ filterDef, value }) => filterDef.matches(ours, value))) return found;
     const others = found.filter((node) => node !== ours);
-    others.splice(FIRST.includes(word) ? 0 : PLACE, 0, ours);
+    others.splice(place, 0, ours);
     return others.slice(0, Math.max(found.length, PLACE + 1));
 }
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...start import command, installing
+from ...start import fetching, installing
 
 DETECTOR_SIDE, LANDMARK_SIDE, _ROWS = 224, 256, 39
 _LAYERS = ((28, 2), (14, 2), (7, 6))
@@ -149,9 +149,6 @@ FOLDER = "pose"
 DETECTOR, LANDMARKS, SILHOUETTE = "pose_detection.tflite", "pose_landmark_full.tflite", "selfie_segmentation.tflite"
 GRAPHS = (DETECTOR, LANDMARKS, SILHOUETTE)
 
-DOWNLOAD = command("checkpoints download pose")
-
-
 PACKAGE = "ai-edge-litert"
 INSTALL = installing(PACKAGE)
 SOURCE = "https://storage.googleapis.com/mediapipe-assets"
@@ -172,12 +169,17 @@ def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
         return {name: found[name] for name in GRAPHS}
     wanted = [f"the package {PACKAGE}"] * package + [f"the files {', '.join(missing)}"] * bool(missing)
     lines = [f"Finding people needs {' and '.join(wanted)}."]
-    lines.append("To get it: " + " && ".join([INSTALL] * package + [DOWNLOAD] * bool(missing)))
+    lines.append("To get it: " + " && ".join([INSTALL] * package + [_fetching(*folders)] * bool(missing)))
     if missing:
         places = " or ".join(map(str, folders)) or f"models/ladi_vton/{FOLDER}"
         lines.append(f"The files (10 MB, Google, Apache-2.0; {SOURCE}) belong into {places}.")
     lines.append("Then run again. Or do without: another pose detector's POSE_KEYPOINT, or a painted mask.")
     raise (ImportError if package else FileNotFoundError)("\n".join(lines))
+
+
+def _fetching(*folders: Path) -> str:
+    """The command that fetches the graphs into the first of these folders that lies in a models folder."""
+    return fetching("pose", next((one.parents[1] for one in folders if one.parts[-2:] == ("ladi_vton", FOLDER)), None))
 
 
 class Graph:
@@ -201,7 +203,7 @@ class Graph:
             self._outputs = self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise ValueError(
-                f"{path} is no graph that ai-edge-litert reads ({error}). Fetch it again: {DOWNLOAD}"
+                f"{path} is no graph that ai-edge-litert reads ({error}). Fetch it again: {_fetching(path.parent)}"
             ) from error
         self._busy = threading.Lock()
 
