@@ -273,3 +273,13 @@ def test_bare_skin_has_the_faces_colour_in_any_light_and_stays_the_photos(drawn)
         face = pixels[has(parse, ("face",))[0, 0].numpy()].mean(0)
         skin_coloured = np.where(has(parse, clothes)[0, 0].numpy()[..., None], face, pixels)
         assert not bare_skin(skin_coloured, frame).any()
+
+
+def test_white_clothes_are_no_pale_skin(drawn):
+    frame = body_frame(drawn[0][3][0])
+    pale, white, tanned = (0.87, 0.73, 0.66), (0.97, 0.93, 0.9), (0.6, 0.42, 0.34)
+    for face in (pale, tanned):
+        picture = np.full((*SIZE, 3), face, np.float32)
+        picture[frame.depth(SIZE) > -0.7] = white
+        skin = bare_skin(picture, frame)
+        assert skin[frame.depth(SIZE) < -0.8].all() and not skin[frame.depth(SIZE) > -0.6].any()

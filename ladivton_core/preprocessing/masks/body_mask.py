@@ -52,6 +52,7 @@ RETURN_MARGIN = 1
 _GROUND = 0.97
 # How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
 _SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
+_PALER = 0.45
 _FACE_POINTS = 3
 _HAND_SEEN = 0.2
 # From this share of the trunk on it is not skin but the old garment.
@@ -225,9 +226,11 @@ def bare_skin(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
     if not face.any():
         return nothing
     skin = np.ones(size, bool)
-    for measure, (least, most) in zip(measures, _SKIN, strict=True):
-        off = measure - np.median(measure[face])
-        skin &= (off > least) & (off < most)
+    for number, (measure, (least, most)) in enumerate(zip(measures, _SKIN, strict=True)):
+        middle = np.median(measure[face])
+        if number:  # a pale face is not far from white, which is no skin
+            least = max(least, -_PALER * middle)
+        skin &= (measure > middle + least) & (measure < middle + most)
     if skin[disc((frame.chest + frame.waist) / 2, 0.35)].mean() > _SKIN_COLOURED:
         return nothing
     core = grow_mask(torch.from_numpy(skin)[None, None].float(), -max(radius // 2, 1))
