@@ -41,10 +41,10 @@ def small_files(comfy_server, repository):
         written[-1].parent.mkdir(parents=True, exist_ok=True)
         state = load_file(repository / "ladivton_core" / "embedded" / f"{file['part']}.safetensors")
         if file["part"] == "warping":
-            halves = {"tps": {}, "refinement": {}}
+            halves: dict = {}
             for key, tensor in state.items():
                 half, _, name = key.partition(".")
-                halves[half][name] = tensor
+                halves.setdefault(half, {})[name] = tensor
             state = halves | {"epoch": 50}
         (save_file if written[-1].suffix == ".safetensors" else torch.save)(state, written[-1])
     yield

@@ -59,10 +59,11 @@ def test_a_photo_is_dressed_as_its_models_ask(name):
     passes = [*zip(each("TryOnConditioning"), each("StitchPerson"), strict=True)]
     assert len(passes) == (2 if name == "tryon_photo_outfit" else 1)
     for conditioning, stitch in passes:
-        assert conditioning["mask"] == stitch["mask"]
+        assert stitch["mask"] == [conditioning["mask"][0], conditioning["mask"][1] + by_body]  # what of it goes back
+        assert conditioning.get("garment_skips", False) == by_body
         mask, warper = nodes[conditioning["mask"][0]], nodes[conditioning["warped_garment"][0]]["inputs"]
         assert mask["class_type"] == ("LadiVTON_BodyMask" if by_body else "LadiVTON_AgnosticPerson")
-        assert conditioning["warped_garment"][1] == by_body  # refined, or coarse
+        assert conditioning["warped_garment"][1] == by_body == warper["photograph"]  # refined, or coarse
         assert nodes[warper["garment"][0]]["inputs"]["centre"] == by_body
         agnostic = nodes[warper["agnostic"][0]]["inputs"]
         if by_body:
