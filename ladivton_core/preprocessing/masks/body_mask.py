@@ -231,7 +231,8 @@ def bare_skin(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
         if number:  # a pale face is not far from white, which is no skin
             least = max(least, -_PALER * middle)
         skin &= (measure > middle + least) & (measure < middle + most)
-    if skin[disc((frame.chest + frame.waist) / 2, 0.35)].mean() > _SKIN_COLOURED:
+    trunk = skin[disc((frame.chest + frame.waist) / 2, 0.35)]
+    if trunk.sum() > _SKIN_COLOURED * trunk.size:
         return nothing
     core = grow_mask(torch.from_numpy(skin)[None, None].float(), -max(radius // 2, 1))
     return grow_mask(core, radius)[0, 0].bool().numpy()
