@@ -187,7 +187,7 @@ class TryOnPipeline(Stages):
         person, garment = expanded(person, batch), expanded(garment, batch)
         coarse, grid, shown, framed = None, None, None, isinstance(person, FramedPerson)
         if warped is None and (framed or self._takes_garment):
-            warp = self.warp(garment.garment, person, refined=not framed)
+            warp = self.warp(garment.garment, person, refined=not framed, photograph=framed)
             warped, coarse, grid = warp.warped, warp.coarse, warp.grid
         if framed:
             repainted, shown = person.masks_under(warped, category)

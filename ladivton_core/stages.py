@@ -204,24 +204,31 @@ class Stages:
 
     @own_defaults()
     @torch.no_grad()
-    def warp(self, garment: Tensor, person: PersonEncoding | FramedPerson, *, refined: bool = True) -> WarpResult:
+    def warp(
+        self,
+        garment: Tensor,
+        person: PersonEncoding | FramedPerson,
+        *,
+        refined: bool = True,
+        photograph: bool = False,
+    ) -> WarpResult:
         """The garment (B, 3, h, w) in [-1, 1] in the person's pose; always float32 (paper section 3.1).
 
         Args:
-            refined: False leaves the refinement out (`warped` is `coarse`) and takes the spline for photographs where
-                the warper has one: how a `FramedPerson` is dressed.
+            refined: False leaves the refinement out: `warped` is `coarse`.
+            photograph: see `GarmentWarper.coarse_warp`.
         """
         require_pictures("garment", garment, 3, -1)
         garment, agnostic, pose_map = (
             x.to(self.device, torch.float32) for x in (garment, person.agnostic, person.pose_map)
         )
         if not refined:
-            coarse, *spline = self.warper.coarse_warp(garment, agnostic, pose_map, photograph=True)
+            coarse, *spline = self.warper.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
             result = WarpResult(coarse, coarse, *spline)
         elif self.speed == "fast":
-            result = fast_warp(self.warper, garment, agnostic, pose_map, self.dtype)
+            result = fast_warp(self.warper, garment, agnostic, pose_map, self.dtype, photograph=photograph)
         else:
-            result = self.warper(garment, agnostic, pose_map)
+            result = self.warper(garment, agnostic, pose_map, photograph=photograph)
         for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
             require_finite(made, "The garment warper")
         return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..ladivton_core.preprocessing.labels import CATEGORIES
-from ..ladivton_core.preprocessing.masks.body_mask import EMBEDDED_MARGIN, MARGIN, RETURN_MARGIN, cloth_on_white
+from ..ladivton_core.preprocessing.masks.body_mask import EMBEDDED_MARGIN, MARGIN, cloth_on_white
 from ..ladivton_core.preprocessing.masks.person_mask import PARTS, mask_body
 from ..ladivton_core.preprocessing.people.chosen import NOBODY
 from .host.notes import Notes
@@ -105,10 +105,9 @@ class LadiVTON_BodyMask(io.ComfyNode):
         if cloth is not None and not cloth.flatten(1).any(1).all():
             notes.warn("A 'warped_garment' is white all over: the mask follows the person alone.")
         masks = {"silhouette": silhouette, "keep_mask": keep_mask}
-        narrow = margin if silhouette is None and parse_map is None else min(margin, RETURN_MARGIN)
         both = mask_body(
             category, size, cloth=cloth, keypoints=keypoints, person_index=person_index, margin=margin,
-            paste_margin=narrow, nobody=nobody, neck=neck, hands=hands, outfit=whole_outfit,
+            paste=True, nobody=nobody, neck=neck, hands=hands, outfit=whole_outfit,
             person=None if person is None else from_image(person, "person").cpu(),
             parse_map=parse_map and parse_map.labels, labels=parse_map and parse_map.label_set, say=notes.warn,
             **{name: None if given is None else from_mask(given, size, name) for name, given in masks.items()},

@@ -128,7 +128,7 @@ def figures_of(
     people = torch.zeros(1, 1, 60, 3, dtype=torch.float64)
     people[0, 0, : len(sample.joints[0])] = torch.cat([sample.joints, (sample.joints > 0).any(-1, keepdim=True)], -1)
     framed = FramedPerson(sample.person * 2 - 1, sample.region, pose, people, sample.silhouette)
-    warp = pipeline.warp(sample.garment * 2 - 1, framed, refined=refined)
+    warp = pipeline.warp(sample.garment * 2 - 1, framed, refined=refined, photograph=True)
     warped = warp.warped.cpu()
     lies = cloth_on_white(warped / 2 + 0.5)
     mask, _ = framed.masks_under(warped, sample.category, say=lambda _: None)

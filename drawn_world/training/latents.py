@@ -109,13 +109,17 @@ class Latents(WorkStage):
             tokens = self.vision(clip_pixels(flats.flatten(0, 1), self.vision.config.image_size))
         plans = torch.tensor(PLANS, device=device)
         plans = torch.stack([plans[0].expand(count, 2), plans[1].expand(count, 2), plans[2 + index % 2]], 1)
-        warped, errors = [], []
+        warped, errors, drawn = [], [], read["refined"].view(-1, 1, 1, 1)
         for plan in plans.unbind(1):
             before = agnostic[index, plan[:, 1]]
-            coarse = self.warper.coarse_warp(flats[index, plan[:, 0]], before, pose)[0]
+            flat = flats[index, plan[:, 0]]
+            ways = [
+                self.warper.coarse_warp(flat, before, pose, photograph=photograph)[0] for photograph in (True, False)
+            ]
+            coarse = torch.where(drawn, ways[1], ways[0])
             with self._autocast():
                 refined = self.warper.refinement(torch.cat([before, pose, coarse], 1)).float().clamp(-1, 1)
-            warped.append(self._moments(torch.where(read["refined"].view(-1, 1, 1, 1), refined, coarse)))
+            warped.append(self._moments(torch.where(drawn, refined, coarse)))
             truly = worn[index, plan[:, 0]]
             errors.append(torch.stack([(picture - truly).abs().mean() / 2 for picture in (coarse, refined)]))
         both = (count, 2)

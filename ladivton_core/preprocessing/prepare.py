@@ -20,7 +20,7 @@ from .framing.fitting import Border, Fit, FitMode, labels_at
 from .framing.framing import STEADY, Steady, framed_together
 from .labels import Category, LabelSet
 from .masks.agnostic import agnostic_image
-from .masks.body_mask import EMBEDDED_MARGIN, RETURN_MARGIN, cloth_on_white
+from .masks.body_mask import EMBEDDED_MARGIN, cloth_on_white
 from .masks.person_mask import MaskRule, mask_body, mask_person
 from .masks.regions import Say
 from .modes import BODY, PUBLISHED, Mode
@@ -93,11 +93,10 @@ class FramedPerson:
         """
         if self.people is None:
             return self.mask, self.mask
-        narrow = EMBEDDED_MARGIN if self.silhouette is None else RETURN_MARGIN
         masks = mask_body(
             category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(warped / 2 + 0.5).cpu(),
             people=[*self.people], silhouette=None if self.silhouette is None else self.silhouette.cpu(),
-            person=self.person.cpu(), margin=EMBEDDED_MARGIN, paste_margin=narrow, say=say,
+            person=self.person.cpu(), margin=EMBEDDED_MARGIN, paste=True, say=say,
         )  # fmt: skip
         repainted, shown = masks.to(self.mask).split(1, 1)
         return repainted, shown

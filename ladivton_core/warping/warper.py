@@ -150,15 +150,16 @@ class GarmentWarper(nn.Module):
 
 
 def fast_warp(
-    warper: GarmentWarper, garment: Tensor, agnostic: Tensor, pose_map: Tensor, dtype: torch.dtype
-) -> WarpResult:
+    warper: GarmentWarper, garment: Tensor, agnostic: Tensor, pose_map: Tensor, dtype: torch.dtype,
+    *, photograph: bool = False,
+) -> WarpResult:  # fmt: skip
     """What the fast mode runs: the refinement in `dtype`, the spline in float32, since half precision bends it visibly.
 
     Args:
-        garment, agnostic, pose_map: float32, as for `GarmentWarper.forward`.
+        garment, agnostic, pose_map, photograph: float32, as for `GarmentWarper.forward`.
         dtype: of the refinement, under autocast where it is half precision.
     """
-    coarse, grid, control_points = warper.coarse_warp(garment, agnostic, pose_map)
+    coarse, grid, control_points = warper.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
     channels = torch.cat([agnostic, pose_map, coarse], dim=1)
     channels = channels.contiguous(memory_format=layout(channels.device, dtype))
     with torch.autocast(channels.device.type, dtype, enabled=dtype in (torch.float16, torch.bfloat16)):

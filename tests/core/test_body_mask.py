@@ -264,7 +264,7 @@ def test_bare_skin_has_the_faces_colour_in_any_light_and_stays_the_photos(drawn)
             assert skin[has(parse, arms)[0, 0]].float().mean() > 0.9
             assert skin[has(parse, clothes)[0, 0]].float().mean() < 0.1
         repainted, pasted = body(
-            category, joints, cloth=worn, silhouette=silhouette_of(parse), picture=picture, paste_margin=1
+            category, joints, cloth=worn, silhouette=silhouette_of(parse), picture=picture, paste=True
         ).split(1, 1)
         inside = (worn > 0) & (repainted > 0)
         assert (pasted <= repainted).all() and pasted[inside].all()
@@ -283,3 +283,15 @@ def test_white_clothes_are_no_pale_skin(drawn):
         picture[frame.depth(SIZE) > -1.4] = white  # from below the shoulders on
         skin = bare_skin(picture, frame)
         assert skin[frame.depth(SIZE) < -1.5].all() and not skin[frame.depth(SIZE) > -1.3].any()
+
+
+def test_a_silhouette_that_is_dropped_tells_no_ground(drawn):
+    for category, _, parse, joints, worn in drawn:
+        whole = silhouette_of(parse)
+        elsewhere = torch.zeros_like(whole)
+        elsewhere[..., :20, :20] = 1
+        for silhouette, told in ((whole, True), (None, False), (whole * 0, False), (elsewhere, False)):
+            given = {"cloth": worn, "silhouette": silhouette, "say": lambda _: None}
+            repainted, pasted = body(category, joints, paste=True, **given).split(1, 1)
+            assert torch.equal(repainted, body(category, joints, **given))
+            assert torch.equal(repainted, pasted) != told

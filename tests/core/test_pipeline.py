@@ -78,7 +78,7 @@ def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, 
         coarse = pipeline.warper.coarse_warp(one, framed.agnostic, framed.pose_map, photograph=True)[0]
         mask, shown = mask_body(
             "upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people], person=framed.person,
-            margin=EMBEDDED_MARGIN, paste_margin=EMBEDDED_MARGIN,
+            margin=EMBEDDED_MARGIN, paste=True,
         ).split(1, 1)  # fmt: skip
         given = {"mask": mask, "pose_map": framed.pose_map, "warped": coarse, "seeds": seed, "steps": 1}
         given["garment_skips"] = True

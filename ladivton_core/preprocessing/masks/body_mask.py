@@ -77,7 +77,7 @@ def body_mask(
     labels: LabelSet | None = None,
     picture: Tensor | None = None,
     margin: int = MARGIN,
-    paste_margin: int | None = None,
+    paste: bool = False,
     numbers: Sequence[int] | None = None,
     say: Say = log.warning,
 ) -> Tensor:
@@ -99,14 +99,14 @@ def body_mask(
             and a silhouette is not asked. A new top or dress hangs over trousers and skirts where its cloth does.
         picture: the photo (B, 3, height, width) in [0, 1], see `body_region`.
         margin: pixels on a body of the data sets' size; without joints for a picture 512 pixels high.
-        paste_margin: also what of a result goes into the photo: with this margin, and with `picture` and joints without
-            the skin that is bare and stays so, which no model draws as well as the photo shows it.
+        paste: also what of a result goes into the photo: with `RETURN_MARGIN` where a silhouette that bears the joints
+            out, or labels, tell the ground; and with `picture` and joints without the skin that is bare and stays so.
         numbers: of the pictures, for messages, where they are some of a larger batch.
         say: told of masks that are empty, and of silhouettes that contradict the joints.
 
     Returns:
-        (B, 1, height, width) float32 in {0, 1}; 1 is repainted. With a `paste_margin` (B, 2, height, width). On the
-        device of the first tensor given.
+        (B, 1, height, width) float32 in {0, 1}; 1 is repainted. With `paste` (B, 2, height, width). On the device of
+        the first tensor given.
 
     Raises:
         ValueError: an unknown category, shapes that disagree, labels without their vocabulary or beyond it, or neither
@@ -138,18 +138,17 @@ def body_mask(
         joints = None if keypoints is None else finite_joints(keypoints[row].detach().cpu().double())
         outline = None if row in unseen or parse is not None else given(silhouette)
         labelled = None if parse is None else (parse[row].cpu().numpy(), labels)
-        both = (margin, paste_margin)
-        masks.append(_around(category, size, joints, given(cloth), outline, colours, labelled, both, number, say))
+        drawn = _around(category, size, joints, given(cloth), outline, colours, labelled, margin, number, say)
+        masks.append(drawn if paste else drawn[:1])
     region = torch.from_numpy(np.stack(masks)).to(first.device)
     return (region if keep is None else region & (keep < 0.5)).float()
 
 
 def _around(
     category: str, size: Size, joints: Tensor | None, lies: np.ndarray | None, outline: np.ndarray | None,
-    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margins: tuple[int, int | None],
-    number: int, say: Say,
+    colours: np.ndarray | None, labelled: tuple[np.ndarray, LabelSet] | None, margin: int, number: int, say: Say,
 ) -> np.ndarray:  # fmt: skip
-    """The mask (1, H, W) of one picture, or both masks (2, H, W), but for what is to be kept.
+    """Of one picture what is repainted and what goes into the photo (2, H, W), but for what is to be kept.
 
     Args:
         joints: without places that are no numbers.
@@ -181,22 +180,21 @@ def _around(
     else:
         part, beyond = _part(frame, category, ends, outline, size)
         kept = _kept(frame, category, ends, outline, size)
-    skin = None if frame is None or colours is None else bare_skin(colours, frame)
-    if skin is not None and lies is not None and category != "lower_body":
+    skin = np.zeros(size, bool) if frame is None or colours is None else bare_skin(colours, frame)
+    if labelled is not None:
+        part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
+    elif skin.any() and lies is not None and category != "lower_body":
         hand = hands(frame, SHAPES[category], size) & ~head(frame, SHAPES[category], size)
         if (hand & skin).sum() > _HAND_SEEN * hand.sum():  # no glove: the cloth goes up to its edge
             kept &= ~(hand & lies & ~skin)
-    if labelled is not None:
-        part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
     part &= ~kept
     if category == "lower_body" and frame is not None and labelled is None:
         # what a silhouette shows beyond a hanging arm is no leg
         part = reached(part, legs(frame, replace(SHAPES[category], thigh=0.1, shin=0.05), size))
-    inside = torch.from_numpy(part)[None, None].float()
-    masks = [grow_mask(inside, round(margin * share))[0, 0].bool().numpy() for margin in margins if margin is not None]
-    if len(masks) == 2 and skin is not None:
-        masks[1] &= ~skin
-    masks = np.stack(masks) & ~beyond
+    inside, known = torch.from_numpy(part)[None, None].float(), outline is not None or labelled is not None
+    margins = margin, min(margin, RETURN_MARGIN) if known else margin
+    grown = [grow_mask(inside, round(pixels * share))[0, 0].bool().numpy() for pixels in margins]
+    masks = np.stack([grown[0], grown[1] & ~skin]) & ~beyond
     return (masks if lies is None else masks | lies) & ~kept
 
 

@@ -152,7 +152,7 @@ def mask_body(
     category: Category, size: tuple[int, int], *, cloth: Tensor | None = None, keypoints: Keypoints | None = None,
     person_index: int = 0, people: list[Tensor] | None = None, silhouette: Tensor | None = None,
     keep_mask: Tensor | None = None, person: Tensor | None = None, parse_map: Tensor | None = None,
-    labels: LabelSet | None = None, margin: int = MARGIN, paste_margin: int | None = None, nobody: Nobody = "stop",
+    labels: LabelSet | None = None, margin: int = MARGIN, paste: bool = False, nobody: Nobody = "stop",
     neck: PartRule = "usual", hands: PartRule = "usual", outfit: bool = False, say: Say = log.warning,
 ) -> Tensor:  # fmt: skip
     """The body's mask (`masks/body_mask.py`) of one person a picture; other people keep their own pixels.
@@ -167,14 +167,14 @@ def mask_body(
         person: the photo (B, 3, height, width) in [-1, 1]; its colours tell where clothes end.
         parse_map, labels: (B, H, W), or of another size with the same proportions, and its vocabulary.
         margin: pixels on a body of the data sets' size.
-        paste_margin: see `body_mask`.
+        paste: see `body_mask`.
         neck, hands: `keep` or `repaint` them; what the body's mask does by itself is repaint the neck under tops and
             dresses, and keep the hands.
         outfit: everything that is worn: the masks of all categories together.
         say: told of what looks wrong.
 
     Returns:
-        (B, 1, height, width) in {0, 1}, with a `paste_margin` (B, 2, height, width); nothing of a picture without a
+        (B, 1, height, width) in {0, 1}, with `paste` (B, 2, height, width); nothing of a picture without a
         person is repainted.
 
     Raises:
@@ -192,8 +192,7 @@ def mask_body(
 
     def draw(rows: Tensor) -> Tensor:
         given = {name: None if tensor is None else tensor[rows] for name, tensor in batch.items()}
-        given |= {"labels": labels, "margin": margin, "paste_margin": paste_margin}
-        given |= {"numbers": rows.tolist(), "say": say}
+        given |= {"labels": labels, "margin": margin, "paste": paste, "numbers": rows.tolist(), "say": say}
         masks = [body_mask(one, size, **given) for one in (CATEGORIES if outfit else (category,))]
         return torch.stack(masks).amax(0)
 
