@@ -6,6 +6,7 @@ Draw in the page (`make serve`), save over the file in `workflows/`, then
 
 It first brings the page's file into one form, so that a change can be read: a node or a wire a line, sockets in the
 order of the node's definition with widgets that have come since at their defaults, and nothing of the page's own state.
+ComfyUI's own nodes are without the optional widgets that are last and at their defaults: newer versions have more.
 Pack and version of every node and the files that the models need are entered. Then it writes what that file queues.
 Run it after a change of a node's inputs as well. What needs a newer ComfyUI is written where COMFYUI_PATH names one; a
 file is the same from every version. `make_pictures.py` makes the thumbnails, `make_subgraph.py` the blueprints.
@@ -19,7 +20,7 @@ import re
 from typing import Any
 
 from hosting import installation
-from hosting.graph import ui_to_api
+from hosting.graph import default_of, is_widget, options_of, ui_to_api
 from hosting.places import REPOSITORY
 from hosting.server import ComfyServer, exit_on_terminate
 from hosting.shipped import NEWER, NOTE, TITLES, lacking, page_file, queue_file
@@ -72,15 +73,6 @@ def in_form(workflow: Json, definitions: Json, version: str = installation.COMFY
     return whole | ({"models": models} if models else {}) | {"extra": extra, "version": workflow["version"]}
 
 
-def _is_widget(spec: list) -> bool:
-    drawn = isinstance(spec[0], list) or spec[0] in ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
-    return drawn and not _options(spec).get("forceInput")
-
-
-def _options(spec: list) -> Json:
-    return spec[1] if len(spec) > 1 else {}
-
-
 def _in_form(node: Json, definition: Json, version: str) -> Json:
     """Sockets, values and properties of a node; its wires are to be entered."""
     ours, named = node["type"].startswith("LadiVTON_"), {socket["name"] for socket in node["inputs"]}
@@ -90,22 +82,28 @@ def _in_form(node: Json, definition: Json, version: str) -> Json:
         for name in definition["input_order"].get(part, ())
         if part == "required" or ours or name in named  # of ComfyUI's own newer versions have more
     ]
-    specs = dict(sorted(every, key=lambda entry: _is_widget(entry[1])))  # as the page has them: sockets, then widgets
+    specs = dict(sorted(every, key=lambda entry: is_widget(entry[1])))  # as the page has them: sockets, then widgets
     given, rest = {}, list(node.get("widgets_values", ()))  # newer pages leave an empty list out
-    buttons = ["image"] * sum(bool(_options(spec).get("image_upload")) for spec in specs.values())
+    buttons = ["image"] * sum(bool(options_of(spec).get("image_upload")) for spec in specs.values())
     for name in [socket["widget"]["name"] for socket in node["inputs"] if "widget" in socket]:
         if name != BUTTON:
-            size = 1 + bool(_options(specs.get(name, [])).get("control_after_generate"))  # what becomes of a seed
+            size = 1 + bool(options_of(specs.get(name, [])).get("control_after_generate"))  # what becomes of a seed
             given[name], rest = rest[:size], rest[size:]
     if rest != buttons or not all(given.values()) or not given.keys() <= specs.keys():
         raise ValueError(f"node {node['id']}, {node['type']}, has values that its definition does not know")
+    wired = {socket["name"] for socket in node["inputs"] if socket["link"] is not None}
+    for name in [] if ours else [*reversed(specs)]:  # the last, so that no other's value takes another place
+        optional = is_widget(specs[name]) and name in definition["input"].get("optional", ())
+        if not optional or name in wired or given.get(name) != [default_of(specs[name])]:
+            break
+        del specs[name]
     sockets, values = [], []
     for name, spec in specs.items():
         kind = "COMBO" if isinstance(spec[0], list) else spec[0]
         sockets.append({"name": name, "type": kind, "link": None})
-        if _is_widget(spec):
+        if is_widget(spec):
             sockets[-1] = {"name": name, "type": kind, "widget": {"name": name}, "link": None}
-            values += given.get(name) or [_default(spec)]
+            values += given.get(name) or [default_of(spec)]
     kinds = ["COMBO" if isinstance(kind, list) else kind for kind in definition["output"]]
     outputs = [
         {"name": name, "type": kind, "links": []} for name, kind in zip(definition["output_name"], kinds, strict=True)
@@ -120,12 +118,6 @@ def _in_form(node: Json, definition: Json, version: str) -> Json:
     if models := node["properties"].get("models"):  # others' files, which that loader loads
         properties["models"] = models
     return {"inputs": sockets, "outputs": outputs, "properties": properties, "widgets_values": values + buttons}
-
-
-def _default(spec: list) -> Any:
-    """What the page puts into a new widget."""
-    choices = spec[0] if isinstance(spec[0], list) else _options(spec).get("options") or [""]
-    return _options(spec).get("default", next(iter(choices), ""))
 
 
 def _models(workflow: Json) -> list[Json]:

@@ -27,8 +27,9 @@ from ladivton_core.batch.comfyui.workflow import (
 from .installation import comfy_cli_python
 
 __all__ = [
-    "ROLES", "Workflow", "downstream", "read_nodes", "the", "ui_to_api", "upstream", "uses_embedded", "with_defaults",
-    "with_embedded_models", "with_files", "with_person_fitted", "with_value", "without_ids",
+    "ROLES", "Workflow", "default_of", "downstream", "is_widget", "options_of", "read_nodes", "the", "ui_to_api",
+    "upstream", "uses_embedded", "with_defaults", "with_embedded_models", "with_files", "with_person_fitted",
+    "with_value", "without_ids",
 ]  # fmt: skip
 
 ROLES = ("person", "garment", "keypoints", "parse")
@@ -150,9 +151,26 @@ def with_defaults(workflow: Workflow, object_info: dict) -> Workflow:
     result = copy.deepcopy(workflow)
     for node in result.values():
         for name, spec in object_info[node["class_type"]]["input"].get("optional", {}).items():
-            if len(spec) > 1 and "default" in spec[1] and not spec[1].get("forceInput"):
-                node["inputs"].setdefault(name, spec[1]["default"])
+            if is_widget(spec):
+                node["inputs"].setdefault(name, default_of(spec))
     return result
+
+
+def is_widget(spec: list) -> bool:
+    """Whether the page draws a widget for an input of `/object_info`."""
+    drawn = isinstance(spec[0], list) or spec[0] in ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
+    return drawn and not options_of(spec).get("forceInput")
+
+
+def options_of(spec: list) -> dict[str, Any]:
+    """What an input of `/object_info` says beside its type."""
+    return spec[1] if len(spec) > 1 else {}
+
+
+def default_of(spec: list) -> Any:
+    """What the page puts into a new widget."""
+    choices = spec[0] if isinstance(spec[0], list) else options_of(spec).get("options") or [""]
+    return options_of(spec).get("default", next(iter(choices), ""))
 
 
 def without_ids(workflow: Workflow) -> set:

@@ -61,6 +61,20 @@ def test_what_a_page_adds_goes_and_a_widget_that_has_come_since_is_entered(clien
         in_form(saved, definitions)
 
 
+def test_a_later_optional_widget_of_a_stock_node_goes_at_its_default_and_stays_else(client):
+    from make_workflows import in_form
+
+    definitions, whole = client.object_info(), PAGES["any_flux_fill"]
+    saved = copy.deepcopy(whole)
+    loader = next(node for node in saved["nodes"] if node["type"] == "DualCLIPLoader")
+    loader["inputs"].append({"name": "device", "type": "COMBO", "widget": {"name": "device"}, "link": None})
+    loader["widgets_values"].append("default")
+    assert in_form(saved, definitions) == whole
+    loader["widgets_values"][-1] = "cpu"
+    kept = next(node for node in in_form(saved, definitions)["nodes"] if node["type"] == "DualCLIPLoader")
+    assert (kept["inputs"], kept["widgets_values"]) == (loader["inputs"], loader["widgets_values"])
+
+
 @pytest.mark.parametrize("name", TITLES)
 def test_it_has_no_null_where_the_page_wants_a_number_or_a_list(name):
     for node in PAGES[name]["nodes"]:
