@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .batches import require_pictures
 from .checkpoints.build import load_embedded, load_parts
-from .decoding.paste import paste_back as paste
+from .decoding import paste
 from .decoding.taps import downscale_factor
 from .denoising.conditioning import POSTERIORS, latent_size
 from .denoising.guidance import EVERYWHERE, Interval
@@ -35,6 +35,7 @@ from .encodings import (
     item,
     joined,
 )
+from .preprocessing.masks.body_mask import cloth_on_white
 from .preprocessing.prepare import FramedPerson
 from .presets import TINY, Preset
 from .runtime.defaults import own_defaults
@@ -143,7 +144,7 @@ class TryOnPipeline(Stages):
         reference_generator: torch.Generator | None = None,
         noise: TryOnNoise | None = None,
         emasc: bool = True,
-        garment_skips: bool | None = None,
+        lay_garment: bool | None = None,
         paste_back: bool = False,
         paste_feather: int = 0,
         callback: Callback | None = None,
@@ -159,7 +160,8 @@ class TryOnPipeline(Stages):
             mask, pose_map: see `encode_person`; needed when `person` is a picture.
             category: see `encode_garment`; of a photograph one for all, which also draws the body's mask.
             warped: warped garment (B, 3, H, W) in place of the warper's.
-            garment_skips: see `encode_warped`; None: with a `FramedPerson`.
+            lay_garment: the warped garment goes past the sampler as pixels too, see `decoding.paste.lay_garment`; None:
+                with a `FramedPerson`.
 
         Raises:
             ValueError: something is missing or does not fit; says what.
@@ -193,13 +195,7 @@ class TryOnPipeline(Stages):
             repainted, shown = person.masks_under(warped, category)
             person = self.encode_person(person.person, repainted, person.pose_map, emasc=emasc)
         noise = noise or self._noise(person, seeds * batch if len(seeds) == 1 else seeds, reference_generator)
-        moments, skips = None, person.skips
-        if self._takes_garment:
-            garment_skips = framed if garment_skips is None else garment_skips
-            moments, skips = self.encode_warped(person, warped, garment_skips=garment_skips)
-        conditioning = self.conditioning(
-            person, warped, noise, posterior=posterior, no_pose=no_pose, garment_moments=moments
-        )
+        conditioning = self.conditioning(person, warped, noise, posterior=posterior, no_pose=no_pose)
         scale = self.preset.guidance_scale if guidance_scale is None else guidance_scale
         latents = denoise(
             self.ready_unet(),
@@ -215,10 +211,13 @@ class TryOnPipeline(Stages):
             callback=callback,
         )
         self._numbers(latents, "The try-on UNet")
-        images = self.decode(latents, skips if emasc else None)
+        images = self.decode(latents, person.skips if emasc else None)
+        if emasc and self._takes_garment and (framed if lay_garment is None else lay_garment):
+            laid = warped.to(images) / 2 + 0.5
+            images = paste.lay_garment(images, laid, cloth_on_white(laid) * person.mask)
         shown = person.mask if shown is None else shown
         if paste_back:
-            images = paste(images, person.person / 2 + 0.5, shown, paste_feather).clamp(0, 1)
+            images = paste.paste_back(images, person.person / 2 + 0.5, shown, paste_feather).clamp(0, 1)
         return TryOnResult(images, latents, warped, coarse, shown, grid)
 
     @property

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .batches import require_pictures
-from .decoding.emasc import EMASC, lay_cloth, mask_features
+from .decoding.emasc import EMASC, mask_features
 from .decoding.taps import decode_with_skips, downscale_factor, encode_with_taps
 from .denoising.conditioning import (
     binary_mask,
@@ -31,7 +31,6 @@ from .inversion.encoders import TextTower, VisionTower
 from .inversion.pixels import clip_pixels
 from .inversion.prompts import prompts_for, tokenize
 from .preprocessing.masks.agnostic import nothing_to_repaint
-from .preprocessing.masks.body_mask import cloth_on_white
 from .preprocessing.prepare import FramedPerson
 from .presets import Preset
 from .runtime.defaults import own_defaults
@@ -244,33 +243,6 @@ class Stages:
 
     @own_defaults()
     @torch.no_grad()
-    def encode_warped(
-        self, person: PersonEncoding, warped: Tensor | None, *, garment_skips: bool = False
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Posterior (B, 8, h, w) of warped garments (B, 3, H, W) in [-1, 1], and the skip features to decode with.
-
-        Args:
-            garment_skips: not the person's alone: where the cloth lies, the garment's, see `decoding.emasc.lay_cloth`.
-
-        Raises:
-            ValueError: no such pictures, or not of the person's size.
-        """
-        warped = None if warped is None else require_pictures("warped garment", warped, 3, -1)
-        if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
-            raise ValueError(
-                f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]})."
-            )
-        # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
-        posterior, taps = encode_with_taps(self.vae, self._picture(warped))
-        self._numbers(posterior.parameters, "The VAE's encoder")
-        skips = person.skips
-        if garment_skips and skips is not None:
-            cloth = cloth_on_white(warped / 2 + 0.5).to(person.mask) * person.mask
-            skips = tuple(lay_cloth(skips, self.emasc(taps), cloth))
-        return posterior.parameters, skips
-
-    @own_defaults()
-    @torch.no_grad()
     def conditioning(
         self,
         person: PersonEncoding,
@@ -279,15 +251,18 @@ class Stages:
         *,
         posterior: str = "sample",
         no_pose: bool = False,
-        garment_moments: Tensor | None = None,
     ) -> Tensor:
-        """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (published §5).
-
-        Args:
-            garment_moments: of the warped garment, where `encode_warped` has them already.
-        """
-        if garment_moments is None and self.unet.config.in_channels != 27:
-            garment_moments = self.encode_warped(person, warped)[0]
+        """The UNet's 27 conditioning channels (B, 27, h, w); 23 when the UNet takes no garment (published §5)."""
+        garment_moments = None
+        if self.unet.config.in_channels != 27:
+            warped = None if warped is None else require_pictures("warped garment", warped, 3, -1)
+            if warped is None or warped.shape[-2:] != person.person.shape[-2:]:
+                raise ValueError(
+                    f"the warped garment must be (B, 3, {person.person.shape[-2]}, {person.person.shape[-1]})."
+                )
+            # through the taps' walk, not vae.encode: that one may tile or slice behind the caller's back
+            garment_moments = encode_with_taps(self.vae, self._picture(warped))[0].parameters
+            self._numbers(garment_moments, "The VAE's encoder")
         return try_on_channels(
             person.mask,
             person.moments,

@@ -60,7 +60,7 @@ def encode_person(
 
 def dress(
     people: PersonEncoding, positive: list, negative: list, vae, garment: Tensor, *, sample_posterior: bool = True,
-    posterior_seed: int = 1234, no_pose: bool = False, garment_skips: bool = False, progress=None,
+    posterior_seed: int = 1234, no_pose: bool = False, lay_garment: bool = False, progress=None,
     name: str = "encoded_person",
 ) -> tuple[list, list, dict, SkipFeatures]:  # fmt: skip
     """Conditionings with the 27 extra channels, LATENT and skip features of encoded people in warped garments.
@@ -69,7 +69,7 @@ def dress(
         garment: warped, (B, 3, H, W) in [-1, 1]; one serves every person, and one person every garment.
         sample_posterior, posterior_seed: latents are drawn, item i with seed + i; else they are the posteriors' means.
         no_pose: hides the pose from the model.
-        garment_skips: the decoder sees the garment too.
+        lay_garment: the decoder lays the garment itself into what it decodes.
         name: what messages call the people.
 
     Raises:
@@ -87,8 +87,8 @@ def dress(
     )  # fmt: skip
     moments = batch[name]
     # Encoded as they came: one garment for many people is looked at once.
-    garment_moments, taps = encode_moments(vae, garment, progress)
-    cloth = (taps, cloth_on_white(garment / 2 + 0.5) * batch["mask"]) if garment_skips else None
+    garment_moments, _ = encode_moments(vae, garment, progress)
+    cloth = (garment / 2 + 0.5, cloth_on_white(garment / 2 + 0.5) * batch["mask"]) if lay_garment else None
     items, size = moments.shape[0], tuple(moments.shape[-2:])
     channels = try_on_channels(
         batch["mask"], moments, batch["pose_map"],
@@ -161,12 +161,12 @@ def posterior_inputs(more: str = "") -> list[io.Input]:
     ]  # fmt: skip
 
 
-def garment_skips_input() -> io.Input:
-    """Whether the decoder sees the garment, at the end of every conditioning node."""
+def lay_garment_input() -> io.Input:
+    """Whether the decoder lays the garment into its picture, at the end of every conditioning node."""
     return io.Boolean.Input(
-        "garment_skips", **advanced(), default=False, optional=True,
-        tooltip="Beyond the paper: EMASC carries letters and stripes of the warped garment past the VAE too, where its "
-            "cloth lies. On for photographs with the embedded models; needs EMASC Decoder.",
+        "lay_garment", **advanced(), default=False, optional=True,
+        tooltip="Beyond the paper: EMASC Decoder lays the warped garment itself where its cloth lies, in the light of "
+            "what was sampled. On for photographs with the embedded models, which are too small to draw letters.",
     )  # fmt: skip
 
 
@@ -209,7 +209,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                         "for a sampler with 'denoise' below 1, "
                         "or with Set Latent Noise Mask, which keeps what it does not repaint.",
                 ),
-                garment_skips_input(),
+                lay_garment_input(),
             ],
             outputs=conditioning_outputs(),
             hidden=[io.Hidden.dynprompt],
@@ -219,7 +219,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
     def execute(
         cls, positive: list, negative: list, vae, person: Tensor, mask: Tensor, pose_map: Tensor,
         warped_garment: Tensor, sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
-        latent_of_person: bool = False, garment_skips: bool = False,
+        latent_of_person: bool = False, lay_garment: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         picture, garment = from_image(person, "person"), from_image(warped_garment, "warped_garment")
         size = (picture.shape[-2], picture.shape[-1])
@@ -238,7 +238,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         return io.NodeOutput(
             *dress(
                 people, positive, negative, vae, garment, sample_posterior=sample_posterior,
-                posterior_seed=posterior_seed, no_pose=no_pose, garment_skips=garment_skips, progress=progress,
+                posterior_seed=posterior_seed, no_pose=no_pose, lay_garment=lay_garment, progress=progress,
                 name="person",
             ),
             ui=notes.ui,

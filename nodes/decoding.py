@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.decoding.emasc import lay_cloth, mask_features
+from ..ladivton_core.decoding.emasc import mask_features
+from ..ladivton_core.decoding.paste import lay_garment
 from ..ladivton_core.decoding.paste import paste_back as pasted
 from ..ladivton_core.runtime.finite import require_finite
 from .host.notes import Notes
@@ -135,15 +136,9 @@ def _decode(
     pictures = []
     with emasc.in_use():
         for item in one_by_one(range(latents.shape[0])):
-
-            def skips_of(taps: tuple[Tensor, ...], item: int = item) -> list[Tensor]:
-                return emasc.module([_item(feature, item).to(emasc.device, torch.float32) for feature in taps])
-
+            taps = [_item(feature, item).to(emasc.device, torch.float32) for feature in skip_features.features]
             hole = _item(masks, item).to(emasc.device)
-            skips = mask_features(skips_of(skip_features.features), hole, grow=grow, feather=feather)
-            if skip_features.garment is not None:
-                garment, cloth = skip_features.garment
-                skips = lay_cloth(skips, skips_of(garment), _item(cloth, item).to(emasc.device))
+            skips = mask_features(emasc.module(taps), hole, grow=grow, feather=feather)
             for skip in skips:
                 require_finite(skip, "EMASC", f"Load another copy of its file ({emasc.source}).")
             try:
@@ -158,7 +153,10 @@ def _decode(
                     "or decode with 'VAE Decode (Tiled)' without EMASC."
                 ) from error
             require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
-            pictures.append(vae.process_output(decoded.float()).to(memory.intermediate_device()))
+            picture = vae.process_output(decoded.float()).to(memory.intermediate_device())
+            if skip_features.garment is not None:
+                picture = lay_garment(picture, *(_item(part, item).to(picture) for part in skip_features.garment))
+            pictures.append(picture)
     return torch.cat(pictures)
 
 

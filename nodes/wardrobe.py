@@ -15,7 +15,7 @@ from .conditioning import (
     conditioning_outputs,
     dress,
     encode_person,
-    garment_skips_input,
+    lay_garment_input,
     of_empty_masks,
     posterior_inputs,
     text_inputs,
@@ -115,7 +115,7 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
                 EncodedPerson.Input("encoded_person", tooltip="From Encode Person or Wardrobe People."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 *posterior_inputs(),
-                garment_skips_input(),
+                lay_garment_input(),
             ],
             outputs=conditioning_outputs(),
         )  # fmt: skip
@@ -123,13 +123,13 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
     @classmethod
     def execute(
         cls, positive: list, negative: list, vae, encoded_person: PersonEncoding, warped_garment: Tensor,
-        sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False, garment_skips: bool = False,
+        sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False, lay_garment: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         garment = from_image(warped_garment, "warped_garment")
         return io.NodeOutput(
             *dress(
                 encoded_person, positive, negative, vae, garment, sample_posterior=sample_posterior,
-                posterior_seed=posterior_seed, no_pose=no_pose, garment_skips=garment_skips,
+                posterior_seed=posterior_seed, no_pose=no_pose, lay_garment=lay_garment,
                 progress=ProgressBar(garment.shape[0]),
             )
         )  # fmt: skip

@@ -15,7 +15,6 @@ from ..mask_edges import soften_mask
 
 KINDS = ("nonlinear", "linear")
 """`nonlinear` is the published module; `linear` is the ablation of the paper."""
-_CLOTH_EDGE = 3  # pixels of a warped garment's edge that the sampler draws
 
 
 class EMASC(nn.Module):
@@ -115,21 +114,3 @@ def mask_features(features: Sequence[Tensor], mask: Tensor, *, grow: int = 0, fe
     if grow or feather:
         mask = soften_mask(mask, grow, feather)
     return [feature * (1 - m).to(feature) for feature, m in zip(features, masks_at(mask, features), strict=True)]
-
-
-def lay_cloth(features: Sequence[Tensor], garment: Sequence[Tensor], cloth: Tensor) -> list[Tensor]:
-    """Fill the hole in skip features with those of the warped garment where it lies.
-
-    Beyond the paper: letters and stripes finer than a latent's pixel come from the garment's own picture, as the face
-    comes from the person's.
-
-    Args:
-        features: of the person, cut by `mask_features`, (B, C_i, h_i, w_i).
-        garment: EMASC's outputs on the warped garment, of the same shapes.
-        cloth: where it lies in the hole (B, 1, H, W) in {0, 1}; its edge is left to the sampler.
-
-    Returns:
-        New list of the same shapes.
-    """
-    masks = masks_at(soften_mask(cloth.float(), -_CLOTH_EDGE, _CLOTH_EDGE), features)
-    return [mine + its * m.to(its) for mine, its, m in zip(features, garment, masks, strict=True)]

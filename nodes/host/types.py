@@ -106,13 +106,13 @@ class SkipFeatures:
     Attributes:
         features: f1...f5, (B, C_i, h_i, w_i), on ComfyUI's offload device; f1 and f2 are one tensor (Q12).
         mask: inpaint mask (B, 1, H, W) in {0, 1}, 1 = repaint.
-        garment: the same of the warped garment, and where its cloth lies in the mask (B, 1, H, W) in {0, 1}, if the
-            decoder is to see it too.
+        garment: warped, (B, 3, H, W) in [0, 1], and where its cloth lies in the mask (B, 1, H, W) in {0, 1}, if the
+            decoder is to lay it into its picture.
     """
 
     features: tuple[Tensor, ...]
     mask: Tensor
-    garment: tuple[tuple[Tensor, ...], Tensor] | None = None
+    garment: tuple[Tensor, Tensor] | None = None
 
 
 def item_seeds(seed: int, items: int, index: list[int] | None = None) -> list[int]:

@@ -145,6 +145,7 @@ def test_notes_fit_in_nodes_2_too_where_a_workflow_is_saved_as_on_the_canvas(ope
     assert page.problems == []
 
 
+@pytest.mark.soak
 def test_newer_pages_have_no_widgets_of_their_own_for_what_comes_by_wire(open_page, newest_server, client):
     """One that they have for a box would send its own: people were looked for in a photo's corner."""
     page, definitions = open_page(newest_server, True), client.object_info()

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from drawn_world.world.scene import DrawnWorld
+from ladivton_core.mask_edges import grow_mask
 from ladivton_core.preprocessing.labels import ATR18, LABEL_SETS, LIP20, atr18_from_lip20
 from ladivton_core.preprocessing.masks.body_drawing import body_frame
 from ladivton_core.preprocessing.masks.body_mask import bare_skin, body_mask, cloth_on_white
 from ladivton_core.preprocessing.masks.body_region import body_region
 from ladivton_core.preprocessing.masks.clothes_ends import clothes_ends
+from ladivton_core.preprocessing.masks.ground import ground_behind
 from ladivton_core.preprocessing.pose.dialects import KNUCKLES, POINTS
 
 SIZE = (512, 384)
@@ -250,6 +252,58 @@ def test_cloth_is_what_is_not_the_white_around(drawn):
     garment[..., 5:7, 5:7] = 0.9  # a smudge
     cloth = cloth_on_white(garment)
     assert cloth[..., y, x].all() and not cloth[..., :10, :10].any() and (cloth != worn).float().mean() < 0.002
+
+
+def test_the_ground_is_as_white_as_the_border_so_that_white_stripes_are_cloth(drawn):
+    worn = drawn[0][4]
+    striped = torch.where(torch.arange(SIZE[0])[:, None] // 4 % 2 > 0, 0.975, 0.3)
+    assert torch.equal(cloth_on_white(torch.where(worn > 0, striped, 1.0).expand(1, 3, *SIZE)), worn)
+    noise = torch.rand(1, 1, *SIZE, generator=torch.Generator().manual_seed(1)) * 0.02
+    noisy = torch.where(worn > 0, 0.3, 0.98 + noise - 0.01).expand(1, 3, *SIZE)
+    assert (cloth_on_white(noisy) != worn).float().mean() < 0.002
+
+
+def test_a_loose_silhouettes_wall_stays_the_photos(drawn):
+    walls = torch.linspace(0.6, 0.9, SIZE[1]).expand(1, 3, *SIZE)
+    for category, picture, parse, joints, worn in drawn:
+        whole = silhouette_of(parse)
+        photo, loose = torch.where(whole > 0, picture, walls), grow_mask(whole, 12)
+        given = {"cloth": worn, "silhouette": loose, "picture": photo}
+        repainted, pasted = body(category, joints, paste=True, **given).split(1, 1)
+        assert torch.equal(repainted, body(category, joints, **given))
+        wall = grow_mask(whole + worn, 3) == 0
+        assert (repainted * wall).sum() > 500 and (pasted * wall).sum() < 0.1 * (repainted * wall).sum()
+        mine = (pasted > 0) & (whole > 0) & (worn == 0)
+        tight = body(category, joints, paste=True, **given | {"silhouette": whole})[:, 1:]
+        assert mine.sum() > 0.8 * ((tight > 0) & (whole > 0) & (worn == 0)).sum()
+
+
+def test_ground_is_told_from_what_lies_around():
+    y, x = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 64), indexing="ij")
+    wall = torch.stack([0.3 + 0.4 * x, 0.5 + 0.3 * y, 0.6 - 0.2 * x * y])[None]
+    person = ((x - 0.5).abs() < 0.2)[None, None].float() * (y > 0.2)
+    filled = ground_behind(torch.where(person > 0, torch.rand_like(wall), wall), person)
+    assert torch.allclose(filled * (1 - person), wall * (1 - person), atol=1e-6)
+    assert (filled - wall).abs().max() < 0.1
+
+
+def test_what_is_worn_below_a_bare_belly_is_not_the_top(drawn):
+    category, picture, parse, joints, _ = drawn[0]
+    assert category == "upper_body"
+    frame = body_frame(joints[0])
+    depth, face = torch.from_numpy(frame.depth(SIZE)), picture[0][:, has(parse, ("face",))[0, 0]].mean(1)
+    black = torch.tensor([0.05, 0.05, 0.06])
+    for belly in (False, True):
+        photo = picture.clone()
+        for channel in range(3):
+            trunk = has(parse, ("upper_clothes", "pants", "skirt"))[0, 0]
+            photo[0, channel][trunk] = black[channel]
+            if belly:
+                photo[0, channel][trunk & (depth > -0.5) & (depth < -0.3)] = face[channel]
+        mask = body(category, joints, silhouette=silhouette_of(parse), picture=photo, margin=0)[0, 0]
+        middle = torch.from_numpy(np.abs(np.arange(SIZE[1]) - frame.waist[0]) < 0.2 * frame.size)
+        below = (depth > -0.2) & (depth < -0.1) & middle
+        assert mask[(depth < -0.6) & (depth > -0.8) & middle].all() and bool(mask[below].any()) != belly
 
 
 def test_bare_skin_has_the_faces_colour_in_any_light_and_stays_the_photos(drawn):

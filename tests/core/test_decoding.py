@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from ladivton_core.decoding.emasc import EMASC, mask_features, masks_at
-from ladivton_core.decoding.paste import paste_back
+from ladivton_core.decoding.paste import lay_garment, paste_back
 from ladivton_core.decoding.taps import decode_with_skips, encode_with_taps
 from ladivton_core.mask_edges import soften_mask
 from ladivton_core.presets import TINY
@@ -131,3 +132,31 @@ def test_pasting_back_keeps_the_person_outside_the_mask():
     assert torch.allclose(soft[..., :5], person[..., :5]) and not torch.allclose(soft[..., 7], person[..., 7])
     with pytest.raises(ValueError, match="one size"):
         paste_back(image, person[..., :8], mask)
+
+
+def test_a_laid_garment_has_its_own_pattern_in_the_results_light():
+    generator = torch.Generator().manual_seed(5)
+    cloth = torch.zeros(2, 1, 96, 96)
+    cloth[..., 16:80, 20:76] = 1
+    pattern = 0.3 + 0.4 * torch.rand(2, 3, 96, 96, generator=generator)
+    garment = torch.where(cloth > 0, pattern, torch.ones(()))
+    shade = torch.linspace(0.75, 1, 96)[:, None]
+    image = garment * shade
+    laid = lay_garment(image, garment, cloth)
+    inner = (cloth[0, 0] > 0) & (F.max_pool2d(1 - cloth, 9, 1, 4)[0, 0] == 0)
+    assert torch.equal(laid * (1 - cloth), image * (1 - cloth))
+    assert ((laid / garment)[..., inner] - shade.sqrt().expand(96, 96)[inner]).abs().max() < 0.06
+    assert torch.allclose(lay_garment(image[1:], garment[1:], cloth[1:]), laid[1:], atol=1e-6)
+    assert torch.equal(lay_garment(image, garment, cloth * 0), image)
+
+
+def test_a_shadow_around_a_laid_garment_stays_behind_and_white_cloth_does_not():
+    cloth = torch.zeros(1, 1, 64, 64)
+    cloth[..., 16:48, 16:48] = 1
+    rim = cloth * (F.max_pool2d(1 - cloth, 5, 1, 2) > 0)
+    wall = torch.full((1, 3, 64, 64), 0.5)
+    for own, light in ((0.2, 0.9), (0.95, 0.97)):
+        garment = torch.where(cloth > 0, torch.where(rim > 0, light, own), 1.0).expand(-1, 3, -1, -1)
+        changed = (lay_garment(wall, garment, cloth) - wall).abs().amax(1, keepdim=True) > 0.02
+        assert changed[..., 20:44, 20:44].all()
+        assert bool((changed * rim).any()) != (own < 0.5)

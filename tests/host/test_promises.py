@@ -41,8 +41,8 @@ def test_an_old_file_of_the_page_means_what_it_meant(client, name):
             assert now["inputs"][new] == optional[new][1].get("default"), f"{key}.{new}"
 
 
-@pytest.mark.long  # the start workflow runs always, below
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.long  # the start workflow runs always, below; today's ablation in test_paper_workflows.py
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.soak) if "ablation" in n else n for n in FILES])
 def test_an_old_file_of_the_queue_runs(client, name):
     _, api = files(name)
     workflow = with_value(with_embedded_models(api), "steps", 1)

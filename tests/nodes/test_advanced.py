@@ -11,7 +11,7 @@ FOLDED = {
     "FitPerson": {"person_index", "mode", "nobody", "steady"},
     "PoseMap": {"width", "height", "sigma", "person_index", "mode", "nobody"},
     "PrepareGarment": {"width", "height", "garment_category"},
-    "TryOnConditioning": {"sample_posterior", "posterior_seed", "no_pose", "latent_of_person", "garment_skips"},
+    "TryOnConditioning": {"sample_posterior", "posterior_seed", "no_pose", "latent_of_person", "lay_garment"},
     "EMASCDecoder": {"skip_grow", "skip_feather"},
     "TryOnSampler": {"cloth_cond_rate"},
 }

@@ -49,7 +49,7 @@ def test_stages_before_the_sampler_agree(pipeline, scene, prepared, across):
         ({"cloth_cond_rate": 0.0}, {"cloth_cond_rate": 0.0}),
         ({"no_pose": True}, {"no_pose": True}),
         ({"sample_posterior": False}, {"posterior": "mode"}),
-        ({"garment_skips": True}, {"garment_skips": True}),
+        ({"lay_garment": True}, {"lay_garment": True}),
     ],
     ids=[
         "plain",
@@ -58,13 +58,13 @@ def test_stages_before_the_sampler_agree(pipeline, scene, prepared, across):
         "never the garment",
         "no pose",
         "posterior mode",
-        "garment skips",
+        "lay garment",
     ],
 )
 def test_latents_and_picture_agree(run, models, condition, core, across, graph, options):
     seed, steps = 40, 3
     expected = core(**{"seeds": [seed, seed + 1], "steps": steps, "guidance_scale": 3.0} | options)
-    for_conditioning = {key: graph[key] for key in ("no_pose", "sample_posterior", "garment_skips") if key in graph}
+    for_conditioning = {key: graph[key] for key in ("no_pose", "sample_posterior", "lay_garment") if key in graph}
     for_sampler = {"guidance": 3.0} | {key: graph[key] for key in ("guidance", "cloth_cond_rate") if key in graph}
     positive, negative, latent, skips = condition(posterior_seed=seed, **for_conditioning)
     (samples,) = run(

@@ -22,6 +22,7 @@ def model_folder(tmp_path, nodes):
     folder_paths.folder_names_and_paths["ladi_vton"] = ([str(tmp_path)], extensions)
     yield tmp_path
     folder_paths.folder_names_and_paths["ladi_vton"] = (paths, extensions)
+    folder_paths.filename_list_cache.pop("ladi_vton", None)  # or it asks the folder that is gone
 
 
 def test_loaders_take_their_own_file_and_name_any_other(run, model_folder):

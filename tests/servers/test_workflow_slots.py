@@ -60,7 +60,7 @@ def test_a_photo_is_dressed_as_its_models_ask(name):
     assert len(passes) == (2 if name == "tryon_photo_outfit" else 1)
     for conditioning, stitch in passes:
         assert stitch["mask"] == [conditioning["mask"][0], conditioning["mask"][1] + by_body]  # what of it goes back
-        assert conditioning.get("garment_skips", False) == by_body
+        assert conditioning.get("lay_garment", False) == by_body
         mask, warper = nodes[conditioning["mask"][0]], nodes[conditioning["warped_garment"][0]]["inputs"]
         assert mask["class_type"] == ("LadiVTON_BodyMask" if by_body else "LadiVTON_AgnosticPerson")
         assert conditioning["warped_garment"][1] == by_body == warper["photograph"]  # refined, or coarse

@@ -37,9 +37,10 @@ from .body_drawing import (
     trunk,
 )
 from .body_region import check_pictures, check_points
-from .clothes_ends import Ends, clothes_ends
+from .clothes_ends import Ends, bare_belly, clothes_ends
+from .ground import like_ground
 from .regions import Say, empty_masks, log
-from .silhouette import outline_of
+from .silhouette import body_of, outline_of
 
 MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
@@ -48,8 +49,8 @@ wider masks and break arms in a narrower one (docs/photos.md)."""
 RETURN_MARGIN = 1
 """Pixels likewise, of what a result changes in the photo: beyond them its own ground is better than any drawn."""
 
-# Ground of a warped garment: this bright in every channel, and joined to the picture's border.
-_GROUND = 0.97
+# Ground of a warped garment: joined to the picture's border, and in every channel as bright as that, within these.
+_GROUND = (0.97, 0.985)
 # How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
 _SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
 _PALER = 0.45
@@ -100,7 +101,8 @@ def body_mask(
         picture: the photo (B, 3, height, width) in [0, 1], see `body_region`.
         margin: pixels on a body of the data sets' size; without joints for a picture 512 pixels high.
         paste: also what of a result goes into the photo: with `RETURN_MARGIN` where a silhouette that bears the joints
-            out, or labels, tell the ground; and with `picture` and joints without the skin that is bare and stays so.
+            out, or labels, tell the ground; and with `picture` and joints without the skin that is bare and stays so,
+            and without what a silhouette that is too wide takes of the ground.
         numbers: of the pictures, for messages, where they are some of a larger batch.
         say: told of masks that are empty, and of silhouettes that contradict the joints.
 
@@ -172,6 +174,9 @@ def _around(
             say(f"'silhouette' of picture {number} {told.finding}.")
     if frame is not None and colours is not None:
         ends = clothes_ends(colours, frame)
+    skin = np.zeros(size, bool) if frame is None or colours is None else bare_skin(colours, frame)
+    if skin.any() and category == "upper_body":
+        ends = replace(ends, waist=bare_belly(skin, frame) or ends.waist)
     if frame is None:
         # the cloth, and the person beside it
         part = lies if outline is None else lies | (outline & lies.any(1, keepdims=True))
@@ -180,7 +185,6 @@ def _around(
     else:
         part, beyond = _part(frame, category, ends, outline, size)
         kept = _kept(frame, category, ends, outline, size)
-    skin = np.zeros(size, bool) if frame is None or colours is None else bare_skin(colours, frame)
     if labelled is not None:
         part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
     elif skin.any() and lies is not None and category != "lower_body":
@@ -194,7 +198,10 @@ def _around(
     inside, known = torch.from_numpy(part)[None, None].float(), outline is not None or labelled is not None
     margins = margin, min(margin, RETURN_MARGIN) if known else margin
     grown = [grow_mask(inside, round(pixels * share))[0, 0].bool().numpy() for pixels in margins]
-    masks = np.stack([grown[0], grown[1] & ~skin]) & ~beyond
+    stays = skin
+    if outline is not None and frame is not None and colours is not None:
+        stays = skin | (like_ground(colours, outline, frame.size, share) & ~body_of(frame, size))
+    masks = np.stack([grown[0], grown[1] & ~stays]) & ~beyond
     return (masks if lies is None else masks | lies) & ~kept
 
 
@@ -246,7 +253,9 @@ def cloth_on_white(garment: Tensor) -> Tensor:
         (B, 1, H, W) float32 in {0, 1}; 1 is cloth. A white garment is cloth as far as its edge is darker than white;
         smudges of a pixel or four are none.
     """
-    ground = (garment.detach().cpu().amin(1) >= _GROUND).numpy()
+    darkest = garment.detach().cpu().amin(1)
+    border = torch.cat([darkest[:, [0, -1]].flatten(1), darkest[:, :, [0, -1]].flatten(1)], 1)
+    ground = (darkest >= (border.float().quantile(0.05, 1) - 0.005).clamp(*_GROUND)[:, None, None]).numpy()
     step = -(-max(ground.shape[1:]) // 512)
     cloth = torch.from_numpy(np.stack([~reached(item) for item in ground[:, ::step, ::step]]))[:, None].float()
     thick = grow_mask(cloth, -round(_SPECK * max(cloth.shape[2:]) / 512)).bool()[:, 0].numpy()

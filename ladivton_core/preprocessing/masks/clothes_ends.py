@@ -22,6 +22,8 @@ _SHORTEST = 0.6
 # A change counts when it is this much larger than what the colours on both sides of it vary by; the first must be
 # nearly as large as the largest.
 _CLEAR, _NEARLY = 2.0, 0.6
+# Skin is a belly where it is this much of the trunk's width.
+_BELLY = 0.6
 # Brightness, red against green, blue against yellow.
 _OPPONENT = np.array([[1 / 3, 1.5, -0.5], [1 / 3, -1.5, -0.5], [1 / 3, 0.0, 1.0]])
 
@@ -72,6 +74,18 @@ def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
         )  # fmt: skip
     right, left = (None if shin is None else shin[1] for shin in shins)
     return Ends(waist and (waist[0], waist[2]), (right, left))
+
+
+def bare_belly(skin: np.ndarray, frame: BodyFrame) -> tuple[float, float] | None:
+    """Where skin (height, width) bool shows below a top across the trunk, from and to; as `Ends.waist`, reversed."""
+    places = np.arange(-0.9, 0.3, _STEP)
+    across = np.linspace(-0.2, 0.2, 21)[:, None] * np.array([-frame.down[1], frame.down[0]])
+    x, y = np.moveaxis(np.rint(frame.waist + (places[:, None, None] * frame.down + across) * frame.size), -1, 0)
+    x, y = (at.astype(int).clip(0, side - 1) for at, side in ((x, skin.shape[1]), (y, skin.shape[0])))
+    bare = np.flatnonzero(skin[y, x].mean(1) > _BELLY)
+    if not len(bare) or (bare[-1] - bare[0] + 1) * _STEP < _BEYOND or bare[0] == 0:
+        return None
+    return float(places[bare[-1]]), float(places[bare[0]] - _BEYOND)
 
 
 def _change(

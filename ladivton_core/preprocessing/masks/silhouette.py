@@ -49,9 +49,8 @@ def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Out
         with_legs: whether legs are asked for: a silhouette without them then contradicts the joints.
     """
     size = (silhouette.shape[0], silhouette.shape[1])
-    chest = trunk(frame, _INNER, size)
-    below = filled(size, *_known_legs(frame)) if with_legs else np.zeros(size, bool)
-    limbs = arms(frame, *_INNER_ARM, size) | hands(frame, _INNER, size)
+    chest, below, limbs = _parts(frame, size)
+    below &= with_legs
     body, filled_up = chest | below | limbs, _filled_up(silhouette, frame, chest | limbs, chest | below | limbs)
     border = np.concatenate([silhouette[[0, -1]].ravel(), silhouette[:, [0, -1]].ravel()])
     if border.mean() > _MISSING:  # all around the picture: the person is the hole in it
@@ -64,6 +63,17 @@ def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Out
     lacking = float((core & ~silhouette).sum() / max(core.sum(), 1))
     said = f"leaves out {lacking:.0%} of the body: holes are filled, and the joints add what they tell"
     return Outline(filled_up | body, said if lacking > _WORTH_SAYING else None)
+
+
+def body_of(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
+    """What of a picture is the person for certain, by the joints alone; (height, width) bool."""
+    return np.logical_or.reduce(_parts(frame, size))
+
+
+def _parts(frame: BodyFrame, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trunk, legs, and arms with hands."""
+    limbs = arms(frame, *_INNER_ARM, size) | hands(frame, _INNER, size)
+    return trunk(frame, _INNER, size), filled(size, *_known_legs(frame)), limbs
 
 
 def _known_legs(frame: BodyFrame) -> tuple[list, list]:
