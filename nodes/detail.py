@@ -11,7 +11,7 @@ from torch import Tensor
 from ..ladivton_core.finishing.detail import garment_detail
 from ..ladivton_core.preprocessing.framing.fitting import Fit
 from .host.notes import Notes
-from .host.types import CATEGORY, FitRecord, Spline, io, one_by_one, search_aliases
+from .host.types import CATEGORY, FitRecord, Spline, advanced, io, one_by_one, search_aliases
 from .tensors import as_image, common_batch, photo_pixels, soft_mask, to_mask
 
 
@@ -28,7 +28,7 @@ class LadiVTON_GarmentDetail(io.ComfyNode):
             description="Gives a finished photo the garment's fine detail back, such as letters, stripes and weave: "
                 "lays the garment's picture where the spline hung it, at the photo's own resolution, "
                 "and takes its detail as far as it agrees with the result. Everything else stays as it is. "
-                "Needs the package opencv-python-headless.",
+                "Needs the package opencv-python-headless, unless the garment was laid there.",
             inputs=[
                 io.Image.Input("picture", tooltip="The finished photo, from Stitch Person."),
                 io.Image.Input("garment", tooltip="The garment that was warped, in more pixels: "
@@ -46,6 +46,11 @@ class LadiVTON_GarmentDetail(io.ComfyNode):
                     "region", optional=True,
                     tooltip="Where the picture may change: 'taken' of Stitch Person. All of it without.",
                 ),
+                io.Boolean.Input(
+                    "laid", **advanced(), default=False, optional=True,
+                    tooltip="On behind 'lay_garment' of Try-On Conditioning: the garment lies just where the spline "
+                        "hung it, so that nothing has to be moved onto the result and OpenCV is not needed.",
+                ),
             ],
             outputs=[
                 io.Image.Output("detailed", display_name="IMAGE", tooltip="The picture with the garment's detail."),
@@ -59,7 +64,7 @@ class LadiVTON_GarmentDetail(io.ComfyNode):
     @classmethod
     def execute(
         cls, picture: Tensor, garment: Tensor, fit: tuple[Fit, ...] | None = None, spline: Tensor | None = None,
-        region: Tensor | None = None,
+        region: Tensor | None = None, laid: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         notes = Notes("Garment Detail")
         batch = common_batch(
@@ -72,7 +77,7 @@ class LadiVTON_GarmentDetail(io.ComfyNode):
             given = {name: None if tensor is None else tensor[item] for name, tensor in batch.items()}
             plan = None if fit is None else fit[int(given["fits"])]
             made, weight = garment_detail(
-                given["picture"], given["garment"], plan, spline=given["spline"], region=given["region"],
+                given["picture"], given["garment"], plan, spline=given["spline"], region=given["region"], laid=laid,
                 say=lambda text, item=item: notes.warn(f"Picture {item}: {text}"),
             )  # fmt: skip
             detailed.append(made)

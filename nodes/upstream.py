@@ -55,7 +55,7 @@ def own_picture(graph: Graph, node: str) -> str | None:
     if all(map(_is_drawn, _nearest(graph, node, "person", _brings_pictures))):
         return None
     return (
-        "The embedded models know drawn people only: what they repaint of a photograph looks drawn, "
+        "The embedded models know drawn people only: the skin and folds they draw on a photograph look drawn, "
         "however good its check. 'Photo, VITON-HD weights' and 'Photo, Dress Code weights' take others "
         "in 'Load Try-On Models'."
     )

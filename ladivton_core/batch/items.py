@@ -282,7 +282,7 @@ class Settings:
     batch: int = option(1, "pictures at a time", metavar="N")
     exact: bool = option(False, "every picture alone, whatever --batch says")
     paste_back: bool = option(False, "with parse maps: keep the photo outside the mask")
-    detail: bool = option(False, "in photographs: give the result the garment's own detail (extra photo)")
+    detail: bool = option(False, "in photographs: the garment's own detail (extra photo); always with embedded models")
     pose: tuple[str, ...] = option(
         ("models/ladi_vton/pose",), "BlazePose's graphs; repeatable", metavar="FOLDER"
     )  # fmt: skip

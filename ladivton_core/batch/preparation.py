@@ -161,14 +161,14 @@ def prepare_garment(
 
 def into_photo(
     result: Tensor, fit: Fit, photo: Tensor, mask: Tensor, *, garment: Tensor | None = None,
-    grid: Tensor | None = None, **asked: Any,
+    grid: Tensor | None = None, laid: bool = False, **asked: Any,
 ) -> Tensor:  # fmt: skip
     """A result (3, H, W) in [0, 1] back in its photo (3, h, w) uint8, as `tryon_photo` does it; in [0, 1].
 
     Args:
         mask: (1, 1, H, W); only there the result is taken.
         garment: `PreparedGarment.large`, which gives the result its detail; None leaves it.
-        grid: the spline (H, W, 2) that hung it, see `garment_detail`.
+        grid, laid: the spline (H, W, 2) that hung it, and whether the result shows it just there, see `garment_detail`.
         asked: `register`, `only_changed`, `person` and `say` of `bring_back`, for results of other models.
     """
     back = {"mask": mask[0].cpu(), "feather": FEATHER, "match_colour": True}
@@ -176,7 +176,7 @@ def into_photo(
     if garment is None:
         return made
     spline = None if grid is None else grid.cpu()
-    return garment_detail(made, garment.float() / 255, fit, spline=spline, region=taken)[0]
+    return garment_detail(made, garment.float() / 255, fit, spline=spline, region=taken, laid=laid)[0]
 
 
 def _keypoints(

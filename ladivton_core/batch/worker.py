@@ -59,7 +59,7 @@ def describe_models(pipeline: TryOnPipeline, settings: Settings) -> dict[str, An
     facts = {"engine": "core"} | describe_pipeline(pipeline) | {"pasted back": settings.paste_back}
     if pipeline.preset.photographs == "body":
         facts[BODY] = "the body's mask"
-    if settings.detail:
+    if settings.detail or BODY in facts:
         facts[DETAIL] = True
     facts["size"] = list(settings.size or pipeline.preset.size)
     return facts | {"steps": pipeline.preset.steps, "guidance_scale": pipeline.preset.guidance_scale}
@@ -119,8 +119,9 @@ class Dresser:
         pictures = [*made.images]
         if person.fit is not None:
             grids = made.grid if DETAIL in self.facts and made.grid is not None else [None] * len(pictures)
+            laid = BODY in self.facts and made.grid is not None
             pictures = [
-                into_photo(picture.cpu(), person.fit, person.photo, mask, garment=garment.photo, grid=grid)
+                into_photo(picture.cpu(), person.fit, person.photo, mask, garment=garment.photo, grid=grid, laid=laid)
                 for picture, mask, garment, grid in zip(pictures, made.mask.split(1), garments, grids, strict=True)
             ]
         return [np.asarray(to_picture(picture)) for picture in pictures]

@@ -68,6 +68,7 @@ def garment_detail(
     *,
     spline: Tensor | None = None,
     region: Tensor | None = None,
+    laid: bool = False,
     say: Say = log.warning,
 ) -> tuple[Tensor, Tensor]:
     """Give a finished picture the detail of the garment that it shows.
@@ -79,6 +80,8 @@ def garment_detail(
         spline: (*fit.size, 2) as (x, y) in the garment's frame, see `WarpResult.grid`. None lays the garment's box onto
             the region's, from where flow alone has to find it.
         region: (1, *fit.source) in [0, 1]; the picture changes nowhere else. See `bring_back`.
+        laid: the result shows the garment just where the spline hangs it (`decoding.paste.lay_garment`): nothing is moved
+            onto it, and OpenCV is not asked for.
         say: told where the garment's detail was found nowhere.
 
     Returns:
@@ -86,11 +89,15 @@ def garment_detail(
         how much of the first octave that the models' size cannot hold is the garment's.
 
     Raises:
-        ValueError: no such picture, or shapes do not belong together; says which.
+        ValueError: no such picture, shapes that do not belong together, or `laid` without a spline; says which.
         ImportError: no OpenCV; says how to install it.
     """
     for called, given in (("picture", picture), ("garment", garment)):
         require_pictures(called, given, 3, 0, batch=False, beyond=OVERSHOOT)
+    if laid and spline is None:
+        raise ValueError(
+            "'laid' is on, and no spline tells where: connect 'spline' of Garment Warper, or switch it off"
+        )
     if fit is None:
         whole = tuple(picture.shape[-2:])
         scale = min(1.0, _ALONE / whole[0])
@@ -109,7 +116,8 @@ def garment_detail(
     else:
         row, column, tall, wide = fit.placed
         grid = _enlarged(spline[row : row + tall, column : column + wide].float().permute(2, 0, 1)[None], size)
-    grid = _registered(small, open_, garment, cloth, grid, _REACH_ALONE if spline is None else _REACH)
+    if not laid:
+        grid = _registered(small, open_, garment, cloth, grid, _REACH_ALONE if spline is None else _REACH)
     seen, lies = _laid(garment, cloth, grid, size)
     light, change, shares = _compared(small, seen, lies * (open_ > 0.5))
     beside = (grow_mask(open_, _EDGE) <= 0).float()

@@ -137,7 +137,7 @@ def test_a_photograph_goes_with_each_garment_and_leaves_the_data_sets_people_as_
     out = tmp_path / "mixed"
     report, counted = dress(out)
     assert report.made == 4 and len(report.errors) == 2
-    assert "drawn people only; what they repaint on photographs (1 people)" in caplog.text
+    assert "drawn people only; skin and folds they draw on photographs (1 people)" in caplog.text
     assert counted == {"encode_person": 1 + 2, "encode_garment": garments, "__call__": 4}
     for a, b in zip(
         pixels(tmp_path / "alone", *MADE[:2], category=category), pixels(out, *MADE[:2], category=category), strict=True

@@ -1,6 +1,7 @@
 """The garment's own detail: taken where it agrees with the result, and nowhere else."""
 
 import builtins
+import sys
 
 import pytest
 import torch
@@ -63,6 +64,18 @@ def test_known_detail_comes_back_wherever_the_spline_put_it_a_few_pixels_off(mov
     made, weight = garment_detail(result, truth, FIT, spline=grid(*moved), region=region())
     assert error(made, truth) < 0.5 * error(result, truth)
     assert weight[:, 80:180, 60:130].mean() > 0.5 and weight.min() >= 0 and weight.max() <= 1
+
+
+def test_what_was_laid_is_not_moved_and_needs_no_opencv(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    truth = print_of()
+    result = through_the_models(truth)
+    made, _ = garment_detail(result, truth, FIT, spline=grid(), region=region(), laid=True)
+    assert error(made, truth) < 0.3 * error(result, truth)
+    beside, _ = garment_detail(result, truth, FIT, spline=grid(3.0, -2.0), region=region(), laid=True)
+    assert error(beside, truth) > 0.8 * error(result, truth)
+    with pytest.raises(ValueError, match="no spline tells where"):
+        garment_detail(result, truth, FIT, region=region(), laid=True)
 
 
 def test_it_comes_in_the_results_own_light():

@@ -126,7 +126,8 @@ def test_a_garment_as_the_photo_workflow(run, wires, files, centre):
     assert prepare_garment(line, SIZE, centre=centre).large is None
 
 
-def test_a_catalogue_gives_detail_as_the_node_does(run):
+@pytest.mark.parametrize("laid", [False, True])
+def test_a_catalogue_gives_detail_as_the_node_does(run, laid):
     pytest.importorskip("cv2")
     generator, fit = torch.Generator().manual_seed(3), Fit.plan((256, 192), (128, 96))
     garment = torch.ones(3, 256, 192, dtype=torch.uint8) * 255
@@ -135,14 +136,14 @@ def test_a_catalogue_gives_detail_as_the_node_does(run):
     places = [(torch.arange(side) + 0.5) * 2 / side - 1 for side in (96, 128)]
     grid = torch.stack(torch.meshgrid(*places, indexing="xy"), -1)
     photo, mask = torch.full((3, 256, 192), 127, dtype=torch.uint8), torch.ones(1, 1, 128, 96)
-    made = into_photo(result[0], fit, photo, mask, garment=garment, grid=grid)
+    made = into_photo(result[0], fit, photo, mask, garment=garment, grid=grid, laid=laid)
     wires = {"fit": (fit,), "photo": (photo / 255).movedim(0, -1)[None]}
     stitched, taken = run(
         "StitchPerson", result=result.movedim(1, -1), mask=mask[0], feather=3, match_colour=True, **wires
     )
     detailed, weight = run(
         "GarmentDetail", picture=stitched, garment=(garment / 255).movedim(0, -1)[None], fit=(fit,), spline=grid[None],
-        region=taken,
+        region=taken, laid=laid,
     )  # fmt: skip
     torch.testing.assert_close(made, detailed[0].movedim(-1, 0), rtol=0, atol=1e-5)
     assert weight.max() > 0.3

@@ -51,6 +51,8 @@ RETURN_MARGIN = 1
 
 # Ground of a warped garment: joined to the picture's border, and in every channel as bright as that, within these.
 _GROUND = (0.97, 0.985)
+# Pixels, at 512: what is nowhere wider than twice this may be a white stripe, unless it is exactly the border's white.
+_STRIPE = 4
 # How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
 _SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
 _PALER = 0.45
@@ -253,14 +255,20 @@ def cloth_on_white(garment: Tensor) -> Tensor:
         (B, 1, H, W) float32 in {0, 1}; 1 is cloth. A white garment is cloth as far as its edge is darker than white;
         smudges of a pixel or four are none.
     """
-    darkest = garment.detach().cpu().amin(1)
-    border = torch.cat([darkest[:, [0, -1]].flatten(1), darkest[:, :, [0, -1]].flatten(1)], 1)
-    ground = (darkest >= (border.float().quantile(0.05, 1) - 0.005).clamp(*_GROUND)[:, None, None]).numpy()
-    step = -(-max(ground.shape[1:]) // 512)
-    cloth = torch.from_numpy(np.stack([~reached(item) for item in ground[:, ::step, ::step]]))[:, None].float()
+    darkest = garment.detach().cpu().amin(1, keepdim=True)
+    border = torch.cat([darkest[..., [0, -1], :].flatten(1), darkest[..., [0, -1]].flatten(1)], 1)
+    white = border.float().quantile(0.05, 1)[:, None, None, None]
+    step = -(-max(darkest.shape[2:]) // 512)
+    bright, exact = (
+        (darkest >= (white - less).clamp(_GROUND[0], most)).float()[..., ::step, ::step]
+        for less, most in ((0.005, _GROUND[1]), (0.001, 1.0))
+    )
+    narrow = round(_STRIPE * max(bright.shape[2:]) / 512)
+    ground = torch.maximum(exact, bright * grow_mask(grow_mask(bright, -narrow), narrow))[:, 0].bool().numpy()
+    cloth = torch.from_numpy(np.stack([~reached(item) for item in ground]))[:, None].float()
     thick = grow_mask(cloth, -round(_SPECK * max(cloth.shape[2:]) / 512)).bool()[:, 0].numpy()
     cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
-    cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : ground.shape[1], : ground.shape[2]]
+    cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : darkest.shape[2], : darkest.shape[3]]
     return torch.from_numpy(cloth)[:, None].float().to(garment.device)
 
 

@@ -11,7 +11,7 @@ from ...mask_edges import grow_mask
 
 _SURE = 0.15
 """Body sizes from a silhouette on from where the photo shows ground for certain."""
-_ALIKE = 0.05
+_ALIKE = 0.035
 """Colours that differ by less, in every channel, are the ground's."""
 _SPECK = 2
 """Pixels, on a body of the data sets' size: what is nowhere thicker than twice this is an accident."""
