@@ -230,8 +230,8 @@ def plan_run(
     own = "preset" in facts  # whose models a run's settings say; else a workflow loads them
     if photographs and (PRESETS[facts["preset"]].drawn_only if own else getattr(engine, "drawn_only", False)):
         log.warning(
-            "The embedded models know drawn people only; skin and folds they draw on photographs (%d people) look drawn. "
-            "%s (docs/models.md).",
+            "The embedded models know drawn people only; skin and folds they draw on photographs (%d people) look "
+            "drawn. %s (docs/models.md).",
             photographs,
             "--models and --weights take the published ones" if own
             else "Others are chosen in the workflow's 'Load Try-On Models', which --workflow names",

@@ -80,8 +80,8 @@ def garment_detail(
         spline: (*fit.size, 2) as (x, y) in the garment's frame, see `WarpResult.grid`. None lays the garment's box onto
             the region's, from where flow alone has to find it.
         region: (1, *fit.source) in [0, 1]; the picture changes nowhere else. See `bring_back`.
-        laid: the result shows the garment just where the spline hangs it (`decoding.paste.lay_garment`): nothing is moved
-            onto it, and OpenCV is not asked for.
+        laid: the result shows the garment just where the spline hangs it (`decoding.paste.lay_garment`): nothing is
+            moved onto it, and OpenCV is not asked for.
         say: told where the garment's detail was found nowhere.
 
     Returns:
