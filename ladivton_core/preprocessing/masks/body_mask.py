@@ -40,7 +40,7 @@ from .body_region import check_pictures, check_points
 from .clothes_ends import Ends, bare_belly, clothes_ends
 from .ground import like_ground
 from .regions import Say, empty_masks, log
-from .silhouette import body_of, outline_of
+from .silhouette import INNER, outline_of
 
 MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
@@ -202,7 +202,8 @@ def _around(
     grown = [grow_mask(inside, round(pixels * share))[0, 0].bool().numpy() for pixels in margins]
     stays = skin
     if outline is not None and frame is not None and colours is not None:
-        stays = skin | (like_ground(colours, outline, frame.size, share) & ~body_of(frame, size))
+        # joints of arms lie beside them too often: only the trunk is the person whatever the photo shows
+        stays = skin | (like_ground(colours, outline, frame.size, share) & ~trunk(frame, INNER, size))
     masks = np.stack([grown[0], grown[1] & ~stays]) & ~beyond
     return (masks if lies is None else masks | lies) & ~kept
 

@@ -16,7 +16,7 @@ from ..flood import reached
 from .body_drawing import BodyFrame, Shape, arms, filled, hands, limb, trunk
 
 # What of a body is the person for certain, though joints are found a little off.
-_INNER = Shape(shoulder=0.03, hip=0.06, hem=0.0, waist=0.0, thigh=0.13, shin=0.07, hand=(0.08, 0.3))
+INNER = Shape(shoulder=0.03, hip=0.06, hem=0.0, waist=0.0, thigh=0.13, shin=0.07, hand=(0.08, 0.3))
 _INNER_ARM = (0.09, 0.06)
 # A part that it shows less of than this is missing in it; a share of the body that it must lack before a note says so.
 _MISSING, _WORTH_SAYING = 0.5, 0.1
@@ -49,8 +49,9 @@ def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Out
         with_legs: whether legs are asked for: a silhouette without them then contradicts the joints.
     """
     size = (silhouette.shape[0], silhouette.shape[1])
-    chest, below, limbs = _parts(frame, size)
-    below &= with_legs
+    chest = trunk(frame, INNER, size)
+    below = filled(size, *_known_legs(frame)) if with_legs else np.zeros(size, bool)
+    limbs = arms(frame, *_INNER_ARM, size) | hands(frame, INNER, size)
     body, filled_up = chest | below | limbs, _filled_up(silhouette, frame, chest | limbs, chest | below | limbs)
     border = np.concatenate([silhouette[[0, -1]].ravel(), silhouette[:, [0, -1]].ravel()])
     if border.mean() > _MISSING:  # all around the picture: the person is the hole in it
@@ -65,21 +66,10 @@ def outline_of(silhouette: np.ndarray, frame: BodyFrame, with_legs: bool) -> Out
     return Outline(filled_up | body, said if lacking > _WORTH_SAYING else None)
 
 
-def body_of(frame: BodyFrame, size: tuple[int, int]) -> np.ndarray:
-    """What of a picture is the person for certain, by the joints alone; (height, width) bool."""
-    return np.logical_or.reduce(_parts(frame, size))
-
-
-def _parts(frame: BodyFrame, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Trunk, legs, and arms with hands."""
-    limbs = arms(frame, *_INNER_ARM, size) | hands(frame, _INNER, size)
-    return trunk(frame, _INNER, size), filled(size, *_known_legs(frame)), limbs
-
-
 def _known_legs(frame: BodyFrame) -> tuple[list, list]:
     """Polygons and disks of the legs down to the known ankles; to the knees of a leg whose ankle is not known."""
     parts = [
-        limb(leg if ankle is not None else leg[:2], _INNER.thigh * frame.size, _INNER.shin * frame.size)
+        limb(leg if ankle is not None else leg[:2], INNER.thigh * frame.size, INNER.shin * frame.size)
         for leg, ankle in zip(frame.legs, frame.ankles, strict=True)
     ]
     return [polygon for polygons, _ in parts for polygon in polygons], [disk for _, disks in parts for disk in disks]
