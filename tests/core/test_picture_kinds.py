@@ -105,6 +105,20 @@ def test_plain_grounds_become_white_and_the_garment_stays(ground):
     torch.testing.assert_close(white[:, 33:87, 27:69], shown[:, 33:87, 27:69], rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("white", [0.93, 0.99])
+def test_white_cloth_on_a_light_ground_is_no_ground(white):
+    shown = torch.full((3, 512, 384), 246 / 255)
+    shown[:, 120:400, 100:290] = white + 0.006 * torch.sin(torch.arange(190) / 9)
+    shown[:, 200:300, 150:240] = 0.2
+    for noise in (0, 1 / 255):
+        drawn = torch.Generator().manual_seed(2)
+        made = ground_to_white(shown + noise * (torch.rand(1, 512, 384, generator=drawn) - 0.5))
+        cloth = made.amin(0) < 0.97
+        assert cloth[130:390, 110:280].float().mean() > 0.99
+        cloth[110:410, 90:300] = False
+        assert not cloth.any() and made.max() == 1
+
+
 def test_white_and_busy_grounds_stay():
     on_white = garment_on(torch.ones(3, 128, 96))
     assert torch.equal(ground_to_white(on_white), on_white)

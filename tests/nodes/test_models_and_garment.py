@@ -22,7 +22,7 @@ def model_folder(tmp_path, nodes):
     folder_paths.folder_names_and_paths["ladi_vton"] = ([str(tmp_path)], extensions)
     yield tmp_path
     folder_paths.folder_names_and_paths["ladi_vton"] = (paths, extensions)
-    folder_paths.filename_list_cache.pop("ladi_vton", None)  # or it asks the folder that is gone
+    folder_paths.filename_list_cache.pop("ladi_vton", None)
 
 
 def test_loaders_take_their_own_file_and_name_any_other(run, model_folder):
@@ -212,6 +212,7 @@ def every_folder(tmp_path, nodes, monkeypatch):
     monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
     folders = {"unet": "ladi_vton", "warping": "ladi_vton", "inversion_adapter": "ladi_vton", "emasc": "ladi_vton",
                "vae": "vae", "text_encoder": "text_encoders", "vision": "clip_vision"}  # fmt: skip
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})  # or it is asked for folders that are gone
     for name in {*folders.values(), "diffusion_models"}:
         (tmp_path / name).mkdir()
         extensions = folder_paths.folder_names_and_paths[name][1]

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...mask_edges import grow_mask
 from ..flood import reached
 from ..labels import Category
 
@@ -24,6 +25,10 @@ PLAIN_SHARE = 0.75
 """A ground is plain when this share of the border fits one smooth colour: a garment may touch the edge somewhere."""
 _TOLERANCE = 0.05
 _SOFT = 0.05
+_EXACT, _RINGING = 0.006, 1
+"""What a ground of one colour differs by, and pixels of the working size over which JPEG rings beside an edge."""
+_CLOTH = 0.965
+"""Brightest that cloth is on a ground that was turned white: below `WHITE`, so that both can be told apart."""
 # Ground is looked for at this size and its edge sharpened at the picture's own.
 _WORKING_SIDE = 384
 _FILLED = (0.02, 0.98)
@@ -38,11 +43,13 @@ class Backdrop:
         kind: `white`, `plain` (one smooth colour, a gradient included) or `busy`.
         colour: smooth colour of the ground (3, H, W); meaningless for a busy one.
         share: how much of the border fits it.
+        noise: by how much that differs from the smooth colour, a standard deviation.
     """
 
     kind: Ground
     colour: Tensor
     share: float
+    noise: float = 0.0
 
 
 def backdrop_of(garment: Tensor) -> Backdrop:
@@ -66,7 +73,8 @@ def backdrop_of(garment: Tensor) -> Backdrop:
     colour = (terms.double() @ fit).movedim(-1, 0).float().clamp(0, 1)
     if share < PLAIN_SHARE:
         return Backdrop("busy", colour, share)
-    return Backdrop("white" if float(seen[near].mean(0).min()) >= WHITE else "plain", colour, share)
+    noise = float((on_ring[near] @ fit - seen[near]).std())
+    return Backdrop("white" if float(seen[near].mean(0).min()) >= WHITE else "plain", colour, share, noise)
 
 
 def ground_to_white(garment: Tensor) -> Tensor | None:
@@ -74,18 +82,28 @@ def ground_to_white(garment: Tensor) -> Tensor | None:
 
     Returns:
         The picture; a white ground passes unchanged. None for a busy ground, or where garment and ground cannot be
-        told apart.
+        told apart. Cloth is no brighter than `_CLOTH` in it.
     """
     ground = backdrop_of(garment)
     if ground.kind == "white":
         return garment
     if ground.kind == "busy":
         return None
-    distance = (garment - ground.colour).abs().amax(0)
-    open_ = (distance < _TOLERANCE + _SOFT)[None, None].float()
+    off = garment - ground.colour
+    distance, smooth = off.abs().amax(0), F.avg_pool2d(off[None], 5, 1, 2, count_include_pad=False)[0].abs().amax(0)
     shrink = min(1.0, _WORKING_SIDE / max(garment.shape[-2:]))
-    small = F.interpolate(open_, scale_factor=shrink, mode="area") if shrink < 1 else open_
-    ground_reached = torch.from_numpy(reached(small[0, 0].numpy() > 0.5)).float()
+
+    def joined(open_: Tensor) -> Tensor:
+        small = open_[None, None].float()
+        small = F.interpolate(small, scale_factor=shrink, mode="area") if shrink < 1 else small
+        return torch.from_numpy(reached(small[0, 0].numpy() > 0.5)).float()
+
+    ground_reached = joined(distance < _TOLERANCE + _SOFT)
+    # White cloth on a light ground is not far from it. On a ground of nearly one colour less is enough to tell, where it
+    # is wider than what an edge rings.
+    exact = joined(smooth < min(_TOLERANCE, _EXACT + 6 * ground.noise))
+    cloth = (ground_reached - exact)[None, None]
+    ground_reached -= grow_mask(grow_mask(cloth, -_RINGING), _RINGING)[0, 0]
     covered = 1 - float(ground_reached.mean())
     if not _FILLED[0] <= covered <= _FILLED[1]:
         return None
@@ -94,7 +112,8 @@ def ground_to_white(garment: Tensor) -> Tensor | None:
     # between the two tolerances cloth and ground mix, as they do along an anti-aliased edge
     alpha = 1 - near * (1 - ((distance - _TOLERANCE) / _SOFT).clamp(0, 1))
     cloth = (garment - ground.colour * (1 - alpha)) / alpha.clamp_min(0.1)
-    return torch.where(alpha >= 1, garment, 1 - alpha * (1 - cloth.clamp(0, 1)))
+    white = torch.where(alpha >= 1, garment, 1 - alpha * (1 - cloth.clamp(0, 1)))
+    return white.minimum(1 - alpha * (1 - _CLOTH))
 
 
 def looks_inverted(mask: Tensor) -> bool:
