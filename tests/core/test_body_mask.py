@@ -232,6 +232,16 @@ def test_a_top_of_two_colours_ends_at_its_hem(drawn):
     assert mask[0, 0][trunk & middle].all()
 
 
+def test_a_top_does_not_end_where_legs_come_out_of_shorts(drawn):
+    frame = body_frame(drawn[0][3][0])
+    depth = torch.from_numpy(frame.depth(SIZE))[..., None]
+    shirt, shorts, legs = (torch.tensor(colour) for colour in ((0.1, 0.1, 0.1), (0.2, 0.3, 0.6), (0.6, 0.42, 0.34)))
+    picture = torch.where(depth < -0.1, shirt, torch.where(depth < 0.3, shorts, legs)).float().numpy()
+    skin = (depth[..., 0] >= 0.3).numpy()
+    assert clothes_ends(picture, frame).waist[1] == pytest.approx(0.3, abs=0.06)
+    assert clothes_ends(picture, frame, skin).waist[1] == pytest.approx(-0.1, abs=0.06)
+
+
 def test_somebody_who_sits_has_no_waist_by_colour(drawn):
     _, _, _, joints, _ = drawn[0]
     frame, sitting = body_frame(joints[0]), joints[0].clone()

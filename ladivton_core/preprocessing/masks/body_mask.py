@@ -174,9 +174,10 @@ def _around(
         outline = told.inside
         if told.finding:
             say(f"'silhouette' of picture {number} {told.finding}.")
+    skin = np.zeros(size, bool)
     if frame is not None and colours is not None:
-        ends = clothes_ends(colours, frame)
-    skin = np.zeros(size, bool) if frame is None or colours is None else bare_skin(colours, frame)
+        skin = bare_skin(colours, frame)
+        ends = clothes_ends(colours, frame, skin)
     if skin.any() and category == "upper_body":
         ends = replace(ends, waist=bare_belly(skin, frame) or ends.waist)
     if frame is None:

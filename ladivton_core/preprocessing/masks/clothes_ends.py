@@ -22,8 +22,8 @@ _SHORTEST = 0.6
 # A change counts when it is this much larger than what the colours on both sides of it vary by; the first must be
 # nearly as large as the largest.
 _CLEAR, _NEARLY = 2.0, 0.6
-# Skin is a belly where it is this much of the trunk's width.
-_BELLY = 0.6
+# Shares of the trunk's width at which skin ends what is worn, and is a belly.
+_BARE, _BELLY = 0.15, 0.6
 # Brightness, red against green, blue against yellow.
 _OPPONENT = np.array([[1 / 3, 1.5, -0.5], [1 / 3, -1.5, -0.5], [1 / 3, 0.0, 1.0]])
 
@@ -55,8 +55,12 @@ class Ends:
         return right, left
 
 
-def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
-    """Look along spine and shins of a person in a picture (height, width, 3) in [0, 1]."""
+def clothes_ends(picture: np.ndarray, frame: BodyFrame, skin: np.ndarray | None = None) -> Ends:
+    """Look along spine and shins of a person in a picture (height, width, 3) in [0, 1].
+
+    Args:
+        skin: where it is bare (height, width) bool: nothing is worn where legs come out of shorts.
+    """
     size = (picture.shape[0], picture.shape[1])
     in_front = arms(frame, 0.14, 0.1, size) | hands(frame, Shape(), size)
     shins = [
@@ -70,7 +74,7 @@ def clothes_ends(picture: np.ndarray, frame: BodyFrame) -> Ends:
     if all((leg[1] - leg[0]) @ frame.down > _STANDING * frame.size for leg in frame.legs):
         waist = _change(
             picture, in_front, frame.waist, frame.down, frame.size, half=0.25, between=(-0.8, 0.4),
-            compared=(0.55, 0.45),
+            compared=(0.55, 0.45), skin=skin,
         )  # fmt: skip
     right, left = (None if shin is None else shin[1] for shin in shins)
     return Ends(waist and (waist[0], waist[2]), (right, left))
@@ -90,7 +94,7 @@ def bare_belly(skin: np.ndarray, frame: BodyFrame) -> tuple[float, float] | None
 
 def _change(
     picture: np.ndarray, in_front: np.ndarray | None, origin: np.ndarray, along: np.ndarray, unit: float, *,
-    half: float, between: tuple[float, float], compared: tuple[float, float],
+    half: float, between: tuple[float, float], compared: tuple[float, float], skin: np.ndarray | None = None,
 ) -> tuple[float, float, float] | None:  # fmt: skip
     """First, clearest and last place where the colours of a band change; lengths in `unit` pixels from `origin` on.
 
@@ -99,6 +103,7 @@ def _change(
         half: half the band's width.
         between: where the change may lie.
         compared: lengths of band above and below a place that are compared.
+        skin: (height, width) bool; a row that shows much of it is not known.
     """
     places = np.arange(between[0] - compared[0], between[1] + compared[1], _STEP)
     across = np.linspace(-half, half, 21)[:, None] * np.array([-along[1], along[0]])
@@ -110,6 +115,8 @@ def _change(
         seen &= ~in_front[y, x]
     found = picture[y, x] @ _OPPONENT
     known = seen.sum(1) > 0.3 * seen.shape[1]
+    if skin is not None:
+        known &= (skin[y, x] & seen).sum(1) < _BARE * seen.sum(1)
     # means, not medians: those of stripes along the spine jump where a body narrows
     colours = (found * seen[..., None]).sum(1) / seen.sum(1, keepdims=True).clip(1) * known[:, None]
     sums = np.cumsum(np.concatenate([np.zeros((1, 7)), np.c_[known, colours, colours**2]]), 0)
