@@ -18,6 +18,7 @@ from ..ladivton_core.preprocessing.garment.backdrop import (
     ground_to_white,
     looks_inverted,
 )
+from ..ladivton_core.preprocessing.garment.collar import COLLARED, inside_of_collar
 from ..ladivton_core.preprocessing.garment.garment import garment_on_white
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.runtime.finite import require_finite
@@ -80,6 +81,11 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
                     tooltip="What the garment is, for 'centre': the embedded spline hangs tops as well whole, so with "
                         "'upper_body' they are not centred. 'any' centres everything.",
                 ),
+                io.Boolean.Input(
+                    "open_collar", **advanced(), default=False, optional=True,
+                    tooltip="Turn the inside of the back white that a top or dress lying flat shows above its front "
+                        "neckline: worn, it is behind the neck. Where it cannot be told with certainty it stays.",
+                ),
             ],
             outputs=[
                 io.Image.Output("garment_on_white", display_name="garment_on_white", tooltip="Garment on white."),
@@ -94,7 +100,7 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
     def execute(
         cls, garment: Tensor, mask: Tensor | None = None, invert_mask: bool = False, width: int = 384,
         height: int = 512, fit: str = "stretch", backdrop: str = "keep", centre: bool = False,
-        garment_category: str = "any",
+        garment_category: str = "any", open_collar: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         check_multiple_of_8(height, width, "height and width of Prepare Garment")
         pixels, notes = from_image(garment, "garment"), Notes("Prepare Garment")
@@ -124,6 +130,9 @@ class LadiVTON_PrepareGarment(io.ComfyNode):
             pixels = torch.where((shown == (pixels + 1) / 2).all(1, keepdim=True), pixels, shown * 2 - 1)
         elif mask is None:
             _say_what_is_behind(shown, notes)
+        if open_collar and garment_category in ("any", *COLLARED):
+            inside = inside_of_collar(shown) > 0
+            shown, pixels = (values.masked_fill(inside, 1.0) for values in (shown, pixels))
         centred = centre and garment_category in ("any", *CENTRED)
         stretched = width * pixels.shape[-2] / (height * pixels.shape[-1])
         if fit == "stretch" and not centred and max(stretched, 1 / stretched) > SQUEEZED:

@@ -22,6 +22,7 @@ from ..disk.tensors import write_tensors
 from ..encodings import GarmentEncoding, PersonEncoding
 from ..preprocessing.framing.fitting import Fit
 from ..preprocessing.garment.backdrop import CENTRED
+from ..preprocessing.garment.collar import COLLARED
 from ..preprocessing.prepare import FramedPerson
 from .items import Garment, Person
 
@@ -103,10 +104,13 @@ def _encoding(kind: type, tensors: dict[str, Tensor]) -> Encoding:
 
 def way_of(person: Person, category: str, facts: dict) -> str:
     """How a garment is prepared for a person: `centred` for photographs on models that ask for it, else `whole`; with
-    `, large` behind it for photographs that get the garment's detail.
+    `, open` behind it where those get tops and dresses without the inside of their collars, and with `, large` for
+    photographs that get the garment's detail.
     """
     photograph = person.parse_map is None
-    way = "centred" if BODY in facts and photograph and category in CENTRED else "whole"
+    asked = BODY in facts and photograph
+    way = "centred" if asked and category in CENTRED else "whole"
+    way = f"{way}, open" if asked and category in COLLARED else way
     return f"{way}, large" if DETAIL in facts and photograph else way
 
 

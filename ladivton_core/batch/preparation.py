@@ -27,6 +27,7 @@ from ..preprocessing import prepare
 from ..preprocessing.checks import Finding, check_garment
 from ..preprocessing.framing.fitting import Fit, fit_image
 from ..preprocessing.garment.backdrop import centred_on_white, ground_to_white
+from ..preprocessing.garment.collar import inside_of_collar
 from ..preprocessing.garment.garment import garment_on_white
 from ..preprocessing.label_pictures import read_labels
 from ..preprocessing.labels import LABEL_SETS
@@ -128,13 +129,14 @@ def prepare_person(
 
 
 def prepare_garment(
-    garment: Garment, size: tuple[int, int], *, centre: bool = False, large: bool = False
+    garment: Garment, size: tuple[int, int], *, centre: bool = False, open_collar: bool = False, large: bool = False
 ) -> PreparedGarment:
     """Read a garment's files.
 
     Args:
         size: (height, width) of the result.
         centre: cut out and centred, see `centred_on_white`; else fitted whole.
+        open_collar: without the inside of its back, see `inside_of_collar`.
         large: also in as many pixels as its picture has.
 
     Raises:
@@ -148,6 +150,8 @@ def prepare_garment(
     with _blaming(garment.picture):
         white = ground_to_white(pixels)
         shown = pixels if white is None else white
+        if open_collar:
+            shown = shown.masked_fill(inside_of_collar(shown[None])[0] > 0, 1.0)
         plan, many = Fit.plan((shown.shape[-2], shown.shape[-1]), size), None
         if large and centre:
             many = centred_on_white(shown, size, times=plan.times)

@@ -75,7 +75,8 @@ def prepare(
     """
     if isinstance(thing, Person):
         return prepare_person(thing, way, size, finder)
-    return prepare_garment(thing, size, centre=way.startswith("centred"), large=way.endswith("large"))
+    kind, *more = way.split(", ")
+    return prepare_garment(thing, size, centre=kind == "centred", open_collar="open" in more, large="large" in more)
 
 
 class Dresser:
