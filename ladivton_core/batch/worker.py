@@ -58,7 +58,7 @@ def describe_models(pipeline: TryOnPipeline, settings: Settings) -> dict[str, An
     """What of models and settings decides pictures; see `Engine.prepare`."""
     facts = {"engine": "core"} | describe_pipeline(pipeline) | {"pasted back": settings.paste_back}
     if pipeline.preset.photographs == "body":
-        facts[BODY] = "the body's mask"
+        facts[BODY] = "the body's mask, collars open"
     if settings.detail or BODY in facts:
         facts[DETAIL] = True
     facts["size"] = list(settings.size or pipeline.preset.size)

@@ -10,7 +10,7 @@ FOLDED = {
     "AgnosticPerson": {"missing_joints", "repaint_skirt", "person_index", "mode", "nobody", "rule", "hands"},
     "FitPerson": {"person_index", "mode", "nobody", "steady"},
     "PoseMap": {"width", "height", "sigma", "person_index", "mode", "nobody"},
-    "PrepareGarment": {"width", "height", "garment_category"},
+    "PrepareGarment": {"width", "height", "garment_category", "open_collar"},
     "TryOnConditioning": {"sample_posterior", "posterior_seed", "no_pose", "latent_of_person", "lay_garment"},
     "EMASCDecoder": {"skip_grow", "skip_feather"},
     "TryOnSampler": {"cloth_cond_rate"},

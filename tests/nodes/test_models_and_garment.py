@@ -195,6 +195,20 @@ def test_garment_on_white_at_the_models_size(run, scene):
         run("PrepareGarment", garment=scene.garment, mask=torch.ones(1, 64, 64))
 
 
+def test_an_open_collar_shows_no_inside_of_tops_and_dresses(run):
+    rows, columns = torch.meshgrid(torch.arange(256.0), torch.arange(192.0), indexing="ij")
+    cloth = ((columns - 95.5).abs() < 70) & (rows > 40) & (rows < 220)
+    inside = cloth & (((columns - 95.5) / 24) ** 2 + ((rows - 40) / 20) ** 2 < 1)
+    garment = torch.where(inside, 0.3, torch.where(cloth, 0.6, 1.0))[None, ..., None].expand(1, 256, 192, 3)
+    given = {"garment": garment, "width": 192, "height": 256}
+    whole, _ = run("PrepareGarment", **given)
+    opened, large = run("PrepareGarment", **given, open_collar=True)
+    white = (opened == 1).all(-1)[0]
+    assert (white & inside).sum() > 0.9 * inside.sum() and (white & cloth & ~inside).sum() < 0.1 * inside.sum()
+    assert torch.equal(opened[:, 100:], whole[:, 100:]) and torch.equal(large, opened)
+    assert torch.equal(run("PrepareGarment", **given, open_collar=True, garment_category="lower_body")[0], whole)
+
+
 def test_warped_garments_do_not_depend_on_their_batch(run, models, scene, prepared):
     warped, _, grid, spline = run(
         "GarmentWarper", warper=models.warper, garment=scene.garment[1:], agnostic=prepared.agnostic[1:],

@@ -48,7 +48,7 @@ def test_every_shipped_workflow_is_one_or_the_other():
 
 @pytest.mark.parametrize("name", [name for name in TITLES if name.startswith("tryon_photo")])
 def test_a_photo_is_dressed_as_its_models_ask(name):
-    """What is repainted, which warped garment, and whether it is centred: as `Preset.photographs` says."""
+    """What is repainted, which warped garment, whether centred and with an open collar: `Preset.photographs`."""
     nodes = read_nodes(queue_file(name))
 
     def each(kind: str) -> list[dict]:
@@ -64,7 +64,8 @@ def test_a_photo_is_dressed_as_its_models_ask(name):
         mask, warper = nodes[conditioning["mask"][0]], nodes[conditioning["warped_garment"][0]]["inputs"]
         assert mask["class_type"] == ("LadiVTON_BodyMask" if by_body else "LadiVTON_AgnosticPerson")
         assert conditioning["warped_garment"][1] == by_body == warper["photograph"]  # refined, or coarse
-        assert nodes[warper["garment"][0]]["inputs"]["centre"] == by_body
+        garment = nodes[warper["garment"][0]]["inputs"]
+        assert garment["centre"] == garment["open_collar"] == by_body
         agnostic = nodes[warper["agnostic"][0]]["inputs"]
         if by_body:
             body = mask["inputs"]
