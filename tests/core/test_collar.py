@@ -89,7 +89,9 @@ def closed(kind: str) -> torch.Tensor:
         return torch.where(cloth & (y % 0.6 < 0.3), dark, tone)
     if kind == "print":
         spots = torch.zeros_like(cloth)
-        for a, b, r in zip(rng.uniform(-2.5, 2.5, 90), rng.uniform(1.5, 8, 90), rng.uniform(0.1, 0.35, 90), strict=True):
+        for a, b, r in zip(
+            rng.uniform(-2.5, 2.5, 90), rng.uniform(1.5, 8, 90), rng.uniform(0.1, 0.35, 90), strict=True
+        ):
             spots |= (x - a) ** 2 + (y - b) ** 2 < r**2
         return torch.where(spots & cloth, dark, tone)
     legs = (x.abs() < 1.6) & (y > 1) & (y < 9) & ((x.abs() > 0.15) | (y < 4))
