@@ -18,7 +18,7 @@ def places(height: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def top(height: int, colour=(0.7, 0.3, 0.35), inside=(0.4, 0.15, 0.2), neck: str = "crew", seed: int = 0):
-    """A top lying flat (3, H, W) in [0, 1], and the inside it shows (H, W): half a neck is .9, the shoulders 2.6 wide."""
+    """A top lying flat (3, H, W) in [0, 1], and the inside it shows (H, W): half a neck is .9 wide."""
     x, y = places(height)
     noise = torch.from_numpy(np.random.default_rng(seed).normal(0, 0.01, (3, *x.shape))).float()
     shoulder = 1.6 + 0.25 * (x.abs() - 0.9).clamp_min(0)
