@@ -9,6 +9,8 @@ import shutil
 import pytest
 from hosting.shipped import page_file
 
+from .test_templates import OVERLAPPING
+
 pytestmark = pytest.mark.long
 
 SET = """
@@ -96,6 +98,7 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client,
     told(page, "TryOnConditioning", "⚠ The embedded models know drawn people only")  # the small picture
     mended = page.tab.evaluate(SHOWN)
     assert mended.keys() == {"TryOnSampler", "EMASCDecoder", "TryOnConditioning"}
+    assert page.tab.evaluate(OVERLAPPING) == [], "a node grows with its words, over what lies below"
     loud = ("LadiVTON_EMASCDecoder", "LadiVTON_TryOnConditioning", "SaveImage")
     quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in loud]
     after = dict(page.tab.evaluate(HEIGHTS))
