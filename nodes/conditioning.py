@@ -166,7 +166,8 @@ def lay_garment_input() -> io.Input:
     return io.Boolean.Input(
         "lay_garment", **advanced(), default=False, optional=True,
         tooltip="Beyond the paper: EMASC Decoder lays the warped garment itself where its cloth lies, in the light of "
-            "what was sampled. On for photographs with the embedded models, which are too small to draw letters.",
+            "what was sampled. Turn it on for photographs with the embedded models, which are too small to draw "
+            "letters.",
     )  # fmt: skip
 
 

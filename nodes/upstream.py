@@ -55,9 +55,8 @@ def own_picture(graph: Graph, node: str) -> str | None:
     if all(map(_is_drawn, _nearest(graph, node, "person", _brings_pictures))):
         return None
     return (
-        "The embedded models know drawn people only: the skin and folds they draw on a photograph look drawn, "
-        "however good its check. 'Photo, VITON-HD weights' and 'Photo, Dress Code weights' take others "
-        "in 'Load Try-On Models'."
+        "The embedded models know drawn people only: skin and folds on a photograph look drawn, "
+        "however good its check. The templates 'Photo, ... weights' take others."
     )
 
 

@@ -31,6 +31,9 @@ SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
 KEPT = ("ds", "linearMode", "linearData")
 """Of a file's `extra`: the view it opens with, and app mode."""
 
+NOTE_TEXT = {"ladi_vton_text_size": 14}
+"""Properties of a note: what size in pixels `web/js/note_text.js` is to give its text."""
+
 BUTTON = "upload"
 """A widget that the page adds to a list of pictures, behind the node's own."""
 
@@ -52,7 +55,7 @@ def in_form(workflow: Json, definitions: Json, version: str = installation.COMFY
     nodes = {key: dict(node) for key, node in saved.items()}
     for node in nodes.values():
         if node["type"] == NOTE:
-            node |= {"inputs": [], "outputs": [], "properties": {}}
+            node |= {"inputs": [], "outputs": [], "properties": NOTE_TEXT}
         else:
             node |= _in_form(node, definitions[node["type"]], version)
     links = []

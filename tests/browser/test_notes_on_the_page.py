@@ -9,6 +9,8 @@ import shutil
 import pytest
 from hosting.shipped import page_file
 
+from .test_templates import OVERLAPPING
+
 pytestmark = pytest.mark.long
 
 SET = """
@@ -96,6 +98,7 @@ def test_notes_stand_on_the_node_go_when_mended_and_are_in_no_file(page, client,
     told(page, "TryOnConditioning", "⚠ The embedded models know drawn people only")  # the small picture
     mended = page.tab.evaluate(SHOWN)
     assert mended.keys() == {"TryOnSampler", "EMASCDecoder", "TryOnConditioning"}
+    assert page.tab.evaluate(OVERLAPPING) == [], "a node grows with its words, over what lies below"
     loud = ("LadiVTON_EMASCDecoder", "LadiVTON_TryOnConditioning", "SaveImage")
     quiet = [node["id"] for node in workflow["nodes"] if node["type"] not in loud]
     after = dict(page.tab.evaluate(HEIGHTS))
@@ -124,28 +127,38 @@ ASKED = """
 """
 
 
-def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, view):
-    page, nodes2 = open_page(*view), view[1]
+def test_what_the_model_recommends_is_shown_before_a_run(request, open_page, frontend):
+    page = open_page(frontend)
     page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
 
     def shown(*change) -> list[str]:
-        place = 1 if nodes2 else 0
-        return [words[place] for words in page.tab.evaluate(ASKED, list(change) or None)]
+        return [value for value, _ in page.tab.evaluate(ASKED, list(change) or None)]
 
-    if nodes2:
-        asking = "(0: as the model recommends)"
-        assert shown()[:2] == [f"steps {asking}", f"guidance {asking}"] and shown()[2].startswith("skip grow (-257: as")
-        page.tab.get_by_text(f"steps {asking}").first.wait_for()
-    else:
-        assert shown() == ["5 (recommended)", "1 (recommended)", "2 (recommended)"]
-        published = shown("LoadModels", "models", "VITON-HD")
-        assert published == ["50 (recommended)", "7.5 (recommended)", "0 (recommended)"]
-    own = shown("TryOnSampler", "steps", 12)[0]
-    assert nodes2 or own == "12"
+    assert shown() == ["5 (recommended)", "1 (recommended)", "2 (recommended)"]
+    published = shown("LoadModels", "models", "VITON-HD")
+    assert published == ["50 (recommended)", "7.5 (recommended)", "0 (recommended)"]
+    assert shown("TryOnSampler", "steps", 12)[0] == "12"
     page.screenshot(f"recommended_{request.node.callspec.id}")
+    asks_the_model_but_for_steps(page)
+
+
+def test_nodes_2_says_in_words_which_value_asks_the_model(request, open_page, frontend):
+    page = open_page(frontend, True)
+    page.load(json.loads(page_file("tryon_painted_mask").read_text(encoding="utf-8")))
+    page.fit_view()
+    for name in ("steps", "guidance"):
+        page.tab.get_by_text(f"{name} (0: as the model recommends)").first.wait_for()
+    assert page.tab.evaluate(ASKED)[2][1].startswith("skip grow (-257: as")
+    page.screenshot(f"recommended_{request.node.callspec.id}-nodes2")
+    page.tab.evaluate(ASKED, ["TryOnSampler", "steps", 12])
+    asks_the_model_but_for_steps(page)
+
+
+def asks_the_model_but_for_steps(page) -> None:
+    """What is shown is in no file."""
     values = page.tab.evaluate("async () => (await window.app.graphToPrompt()).output")
     asking = next(node["inputs"] for node in values.values() if node["class_type"] == "LadiVTON_TryOnSampler")
-    assert (asking["steps"], asking["guidance"]) == (12, 0), "the file keeps what asks the model"
+    assert (asking["steps"], asking["guidance"]) == (12, 0)
 
 
 def test_a_new_error_takes_the_place_of_an_old_warning(page, client, small):

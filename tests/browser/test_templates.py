@@ -241,27 +241,33 @@ def test_app_mode_asks_for_pictures_category_and_seed_and_shows_the_result(open_
     page.tab.evaluate("() => window.app.extensionManager.command.execute('Comfy.ToggleLinear')")
 
 
-CONTRAST = """
+# Of a note's paragraphs, and its headings: contrast of the first, and the smallest letters.
+READ = """
 id => {
     const levels = colour => (colour.match(/[\\d.]+/g) ?? []).slice(0, 3).map(value => value / 255)
         .map(value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
     const light = colour => { const [r, g, b] = levels(colour); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-    const box = document.querySelector(`[data-node-id="${id}"]`);
-    const text = [...box.querySelectorAll("p")].find(one => one.innerText.trim());
+    const box = document.querySelector(`[data-node-id="${id}"]`) ?? window.app.graph.getNodeById(id).widgets[0].element;
+    const texts = [...box.querySelectorAll("p, h2, li, strong, em, code")].filter(one => one.innerText.trim());
+    const text = texts.find(one => one.tagName === "P");
     let behind = text;
     const clear = element => /rgba\\(.*, 0\\)|transparent/.test(getComputedStyle(element).backgroundColor);
     while (behind && clear(behind)) behind = behind.parentElement;
     const [one, other] = [light(getComputedStyle(text).color), light(getComputedStyle(behind).backgroundColor)];
-    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    return [contrast, Math.min(...texts.map(one => parseFloat(getComputedStyle(one).fontSize)))];
 }
 """
 
 
-def test_notes_can_be_read(request, open_page, frontend):
-    page = open_page(frontend, True)
-    page.load(workflow("tryon_embedded"))
-    note = next(node for node in workflow("tryon_embedded")["nodes"] if node["type"] == "MarkdownNote")
-    page.tab.evaluate(LOOK_AT, note["id"])
-    page.tab.wait_for_function("id => document.querySelector(`[data-node-id='${id}'] p`)", arg=note["id"])
-    page.screenshot(f"note_{request.node.callspec.id}")
-    assert page.tab.evaluate(CONTRAST, note["id"]) >= 4.5
+def test_notes_can_be_read_and_a_larger_setting_of_the_page_stays(request, open_page, view):
+    page, shown = open_page(*view), workflow("tryon_embedded")
+    note = next(node["id"] for node in shown["nodes"] if node["type"] == "MarkdownNote")
+    for setting, size in ((10, 14), (20, 20)):
+        page.set(**{"Comfy.TextareaWidget.FontSize": setting})
+        page.load(shown)
+        page.tab.evaluate(LOOK_AT, note)
+        page.tab.wait_for_function(NOTE, arg="Press Run")
+        contrast, letters = page.tab.evaluate(READ, note)
+        assert contrast >= 4.5 and letters == size
+        page.screenshot(f"note_{setting}_{request.node.callspec.id}")

@@ -186,7 +186,7 @@ def test_a_picture_of_ones_own_before_models_of_drawn_people_is_told(
         "meet": {"class_type": "LadiVTON_TryOnConditioning", "inputs": {"person": ["fit", 0]}},
     }
     said = module("nodes.upstream").own_picture(graph.get, "meet")
-    assert ("know drawn people only" in said and "Load Try-On Models" in said) if own else said is None
+    assert ("know drawn people only" in said and "'Photo, ... weights'" in said) if own else said is None
 
 
 def test_only_models_of_drawn_people_are_warned_of(module, models):

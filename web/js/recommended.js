@@ -27,25 +27,31 @@ function show(node, widget, [asks, type]) {
     const name = () => widget.ladiVtonLabel ?? widget.name;
     const number = () => numbersFor(node, type)?.[widget.name];
     const asked = () => Number(widget.value) === asks;
-    const proto = Object.getPrototypeOf(widget);
-    let own = proto;
-    while (own && !Object.getOwnPropertyDescriptor(own, "_displayValue")) own = Object.getPrototypeOf(own);
-    const plain = Object.getOwnPropertyDescriptor(own ?? {}, "_displayValue")?.get;
+    const inherited = (property) => {
+        let own = Object.getPrototypeOf(widget);
+        while (own && !Object.getOwnPropertyDescriptor(own, property)) own = Object.getPrototypeOf(own);
+        return Object.getOwnPropertyDescriptor(own ?? {}, property);
+    };
+    const plain = inherited("_displayValue")?.get;
     // the classic canvas draws this; Nodes 2.0 shows the value itself, and beside it what that value asks
     Object.defineProperty(widget, "_displayValue", {
         configurable: true,
         get: () => (asked() ? (number() === undefined ? WORDS() : `${number()} ${translate("(recommended)")}`) : plain?.call(widget) ?? String(widget.value)),
     });
+    // Nodes 2.0 reads a label once, or from where newer pages keep it: what stands there must stay true whatever is
+    // chosen later
+    const told = () => `${name()} (${asks}: ${WORDS()})`, keep = inherited("label")?.set;
     widget.ladiVtonLabel = widget.label;
     Object.defineProperty(widget, "label", {
         configurable: true,
         enumerable: true,
-        get: () => {
-            // Nodes 2.0 reads a label once: what stands there must stay true whatever is chosen later
-            return window.LiteGraph.vueNodesMode ? `${name()} (${asks}: ${WORDS()})` : name();
+        get: () => (window.LiteGraph.vueNodesMode ? told() : name()),
+        set: (given) => {
+            widget.ladiVtonLabel = given;
+            keep?.call(widget, told());
         },
-        set: (given) => (widget.ladiVtonLabel = given),
     });
+    keep?.call(widget, told());
 }
 
 app.registerExtension({

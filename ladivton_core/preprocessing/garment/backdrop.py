@@ -99,8 +99,8 @@ def ground_to_white(garment: Tensor) -> Tensor | None:
         return torch.from_numpy(reached(small[0, 0].numpy() > 0.5)).float()
 
     ground_reached = joined(distance < _TOLERANCE + _SOFT)
-    # White cloth on a light ground is not far from it. On a ground of nearly one colour less is enough to tell, where it
-    # is wider than what an edge rings.
+    # White cloth on a light ground is not far from it. On a ground of nearly one colour less is enough to tell, where
+    # it is wider than what an edge rings.
     exact = joined(smooth < min(_TOLERANCE, _EXACT + 6 * ground.noise))
     cloth = (ground_reached - exact)[None, None]
     ground_reached -= grow_mask(grow_mask(cloth, -_RINGING), _RINGING)[0, 0]
