@@ -151,10 +151,17 @@ class Centring:
 
     def place(self, points: Tensor) -> Tensor:
         """Where points (..., 2), (x, y) in pixels of the garment's picture, lie in the new one; pixels' middles."""
-        (top, bottom, left, right), (row, row_end, column, column_end) = self.box, self.target
-        scale = points.new_tensor([(column_end - column) / (right - left), (row_end - row) / (bottom - top)])
-        corner, lies = points.new_tensor([left, top]), points.new_tensor([column, row])
-        return (points + 0.5 - corner) * scale + lies - 0.5
+        return _moved(points, self.box, self.target)
+
+    def source(self, points: Tensor) -> Tensor:
+        """Where points of the new picture come from; see `place`."""
+        return _moved(points, self.target, self.box)
+
+
+def _moved(points: Tensor, start: tuple[int, int, int, int], end: tuple[int, int, int, int]) -> Tensor:
+    (top, bottom, left, right), (row, row_end, column, column_end) = start, end
+    scale = points.new_tensor([(column_end - column) / (right - left), (row_end - row) / (bottom - top)])
+    return (points + 0.5 - points.new_tensor([left, top])) * scale + points.new_tensor([column, row]) - 0.5
 
 
 CENTRED: tuple[Category, ...] = ("lower_body", "dresses")

@@ -15,12 +15,13 @@ from torch import Tensor
 from ...mask_edges import grow_mask
 from ..labels import Category
 from ..masks.body_mask import cloth_on_white
+from .backdrop import Centring, centred_on_white
 
 COLLARED: tuple[Category, ...] = ("upper_body", "dresses")
 """Garments that hang from the neck."""
 
-_HEIGHT = 768
-"""Curves are looked for in a picture this high."""
+_SIZE = (768, 576)
+"""Curves are looked for in a picture of this size, in which the garment is centred."""
 _POINTS, _SECTIONS = 48, 8
 _DARK, _MOST = 0.06, 0.8
 """Brightness counts by its logarithm from here on; a step counts no more than this."""
@@ -32,7 +33,7 @@ _LARGEST = np.array([np.inf, np.inf, 0.42, 2.4, 4.0, 0.3, 0.2])
 _STRIDE = np.array([0.02, 0.02, 0.02, 0.12, 0.25, 0.08, 0.05])
 """Bounds and first stride of a curve's numbers, lengths in widths of the cloth; see `_points`."""
 _STARTS = 10
-_EVIDENT, _EVEN, _DEEP = 0.66, 0.33, 0.3
+_EVIDENT, _EVEN, _DEEP = 0.5, 0.25, 0.3
 """What a neckline needs: size of its step times its evenness, weakest section by the middle one, depth by width."""
 _ELSEWHERE = 0.5
 """Cloth that has such an edge, this share as evident, further down has it for a stripe."""
@@ -51,13 +52,12 @@ def inside_of_collar(garment: Tensor) -> Tensor:
     Returns:
         (B, 1, H, W) float32 in {0, 1} on the garment's device; 1 is the inside and the ground straight above it.
     """
-    height, width = garment.shape[-2:]
-    size = _HEIGHT, max(round(width * _HEIGHT / height), 1)
-    found = torch.zeros(len(garment), 1, height, width)
+    found = torch.zeros(len(garment), 1, *garment.shape[-2:])
     for mask, item in zip(found, garment.detach().cpu().float(), strict=True):
-        curve = _neckline(F.interpolate(item[None], size, mode="bilinear", antialias=True, align_corners=False))
+        curve = _neckline(centred_on_white(item, _SIZE)[None])
         if curve is not None:
-            mask[0] = torch.from_numpy(_above(*((curve + 0.5) * height / _HEIGHT - 0.5), (height, width)))
+            places = Centring.plan(item, _SIZE).source(torch.from_numpy(curve.T)).numpy().T
+            mask[0] = torch.from_numpy(_above(*places, tuple(item.shape[-2:])))
     return found.to(garment.device)
 
 
