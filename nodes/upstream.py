@@ -55,8 +55,8 @@ def own_picture(graph: Graph, node: str) -> str | None:
     if all(map(_is_drawn, _nearest(graph, node, "person", _brings_pictures))):
         return None
     return (
-        "The embedded models know drawn people only: skin and folds on a photograph look drawn, "
-        "however good its check. The templates 'Photo, ... weights' take others."
+        "The embedded models know drawn people only: skin and folds of a photograph look drawn. "
+        "The templates 'Photo, ... weights' take others."
     )
 
 

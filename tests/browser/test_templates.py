@@ -253,7 +253,10 @@ id => {
     let behind = text;
     const clear = element => /rgba\\(.*, 0\\)|transparent/.test(getComputedStyle(element).backgroundColor);
     while (behind && clear(behind)) behind = behind.parentElement;
-    const [one, other] = [light(getComputedStyle(text).color), light(getComputedStyle(behind).backgroundColor)];
+    const drawn = document.body.appendChild(document.createElement("i")); // by the canvas, where no element is opaque
+    drawn.style.backgroundColor = window.app.graph.getNodeById(id).bgcolor ?? window.LiteGraph.NODE_DEFAULT_BGCOLOR;
+    const ground = getComputedStyle(behind ?? drawn).backgroundColor;
+    const [one, other] = [light(getComputedStyle(text).color), light(ground)];
     const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
     return [contrast, Math.min(...texts.map(one => parseFloat(getComputedStyle(one).fontSize)))];
 }

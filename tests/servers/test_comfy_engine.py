@@ -350,5 +350,5 @@ def test_who_brings_photographs_to_the_embedded_models_is_told_once(start, pictu
     assert published.made and "drawn people only" not in caplog.text
     shipped = run(tmp_path / "shipped", **given)
     assert shipped.made == published.made
-    assert caplog.text.count("drawn people only; what they repaint on photographs (1 people)") == 1
+    assert caplog.text.count("drawn people only; skin and folds they draw on photographs (1 people)") == 1
     assert "which --workflow names (docs/models.md)" in caplog.text
