@@ -88,7 +88,8 @@ def dress(
     moments = batch[name]
     # Encoded as they came: one garment for many people is looked at once.
     garment_moments, _ = encode_moments(vae, garment, progress)
-    cloth = (garment / 2 + 0.5, cloth_on_white(garment / 2 + 0.5) * batch["mask"]) if lay_garment else None
+    shown = garment / 2 + 0.5
+    laid = (shown, cloth_on_white(shown) * batch["mask"]) if lay_garment else None
     items, size = moments.shape[0], tuple(moments.shape[-2:])
     channels = try_on_channels(
         batch["mask"], moments, batch["pose_map"],
@@ -104,7 +105,7 @@ def dress(
         [[tensor, options | {"noise_concat": channels}] for tensor, options in positive],
         [[tensor, options | {"noise_concat": unconditional(channels)}] for tensor, options in negative],
         {"samples": latents},
-        SkipFeatures(people.taps, batch["mask"], cloth),
+        SkipFeatures(people.taps, batch["mask"], laid),
     )
 
 
@@ -165,9 +166,9 @@ def lay_garment_input() -> io.Input:
     """Whether the decoder lays the garment into its picture, at the end of every conditioning node."""
     return io.Boolean.Input(
         "lay_garment", **advanced(), default=False, optional=True,
-        tooltip="Beyond the paper: EMASC Decoder lays the warped garment itself where its cloth lies, in the light of "
-            "what was sampled. Turn it on for photographs with the embedded models, which are too small to draw "
-            "letters.",
+        tooltip="Beyond the paper: EMASC Decoder lays the warped garment itself where its cloth lies, "
+            "in the light of what was sampled. Turn it on for photographs with the embedded models, "
+            "which are too small to draw letters.",
     )  # fmt: skip
 
 

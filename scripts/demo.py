@@ -28,9 +28,8 @@ DEFAULTS = {"person": "person.png", "garment": "garment.png", "keypoints": "keyp
 LOG = LOGS / "demo.log"
 
 DRAWN_ONLY = (
-    "This is the work of the small models that come with the pack, which know drawn people only: look at bare "
-    "arms, necks and folds. "
-    "README.md says which files dress people in photographs."
+    "This is the work of the small models that come with the pack, which know drawn people only: "
+    "look at bare arms, necks and folds. README.md says which files dress people in photographs."
 )
 
 

@@ -37,7 +37,7 @@ from .body_drawing import (
     trunk,
 )
 from .body_region import check_pictures, check_points
-from .clothes_ends import Ends, bare_belly, clothes_ends
+from .clothes_ends import Ends, clothes_ends
 from .ground import like_ground
 from .regions import Say, empty_masks, log
 from .silhouette import INNER, outline_of
@@ -178,8 +178,6 @@ def _around(
     if frame is not None and colours is not None:
         skin = bare_skin(colours, frame)
         ends = clothes_ends(colours, frame, skin)
-    if skin.any() and category == "upper_body":
-        ends = replace(ends, waist=bare_belly(skin, frame) or ends.waist)
     if frame is None:
         # the cloth, and the person beside it
         part = lies if outline is None else lies | (outline & lies.any(1, keepdims=True))

@@ -59,7 +59,7 @@ def clothes_ends(picture: np.ndarray, frame: BodyFrame, skin: np.ndarray | None 
     """Look along spine and shins of a person in a picture (height, width, 3) in [0, 1].
 
     Args:
-        skin: where it is bare (height, width) bool: nothing is worn where legs come out of shorts.
+        skin: where it is bare (height, width) bool: nothing is worn where legs come out of shorts, nor on a belly.
     """
     size = (picture.shape[0], picture.shape[1])
     in_front = arms(frame, 0.14, 0.1, size) | hands(frame, Shape(), size)
@@ -77,19 +77,27 @@ def clothes_ends(picture: np.ndarray, frame: BodyFrame, skin: np.ndarray | None 
             compared=(0.55, 0.45), skin=skin,
         )  # fmt: skip
     right, left = (None if shin is None else shin[1] for shin in shins)
-    return Ends(waist and (waist[0], waist[2]), (right, left))
+    belly = None if skin is None else _belly(skin, frame)
+    return Ends(belly or (waist and (waist[0], waist[2])), (right, left))
 
 
-def bare_belly(skin: np.ndarray, frame: BodyFrame) -> tuple[float, float] | None:
-    """Where skin (height, width) bool shows below a top across the trunk, from and to; as `Ends.waist`, reversed."""
+def _belly(skin: np.ndarray, frame: BodyFrame) -> tuple[float, float] | None:
+    """`Ends.waist` where a top ends above a bare belly: skin (height, width) bool across the trunk."""
     places = np.arange(-0.9, 0.3, _STEP)
-    across = np.linspace(-0.2, 0.2, 21)[:, None] * np.array([-frame.down[1], frame.down[0]])
-    x, y = np.moveaxis(np.rint(frame.waist + (places[:, None, None] * frame.down + across) * frame.size), -1, 0)
-    x, y = (at.astype(int).clip(0, side - 1) for at, side in ((x, skin.shape[1]), (y, skin.shape[0])))
+    x, y = _band(frame.waist, frame.down, frame.size, places, 0.2)
+    x, y = x.clip(0, skin.shape[1] - 1), y.clip(0, skin.shape[0] - 1)
     bare = np.flatnonzero(skin[y, x].mean(1) > _BELLY)
     if not len(bare) or (bare[-1] - bare[0] + 1) * _STEP < _BEYOND or bare[0] == 0:
         return None
-    return float(places[bare[-1]]), float(places[bare[0]] - _BEYOND)
+    return float(places[bare[-1]]), float(places[bare[0]])
+
+
+def _band(
+    origin: np.ndarray, along: np.ndarray, unit: float, places: np.ndarray, half: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels x and y (N, 21) of a band; its places (N,) and half its width in `unit` pixels from `origin` on."""
+    across = np.linspace(-half, half, 21)[:, None] * np.array([-along[1], along[0]])
+    return tuple(np.moveaxis(np.rint(origin + (places[:, None, None] * along + across) * unit).astype(int), -1, 0))
 
 
 def _change(
@@ -106,8 +114,7 @@ def _change(
         skin: (height, width) bool; a row that shows much of it is not known.
     """
     places = np.arange(between[0] - compared[0], between[1] + compared[1], _STEP)
-    across = np.linspace(-half, half, 21)[:, None] * np.array([-along[1], along[0]])
-    x, y = np.moveaxis(np.rint(origin + (places[:, None, None] * along + across) * unit).astype(int), -1, 0)
+    x, y = _band(origin, along, unit, places, half)
     height, width = picture.shape[:2]
     seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     x, y = x.clip(0, width - 1), y.clip(0, height - 1)
