@@ -68,7 +68,8 @@ class Preset:
             `RefinementUNet` and `EMASC`.
         steps, guidance_scale: sampling defaults.
         skip_grow, skip_feather: decoding defaults, see `decoding.emasc.mask_features`; 0 is published.
-        photo_spline: whether the warper has a second spline, for photographs; a warping file decides by itself.
+        photo_spline, garment_parts: whether the warper has a second spline, for photographs, and a network that tells a
+            garment's parts; a warping file decides by itself.
         drawn_only: trained on drawn people alone; who brings a photograph is told so.
         photographs: how somebody without a parse map is dressed: by the `published` masks in the refined garment, or
             by the `body`'s mask in the garment as the spline warps it, trousers and dresses centred (docs/photos.md).
@@ -95,6 +96,7 @@ class Preset:
     skip_grow: int = 0
     skip_feather: int = 0
     photo_spline: bool = False
+    garment_parts: bool = False
     drawn_only: bool = False
     photographs: Literal["published", "body"] = "published"
     preview_rgb: tuple[tuple[float, float, float], ...] | None = None

@@ -222,8 +222,7 @@ class Stages:
             x.to(self.device, torch.float32) for x in (garment, person.agnostic, person.pose_map)
         )
         if not refined:
-            coarse, *spline = self.warper.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
-            result = WarpResult(coarse, coarse, *spline)
+            result = self.warper.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
         elif self.speed == "fast":
             result = fast_warp(self.warper, garment, agnostic, pose_map, self.dtype, photograph=photograph)
         else:

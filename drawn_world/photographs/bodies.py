@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from .frames import SIZE, Tube, arc, grid, smoothstep
+from .frames import box as box_of
 
 SIDES = ("right", "left")
 OUT = {"right": -1.0, "left": 1.0}
@@ -274,7 +275,7 @@ class Body:
         """
         if name not in self._on_limbs:
             tube = self.limbs[name]
-            box = tube.box((0.75 if name.startswith("arm") else 1.0) * self.unit, self.size)
+            box = box_of(tube, (0.75 if name.startswith("arm") else 1.0) * self.unit, self.size)
             along, across = tube.locate(self.x[:, box[1]], self.y[box[0]])
             self._on_limbs[name] = box, along.astype(np.float32), (across / self.unit).astype(np.float32)
         return self._on_limbs[name]

@@ -13,6 +13,7 @@ import numpy as np
 from . import colours
 from .bodies import FOREARM, OUT, SHIN, SIDES, THIGH, TORSO, UPPER_ARM, WAIST, Body
 from .frames import SIZE, Tube, smoothstep
+from .frames import box as box_of
 from .light import slopes
 from .noise import fractal
 from .wearing import _chest
@@ -162,7 +163,7 @@ def _rounds(body: Body, capsules: list, label: str, colour: np.ndarray, seed: in
     """Several round bars ((x, y), (x, y), radius, radius) in points, as one surface."""
     ends = np.array([[*c[0], *c[1]] for c in capsules]).reshape(-1, 2)
     tube = Tube([ends.min(0), ends.max(0) + 1e-3], [0, 1])
-    box = tube.box(max(max(c[2], c[3]) for c in capsules) + 3, body.size)
+    box = box_of(tube, max(max(c[2], c[3]) for c in capsules) + 3, body.size)
     x, y = body.x[:, box[1]], body.y[box[0]]
     height = np.zeros((y.shape[0], x.shape[1]), np.float32)
     edge = np.full_like(height, -1e3)
@@ -271,7 +272,7 @@ class Head:
         self.points = {name: self._at(*place) for name, place in places.items()}
         reach = 1.1 * self.unit
         tube = Tube([self.centre, self.centre + (0, 1e-3)], [0, 1])
-        self.box = tube.box(reach, body.size)
+        self.box = box_of(tube, reach, body.size)
         self.pixels = self.unit * body.size[0] / SIZE[0]
 
     def _at(self, p: float, q: float) -> np.ndarray:
@@ -382,7 +383,7 @@ class Head:
             return None
         length, volume = looks["length"], looks["volume"]
         tube = Tube([self.centre, self._at(0, 0.3 + length)], [0, 1])
-        box = tube.box(1.0 * self.unit, self.body.size)
+        box = box_of(tube, 1.0 * self.unit, self.body.size)
         p, q = self._local(box)
         if looks["style"] == "afro":
             edge = 0.62 * volume - np.hypot(p, q + 0.12)
@@ -418,7 +419,7 @@ class Head:
                     continue
                 root, bottom = self._at(sign * 0.36, -0.15), self._at(sign * 0.42, 0.35 + looks["length"] * 0.75)
                 tube = Tube([root, self._at(sign * 0.47, 0.45), bottom], [0, 0.6, 1.0], 0.4)
-                box = tube.box(0.35 * self.unit, self.body.size)
+                box = box_of(tube, 0.35 * self.unit, self.body.size)
                 along, across = tube.locate(self.body.x[:, box[1]], self.body.y[box[0]])
                 p2, q2 = self._local(box)
                 width = np.interp(along, [-0.1, 0.0, 0.5, 0.85, 1.05], [0.02, 0.08, 0.15, 0.12, 0.0]) * looks["volume"]

@@ -114,7 +114,8 @@ class Latents(WorkStage):
             before = agnostic[index, plan[:, 1]]
             flat = flats[index, plan[:, 0]]
             ways = [
-                self.warper.coarse_warp(flat, before, pose, photograph=photograph)[0] for photograph in (True, False)
+                self.warper.coarse_warp(flat, before, pose, photograph=photograph).coarse
+                for photograph in (True, False)
             ]
             coarse = torch.where(drawn, ways[1], ways[0])
             with self._autocast():

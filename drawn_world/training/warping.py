@@ -125,7 +125,7 @@ class Refinement(MemoryStage):
         agnostic = pool.pictures("persons", pair, before) * (1 - mask)
         pose = pose_whole(pool["keypoints"][pair], self.settings.size)
         with torch.no_grad():
-            coarse = self.warper.coarse_warp(garment, agnostic, pose)[0]
+            coarse = self.warper.coarse_warp(garment, agnostic, pose).coarse
         return torch.cat([agnostic, pose, coarse], 1), worn, mask
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: BlockDraws) -> Tensor:
@@ -150,7 +150,7 @@ class Refinement(MemoryStage):
         return {"l1": _off(refined, worn), "l1_spline": _off(coarse, worn)}, [inputs[:, :3], coarse, refined, worn]
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
-        return {"warping": GarmentWarper(self.warper.tps, module, self.warper.photo_tps)}
+        return {"warping": GarmentWarper(self.warper.tps, module, self.warper.photo_tps, self.warper.garment_parts)}
 
 
 @torch.no_grad()

@@ -29,8 +29,8 @@ from .reading import CheckpointError, part_file, read_state_dict
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-PHOTO_SPLINE = "photo_tps."
-"""Of the embedded warping file: a second matcher, see `GarmentWarper`."""
+PHOTO_SPLINE, GARMENT_PARTS = "photo_tps.", "garment_parts."
+"""Of the embedded warping file: what it has for photographs, see `GarmentWarper`."""
 WARP_GRIDS = ("tps.gridGen.", f"{PHOTO_SPLINE}gridGen.")
 """What the warper computes when it is built; the published files hold it as well."""
 
@@ -123,7 +123,8 @@ def module_names(part: str, state: Mapping[str, Tensor], path: Path | str | None
         open_clip = "token_embedding.weight" in state
         return clip_layout.text_from_openclip(state) if open_clip else clip_layout.text_from_hf(state)
     if part == "warping":  # the published file also holds an epoch counter and optimisers
-        return {key: tensor for key, tensor in state.items() if key.startswith(("tps.", "refinement.", PHOTO_SPLINE))}
+        ours = ("tps.", "refinement.", PHOTO_SPLINE, GARMENT_PARTS)
+        return {key: tensor for key, tensor in state.items() if key.startswith(ours)}
     return dict(state)
 
 
@@ -150,14 +151,15 @@ def preset_for(part: str, state: Mapping[str, Tensor], path: Path | str | None =
 
 
 def fitted(part: str, preset: Preset, state: Mapping[str, Tensor]) -> Preset:
-    """The preset with what a file decides by itself: EMASC's kind, 27 channels of a UNet, a spline for photographs."""
+    """The preset with what a file decides by itself: EMASC's kind, 27 channels of a UNet, a warper's photographs."""
     if part == "emasc":
         kind = "linear" if "conv.0.weight" in state else "nonlinear"
         return dataclasses.replace(preset, emasc=preset.emasc | {"kind": kind})
     if part == "unet" and unet_channels(state) == 27:
         return dataclasses.replace(preset, unet=preset.unet | {"in_channels": 27})
     if part == "warping":
-        return dataclasses.replace(preset, photo_spline=any(key.startswith(PHOTO_SPLINE) for key in state))
+        spline, parts = (any(key.startswith(prefix) for key in state) for prefix in (PHOTO_SPLINE, GARMENT_PARTS))
+        return dataclasses.replace(preset, photo_spline=spline, garment_parts=parts)
     return preset
 
 

@@ -106,9 +106,10 @@ def _bare(state: dict[str, Tensor], path: object) -> dict[str, Tensor]:
 def _warper(state: Mapping[str, Tensor], path: object) -> dict[str, Tensor] | None:
     """The two halves, told by content, each out of what its own training put around it; None without both.
 
-    The embedded file has a second matcher beside them, told by its name.
+    The embedded file has more beside them, for photographs, told by its names.
     """
-    found: dict[str, dict[str, dict[str, Tensor]]] = {"tps": {}, "photo_tps": {}, "refinement": {}, "warping": {}}
+    halves = ("tps", "refinement", "photo_tps", "garment_parts")
+    found: dict[str, dict[str, dict[str, Tensor]]] = {kind: {} for kind in (*halves, "warping")}
     for name, content in below_keys(state).items():
         content = _without_wrappers(content, path)
         kind = identify(content)
@@ -122,7 +123,7 @@ def _warper(state: Mapping[str, Tensor], path: object) -> dict[str, Tensor] | No
             raise _twice(path, KINDS[kind], [*found[kind], *found["warping"]], inside=list(found["warping"]))
     return {
         f"{kind}.{key}": tensor
-        for kind in ("tps", "refinement", "photo_tps")
+        for kind in halves
         for content in found[kind].values()
         for key, tensor in content.items()
     }

@@ -92,7 +92,8 @@ def convnet_tps(case: Case) -> Iterator[Check]:
     # What the matcher is fed inside the warper is compared too, so that a wrong resize shows where it happens.
     hook = tps.register_forward_hook(remember)
     try:
-        warped, grid, theta = warper.coarse_warp(case.inputs["cloth"], case.inputs["im_mask"], case.inputs["pose_map"])
+        found = warper.coarse_warp(case.inputs["cloth"], case.inputs["im_mask"], case.inputs["pose_map"])
+        warped, grid, theta = found.coarse, found.grid, found.control_points
     finally:
         hook.remove()
     features = tps.features(seen["cloth"], seen["person"])

@@ -155,7 +155,7 @@ class Refinement(TrainingStage):
         agnostic = batch["agnostic"]
         pose = pose_map(batch["keypoints"], tuple(agnostic.shape[-2:]))
         with torch.no_grad():
-            return agnostic, pose, self.warper.coarse_warp(batch["garment"], agnostic, pose)[0]
+            return agnostic, pose, self.warper.coarse_warp(batch["garment"], agnostic, pose).coarse
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], draws: Draws) -> Tensor:
         worn = batch["worn"]
@@ -177,7 +177,7 @@ class Refinement(TrainingStage):
         return {name: value / count for name, value in sums.items()}, sheet
 
     def outputs(self, module: nn.Module) -> dict[str, nn.Module]:
-        return {"warping": GarmentWarper(self.warper.tps, module, self.warper.photo_tps)}
+        return {"warping": GarmentWarper(self.warper.tps, module, self.warper.photo_tps, self.warper.garment_parts)}
 
 
 def load_spline(warper: GarmentWarper, run: Run) -> None:

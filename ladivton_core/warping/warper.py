@@ -6,7 +6,7 @@ refined. Read `matcher.py` and `refinement.py` for its two networks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..runtime.processor import layout
+from . import skeleton
+from .garment_parts import GarmentParts
 from .matcher import ConvNetTPS
 from .refinement import RefinementUNet
 
@@ -29,13 +31,15 @@ class WarpResult:
         warped: refined garment (B, 3, H, W) in [-1, 1].
         coarse: garment after the spline alone (B, 3, H, W) in [-1, 1].
         grid: sampling grid (B, H, W, 2) as (x, y) in the garment's frame.
-        control_points: (B, 25, 2) as (x, y).
+        control_points: (B, 25, 2) as (x, y), of the spline.
+        dressed: numbers of the batch's items whose grid is their skeleton's and not the spline's.
     """
 
     warped: Tensor
     coarse: Tensor
     grid: Tensor
     control_points: Tensor
+    dressed: tuple[int, ...] = ()
 
 
 def resize_grid(grid: Tensor, size: tuple[int, int]) -> Tensor:
@@ -66,29 +70,40 @@ class GarmentWarper(nn.Module):
     Args:
         photo_tps: beyond the paper, a second matcher of the same sizes that learned photographs where the first learned
             drawn people (`photo_tps.*`).
+        garment_parts: beyond the paper, what tells a garment's parts, so that it is dressed by its skeleton where
+            person and garment are seen from the front (`garment_parts.*`).
     """
 
-    def __init__(self, tps: ConvNetTPS, refinement: RefinementUNet, photo_tps: ConvNetTPS | None = None) -> None:
+    def __init__(
+        self,
+        tps: ConvNetTPS,
+        refinement: RefinementUNet,
+        photo_tps: ConvNetTPS | None = None,
+        garment_parts: GarmentParts | None = None,
+    ) -> None:
         super().__init__()
         self.tps = tps
         self.refinement = refinement
         self.photo_tps = photo_tps
+        self.garment_parts = garment_parts
 
     @classmethod
     def from_preset(cls, preset: Preset) -> GarmentWarper:
         """A warper of the preset's sizes with untrained weights."""
         photo_tps = ConvNetTPS(**preset.tps) if preset.photo_spline else None
-        return cls(ConvNetTPS(**preset.tps), RefinementUNet(**preset.refinement), photo_tps)
+        garment_parts = GarmentParts() if preset.garment_parts else None
+        return cls(ConvNetTPS(**preset.tps), RefinementUNet(**preset.refinement), photo_tps, garment_parts)
 
     def coarse_warp(
         self, garment: Tensor, agnostic: Tensor, pose_map: Tensor, *, photograph: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The spline alone: coarse garment (B, 3, H, W), grid (B, H, W, 2), control points (B, 25, 2).
+    ) -> WarpResult:
+        """The spline alone: `warped` is `coarse`.
 
         Arguments as in `forward`. The pictures are shrunk to the matcher's size, its grid is grown back (Q3).
 
         Args:
-            photograph: by the matcher for photographs, where there is one.
+            photograph: by the matcher for photographs, where there is one; and by the garment's skeleton, where the
+                warper knows its parts and they can be told (`skeleton.py`).
         """
         tps = self.photo_tps if photograph and self.photo_tps is not None else self.tps
         self._check(garment, agnostic, pose_map)
@@ -99,7 +114,18 @@ class GarmentWarper(nn.Module):
             person = torch.cat([_resize(agnostic, low), _resize(pose_map, low)], dim=1)
             grid, control_points = tps(_resize(garment, low), person)
             grid = resize_grid(grid, tuple(agnostic.shape[-2:]))
-            return sample_garment(garment, grid), grid, control_points
+            coarse = sample_garment(garment, grid)
+            with torch.no_grad():
+                found = self.garment_parts(garment) if photograph and self.garment_parts is not None else None
+        dressed = []
+        for item in range(len(garment)) if found is not None else ():
+            worn = skeleton.dress(found, item, garment[item], pose_map[item])
+            if worn is not None:
+                dressed.append(item)
+                places, shade = (made.to(grid) for made in worn)
+                grid[item] = places
+                coarse[item] = (sample_garment(garment[item : item + 1], places[None])[0] + 1) * shade - 1
+        return WarpResult(coarse, coarse, grid, control_points, tuple(dressed))
 
     def refine(self, coarse: Tensor, agnostic: Tensor, pose_map: Tensor) -> Tensor:
         """The U-Net alone: (B, 3, H, W), *not* clamped, which is what its training loss wants (published §8.1)."""
@@ -123,9 +149,8 @@ class GarmentWarper(nn.Module):
 
         Source: paper section 3.2, published §2.3, 2.4; Q1, Q2, Q3.
         """
-        coarse, grid, control_points = self.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
-        warped = self.refine(coarse, agnostic, pose_map).clamp(-1, 1)
-        return WarpResult(warped, coarse, grid, control_points)
+        found = self.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
+        return replace(found, warped=self.refine(found.coarse, agnostic, pose_map).clamp(-1, 1))
 
     def _check(self, garment: Tensor, agnostic: Tensor, pose_map: Tensor) -> None:
         for what, x, channels in (("garment", garment, 3), ("agnostic image", agnostic, 3), ("pose map", pose_map, 18)):
@@ -159,9 +184,9 @@ def fast_warp(
         garment, agnostic, pose_map, photograph: float32, as for `GarmentWarper.forward`.
         dtype: of the refinement, under autocast where it is half precision.
     """
-    coarse, grid, control_points = warper.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
-    channels = torch.cat([agnostic, pose_map, coarse], dim=1)
+    found = warper.coarse_warp(garment, agnostic, pose_map, photograph=photograph)
+    channels = torch.cat([agnostic, pose_map, found.coarse], dim=1)
     channels = channels.contiguous(memory_format=layout(channels.device, dtype))
     with torch.autocast(channels.device.type, dtype, enabled=dtype in (torch.float16, torch.bfloat16)):
         refined = warper.refinement(channels)
-    return WarpResult(refined.float().clamp(-1, 1), coarse, grid, control_points)
+    return replace(found, warped=refined.float().clamp(-1, 1))

@@ -75,7 +75,7 @@ def test_a_photographs_mask_waits_for_the_garment_that_is_not_refined(pipeline, 
     assert not torch.equal(made.mask[0], made.mask[1])
     for place, seed in enumerate((3, 4)):
         one = both[place : place + 1]
-        coarse = pipeline.warper.coarse_warp(one, framed.agnostic, framed.pose_map, photograph=True)[0]
+        coarse = pipeline.warper.coarse_warp(one, framed.agnostic, framed.pose_map, photograph=True).coarse
         mask, shown = mask_body(
             "upper_body", size, cloth=cloth_on_white(coarse / 2 + 0.5), people=[*framed.people], person=framed.person,
             margin=EMBEDDED_MARGIN, paste=True,

@@ -186,7 +186,8 @@ def test_training_moves_every_weight():
     warper = GarmentWarper(small_matcher(), RefinementUNet(base_width=4)).train()
     torch.nn.init.normal_(warper.tps.loc_net.regression.linear.weight, std=0.01)  # zero at first: no gradient passes
     garment, agnostic, pose = torch.rand(2, 3, 64, 48), torch.rand(2, 3, 64, 48), torch.rand(2, 18, 64, 48)
-    coarse, _, points = warper.coarse_warp(garment, agnostic, pose)
+    found = warper.coarse_warp(garment, agnostic, pose)
+    coarse, points = found.coarse, found.control_points
     loss = warper.refine(coarse, agnostic, pose).mean() + coarse.mean() + 0.01 * bending_penalty(points).mean()
     loss.backward()
     still = [name for name, p in warper.named_parameters() if p.grad is None or not p.grad.any()]

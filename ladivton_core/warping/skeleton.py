@@ -1,0 +1,369 @@
+"""A flat garment dressed by its skeleton: its trunk on the person's trunk, its sleeves and legs along their limbs.
+
+Beyond the paper, for photographs. A spline of 25 points bends a garment as a whole and cannot turn a sleeve to an arm.
+Here every part is a tube with a line along it (`tubes.py`), on the table as on the body (skeletal deformation:
+Magnenat-Thalmann, Laperrière and Thalmann 1988), and a pixel of the person is looked up in the garment's picture.
+
+Lengths are in units of half the line between the shoulders' ends, as garments are cut (`garment_parts.py`). Right is
+the person's own and lies on the picture's left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .garment_parts import ALONG, PARTS, POINTS, TUBES, PartsFound
+from .tubes import Tube, arc, smoothstep
+
+FRONT, INSIDE = PARTS.index("front"), PARTS.index("inside")
+SIDES = ("right", "left")
+_CHEST, _BELLY, _SHOULDER = 0.35, 2.0, 0.8
+"""Places of the garment's points, see `POINTS`."""
+_WAIST, _HIP, _KNEE, _ANKLE = 1.62, 2.5, 4.6, 6.6
+"""How far below the shoulders' ends a body has them."""
+_ELBOW, _WRIST = 1.45, 2.7
+"""How far along an arm."""
+_JOINT = 0.77
+"""Half the distance between the joints of the shoulders; they lie `_CHEST` below the line of the shoulders' ends."""
+_BODY = ([0.0, 0.2, 0.75, 1.0, _WAIST, 2.15, 2.55, 3.3, 9.0], [1.0, 1.0, 0.84, 0.82, 0.70, 0.85, 0.94, 0.85, 0.78])
+"""Half the width of a trunk, by the height."""
+_ARM = ([-0.3, 0.15, 0.7, _ELBOW, 1.75, 2.45, _WRIST], [0.26, 0.27, 0.24, 0.2, 0.2, 0.15, 0.14])
+_LEG = ([0.0, 0.88, 1.38, 2.18, 2.98, 3.53, 4.38, 4.98], [0.35, 0.46, 0.44, 0.36, 0.26, 0.28, 0.19, 0.15])
+"""Half the width of limbs, by the place along them: from the shoulder, and from the waist."""
+_ROUND = 0.76
+"""A garment that goes round a body is seen as wide as this, of its width on the table."""
+_OVER, _ARMPIT = ([0.15, 0.5, 0.9], [1.0, 0.8, 0.52]), 0.55
+"""So far beside the spine, by the height, cloth of the trunk lies over the upper part of a sleeve, which ends there."""
+_SHADE = 0.22
+"""How much darker cloth is where it turns away."""
+_LEAST = 0.02
+"""Share of a garment's area below which a part is not there."""
+_WHITE = 0.9
+"""What is darker in some channel, in [-1, 1], is cloth."""
+_SURE = 0.7
+"""From this share on something is the inside of a back: a hole in the front is worse than some of it before the neck."""
+_ASKEW = 0.08
+"""Radians."""
+_PLAUSIBLE, _TURNED = 1.6, 1.7
+"""Factors by which lengths of a garment, and of a trunk across and down, may be off from each other."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a flat garment.
+
+    Attributes:
+        frame: from (along, across) to (x, y) in the garment's picture, in pixels.
+        widths: (N, 3): along, and how wide it is to the left and to the right of its line there, in units.
+    """
+
+    frame: Tube | Plane
+    widths: np.ndarray
+
+
+class Plane:
+    """Coordinates of a trunk: across to the right, and down, from the middle of the line of the shoulders' ends."""
+
+    def __init__(self, chest: np.ndarray, across: np.ndarray, down: np.ndarray) -> None:
+        self._matrix = np.stack([across, down], 1)
+        self._start = chest - down * _CHEST
+        self._inverse = np.linalg.inv(self._matrix)
+
+    def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Down and across, in units, of points."""
+        x, y = x - self._start[0], y - self._start[1]
+        inverse = self._inverse
+        return inverse[1, 0] * x + inverse[1, 1] * y, inverse[0, 0] * x + inverse[0, 1] * y
+
+    def place(self, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+        """Points (..., 2) of down and across."""
+        return np.stack(np.broadcast_arrays(across, down), -1) @ self._matrix.T + self._start
+
+
+@dataclass(frozen=True)
+class FlatGarment:
+    """A garment on a table, read.
+
+    Attributes:
+        pieces: by name: `front`, the sleeves, the legs, as far as they are there.
+        shares: how much of every place is which part (len(PARTS), h, w), in [0, 1].
+        size: (height, width) of the picture.
+        unit: pixels a unit.
+        nowhere: (x, y) of a place without cloth.
+    """
+
+    pieces: dict[str, Piece]
+    shares: Tensor
+    size: tuple[int, int]
+    unit: float
+    nowhere: np.ndarray
+
+
+def read_flat(found: PartsFound, item: int, garment: Tensor) -> FlatGarment | None:
+    """Pieces of one garment; None where what was found does not fit together.
+
+    Args:
+        garment: the picture (3, H, W) in [-1, 1], on white; all places are in its pixels.
+    """
+    size = tuple(garment.shape[-2:])
+    points = found.points[item].double().cpu().numpy() * (size[1], size[0]) - 0.5
+    points = dict(zip(POINTS, points, strict=True))
+    shares = _settled(found.labels[item].float().cpu(), garment)
+    labels = shares.argmax(0).numpy()
+    cloth, pieces = labels > 0, {}
+    if not cloth.any() or cloth.all():
+        return None
+    rows, columns = np.mgrid[: labels.shape[0], : labels.shape[1]]
+    x, y = (columns + 0.5) * size[1] / labels.shape[1] - 0.5, (rows + 0.5) * size[0] / labels.shape[0] - 0.5
+    trunk, unit = (labels == FRONT) | (labels == INSIDE), float(found.unit[item]) * size[0]
+    if trunk.any():
+        across = (points["shoulder_left"] - points["shoulder_right"]) / (2 * _SHOULDER)
+        down = (points["belly"] - points["chest"]) / (_BELLY - _CHEST)
+        lengths = np.linalg.norm(across), np.linalg.norm(down)
+        if max(*lengths, unit) > _PLAUSIBLE * min(*lengths, unit):
+            return None
+        unit = float(np.mean(lengths))
+        # clothes lie straight: both lines tell how far a garment is turned, and by no more than a little
+        turned = np.mean([np.arctan2(across[1], across[0]), -np.arctan2(down[0], down[1])]).clip(-_ASKEW, _ASKEW)
+        c, s = np.cos(turned), np.sin(turned)
+        plane = Plane(points["chest"], lengths[0] * np.array([c, s]), lengths[1] * np.array([-s, c]))
+        pieces["front"] = Piece(plane, _widths(plane, x, y, trunk, 1.0))
+    for name in TUBES:
+        where = labels == PARTS.index(name)
+        if where.sum() < _LEAST * cloth.sum():
+            continue
+        line = np.stack([points[f"{name}_{i}"] for i in range(ALONG)])
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))]) / unit
+        if np.diff(along).min() < 0.01:
+            return None
+        tube = Tube(line, along)
+        pieces[name] = Piece(tube, _widths(tube, x, y, where, unit))
+    if len(pieces) < 2 and "front" not in pieces:
+        return None
+    places = np.stack([x, y], -1)
+    nowhere = places[~cloth][np.abs(places[~cloth] - places[cloth].mean(0)).sum(-1).argmax()]
+    return FlatGarment(pieces, shares, size, unit, nowhere)
+
+
+def _settled(labels: Tensor, garment: Tensor) -> Tensor:
+    """Shares of the parts (len(PARTS), h, w): of a trunk or of legs, whichever is more; of cloth where it is seen."""
+    shares = labels.softmax(0)
+    cloth, legs = shares.sum((1, 2)), PARTS.index("leg_right")
+    shares[slice(1, legs) if cloth[legs:].sum() > cloth[1:legs].sum() else slice(legs, None)] = 0
+    size = tuple(shares.shape[-2:])
+    seen = F.interpolate((garment.amin(0) < _WHITE)[None, None].float().cpu(), size, mode="area")[0, 0] > 0.5
+    shares[0] *= ~seen
+    return shares / shares.sum(0).clamp_min(1e-6)
+
+
+def _widths(frame: Tube | Plane, x: np.ndarray, y: np.ndarray, where: np.ndarray, unit: float) -> np.ndarray:
+    """How far cloth reaches to both sides of a line, by the place along it (N, 3)."""
+    along, across = frame.locate(x[where].astype(np.float32), y[where].astype(np.float32))
+    across = across / unit
+    step = 0.12
+    bins, rows = np.floor(along / step).astype(int), []
+    for number in np.unique(bins):
+        inside = across[bins == number]
+        if len(inside) > 2:
+            low, high = np.quantile(inside, [0.03, 0.97])
+            rows.append([(number + 0.5) * step, max(-low, 0.02), max(high, 0.02)])
+    table = np.array(rows or [[0.0, 0.3, 0.3]])
+    if len(table) > 4:
+        kernel = np.array([0.25, 0.5, 0.25])
+        for column in (1, 2):
+            table[:, column] = np.convolve(np.pad(table[:, column], 1, mode="edge"), kernel, "valid")
+    return table
+
+
+def joints_of(pose_map: Tensor) -> np.ndarray:
+    """Joints (18, 2) as (x, y) in pixels that a pose map (18, H, W) was drawn from; not numbers where one is missing.
+
+    The logarithm of a dot is a parabola, so that three values tell where its top is, off the canvas too.
+    """
+    joints, reach = np.full((len(pose_map), 2), np.nan), 3
+    height, width = pose_map.shape[-2:]
+    for number, dots in enumerate(pose_map.double().cpu().numpy()):
+        if dots.max() < 0.5:
+            continue
+        y, x = np.unravel_index(dots.argmax(), dots.shape)
+        x, y = np.clip(x, reach, width - 1 - reach), np.clip(y, reach, height - 1 - reach)
+        for axis, values in enumerate(
+            (dots[y, x - reach : x + reach + 1 : reach], dots[y - reach : y + reach + 1 : reach, x])
+        ):
+            before, here, after = np.log(np.maximum(values, 1e-30))
+            joints[number, axis] = (x, y)[axis] + reach * (after - before) / (2 * (2 * here - before - after))
+    return joints
+
+
+@dataclass(frozen=True)
+class Wearer:
+    """Where on a person garments go.
+
+    Attributes:
+        unit: pixels a unit.
+        trunk: coordinates of the trunk.
+        arms, legs: right and left.
+    """
+
+    unit: float
+    trunk: Plane
+    arms: tuple[Tube, Tube]
+    legs: tuple[Tube, Tube]
+
+
+def wearer_of(joints: np.ndarray) -> Wearer | None:
+    """Frames of a person who is seen from the front; None where joints do not tell.
+
+    Args:
+        joints: COCO-18 (18, 2), not numbers where they are missing.
+    """
+    (right, left), hips, knees = joints[[2, 5]], joints[[8, 11]], joints[[9, 12]]
+    if np.isfinite([right, left]).all():
+        across, chest = (left - right) / (2 * _JOINT), (right + left) / 2
+        down = np.array([-across[1], across[0]])
+        if np.isfinite(hips).all():
+            down = (hips.mean(0) - chest) / (_HIP - _CHEST)
+    elif np.isfinite([hips, knees]).all():  # a photo that begins at the chest
+        down = (knees.mean(0) - hips.mean(0)) / (_KNEE - _HIP)
+        across = np.array([down[1], -down[0]]) * np.sign(hips[1, 0] - hips[0, 0])
+        chest = hips.mean(0) - down * (_HIP - _CHEST)
+    else:
+        return None
+    wide, tall = float(np.linalg.norm(across)), float(np.linalg.norm(down))
+    if across[0] < 0.5 * wide or down[1] < 0.5 * tall or max(wide, tall) > _TURNED * min(wide, tall):
+        return None
+    unit = float(np.sqrt(wide * tall))
+    trunk = Plane(chest, across, down)
+    arms, legs = [], []
+    for sign, start in ((-1, 2), (1, 5)):
+        shoulder, elbow, wrist = joints[start : start + 3]
+        shoulder = shoulder if np.isfinite(shoulder).all() else chest + across * sign * _JOINT
+        hanging = down + across * sign * 0.15
+        elbow = elbow if np.isfinite(elbow).all() else shoulder + hanging * _ELBOW
+        wrist = wrist if np.isfinite(wrist).all() else elbow + (elbow - shoulder) * (_WRIST - _ELBOW) / _ELBOW
+        arms.append(Tube([shoulder, elbow, wrist], [0, _ELBOW, _WRIST], 0.3))
+        hip, knee, ankle = joints[start + 6 : start + 9]
+        waist = trunk.place(np.array(_WAIST), np.array(sign * 0.35))
+        hip = hip if np.isfinite(hip).all() else trunk.place(np.array(_HIP), np.array(sign * 0.42))
+        knee = knee if np.isfinite(knee).all() else hip + down * (_KNEE - _HIP)
+        ankle = ankle if np.isfinite(ankle).all() else knee + (knee - hip) * (_ANKLE - _KNEE) / (_KNEE - _HIP)
+        legs.append(Tube([waist, hip, knee, ankle], np.array([_WAIST, _HIP, _KNEE, _ANKLE]) - _WAIST, 0.3))
+    return Wearer(unit, trunk, tuple(arms), tuple(legs))
+
+
+def dress(found: PartsFound, item: int, garment: Tensor, pose_map: Tensor) -> tuple[Tensor, Tensor] | None:
+    """A garment dressed by its skeleton.
+
+    Args:
+        found: of a batch of garments, and `item` its number there.
+        garment: the picture (3, h, w) in [-1, 1], on white.
+        pose_map: the person's (18, H, W).
+
+    Returns:
+        Grid (H, W, 2) in the garment's frame, as `warper.sample_garment` reads it, and the shade (H, W) in [0, 1] that
+        its form gives it; None where the garment's parts or the person's joints do not tell.
+    """
+    flat, wearer = read_flat(found, item, garment), wearer_of(joints_of(pose_map))
+    if flat is None or wearer is None:
+        return None
+    places, shade = worn(flat, wearer, tuple(pose_map.shape[-2:]))
+    return _grid(places, flat.size), torch.from_numpy(shade)
+
+
+def _grid(places: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Places (..., 2) in pixels of a picture as a sampling grid of float32."""
+    return torch.from_numpy((2 * places + 1) / np.array([size[1], size[0]]) - 1).float()
+
+
+def worn(flat: FlatGarment, wearer: Wearer, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the garment's picture every pixel of a person looks (H, W, 2), pixels; and the form's shade (H, W).
+
+    Args:
+        size: (height, width) of the person's picture.
+    """
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    places = np.broadcast_to(flat.nowhere, (*size, 2)).copy()
+    shade = np.ones(size, np.float32)
+    limbs, over = dict(zip(TUBES, (*wearer.arms, *wearer.legs), strict=True)), np.zeros(size, bool)
+    for name in flat.pieces:  # the trunk first, what lies over it later
+        if name == "front":
+            area, seen, place, q, over = _trunk(flat, wearer, columns, rows)
+        else:
+            area, seen, place, q = _limb(flat, name, limbs[name], wearer.unit, columns, rows, over)
+        where = np.zeros(size, bool)
+        where[area] = seen
+        places[where], shade[where] = place[seen], 1 - _SHADE * np.abs(q[seen]) ** 3
+    return places, shade
+
+
+def _share(flat: FlatGarment, places: np.ndarray, *parts: str) -> np.ndarray:
+    """How much of places (h, w, 2) in pixels of the garment's picture is of some parts; ground beyond it."""
+    shares = flat.shares[[PARTS.index(part) for part in parts]].sum(0)[None, None]
+    return F.grid_sample(shares, _grid(places, flat.size)[None], align_corners=False)[0, 0].numpy()
+
+
+def _trunk(
+    flat: FlatGarment, wearer: Wearer, columns: np.ndarray, rows: np.ndarray
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    piece = flat.pieces["front"]
+    down, across = wearer.trunk.locate(columns, rows)
+    cloth = [np.interp(down, piece.widths[:, 0], piece.widths[:, column]) for column in (1, 2)]
+    bare = np.interp(down, *_BODY)
+    flat_half = np.where(across < 0, cloth[0], cloth[1])
+    own = np.where(down < 0.75, np.minimum(flat_half * _ROUND, bare), flat_half * _ROUND)
+    half = np.maximum(bare * 1.015 + 0.012, own)
+    q = np.clip(across / half, -1, 1)
+    low, t = flat_half * arc(q) * 0.985, smoothstep(0.3, 0.95, down)
+    place = piece.frame.place(down, across + (low - across) * t)
+    # up to the arms cloth of the sleeves lies under them
+    beyond = (np.abs(across) > 0.95) | (down > 1.2)
+    hidden = (_share(flat, place, "inside") > _SURE) | beyond & (_share(flat, place, *TUBES[:2]) > 0.5)
+    seen = (np.abs(across) <= np.where(down > 0.6, half, 9)) & (down > -1) & ~hidden
+    cloth = _share(flat, place, "front") > 0.5
+    over = cloth & (np.abs(across) < np.interp(down, *_OVER))
+    return np.s_[:, :], seen, place, q * t * cloth, over
+
+
+def _limb(
+    flat: FlatGarment, name: str, limb: Tube, unit: float, columns: np.ndarray, rows: np.ndarray, over: np.ndarray
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray]:
+    piece, sleeve = flat.pieces[name], name.startswith("sleeve")
+    reach = (0.9 if sleeve else 1.2) * unit
+    low, high = limb.points.min(0) - reach, limb.points.max(0) + reach
+    (left, top), (right, bottom) = (
+        np.clip(np.array(c).astype(int), 0, (rows.shape[1], rows.shape[0])) for c in (low, high + 1)
+    )
+    area = slice(top, bottom), slice(left, right)
+    along, across = limb.locate(columns[area], rows[area])
+    across = across / unit
+    cloth = np.where(across < 0, *(np.interp(along, piece.widths[:, 0], piece.widths[:, column]) for column in (1, 2)))
+    bare = np.interp(along, *(_ARM if sleeve else _LEG))
+    if sleeve:
+        close = bare * 1.05 + 0.02
+        half = close + np.maximum(cloth * 0.68 - close, 0) * smoothstep(-0.1, 0.55, along)
+        edge = half - np.hypot(across, np.minimum(along - 0.06, 0.0))
+        q = np.clip(across / half, -1, 1)
+        turned = arc(q, 0.9)
+    else:
+        half = np.maximum(bare * 1.03 + 0.015, cloth * np.interp(along, [0.0, 0.9, 1.6], [0.76, 0.76, 0.68]))
+        sign = -1.0 if name.endswith("right") else 1.0
+        across = across - (half - bare) * (1 - smoothstep(0.85, 1.6, along)) * sign
+        q = np.clip(across / half, -1, 1)
+        outward = np.clip((q * sign + 1) / 2, 0, 1)
+        trunk = (arc(outward) * 2 - 1) * sign
+        t = smoothstep(0.8, 1.5, along)
+        turned, edge = trunk + (arc(q, 0.9) - trunk) * t, half - np.abs(across)
+        q = outward * sign + (q - outward * sign) * t
+    place = piece.frame.place(along, turned * cloth * 0.985 * flat.unit)
+    # the seam with the trunk, or with the other leg, lies somewhere near its beginning
+    beside, reach = (("front",), 0.5) if sleeve else (TUBES[2:], 1.3)
+    cloth = np.maximum(_share(flat, place, name), _share(flat, place, *{name, *beside}) * (along < reach))
+    seen = (edge > 0) & (cloth > 0.5)
+    if sleeve:
+        seen, q = seen & ~(over[area] & (along < _ARMPIT)), q * smoothstep(0.3, 0.9, along)
+    return area, seen, place, q
