@@ -59,7 +59,7 @@ LABELS = {
     "hands": {"usual": "as usual", "repaint": "repaint them", "keep": "keep them"},
 }
 """Widget -> value -> what the page shows in its place, in English; every other value is shown as it is."""
-PAGE_WORDS = ("as the model recommends", "(recommended)")
+PAGE_WORDS = ("auto",)
 """Of `web/js/recommended.js`."""
 INPUT, OUTPUT = "- `{id}` ({kind}{optional}): {text}{default}", "- `{name}` ({kind}): {text}"
 OPTIONAL, DEFAULT, OR = ", optional", " Default: {value}.", " or "

@@ -111,6 +111,7 @@ def test_the_slider_shows_first_and_last_picture_and_moves(whole_page, page, cli
         return float(style.removeprefix("inset(").rstrip("%)").split()[-1].rstrip("%"))
 
     assert cut() == 50
+    whole_page.still(f"document.querySelector('{SLIDER} input').getBoundingClientRect().toJSON()")  # nodes grow
     box = slider.locator("input").bounding_box()
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, middle)

@@ -123,8 +123,8 @@ def labels_in_doubt(parse: Tensor, keypoints: Tensor, labels: LabelSet) -> str |
         far = _far_or_elsewhere(item, points, labels)
         if len(far) >= 3 and len(far) * 6 >= sum(max(point) > 1 for point in points):
             return (
-                f"In picture {picture} {len(far)} joints lie where the parse map read as {labels.name} has other parts "
-                f"or nobody ({_named(far)}): one of them is not of this photo."
+                f"In picture {picture} joints and parse map are not of one photo: as {labels.name}, {len(far)} joints "
+                f"lie on other parts or nobody ({_named(far)})."
             )
     return None
 
