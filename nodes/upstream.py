@@ -124,6 +124,22 @@ def _is_stitch(node: Node) -> bool:
     return node["class_type"] == STITCHES
 
 
+def ground_is_turned_white(hidden: Any) -> bool:
+    """Whether 'Prepare Garment' turns white the ground of the garment that the node looks at which runs now.
+
+    Args:
+        hidden: as for `in_running_graph`.
+    """
+
+    def looked_for(graph: Graph, node: str) -> str | None:
+        here = graph(node)["inputs"].get("garment")
+        others = (graph(key) for key in hidden.dynprompt.all_node_ids())
+        turned = (one["inputs"] for one in others if one["class_type"] == "LadiVTON_PrepareGarment")
+        return "white" if any((one.get("garment"), one.get("backdrop")) == (here, "white") for one in turned) else None
+
+    return in_running_graph(hidden, looked_for) is not None
+
+
 def categories_differ(graph: Graph, node: str) -> str | None:
     """Whether the mask and the words that meet in a Try-On Conditioning are for different garments.
 
