@@ -79,7 +79,7 @@ def test_a_dark_photo_is_looked_at_in_more_light(find, repository):
 
 
 def test_whoever_is_cut_off_above_the_hips_is_found_by_their_silhouette(find, repository):
-    """The drawn example from below the shoulders to the shoes: legs as in the whole picture; nothing is told of the head."""
+    """The drawn example from below the shoulders to the shoes: legs as in the whole picture, nothing of the head."""
     photo = read_picture(repository / "samples" / "dresses_person.png")[0]
     (whole,) = find(photo)
     shoulders, hips = (float(whole.joints[list(pair), 1].mean()) for pair in ((2, 5), (8, 11)))
