@@ -42,6 +42,7 @@ SMALLEST_SCORE = 0.35
 _CERTAIN = 0.5
 _HEAD = (0, 14, 15, 16, 17)
 _TRUNK_AND_LEGS = ((2, 8), (5, 11), (2, 11), (5, 8), (8, 9), (11, 12), (9, 10), (12, 13))
+_HIP_JOINTS, _KNEES = [8, 11], [9, 12]
 _LEGS = ((8, 11), (8, 9), (11, 12), (9, 10), (12, 13))
 _SHOULDERS, _HIPS = 11, 23
 """BlazePose's landmarks before these are of the head, or of head and arms."""
@@ -229,8 +230,9 @@ class PersonFinder:
         points[:_SHOULDERS, 2] = 0
         points[:_HIPS, 2] *= points[:_HIPS, 1] > _GUESSED * height
         joints = coco18(torch.from_numpy(points[:33]))
-        if float(sure[0]) < _CERTAIN or _share_inside(joints, drawn >= 0.5) < _BORNE_OUT:
-            return []
+        legs = bool((joints[_KNEES, 2] > _CERTAIN).all() and joints[_KNEES, 1].min() > joints[_HIP_JOINTS, 1].max())
+        if not legs or float(sure[0]) < _CERTAIN or _share_inside(joints, drawn >= 0.5) < _BORNE_OUT:
+            return []  # a cup or a cat that fills the photo has no knees
         return [(points, replace(seen, score=float(sure[0])))]
 
     def _people(self, photo: Tensor, found: Sequence[tuple[np.ndarray, Region]]) -> list[Person]:
