@@ -11,7 +11,9 @@ import re
 from pathlib import Path, PurePosixPath
 
 import folder_paths
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..ladivton_core.datasets.layouts import find, open_dataset, recognise
@@ -19,10 +21,12 @@ from ..ladivton_core.datasets.results import SUFFIXES, result_path, to_picture, 
 from ..ladivton_core.datasets.sample import collate
 from ..ladivton_core.disk.names import fault_of_name
 from ..ladivton_core.preprocessing.labels import CATEGORIES
+from ..ladivton_core.preprocessing.pictures import as_file
 from ..ladivton_core.preprocessing.pose.keypoints import pose_document
-from .host.listing import BEFORE, EXAMPLE, SAMPLES, Listed, example
+from .host.listing import BEFORE, EXAMPLE, SAMPLES, Listed, example, find_input
 from .host.types import CATEGORY, Choice, ParseMap, ParseMapType, PoseKeypoint, io, one_by_one, search_aliases
 from .tensors import as_image, photo_pixels, to_mask
+from .upstream import in_running_graph, photo_stitched_into
 
 FOLDER = "ladi_vton_datasets"
 """Folder below ComfyUI's `models` (and key in extra_model_paths.yaml) in which data sets lie."""
@@ -222,7 +226,9 @@ class LadiVTON_SaveResult(io.ComfyNode):
             **search_aliases("viton-hd", "dress code"),
             category=f"{CATEGORY}/dataset",
             description="Saves results under the person's file name in ComfyUI's output folder, "
-                "in the paper's layout: folder/order/category/name. That is where the metrics look for them.",
+                "in the paper's layout: folder/order/category/name. That is where the metrics look for them. "
+                "What 'Stitch Person' put into a photo of 'Load Picture or Example' gets the colours of that file, "
+                "whose profile may hold more than sRGB.",
             inputs=[
                 io.Image.Input("image", tooltip="From EMASC Decoder."),
                 io.String.Input(
@@ -247,6 +253,7 @@ class LadiVTON_SaveResult(io.ComfyNode):
             outputs=[
                 io.String.Output("files", display_name="files", tooltip="Paths below the output folder, one a line.")
             ],
+            hidden=[io.Hidden.dynprompt],
             is_output_node=True,
         )  # fmt: skip
 
@@ -279,10 +286,21 @@ class LadiVTON_SaveResult(io.ComfyNode):
                     "Take the link away, or choose another 'folder'."
                 )
         pictures = [to_picture(picture) for picture in photo_pixels(image, "image")]
+        if photo := in_running_graph(cls.hidden, photo_stitched_into):
+            pictures = [_in_colours_of(find_input(photo), picture) for picture in pictures]
         write_pictures(pictures, paths, overwrite)
         files = [path.relative_to(output) for path in paths]
         shown = [{"filename": file.name, "subfolder": file.parent.as_posix(), "type": "output"} for file in files]
         return io.NodeOutput("\n".join(file.as_posix() for file in files), ui={"images": shown})
+
+
+def _in_colours_of(photo: Path, picture: Image.Image) -> Image.Image:
+    pixels, profile = as_file(photo, np.asarray(picture))
+    if profile is None:
+        return picture
+    picture = Image.fromarray(pixels)
+    picture.info["icc_profile"] = profile
+    return picture
 
 
 def _output_folder(folder: str) -> tuple[Path, Path]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..ladivton_core.preprocessing.checks import check_garment, check_person, score_of
 from ..ladivton_core.preprocessing.framing.fitting import labels_at
+from ..ladivton_core.preprocessing.garment.backdrop import ground_to_white
 from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import CATEGORIES, LABEL_SETS
 from ..ladivton_core.preprocessing.modes import BODY
@@ -43,6 +44,7 @@ from .host.types import (
 )
 from .person import nobody_input, person_index_input
 from .tensors import common_batch, photo_pixels
+from .upstream import ground_is_turned_white
 
 log = logging.getLogger(__name__)
 
@@ -179,8 +181,9 @@ def _say_what_was_found(notes: Notes, people: list[Person], person: Person | Non
         )
     if person.headless:
         notes.warn(
-            f"Picture {picture} shows no head: its joints are guesses, often far off. "
-            "Take the joints from another pose detector, or paint a 'garment_mask'."
+            f"Picture {picture} shows no head: its joints are guesses. Trousers and skirts come out right in most such "
+            "photos, tops and dresses seldom. Look at the mask; take the joints from another pose detector, "
+            "or paint a 'garment_mask'."
         )
 
 
@@ -312,6 +315,7 @@ class LadiVTON_CheckInputs(io.ComfyNode):
                     tooltip="Stop the workflow when the score is lower; 0 only tells.",
                 ),
             ],
+            hidden=[io.Hidden.dynprompt],
             is_output_node=True,  # its words are the result: it looks also with nothing connected behind it
             outputs=[
                 io.Float.Output(
@@ -339,7 +343,8 @@ class LadiVTON_CheckInputs(io.ComfyNode):
             lines += [f"Photo {picture}: {finding.text}" for finding in found]
         garments = [] if garment is None else photo_pixels(garment, "garment")
         for picture, item in enumerate(garments):
-            found = check_garment(item.cpu(), _wearers(item, notes))
+            on_white = ground_to_white(item.cpu()) if ground_is_turned_white(cls.hidden) else None
+            found = check_garment(item.cpu() if on_white is None else on_white, _wearers(item, notes))
             scores.append(score_of(found))
             lines += [f"Garment {picture}: {finding.text}" for finding in found]
         score, report = min(scores), "\n".join(lines) or "Nothing speaks against this try-on."
@@ -352,9 +357,9 @@ class LadiVTON_CheckInputs(io.ComfyNode):
 
 
 def _wearers(garment: Tensor, notes: Notes) -> int:
-    """How many people the garment's picture (3, H, W) shows; 0 with a note where no detector is installed."""
+    """How many people wear what the garment's picture (3, H, W) shows; 0 with a note where no detector is installed."""
     try:
-        return len(person_finder()(garment, twice=False))
+        return sum(person.wears_the_picture for person in person_finder()(garment, twice=False))
     except (FileNotFoundError, ImportError):
         notes.say("Whether somebody wears the garment is not looked at: Find Person's files or package are missing.")
         return 0

@@ -17,6 +17,8 @@ Graph = Callable[[str], Node | None]
 """Gives a node of the running graph by its id, None for one that is not there."""
 OUR_LOADERS = {"LadiVTON_LoadPicture": "image", "LadiVTON_DatasetSample": "root"}
 """The pack's nodes that bring pictures, and the input that names which."""
+STITCHES = "LadiVTON_StitchPerson"
+"""The pack's node that puts a result back into its photo."""
 MASKERS = {"LadiVTON_AgnosticPerson": "Agnostic Person", "LadiVTON_BodyMask": "Body Mask"}
 """The pack's nodes that say what is repainted, by category."""
 
@@ -52,7 +54,7 @@ def own_picture(graph: Graph, node: str) -> str | None:
     Returns:
         A sentence that says what to expect, or None.
     """
-    if all(map(_is_drawn, _nearest(graph, node, "person", _brings_pictures))):
+    if all(map(_is_drawn, _nearest(graph, graph(node), "person", _brings_pictures))):
         return None
     return (
         "The embedded models know drawn people only: skin and folds of a photograph look drawn. "
@@ -72,18 +74,18 @@ def _is_drawn(node: Node) -> bool:
     return is_example(choice)
 
 
-def _nearest(graph: Graph, node: str, wire: str, meant: Callable[[Node], bool]) -> list[Node]:
+def _nearest(graph: Graph, node: Node, wire: str, meant: Callable[[Node], bool]) -> list[Node]:
     """The first nodes of a kind on every way upstream from an input.
 
     Args:
         graph: the running graph.
-        node: id of the node whose input it is.
+        node: whose input it is.
         wire: name of the input.
         meant: the kind looked for. What lies behind such a node is not looked at: a person who is dressed twice has two
             lanes, one after the other.
     """
     found, seen = [], set()
-    waiting = [graph(node)["inputs"].get(wire)]
+    waiting = [node["inputs"].get(wire)]
     while waiting:
         value = waiting.pop()
         if not _is_wire(value) or value[0] in seen:
@@ -99,6 +101,45 @@ def _nearest(graph: Graph, node: str, wire: str, meant: Callable[[Node], bool]) 
     return found
 
 
+def photo_stitched_into(graph: Graph, node: str) -> str | None:
+    """The file of the photo that a node's `image` was stitched into, as 'Load Picture or Example' names it.
+
+    Returns:
+        None where nothing was stitched, into several photos, or into one that no such node brought: only that one turns
+        a file's numbers into the colours that the file means.
+    """
+
+    def photos(stitch: Node) -> list[Node]:
+        there = _nearest(graph, stitch, "photo", lambda found: _is_stitch(found) or _brings_pictures(found))
+        return [photo for one in there for photo in (photos(one) if _is_stitch(one) else [one])]
+
+    found = [photo for stitch in _nearest(graph, graph(node), "image", _is_stitch) for photo in photos(stitch)]
+    if {photo["class_type"] for photo in found} != {"LadiVTON_LoadPicture"}:
+        return None
+    files = {str(photo["inputs"].get("image")) for photo in found}
+    return files.pop() if len(files) == 1 else None
+
+
+def _is_stitch(node: Node) -> bool:
+    return node["class_type"] == STITCHES
+
+
+def ground_is_turned_white(hidden: Any) -> bool:
+    """Whether 'Prepare Garment' turns white the ground of the garment that the node looks at which runs now.
+
+    Args:
+        hidden: as for `in_running_graph`.
+    """
+
+    def looked_for(graph: Graph, node: str) -> str | None:
+        here = graph(node)["inputs"].get("garment")
+        others = (graph(key) for key in hidden.dynprompt.all_node_ids())
+        turned = (one["inputs"] for one in others if one["class_type"] == "LadiVTON_PrepareGarment")
+        return "white" if any((one.get("garment"), one.get("backdrop")) == (here, "white") for one in turned) else None
+
+    return in_running_graph(hidden, looked_for) is not None
+
+
 def categories_differ(graph: Graph, node: str) -> str | None:
     """Whether the mask and the words that meet in a Try-On Conditioning are for different garments.
 
@@ -107,8 +148,10 @@ def categories_differ(graph: Graph, node: str) -> str | None:
     Returns:
         A sentence, or None.
     """
-    masks = _nearest(graph, node, "mask", lambda found: found["class_type"] in MASKERS)
-    words = _nearest(graph, node, "positive", lambda found: found["class_type"] == "LadiVTON_TextualInversionEncoder")
+    masks = _nearest(graph, graph(node), "mask", lambda found: found["class_type"] in MASKERS)
+    words = _nearest(
+        graph, graph(node), "positive", lambda one: one["class_type"] == "LadiVTON_TextualInversionEncoder"
+    )
     # A category says nothing beside a prompt of one's own, written or by wire.
     words = [encoder for encoder in words if not str(encoder["inputs"].get("prompt", "")).strip()]
     cut, said = ({_category_of(found) for found in lane} for lane in (masks, words))

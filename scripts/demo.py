@@ -4,13 +4,14 @@ Starts ComfyUI (installing one first when there is none, see `hosting/installati
 pictures, queues `workflows/api/tryon_embedded.json`, shows progress, and writes the result to
 `output/demo`. What is not given comes from `samples/`, in the category asked for. A person without joints and parse map
 is found in the photo (`tryon_photo.json`), one with joints alone is framed by them (`tryon_photo_pose_nodes.json`); the
-result then has the photo's size.
+result then has the photo's size, and its colours: the profile of the photo's file.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,8 +121,27 @@ def _save(content: bytes, filename: str, index: int, chosen: argparse.Namespace)
     sys.path.append(str(REPOSITORY))
     from ladivton_core.disk.writing import write_bytes
 
-    write_bytes(target, content)
+    write_bytes(target, in_colours_of(chosen.person, content) if chosen.own_photo else content)
     return target
+
+
+def in_colours_of(photo: Path, content: bytes) -> bytes:
+    """A result's PNG in the colours of its photo's file, which a server cannot know: ComfyUI's own nodes save sRGB."""
+    import numpy as np
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    from ladivton_core.preprocessing.pictures import as_file
+
+    result = Image.open(io.BytesIO(content))
+    pixels, profile = as_file(photo, np.asarray(result.convert("RGB")))
+    if profile is None:
+        return content
+    made, info = io.BytesIO(), PngInfo()
+    for name, text in result.text.items():  # the workflow
+        info.add_text(name, text)
+    Image.fromarray(pixels).save(made, "PNG", pnginfo=info, icc_profile=profile)
+    return made.getvalue()
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ from ..preprocessing.pose.keypoint_files import pose_frames
 from ..preprocessing.pose.keypoints import DRESSCODE_FRAME, VITONHD_FRAME, pose_document
 from ..preprocessing.prepare import FramedPerson
 from .items import Garment, Person
+
+log = logging.getLogger(__name__)
 
 FRAMES = {"picture": None, "vitonhd": VITONHD_FRAME, "dresscode": DRESSCODE_FRAME}
 FEATHER = 3
@@ -146,10 +149,10 @@ def prepare_garment(
     if garment.mask is not None:
         soft = _soft_mask(garment.mask, (pixels.shape[-2], pixels.shape[-1]))
         pixels = (garment_on_white(pixels[None] * 2 - 1, soft[None, None])[0] + 1) / 2
-    findings = check_garment(pixels)
     with _blaming(garment.picture):
         white = ground_to_white(pixels)
         shown = pixels if white is None else white
+        findings = check_garment(shown)
         if open_collar:
             shown = shown.masked_fill(inside_of_collar(shown[None])[0] > 0, 1.0)
         plan, many = Fit.plan((shown.shape[-2], shown.shape[-1]), size), None
@@ -199,8 +202,14 @@ def _keypoints(
             f"{person.photo} shows nobody: BlazePose looks for a head with a body below it. Take another photo, or "
             "give the joints in a column 'keypoints'", person.photo,
         )  # fmt: skip
+    one = found[largest(found)]
+    if one.headless:
+        log.warning(
+            "%s shows no head: its joints are guesses, good enough for most trousers and skirts, seldom for tops and "
+            "dresses. Joints of another pose detector go into a column 'keypoints'.", person.photo,
+        )  # fmt: skip
     document = pose_document(torch.stack([one.points for one in found]), source)
-    return [document], (found[largest(found)].silhouette >= 0.5).float()
+    return [document], (one.silhouette >= 0.5).float()
 
 
 def _photo(file: str) -> Tensor:

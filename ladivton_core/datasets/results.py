@@ -62,7 +62,7 @@ def write_pictures(pictures: Sequence[Image], paths: Sequence[Path], overwrite: 
     """Write a batch of pictures, each whole or not at all: none gets its name before all are written.
 
     Args:
-        pictures: what to write; JPEG files get the published quality.
+        pictures: what to write, with the colour profile that they carry; JPEG files get the published quality.
         paths: where, one a picture; folders are made.
         overwrite: replace files that are there.
 
@@ -82,8 +82,8 @@ def write_pictures(pictures: Sequence[Image], paths: Sequence[Path], overwrite: 
         raise FileExistsError(f"{there[0]} is there already; allow overwriting, or choose another folder")
     with whole_files() as files:
         for picture, path in zip(pictures, paths, strict=True):
-            file = files.open(path)
+            file, profile = files.open(path), picture.info.get("icc_profile")
             if path.suffix == SUFFIXES["png"]:
-                picture.save(file, "PNG")
+                picture.save(file, "PNG", icc_profile=profile)
             else:
-                picture.save(file, "JPEG", quality=JPEG_QUALITY)
+                picture.save(file, "JPEG", quality=JPEG_QUALITY, icc_profile=profile)

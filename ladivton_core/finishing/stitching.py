@@ -22,8 +22,11 @@ _UNCHANGED = 0.02
 """A result within this distance of the fitted photo, all around a pixel, has not changed it."""
 _RING = 24
 _GAIN = (0.8, 1.25)
-_OTHER = (0.1, 0.25)
-"""A pixel this far from the colours' common shift shows something else than the photo: old clothes that have gone."""
+_SHIFTED = 0.06
+"""A pixel this far from the colours' common shift shows something else than the photo, such as old clothes that have
+gone: a VAE shifts colours by less."""
+_LEAST = 0.05
+"""Of the ring has to show the photo's colours, else nothing tells what shifted them."""
 _PLAIN = 0.05
 """Surroundings that spread less than this are too plain to tell how colours spread."""
 
@@ -103,7 +106,8 @@ def _window_of(fit: Fit) -> tuple:
 def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
     """The result with the mean and spread of colour that the photo has in a ring around the region.
 
-    Where the ring shows another thing in the result than in the photo, it is not looked at.
+    Where the ring shows another thing in the result than in the photo, it is not looked at, however much of it that is;
+    where all of it does, the result is left alone.
 
     Args:
         result, fitted: (3, H, W) in [0, 1]: the result, and the photo at the same size.
@@ -114,8 +118,13 @@ def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
     if ring.sum() < 64:
         return result
     shift = result[:, ring] - fitted[:, ring]
-    off = (shift - shift.median(1, keepdim=True).values).abs().amax(0)
-    ring[ring.clone()] = off <= (3 * off.median()).clamp(*_OTHER)
+    common = torch.zeros_like(shift[:, :1])
+    for _ in range(5):  # from no shift to what most of those around it have in common
+        same = (shift - common).abs().amax(0) <= _SHIFTED
+        if same.float().mean() < _LEAST:
+            return result
+        common = shift[:, same].median(1, keepdim=True).values
+    ring[ring.clone()] = same
     now, right = result[:, ring], fitted[:, ring]
     # How far the result follows the photo's texture there. Its own ripple is no spread of colours; where the photo is
     # plain nothing tells the gain, and garments far from that colour would be faded or burnt.

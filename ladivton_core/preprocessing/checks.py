@@ -87,7 +87,9 @@ def check_garment(garment: Tensor, worn_by: int = 0) -> list[Finding]:
     if kind == "busy":
         found.append(Finding("The garment lies on a busy ground: cut it out, and connect its mask.", 0.3))
     elif kind == "plain":
-        found.append(Finding("The garment's backdrop is not white: set 'backdrop' of Prepare Garment to 'white'.", 0.1))
+        found.append(
+            Finding("The garment's ground is not white and goes into the warp: set 'backdrop' of Prepare Garment.", 0.1)
+        )
     if min(garment.shape[-2:]) < SMALLEST_SIDE:
         found.append(Finding("The garment's picture is small; its pattern will be soft.", 0.1))
     return found

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ladivton_core.preprocessing.people.blazepose import GRAPHS, Region, anchors, cut_out, find_graphs, paste
-from ladivton_core.preprocessing.people.finder import _LOWEST_LEVEL, PersonFinder, _level, largest
+from ladivton_core.preprocessing.people.finder import _LOWEST_LEVEL, PersonFinder, _from_the_front, _level, largest
 from ladivton_core.preprocessing.pictures import read_picture
 
 
@@ -76,6 +76,39 @@ def test_a_dark_photo_is_looked_at_in_more_light(find, repository):
     person = read_picture(repository / "samples" / "person.png")[0]
     (seen,), (dark,) = find(person), find(person * 0.05)
     assert (seen.joints - dark.joints)[:14, :2].norm(dim=1).median() < 12
+
+
+def test_whoever_is_cut_off_above_the_hips_is_found_by_their_silhouette(find, repository):
+    """The drawn example from below the shoulders to the shoes: legs as in the whole picture, nothing of the head."""
+    photo = read_picture(repository / "samples" / "dresses_person.png")[0]
+    (whole,) = find(photo)
+    shoulders, hips = (float(whole.joints[list(pair), 1].mean()) for pair in ((2, 5), (8, 11)))
+    top = round(shoulders + 0.1 * (hips - shoulders))
+    (person,) = find(photo[:, top:])
+    assert person.headless and not person.joints[[0, 1, 14, 15, 16, 17], 2].any()
+    legs = [8, 9, 10, 11, 12, 13]
+    off = (person.joints[legs, :2] + torch.tensor([0.0, top]) - whole.joints[legs, :2]).norm(dim=1)
+    assert off.mean() < 0.06 * photo.shape[1] and person.joints[8, 0] < person.joints[11, 0]
+
+
+def test_landmarks_of_somebody_turned_away_become_those_of_somebody_who_faces_the_camera():
+    points = np.random.default_rng(0).random((39, 3))
+    points[23, 0], points[24, 0] = 0.7, 0.2
+    assert (_from_the_front(points) == points).all()
+    points[[23, 24], 0] = 0.2, 0.7
+    turned = _from_the_front(points)
+    assert turned[23, 0] == 0.7 and (turned[15] == points[16]).all() and (turned[33:] == points[33:]).all()
+    turned[:, 0] = 1 - turned[:, 0]
+    assert (_from_the_front(turned)[:33, 1] == points[:33, 1]).all(), "twice is once"
+
+
+def test_who_wears_a_garment_is_told_from_a_print_and_from_folds(find, portrait):
+    (worn,) = find(portrait, twice=False)
+    assert worn.wears_the_picture
+    shirt = torch.ones(3, 700, 600)
+    shirt[:, 60:660, 60:540] = torch.tensor([0.7, 0.1, 0.1]).view(3, 1, 1)
+    shirt[:, 250:550, 150:450] = torch.nn.functional.interpolate(portrait[None], (300, 300), mode="area")[0]
+    assert not any(person.wears_the_picture for person in find(shirt, twice=False))
 
 
 def test_no_second_look_takes_something_else_for_somebody(find):

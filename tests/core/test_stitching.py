@@ -132,3 +132,21 @@ def test_colours_stay_where_the_surroundings_are_plain(ground, garment):
     rippled = (painted + torch.randn(3, 128, 96, generator=generator) * 0.008).clamp(0, 1)
     matched = colours_matched(rippled, photo, weight)[:, 50:90, 40:60].mean((1, 2)) * 255
     assert (matched - torch.tensor(garment)).abs().max() < 6
+
+
+@pytest.mark.parametrize("old", [(0.1, 0.1, 0.5), (0.9, 0.2, 0.3), (0.95, 0.95, 0.95), (0.9, 0.7, 0.75)])
+@pytest.mark.parametrize("share", [0.35, 0.65, 1.0])
+def test_a_right_result_stays_however_much_of_its_surroundings_were_old_clothes(old, share):
+    """A coat filled the ring; in the result there are skin and wall. Pink sleeves turned skin pink."""
+    generator = torch.Generator().manual_seed(2)
+    wall, skin, top, coat = (
+        torch.tensor(colour).view(3, 1, 1) + 0.03 * torch.randn(3, 128, 96, generator=generator)
+        for colour in ((0.8, 0.8, 0.8), (0.75, 0.55, 0.45), (0.8, 0.15, 0.2), old)
+    )
+    region, reach = torch.zeros(1, 128, 96, dtype=torch.bool), torch.zeros(1, 128, 96, dtype=torch.bool)
+    region[:, 40:100, 35:65] = True
+    reach[:, :, : round(96 * share)] = True
+    photo = torch.where(reach, coat, wall)
+    result = torch.where(region, top, torch.where(reach, skin, wall)).clamp(0, 1)
+    change = colours_matched(result, photo, region.float()) - result
+    assert change.abs().amax() < 2 / 255

@@ -189,6 +189,34 @@ def test_a_picture_of_ones_own_before_models_of_drawn_people_is_told(
     assert ("know drawn people only" in said and "'Photo, ... weights'" in said) if own else said is None
 
 
+def test_a_stitched_photos_file_is_told_through_garments_and_earlier_stitches(module):
+    def node(kind: str, **inputs) -> dict:
+        return {"class_type": kind, "inputs": inputs}
+
+    graph = {
+        "me": node("LadiVTON_LoadPicture", image="me.png"),
+        "shirt": node("LadiVTON_LoadPicture", image="shirt.png"),
+        "one": node("LadiVTON_StitchPerson", photo=["me", 0], result=["shirt", 0]),
+        "two": node("LadiVTON_StitchPerson", photo=["one", 0], result=["shirt", 0]),
+        "detail": node("LadiVTON_GarmentDetail", picture=["two", 0], garment=["shirt", 0], region=["two", 1]),
+        "save": node("LadiVTON_SaveResult", image=["detail", 0]),
+    }
+
+    def told() -> str | None:
+        return module("nodes.upstream").photo_stitched_into(graph.get, "save")
+
+    assert told() == "me.png"
+    graph["one"]["inputs"]["photo"] = ["shirt", 0]
+    graph["detail"]["inputs"]["garment"] = ["one", 0]
+    assert told() == "shirt.png"
+    graph["one"]["inputs"]["onto"] = ["me", 0]
+    assert told() == "shirt.png"
+    for kind in ("LoadImage", "EmptyImage"):
+        assert module("nodes.upstream").photo_stitched_into((graph | {"shirt": node(kind)}).get, "save") is None
+    graph["save"]["inputs"]["image"] = ["shirt", 0]
+    assert told() is None
+
+
 def test_only_models_of_drawn_people_are_warned_of(module, models):
     """Told by the VAE that a node of this pack loaded, in a running graph; elsewhere there is nothing to tell from."""
     presets = module("ladivton_core.presets")

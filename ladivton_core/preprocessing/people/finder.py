@@ -1,8 +1,9 @@
 """Finding people in a photo: joints with scores, silhouette and box of everyone, with BlazePose.
 
 The graphs (`blazepose.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
-looks for a head with a body below it: a photo that shows no head is said to be one by `Person.headless`. Where the
-first look finds nobody, a second one looks at a dark photo in more light, then for people who are small in it.
+looks for a head with a body below it. Where the first look finds nobody, a second one looks at a dark photo in more
+light, then for people who are small in it. Somebody whose head the photo cuts off is looked for where their silhouette
+says that a body may hang, and is said to be one by `Person.headless`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .blazepose import (
     find_graphs,
     landmarks,
     paste,
+    region_between,
     regions,
 )
 from .chosen import own_territory
@@ -40,6 +42,12 @@ SMALLEST_SCORE = 0.35
 _CERTAIN = 0.5
 _HEAD = (0, 14, 15, 16, 17)
 _TRUNK_AND_LEGS = ((2, 8), (5, 11), (2, 11), (5, 8), (8, 9), (11, 12), (9, 10), (12, 13))
+_HIP_JOINTS, _KNEES = [8, 11], [9, 12]
+_LEGS = ((8, 11), (8, 9), (11, 12), (9, 10), (12, 13))
+_SHOULDERS, _HIPS = 11, 23
+"""BlazePose's landmarks before these are of the head, or of head and arms."""
+_GUESSED = 0.05
+"""Shoulders and arms nearer to a cut than this share of the photo's height are guesses."""
 # Below it the silhouette graph saw nobody there.
 _LOWEST_LEVEL = 0.25
 # The same person seen twice: their joints lie within this share of their size of each other.
@@ -49,10 +57,20 @@ _AROUND_BOX = 0.2
 _TILES = (0.5, 0.25)
 """Sides of the squares in which people are looked for who are small, as shares of the photo's longer side."""
 _SMALLEST_TILE = 160
-# Cats, cups and coins reach .6 in some square of a photo, whoever is there .85 and more in one of those around them.
-_SURE_IN_A_TILE = 0.8
+_SURE = 0.8
+"""Cats, cups, coins and clothes lying flat reach .6, whoever is there .85 and more in one of the squares around."""
+_HEAD_ABOVE = 0.35
+"""Share of a garment's picture in which the nose of whoever wears it lies; that of a print lies on the chest."""
 # A photo is dark where nine tenths of it lie below this, and is lit until a tenth lies above the other.
 _DARK, _LIT = 0.35, 0.75
+
+_CUT_OFF = 0.02
+"""Whose silhouette comes this near to the photo's upper border (share of its height) may go on above it."""
+_WHOLE = 1.6
+"""How much taller whoever is cut off is taken to be than what the photo shows of them, before they are followed."""
+_FOLLOWED = 3
+_BORNE_OUT = 0.8
+"""Of hips and legs has to lie in the silhouette, else the joints are nobody's."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels; right and bottom excluded."""
@@ -91,6 +109,11 @@ class Person:
         left, top = points.amin(0).floor().int().tolist()
         right, bottom = points.amax(0).ceil().int().tolist()
         return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+    @property
+    def wears_the_picture(self) -> bool:
+        """Whether a garment's picture, in which this is who was found, shows it worn: no print, no folds like limbs."""
+        return self.score >= _SURE and 0 <= float(self.joints[0, 1]) < _HEAD_ABOVE * self.silhouette.shape[0]
 
     @property
     def headless(self) -> bool:
@@ -142,14 +165,9 @@ class PersonFinder:
                 photo, found = lit, self._seen(lit, [whole], smallest_score)
             for share in _TILES:
                 if not found and share * max(size) >= _SMALLEST_TILE:
-                    found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE_IN_A_TILE))
-        people = []
-        for points, region in found:
-            body = torch.from_numpy(points[:33])
-            joints = coco18(body)
-            outline = self._outline(photo, region, size, joints)
-            people.append(Person(joints, blazepose_hands(body), outline, region.score))
-        return _apart(people)
+                    found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE))
+            found = found or self._cut_off(photo)
+        return _apart(self._people(photo, found))
 
     def inside(self, photo: Tensor, boxes: Sequence[Box], smallest_score: float = SMALLEST_SCORE) -> list[Person]:
         """The largest person in each box, in the boxes' order: also those who are too small in the whole photo.
@@ -193,11 +211,61 @@ class PersonFinder:
                 found.append((points, region))
         return found
 
+    def _cut_off(self, photo: Tensor) -> list[tuple[np.ndarray, Region]]:
+        """The same of somebody from the front whose head lies above the photo, without head and shoulders there."""
+        height, width = photo.shape[-2:]
+        whole = Region((width / 2, height / 2), float(max(height, width)), 0.0)
+        drawn = paste(self._silhouette(cut_out(photo, whole, self._silhouette.side))[0][..., 0], whole, (height, width))
+        rows, columns = (drawn >= 0.5).nonzero().T.numpy()
+        if not len(rows) or rows.min() > _CUT_OFF * height:
+            return []
+        middle = np.array([np.median(columns), rows.max() - (half := np.ptp(rows) * _WHOLE / 2)])
+        region = region_between(middle, middle - [0, half])
+        for _ in range(_FOLLOWED):  # as BlazePose follows somebody through a video
+            seen = region
+            values, sure = self._landmarks(cut_out(photo, seen, self._landmarks.side))[:2]
+            points = landmarks(values, seen)
+            region = region_between(points[33, :2], points[34, :2])
+        points = _from_the_front(points)
+        points[:_SHOULDERS, 2] = 0
+        points[:_HIPS, 2] *= points[:_HIPS, 1] > _GUESSED * height
+        joints = coco18(torch.from_numpy(points[:33]))
+        legs = bool((joints[_KNEES, 2] > _CERTAIN).all() and joints[_KNEES, 1].min() > joints[_HIP_JOINTS, 1].max())
+        if not legs or float(sure[0]) < _CERTAIN or _share_inside(joints, drawn >= 0.5) < _BORNE_OUT:
+            return []  # a cup or a cat that fills the photo has no knees
+        return [(points, replace(seen, score=float(sure[0])))]
+
+    def _people(self, photo: Tensor, found: Sequence[tuple[np.ndarray, Region]]) -> list[Person]:
+        people = []
+        for points, region in found:
+            body = torch.from_numpy(points[:33])
+            joints = coco18(body)
+            outline = self._outline(photo, region, (photo.shape[-2], photo.shape[-1]), joints)
+            people.append(Person(joints, blazepose_hands(body), outline, region.score))
+        return people
+
     def _outline(self, photo: Tensor, region: Region, size: tuple[int, int], joints: Tensor) -> Tensor:
         upright = replace(region, angle=0.0, side=region.side * 1.1)
         drawn = self._silhouette(cut_out(photo, upright, self._silhouette.side))[0]
         soft = paste(drawn[..., 0], upright, size).clamp(0, 1)
         return (soft / _level(soft, joints)).clamp(0, 1)
+
+
+def _from_the_front(points: np.ndarray) -> np.ndarray:
+    """BlazePose's landmarks (39, 3) of somebody who faces the camera: without a head it takes many for turned away."""
+    if points[24, 0] < points[23, 0]:  # right hip, left hip
+        return points.copy()
+    order = np.arange(len(points))
+    order[:33] = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(one for k in range(11, 33, 2) for one in (k + 1, k))]
+    return points[order]
+
+
+def _share_inside(joints: Tensor, silhouette: Tensor) -> float:
+    """How much of hips and legs (18, 3), as far as they lie in the photo, the silhouette (H, W) bears out."""
+    shares = torch.linspace(0, 1, 24, dtype=torch.float64)[:, None]
+    places = torch.cat([joints[a, :2] + (joints[b, :2] - joints[a, :2]) * shares for a, b in _LEGS]).long()
+    within = ((places >= 0) & (places < torch.tensor([silhouette.shape[1], silhouette.shape[0]]))).all(1)
+    return float(silhouette[places[within, 1], places[within, 0]].double().mean()) if within.any() else 0.0
 
 
 def _tiles(size: tuple[int, int], share: float) -> list[Region]:
