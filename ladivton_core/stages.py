@@ -36,6 +36,7 @@ from .presets import Preset
 from .runtime.defaults import own_defaults
 from .runtime.finite import require_finite
 from .runtime.processor import checked_speed, lay_out, layout
+from .warping.skeleton import LEFT_TO_THE_SPLINE
 from .warping.warper import GarmentWarper, WarpResult, fast_warp
 
 if TYPE_CHECKING:
@@ -227,6 +228,9 @@ class Stages:
             result = fast_warp(self.warper, garment, agnostic, pose_map, self.dtype, photograph=photograph)
         else:
             result = self.warper(garment, agnostic, pose_map, photograph=photograph)
+        if photograph and self.warper.garment_parts is not None:
+            for left in sorted(set(range(len(garment))) - set(result.dressed)):
+                log.warning("The garment of picture %d %s.", left, LEFT_TO_THE_SPLINE)
         for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
             require_finite(made, "The garment warper")
         return result

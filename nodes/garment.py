@@ -22,6 +22,7 @@ from ..ladivton_core.preprocessing.garment.collar import COLLARED, inside_of_col
 from ..ladivton_core.preprocessing.garment.garment import garment_on_white
 from ..ladivton_core.preprocessing.labels import CATEGORIES
 from ..ladivton_core.runtime.finite import require_finite
+from ..ladivton_core.warping.skeleton import LEFT_TO_THE_SPLINE
 from ..ladivton_core.warping.warper import sample_garment
 from .host.notes import Notes
 from .host.types import CATEGORY, PoseMap, Spline, TorchPart, Warper, advanced, io, one_by_one, search_aliases
@@ -195,8 +196,9 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
                 PoseMap.Input("pose_map", tooltip="Pose of the person, from Pose Map."),
                 io.Boolean.Input(
                     "photograph", **advanced(), default=False, optional=True,
-                    tooltip="Take the spline that learned photographs, where the warper has one: "
-                        "the embedded warper does, the published ones know photographs only.",
+                    tooltip="For photographs on the embedded warper: trunk, sleeves and legs of the garment go along "
+                        "the person's; where they cannot be told, a spline that learned photographs bends it. "
+                        "The published warpers have one way only.",
                 ),
             ],
             outputs=[
@@ -225,19 +227,22 @@ class LadiVTON_GarmentWarper(io.ComfyNode):
             garment=from_image(garment, "garment"), agnostic=from_image(agnostic, "agnostic"), pose_map=pose_map
         )
         warped, coarse, meshes, splines = [], [], [], []
+        notes = Notes("Garment Warper")
         # At full size the refinement U-Net holds some 500 float32 a pixel: 64 + 128 channels, and what they come from.
         with warper.loaded(memory_required=2000 * agnostic.shape[1] * agnostic.shape[2]) as network:
             # One by one: memory stays flat, and an item does not depend on its batch.
             for item in one_by_one(range(len(batch["garment"]))):
                 one = (tensor[item : item + 1].to(warper.device) for tensor in batch.values())
                 result = network(*one, photograph=photograph)
+                if photograph and network.garment_parts is not None and not result.dressed:
+                    notes.warn(f"The garment of picture {item} {LEFT_TO_THE_SPLINE}.")
                 for made in (result.grid, result.warped):  # sampling at places that are no numbers gives a flat picture
                     require_finite(made, "The garment warper", f"Load another copy of its file ({warper.source}).")
                 warped.append(to_image(result.warped))
                 coarse.append(to_image(result.coarse))
                 meshes.append(to_image(_with_mesh(result.coarse, result.grid)))
                 splines.append(result.grid.to(meshes[0].device))
-        return io.NodeOutput(*map(torch.cat, (warped, coarse, meshes, splines)))
+        return io.NodeOutput(*map(torch.cat, (warped, coarse, meshes, splines)), ui=notes.ui)
 
 
 def _with_mesh(coarse: Tensor, grid: Tensor, cells: int = 16) -> Tensor:

@@ -20,6 +20,11 @@ from torch import Tensor
 from .garment_parts import ALONG, PARTS, POINTS, TUBES, PartsFound
 from .tubes import Tube, arc, smoothstep
 
+LEFT_TO_THE_SPLINE = (
+    "is bent as a whole, not part by part: the person does not face the camera with shoulders or legs in the picture, "
+    "or the garment does not lie flat on white"
+)
+"""What is said of a picture that cannot be dressed by its skeleton."""
 FRONT, INSIDE = PARTS.index("front"), PARTS.index("inside")
 SIDES = ("right", "left")
 _CHEST, _BELLY, _SHOULDER = 0.35, 2.0, 0.8
@@ -28,8 +33,9 @@ _WAIST, _HIP, _KNEE, _ANKLE = 1.62, 2.5, 4.6, 6.6
 """How far below the shoulders' ends a body has them."""
 _ELBOW, _WRIST = 1.45, 2.7
 """How far along an arm."""
-_JOINT = 0.77
-"""Half the distance between the joints of the shoulders; they lie `_CHEST` below the line of the shoulders' ends."""
+_JOINT, _JOINTS = 0.77, 0.43
+"""Half the distance between the shoulders' joints, and how far they lie below the line of the shoulders' ends: .35 on
+rendered people, some more where BlazePose sees them in photographs."""
 _BODY = ([0.0, 0.2, 0.75, 1.0, _WAIST, 2.15, 2.55, 3.3, 9.0], [1.0, 1.0, 0.84, 0.82, 0.70, 0.85, 0.94, 0.85, 0.78])
 """Half the width of a trunk, by the height."""
 _ARM = ([-0.3, 0.15, 0.7, _ELBOW, 1.75, 2.45, _WRIST], [0.26, 0.27, 0.24, 0.2, 0.2, 0.15, 0.14])
@@ -46,7 +52,7 @@ _LEAST = 0.02
 _WHITE = 0.9
 """What is darker in some channel, in [-1, 1], is cloth."""
 _SURE = 0.7
-"""From this share on something is the inside of a back: a hole in the front is worse than some of it before the neck."""
+"""From this share on it is the inside of a back: a hole in the front is worse than some of it before the neck."""
 _ASKEW = 0.08
 """Radians."""
 _PLAUSIBLE, _TURNED = 1.6, 1.7
@@ -67,11 +73,12 @@ class Piece:
 
 
 class Plane:
-    """Coordinates of a trunk: across to the right, and down, from the middle of the line of the shoulders' ends."""
+    """Coordinates of a trunk: across to the right, and down, from the middle of the line of the shoulders' ends, which
+    lies `depth` above the chest."""
 
-    def __init__(self, chest: np.ndarray, across: np.ndarray, down: np.ndarray) -> None:
+    def __init__(self, chest: np.ndarray, across: np.ndarray, down: np.ndarray, depth: float) -> None:
         self._matrix = np.stack([across, down], 1)
-        self._start = chest - down * _CHEST
+        self._start = chest - down * depth
         self._inverse = np.linalg.inv(self._matrix)
 
     def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,23 +111,23 @@ class FlatGarment:
     nowhere: np.ndarray
 
 
-def read_flat(found: PartsFound, item: int, garment: Tensor) -> FlatGarment | None:
+def read_flat(found: PartsFound, garment: Tensor) -> FlatGarment | None:
     """Pieces of one garment; None where what was found does not fit together.
 
     Args:
         garment: the picture (3, H, W) in [-1, 1], on white; all places are in its pixels.
     """
     size = tuple(garment.shape[-2:])
-    points = found.points[item].double().cpu().numpy() * (size[1], size[0]) - 0.5
+    points = found.points[0].double().cpu().numpy() * (size[1], size[0]) - 0.5
     points = dict(zip(POINTS, points, strict=True))
-    shares = _settled(found.labels[item].float().cpu(), garment)
+    shares = _settled(found.labels[0].float().cpu(), garment)
     labels = shares.argmax(0).numpy()
     cloth, pieces = labels > 0, {}
     if not cloth.any() or cloth.all():
         return None
     rows, columns = np.mgrid[: labels.shape[0], : labels.shape[1]]
     x, y = (columns + 0.5) * size[1] / labels.shape[1] - 0.5, (rows + 0.5) * size[0] / labels.shape[0] - 0.5
-    trunk, unit = (labels == FRONT) | (labels == INSIDE), float(found.unit[item]) * size[0]
+    trunk, unit = (labels == FRONT) | (labels == INSIDE), float(found.unit[0]) * size[0]
     if trunk.any():
         across = (points["shoulder_left"] - points["shoulder_right"]) / (2 * _SHOULDER)
         down = (points["belly"] - points["chest"]) / (_BELLY - _CHEST)
@@ -131,7 +138,7 @@ def read_flat(found: PartsFound, item: int, garment: Tensor) -> FlatGarment | No
         # clothes lie straight: both lines tell how far a garment is turned, and by no more than a little
         turned = np.mean([np.arctan2(across[1], across[0]), -np.arctan2(down[0], down[1])]).clip(-_ASKEW, _ASKEW)
         c, s = np.cos(turned), np.sin(turned)
-        plane = Plane(points["chest"], lengths[0] * np.array([c, s]), lengths[1] * np.array([-s, c]))
+        plane = Plane(points["chest"], lengths[0] * np.array([c, s]), lengths[1] * np.array([-s, c]), _CHEST)
         pieces["front"] = Piece(plane, _widths(plane, x, y, trunk, 1.0))
     for name in TUBES:
         where = labels == PARTS.index(name)
@@ -227,18 +234,18 @@ def wearer_of(joints: np.ndarray) -> Wearer | None:
         across, chest = (left - right) / (2 * _JOINT), (right + left) / 2
         down = np.array([-across[1], across[0]])
         if np.isfinite(hips).all():
-            down = (hips.mean(0) - chest) / (_HIP - _CHEST)
+            down = (hips.mean(0) - chest) / (_HIP - _JOINTS)
     elif np.isfinite([hips, knees]).all():  # a photo that begins at the chest
         down = (knees.mean(0) - hips.mean(0)) / (_KNEE - _HIP)
         across = np.array([down[1], -down[0]]) * np.sign(hips[1, 0] - hips[0, 0])
-        chest = hips.mean(0) - down * (_HIP - _CHEST)
+        chest = hips.mean(0) - down * (_HIP - _JOINTS)
     else:
         return None
     wide, tall = float(np.linalg.norm(across)), float(np.linalg.norm(down))
     if across[0] < 0.5 * wide or down[1] < 0.5 * tall or max(wide, tall) > _TURNED * min(wide, tall):
         return None
     unit = float(np.sqrt(wide * tall))
-    trunk = Plane(chest, across, down)
+    trunk = Plane(chest, across, down, _JOINTS)
     arms, legs = [], []
     for sign, start in ((-1, 2), (1, 5)):
         shoulder, elbow, wrist = joints[start : start + 3]
@@ -256,11 +263,11 @@ def wearer_of(joints: np.ndarray) -> Wearer | None:
     return Wearer(unit, trunk, tuple(arms), tuple(legs))
 
 
-def dress(found: PartsFound, item: int, garment: Tensor, pose_map: Tensor) -> tuple[Tensor, Tensor] | None:
+def dress(found: PartsFound, garment: Tensor, pose_map: Tensor) -> tuple[Tensor, Tensor] | None:
     """A garment dressed by its skeleton.
 
     Args:
-        found: of a batch of garments, and `item` its number there.
+        found: in this one garment.
         garment: the picture (3, h, w) in [-1, 1], on white.
         pose_map: the person's (18, H, W).
 
@@ -268,7 +275,7 @@ def dress(found: PartsFound, item: int, garment: Tensor, pose_map: Tensor) -> tu
         Grid (H, W, 2) in the garment's frame, as `warper.sample_garment` reads it, and the shade (H, W) in [0, 1] that
         its form gives it; None where the garment's parts or the person's joints do not tell.
     """
-    flat, wearer = read_flat(found, item, garment), wearer_of(joints_of(pose_map))
+    flat, wearer = read_flat(found, garment), wearer_of(joints_of(pose_map))
     if flat is None or wearer is None:
         return None
     places, shade = worn(flat, wearer, tuple(pose_map.shape[-2:]))

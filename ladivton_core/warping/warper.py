@@ -115,16 +115,17 @@ class GarmentWarper(nn.Module):
             grid, control_points = tps(_resize(garment, low), person)
             grid = resize_grid(grid, tuple(agnostic.shape[-2:]))
             coarse = sample_garment(garment, grid)
-            with torch.no_grad():
-                found = self.garment_parts(garment) if photograph and self.garment_parts is not None else None
-        dressed = []
-        for item in range(len(garment)) if found is not None else ():
-            worn = skeleton.dress(found, item, garment[item], pose_map[item])
-            if worn is not None:
-                dressed.append(item)
-                places, shade = (made.to(grid) for made in worn)
-                grid[item] = places
-                coarse[item] = (sample_garment(garment[item : item + 1], places[None])[0] + 1) * shade - 1
+            dressed = []
+            # one by one: what part a place is must not turn over with a batch's rounding
+            for item in range(len(garment)) if photograph and self.garment_parts is not None else ():
+                one = garment[item : item + 1]
+                with torch.no_grad():
+                    worn = skeleton.dress(self.garment_parts(one), one[0], pose_map[item])
+                if worn is not None:
+                    dressed.append(item)
+                    places, shade = (made.to(grid) for made in worn)
+                    grid[item] = places
+                    coarse[item] = (sample_garment(one, places[None])[0] + 1) * shade - 1
         return WarpResult(coarse, coarse, grid, control_points, tuple(dressed))
 
     def refine(self, coarse: Tensor, agnostic: Tensor, pose_map: Tensor) -> Tensor:

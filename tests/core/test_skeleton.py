@@ -68,7 +68,7 @@ def test_true_parts_dress_a_rendered_person_as_the_world_does(index):
     garments = cut_out(made.garments, made.garment_masks) * 2 - 1
     for number, garment in enumerate(garments):
         flat = training.draw_table(numbers["garments"][number], numbers["tables"][number], SIZE)
-        grid, shade = skeleton.dress(found_in(flat), 0, garment, pose_map(joints, SIZE)[0])
+        grid, shade = skeleton.dress(found_in(flat), garment, pose_map(joints, SIZE)[0])
         assert grid.shape == (*SIZE, 2) and 0.7 < float(shade.min()) <= float(shade.max()) == 1
         seen = ((grid.numpy() + 1) * (SIZE[1], SIZE[0]) - 1) / 2
         truth = made.fields[number]
@@ -86,7 +86,7 @@ def test_sleeves_follow_the_arms():
     cloth = {}
     for name, elbow, wrist in (("hanging", (125, 205), (115, 280)), ("out", (70, 150), (10, 190))):
         joints = standing(r_elb=elbow, r_wri=wrist)
-        grid, _ = skeleton.dress(found_in(flat), 0, garment, pose_map(joints, SIZE)[0])
+        grid, _ = skeleton.dress(found_in(flat), garment, pose_map(joints, SIZE)[0])
         worn = torch.nn.functional.grid_sample(garment[None], grid[None], align_corners=False)[0]
         cloth[name] = (worn.amin(0) < 0.8).numpy()
         x, y = np.mean([elbow, (147, 120)], 0).astype(int)
@@ -105,7 +105,7 @@ def test_sleeves_follow_the_arms():
 def test_who_is_not_seen_from_the_front_is_left_to_the_spline(joints):
     flat = training.draw(5, 0, SIZE)
     garment = torch.from_numpy(flat.picture).movedim(-1, 0).float() / 127.5 - 1
-    assert skeleton.dress(found_in(flat), 0, garment, pose_map(joints, SIZE)[0]) is None
+    assert skeleton.dress(found_in(flat), garment, pose_map(joints, SIZE)[0]) is None
 
 
 def test_a_white_picture_has_no_parts():
@@ -113,7 +113,7 @@ def test_a_white_picture_has_no_parts():
     blank = torch.ones(1, 3, *SIZE)
     with torch.no_grad():
         found = network(blank)
-    assert skeleton.dress(found._replace(labels=found.labels * 0 + torch.eye(7)[0].view(1, 7, 1, 1)), 0, blank[0],
+    assert skeleton.dress(found._replace(labels=found.labels * 0 + torch.eye(7)[0].view(1, 7, 1, 1)), blank[0],
                           pose_map(standing(), SIZE)[0]) is None  # fmt: skip
 
 
