@@ -45,6 +45,8 @@ _EDGE = 4
 """Nothing is taken so near to a silhouette, or to the region's edge."""
 _REACH, _REACH_ALONE = 8.0, 32.0
 """How far flow may move the garment: with a spline, and without."""
+_JUMP = 0.06
+"""Places of neighbours that lie farther from each other, of a garment's half width or height, are of two parts."""
 _SMOOTH = 2.0
 """Flow is smoothed by this blur; wider ones take a quarter of the gain at 5, half of it at 14."""
 _ALONE = 512
@@ -115,7 +117,7 @@ def garment_detail(
         grid = _box_on_box(cloth, open_)
     else:
         row, column, tall, wide = fit.placed
-        grid = _enlarged(spline[row : row + tall, column : column + wide].float().permute(2, 0, 1)[None], size)
+        grid = _enlarged_grid(spline[row : row + tall, column : column + wide].float().permute(2, 0, 1)[None], size)
     if not laid:
         grid = _registered(small, open_, garment, cloth, grid, _REACH_ALONE if spline is None else _REACH)
     seen, lies = _laid(garment, cloth, grid, size)
@@ -127,7 +129,7 @@ def garment_detail(
     made, weight = base + _enlarged(change, full) * sharp, shares(0) * sharp
     sizes = [tuple(min(whole, side * 2**k) for whole, side in zip(full, size, strict=True)) for k in range(8)]
     sizes = [*dict.fromkeys(sizes)]  # from the models' to the photo's
-    pictures = [base, _laid(garment, cloth, _enlarged(grid, full), full)[0] * _enlarged(light, full)]
+    pictures = [base, _laid(garment, cloth, _enlarged_grid(grid, full), full)[0] * _enlarged(light, full)]
     views = [[_enlarged(resize(picture, at, nearest=False), full) for at in sizes[:-1]] for picture in pictures]
     for octave in range(1, len(sizes)):
         ours, theirs = ([*view, whole] for view, whole in zip(views, pictures, strict=True))
@@ -263,6 +265,16 @@ def _laid(garment: Tensor, cloth: Tensor, grid: Tensor, size: tuple[int, int]) -
     seen = F.grid_sample(garment, places, mode="bicubic", padding_mode="border", align_corners=False)
     lies = F.grid_sample(cloth, places, mode="bilinear", padding_mode="zeros", align_corners=False)
     return seen.clamp(0, 1), lies
+
+
+def _enlarged_grid(grid: Tensor, size: tuple[int, int]) -> Tensor:
+    """A grid (1, 2, h, w) at a size; where it jumps from one part of a garment to another, nothing lies between."""
+    if tuple(grid.shape[-2:]) == size:
+        return grid
+    low, high = (F.max_pool2d(sign * grid, 3, 1, 1) for sign in (-1, 1))
+    jumps = (low + high).amax(1, keepdim=True) > _JUMP
+    torn, nearest = (F.interpolate(values, size, mode="nearest-exact") for values in (jumps.to(grid), grid))
+    return torch.where(torn > 0, nearest, _enlarged(grid, size))
 
 
 def _box_on_box(cloth: Tensor, open_: Tensor) -> Tensor:

@@ -364,7 +364,9 @@ def _limb(
         outward = np.clip((q * sign + 1) / 2, 0, 1)
         trunk = (arc(outward) * 2 - 1) * sign
         t = smoothstep(0.8, 1.5, along)
-        turned, edge = trunk + (arc(q, 0.9) - trunk) * t, half - np.abs(across)
+        # both legs meet in the middle, one under the other, so that nothing shows between them
+        under = 0.06 * ((across * sign < 0) & (along < _HIP - _WAIST))
+        turned, edge = trunk + (arc(q, 0.9) - trunk) * t, half + under - np.abs(across)
         q = outward * sign + (q - outward * sign) * t
     place = piece.frame.place(along, turned * cloth * 0.985 * flat.unit)
     # the seam with the trunk, or with the other leg, lies somewhere near its beginning

@@ -46,7 +46,7 @@ MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
 wider masks and break arms in a narrower one (docs/photos.md)."""
 
-RETURN_MARGIN = 1
+RETURN_MARGIN = 5
 """Pixels likewise, of what a result changes in the photo: beyond them its own ground is better than any drawn."""
 
 # Ground of a warped garment: joined to the picture's border, and in every channel as bright as that, within these.
@@ -57,7 +57,9 @@ _STRIPE = 4
 _SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
 _PALER = 0.45
 _FACE_POINTS = 3
-_HAND_SEEN = 0.2
+_HAND_SEEN, _ARM_SEEN = 0.2, 0.4
+# Pixels: a piece that is nowhere wider than twice this is a dot of the old garment's pattern.
+_THICK = 3
 # From this share of the trunk on it is not skin but the old garment.
 _SKIN_COLOURED = 0.5
 # Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
@@ -188,10 +190,15 @@ def _around(
         kept = _kept(frame, category, ends, outline, size)
     if labelled is not None:
         part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
-    elif skin.any() and lies is not None and category != "lower_body":
-        hand = hands(frame, SHAPES[category], size) & ~head(frame, SHAPES[category], size)
-        if (hand & skin).sum() > _HAND_SEEN * hand.sum():  # no glove: the cloth goes up to its edge
-            kept &= ~(hand & lies & ~skin)
+    elif skin.any() and lies is not None:
+        shape = SHAPES[category]
+        bare = [(hands(frame, shape, size), _HAND_SEEN)]
+        if category == "lower_body":
+            bare.append((arms(frame, shape.arm, 0.8 * shape.arm, size), _ARM_SEEN))
+        for limb, share_of_skin in bare:
+            limb &= ~head(frame, shape, size)
+            if (limb & skin).sum() > share_of_skin * limb.sum():  # no glove, no sleeve: the cloth goes up to its edge
+                kept &= ~(limb & lies & ~skin)
     part &= ~kept
     if category == "lower_body" and frame is not None and labelled is None:
         # what a silhouette shows beyond a hanging arm is no leg
@@ -199,10 +206,12 @@ def _around(
     inside, known = torch.from_numpy(part)[None, None].float(), outline is not None or labelled is not None
     margins = margin, min(margin, RETURN_MARGIN) if known else margin
     grown = [grow_mask(inside, round(pixels * share))[0, 0].bool().numpy() for pixels in margins]
-    stays = skin
+    stays = reached(
+        skin, grow_mask(torch.from_numpy(skin)[None, None].float(), -round(_THICK * share))[0, 0].numpy() > 0
+    )
     if outline is not None and frame is not None and colours is not None:
         # joints of arms lie beside them too often: only the trunk is the person whatever the photo shows
-        stays = skin | (like_ground(colours, outline, frame.size, share) & ~trunk(frame, INNER, size))
+        stays |= like_ground(colours, outline, frame.size, share) & ~trunk(frame, INNER, size)
     masks = np.stack([grown[0], grown[1] & ~stays]) & ~beyond
     return (masks if lies is None else masks | lies) & ~kept
 

@@ -15,6 +15,8 @@ _ALIKE = 0.035
 """Colours that differ by less, in every channel, are the ground's."""
 _SPECK = 2
 """Pixels, on a body of the data sets' size: what is nowhere thicker than twice this is an accident."""
+_RIM = 4
+"""Pixels likewise, beside what is not the ground's: there its edge lies, and a result is blended into its photo."""
 
 
 def ground_behind(picture: Tensor, person: Tensor) -> Tensor:
@@ -52,5 +54,5 @@ def like_ground(picture: np.ndarray, person: np.ndarray, unit: float, share: flo
     if bool(wide.all()):
         return np.zeros(person.shape, bool)
     alike = ((photo - ground_behind(photo, wide)).abs().amax(1, keepdim=True) < _ALIKE).float()
-    speck = max(round(_SPECK * share), 1)
-    return grow_mask(grow_mask(alike, -speck), speck)[0, 0].bool().numpy()
+    speck, rim = (max(round(pixels * share), 1) for pixels in (_SPECK, _RIM))
+    return grow_mask(grow_mask(alike, -speck), speck - rim)[0, 0].bool().numpy()
