@@ -55,6 +55,8 @@ _SURE = 0.7
 """From this share on it is the inside of a back: a hole in the front is worse than some of it before the neck."""
 _ASKEW = 0.08
 """Radians."""
+_APART = 0.1
+"""Units."""
 _PLAUSIBLE, _TURNED = 1.6, 1.7
 """Factors by which lengths of a garment, and of a trunk across and down, may be off from each other."""
 
@@ -246,19 +248,22 @@ def wearer_of(joints: np.ndarray) -> Wearer | None:
         return None
     unit = float(np.sqrt(wide * tall))
     trunk = Plane(chest, across, down, _JOINTS)
+
+    def known(point: np.ndarray, before: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+        """A joint, where it is known and does not lie on the one before it, as of a limb that points at the camera."""
+        return point if np.isfinite(point).all() and np.linalg.norm(point - before) > _APART * unit else otherwise
+
     arms, legs = [], []
     for sign, start in ((-1, 2), (1, 5)):
-        shoulder, elbow, wrist = joints[start : start + 3]
-        shoulder = shoulder if np.isfinite(shoulder).all() else chest + across * sign * _JOINT
-        hanging = down + across * sign * 0.15
-        elbow = elbow if np.isfinite(elbow).all() else shoulder + hanging * _ELBOW
-        wrist = wrist if np.isfinite(wrist).all() else elbow + (elbow - shoulder) * (_WRIST - _ELBOW) / _ELBOW
+        shoulder, elbow, wrist, *leg = joints[[start, start + 1, start + 2, start + 6, start + 7, start + 8]]
+        shoulder = known(shoulder, chest, chest + across * sign * _JOINT)
+        elbow = known(elbow, shoulder, shoulder + (down + across * sign * 0.15) * _ELBOW)
+        wrist = known(wrist, elbow, elbow + (elbow - shoulder) * (_WRIST - _ELBOW) / _ELBOW)
         arms.append(Tube([shoulder, elbow, wrist], [0, _ELBOW, _WRIST], 0.3))
-        hip, knee, ankle = joints[start + 6 : start + 9]
         waist = trunk.place(np.array(_WAIST), np.array(sign * 0.35))
-        hip = hip if np.isfinite(hip).all() else trunk.place(np.array(_HIP), np.array(sign * 0.42))
-        knee = knee if np.isfinite(knee).all() else hip + down * (_KNEE - _HIP)
-        ankle = ankle if np.isfinite(ankle).all() else knee + (knee - hip) * (_ANKLE - _KNEE) / (_KNEE - _HIP)
+        hip = known(leg[0], waist, trunk.place(np.array(_HIP), np.array(sign * 0.42)))
+        knee = known(leg[1], hip, hip + down * (_KNEE - _HIP))
+        ankle = known(leg[2], knee, knee + (knee - hip) * (_ANKLE - _KNEE) / (_KNEE - _HIP))
         legs.append(Tube([waist, hip, knee, ankle], np.array([_WAIST, _HIP, _KNEE, _ANKLE]) - _WAIST, 0.3))
     return Wearer(unit, trunk, tuple(arms), tuple(legs))
 

@@ -108,6 +108,20 @@ def test_who_is_not_seen_from_the_front_is_left_to_the_spline(joints):
     assert skeleton.dress(found_in(flat), garment, pose_map(joints, SIZE)[0]) is None
 
 
+def test_whatever_the_joints_are_every_pixel_looks_somewhere():
+    flat, rng, dressed = training.draw(5, 4, SIZE), np.random.default_rng(4), 0
+    garment = torch.from_numpy(flat.picture).movedim(-1, 0).float() / 127.5 - 1
+    for number in range(24):
+        joints = standing()
+        some = rng.choice(np.arange(3, 14), 4, replace=False)
+        joints[0, some] = torch.from_numpy(rng.uniform(0, 500, (4, 2))) if number % 2 else joints[0, some - 1]
+        made = skeleton.dress(found_in(flat), garment, pose_map(joints, SIZE)[0])
+        if made is not None:
+            dressed += 1
+            assert all(part.isfinite().all() for part in made)
+    assert dressed > 6
+
+
 def test_a_white_picture_has_no_parts():
     network = load("warping", embedded_path("warping"), TINY).garment_parts
     blank = torch.ones(1, 3, *SIZE)
