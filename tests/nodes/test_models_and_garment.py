@@ -218,6 +218,17 @@ def test_warped_garments_do_not_depend_on_their_batch(run, models, scene, prepar
     assert spline.shape == (*warped.shape[:3], 2)
 
 
+def test_a_garment_that_cannot_be_dressed_part_by_part_is_told(nodes, models, scene, prepared):
+    def said(**changed) -> list[str]:
+        given = {"garment": scene.garment[:1], "agnostic": prepared.agnostic[:1], "pose_map": prepared.pose_map[:1]}
+        return nodes["LadiVTON_GarmentWarper"].execute(warper=models.warper, **given | changed).ui["text"]
+
+    nobody = torch.zeros_like(prepared.pose_map[:1])
+    assert not said(pose_map=nobody), "the drawn people's spline asks for no joints"
+    assert any("bent as a whole" in line for line in said(pose_map=nobody, photograph=True))
+    assert any("lie flat on white" in line for line in said(garment=scene.garment[:1] * 0 + 1, photograph=True))
+
+
 @pytest.fixture
 def every_folder(tmp_path, nodes, monkeypatch):
     """An empty models folder: part -> where its published file belongs."""
