@@ -33,9 +33,9 @@ _WAIST, _HIP, _KNEE, _ANKLE = 1.62, 2.5, 4.6, 6.6
 """How far below the shoulders' ends a body has them."""
 _ELBOW, _WRIST = 1.45, 2.7
 """How far along an arm."""
-_JOINT, _JOINTS = 0.77, 0.43
-"""Half the distance between the shoulders' joints, and how far they lie below the line of the shoulders' ends: .35 on
-rendered people, some more where BlazePose sees them in photographs."""
+_JOINT, _JOINTS, _HIPS = 0.77, 0.43, 2.7
+"""Half the distance between the shoulders' joints, and how far they and the hips' lie below the line of the shoulders'
+ends: .35 and 2.5 on rendered people, lower where BlazePose sees them in photographs."""
 _BODY = ([0.0, 0.2, 0.75, 1.0, _WAIST, 2.15, 2.55, 3.3, 9.0], [1.0, 1.0, 0.84, 0.82, 0.70, 0.85, 0.94, 0.85, 0.78])
 """Half the width of a trunk, by the height."""
 _ARM = ([-0.3, 0.15, 0.7, _ELBOW, 1.75, 2.45, _WRIST], [0.26, 0.27, 0.24, 0.2, 0.2, 0.15, 0.14])
@@ -43,7 +43,7 @@ _LEG = ([0.0, 0.88, 1.38, 2.18, 2.98, 3.53, 4.38, 4.98], [0.35, 0.46, 0.44, 0.36
 """Half the width of limbs, by the place along them: from the shoulder, and from the waist."""
 _ROUND = 0.76
 """A garment that goes round a body is seen as wide as this, of its width on the table."""
-_OVER, _ARMPIT = ([0.15, 0.5, 0.9], [1.0, 0.8, 0.52]), 0.55
+_OVER, _ARMPIT = ([0.15, 0.5, 0.9, 1.4], [1.0, 0.9, 0.8, 0.74]), 0.95
 """So far beside the spine, by the height, cloth of the trunk lies over the upper part of a sleeve, which ends there."""
 _SHADE = 0.22
 """How much darker cloth is where it turns away."""
@@ -236,11 +236,11 @@ def wearer_of(joints: np.ndarray) -> Wearer | None:
         across, chest = (left - right) / (2 * _JOINT), (right + left) / 2
         down = np.array([-across[1], across[0]])
         if np.isfinite(hips).all():
-            down = (hips.mean(0) - chest) / (_HIP - _JOINTS)
+            down = (hips.mean(0) - chest) / (_HIPS - _JOINTS)
     elif np.isfinite([hips, knees]).all():  # a photo that begins at the chest
         down = (knees.mean(0) - hips.mean(0)) / (_KNEE - _HIP)
         across = np.array([down[1], -down[0]]) * np.sign(hips[1, 0] - hips[0, 0])
-        chest = hips.mean(0) - down * (_HIP - _JOINTS)
+        chest = hips.mean(0) - down * (_HIPS - _JOINTS)
     else:
         return None
     wide, tall = float(np.linalg.norm(across)), float(np.linalg.norm(down))
@@ -374,9 +374,8 @@ def _limb(
         turned, edge = trunk + (arc(q, 0.9) - trunk) * t, half + under - np.abs(across)
         q = outward * sign + (q - outward * sign) * t
     place = piece.frame.place(along, turned * cloth * 0.985 * flat.unit)
-    # the seam with the trunk, or with the other leg, lies somewhere near its beginning
-    beside, reach = (("front",), 0.5) if sleeve else (TUBES[2:], 1.3)
-    cloth = np.maximum(_share(flat, place, name), _share(flat, place, *{name, *beside}) * (along < reach))
+    # where the seam lies with the trunk, or with the other leg, is not certain
+    cloth = _share(flat, place, name, "front") if sleeve else _share(flat, place, *TUBES[2:])
     seen = (edge > 0) & (cloth > 0.5)
     if sleeve:
         seen, q = seen & ~(over[area] & (along < _ARMPIT)), q * smoothstep(0.3, 0.9, along)
