@@ -240,7 +240,7 @@ def wearer_of(joints: np.ndarray) -> Wearer | None:
     elif np.isfinite([hips, knees]).all():  # a photo that begins at the chest
         down = (knees.mean(0) - hips.mean(0)) / (_KNEE - _HIP)
         across = np.array([down[1], -down[0]]) * np.sign(hips[1, 0] - hips[0, 0])
-        chest = hips.mean(0) - down * (_HIPS - _JOINTS)
+        chest = hips.mean(0) - down * (_HIP - _JOINTS)
     else:
         return None
     wide, tall = float(np.linalg.norm(across)), float(np.linalg.norm(down))
@@ -260,8 +260,8 @@ def wearer_of(joints: np.ndarray) -> Wearer | None:
         elbow = known(elbow, shoulder, shoulder + (down + across * sign * 0.15) * _ELBOW)
         wrist = known(wrist, elbow, elbow + (elbow - shoulder) * (_WRIST - _ELBOW) / _ELBOW)
         arms.append(Tube([shoulder, elbow, wrist], [0, _ELBOW, _WRIST], 0.3))
-        waist = trunk.place(np.array(_WAIST), np.array(sign * 0.35))
-        hip = known(leg[0], waist, trunk.place(np.array(_HIP), np.array(sign * 0.42)))
+        hip = known(leg[0], chest, trunk.place(np.array(_HIPS), np.array(sign * 0.42)))
+        waist = hip - down * (_HIP - _WAIST) - across * sign * 0.07
         knee = known(leg[1], hip, hip + down * (_KNEE - _HIP))
         ankle = known(leg[2], knee, knee + (knee - hip) * (_ANKLE - _KNEE) / (_KNEE - _HIP))
         legs.append(Tube([waist, hip, knee, ankle], np.array([_WAIST, _HIP, _KNEE, _ANKLE]) - _WAIST, 0.3))
