@@ -50,6 +50,8 @@ def test_region_masks_take_the_place_of_a_parse_map(run, scene):
     face = (scene.parse == LIP20.id("face")).float()
     _, mask = run("AgnosticPerson", person=scene.person, garment_mask=garment, keep_mask=face, grow=2)
     assert mask[garment > face].all() and not mask[face > 0].any()
+    with pytest.raises(ValueError, match="Nothing is painted: .*MaskEditor"):
+        run("AgnosticPerson", person=scene.person, keypoints=scene.keypoints, garment_mask=garment * 0)
     with pytest.raises(ValueError, match="Nothing tells where the garment is. Connect 'keypoints'"):
         run("AgnosticPerson", person=scene.person)
     with pytest.raises(ValueError, match="Both 'parse_map' and region masks"):
