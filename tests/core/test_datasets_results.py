@@ -13,6 +13,8 @@ from ladivton_core.datasets.results import result_path, to_picture, write_pictur
 class Unwritable:
     """A picture that breaks off in the middle of being saved."""
 
+    info: dict = {}  # noqa: RUF012
+
     def save(self, file, *args, **options):
         file.write(b"half of it")
         raise OSError("the disk is full")
