@@ -274,17 +274,16 @@ def _from_labels(batch: dict, category: str, labels: LabelSet, mode: Mode, rule:
 
 
 def _from_regions(batch: dict, category: str, mode: Mode, rule: MaskRule, say: Say) -> Drawn:
-    painted = batch["garment_mask"]
-    if batch["arms_mask"] is None and not (painted >= 0.5).any():
-        raise ValueError(
-            "Nothing is painted: 'garment_mask' is black all over. Right-click the picture's node, choose 'Open in "
-            "MaskEditor', paint over the worn garment and save."
-        )
     joints = None if batch["keypoints"] is None else batch["keypoints"][:, :JOINTS]
     fits = joints is not None and not outside_picture(joints, (batch["person"].shape[-2], batch["person"].shape[-1]))
     if fits and (doubt := mask_in_doubt(batch["garment_mask"], joints, category)):
         say(f"{doubt} Check 'category', and that mask and joints are of this person's photo.")
     along_arms = joints is not None and category != "lower_body"
+    if along_arms and batch["arms_mask"] is None and not (batch["garment_mask"] >= 0.5).any():
+        raise ValueError(  # arms alone would be repainted
+            "Nothing is painted: 'garment_mask' is black all over. Right-click the picture's node, choose 'Open in "
+            "MaskEditor', paint over the worn garment and save."
+        )
     mask = region_mask(
         batch["garment_mask"], arms=batch["arms_mask"], keep=batch["keep_mask"],
         # The stroke hides sleeves; a lower-body garment has none.
