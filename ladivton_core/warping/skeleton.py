@@ -4,6 +4,9 @@ Beyond the paper, for photographs. A spline of 25 points bends a garment as a wh
 Here every part is a tube with a line along it (`tubes.py`), on the table as on the body (skeletal deformation:
 Magnenat-Thalmann, Laperrière and Thalmann 1988), and a pixel of the person is looked up in the garment's picture.
 
+How wide cloth lies on a trunk or a limb, and how far it is seen around it, is told as the rendered world has it
+(`drawn_world/photographs/wearing.py`), in fewer words: what is worn is bare limb or cloth, whichever is wider.
+
 Lengths are in units of half the line between the shoulders' ends, as garments are cut (`garment_parts.py`). Right is
 the person's own and lies on the picture's left.
 """
@@ -26,7 +29,6 @@ LEFT_TO_THE_SPLINE = (
 )
 """What is said of a picture that cannot be dressed by its skeleton."""
 FRONT, INSIDE = PARTS.index("front"), PARTS.index("inside")
-SIDES = ("right", "left")
 _CHEST, _BELLY, _SHOULDER = 0.35, 2.0, 0.8
 """Places of the garment's points, see `POINTS`."""
 _WAIST, _HIP, _KNEE, _ANKLE = 1.62, 2.5, 4.6, 6.6
@@ -322,6 +324,7 @@ def _share(flat: FlatGarment, places: np.ndarray, *parts: str) -> np.ndarray:
 def _trunk(
     flat: FlatGarment, wearer: Wearer, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The trunk as `_limb` gives a limb, over the whole picture; and where it lies over a sleeve (H, W) bool."""
     piece = flat.pieces["front"]
     down, across = wearer.trunk.locate(columns, rows)
     cloth = [np.interp(down, piece.widths[:, 0], piece.widths[:, column]) for column in (1, 2)]
@@ -344,6 +347,17 @@ def _trunk(
 def _limb(
     flat: FlatGarment, name: str, limb: Tube, unit: float, columns: np.ndarray, rows: np.ndarray, over: np.ndarray
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray]:
+    """A sleeve or leg on a person's limb.
+
+    Args:
+        unit: pixels a unit of the person.
+        columns, rows: x and y of the picture's pixels (H, W).
+        over: where the trunk lies over a sleeve.
+
+    Returns:
+        The rows and columns around the limb, and there (h, w): where cloth is seen, the place (h, w, 2) in the garment's
+        picture, in pixels, and how far across the round form it is, from -1 to 1.
+    """
     piece, sleeve = flat.pieces[name], name.startswith("sleeve")
     reach = (0.9 if sleeve else 1.2) * unit
     low, high = limb.points.min(0) - reach, limb.points.max(0) + reach

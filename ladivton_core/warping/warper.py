@@ -29,7 +29,7 @@ class WarpResult:
 
     Attributes:
         warped: refined garment (B, 3, H, W) in [-1, 1].
-        coarse: garment after the spline alone (B, 3, H, W) in [-1, 1].
+        coarse: garment before refinement (B, 3, H, W) in [-1, 1]: bent by the spline, or dressed by its skeleton.
         grid: sampling grid (B, H, W, 2) as (x, y) in the garment's frame.
         control_points: (B, 25, 2) as (x, y), of the spline.
         dressed: numbers of the batch's items whose grid is their skeleton's and not the spline's.
@@ -97,7 +97,7 @@ class GarmentWarper(nn.Module):
     def coarse_warp(
         self, garment: Tensor, agnostic: Tensor, pose_map: Tensor, *, photograph: bool = False
     ) -> WarpResult:
-        """The spline alone: `warped` is `coarse`.
+        """The garment laid out, without refinement: `warped` is `coarse`.
 
         Arguments as in `forward`. The pictures are shrunk to the matcher's size, its grid is grown back (Q3).
 
