@@ -355,8 +355,8 @@ def _limb(
         over: where the trunk lies over a sleeve.
 
     Returns:
-        The rows and columns around the limb, and there (h, w): where cloth is seen, the place (h, w, 2) in the garment's
-        picture, in pixels, and how far across the round form it is, from -1 to 1.
+        The rows and columns around the limb, and there (h, w): where cloth is seen, its place (h, w, 2) in the picture
+        of the garment, in pixels, and how far across the round form it is, from -1 to 1.
     """
     piece, sleeve = flat.pieces[name], name.startswith("sleeve")
     reach = (0.9 if sleeve else 1.2) * unit
