@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .batches import require_pictures
+from .body.wearer import joints_of
 from .checkpoints.build import load_embedded, load_parts
 from .decoding import paste
 from .decoding.taps import downscale_factor
@@ -35,7 +36,7 @@ from .encodings import (
     item,
     joined,
 )
-from .preprocessing.masks.body_mask import cloth_on_white
+from .preprocessing.masks.body_mask import worn_cloth
 from .preprocessing.prepare import FramedPerson
 from .presets import TINY, Preset
 from .runtime.defaults import own_defaults
@@ -187,12 +188,12 @@ class TryOnPipeline(Stages):
         seeded = reference_generator is None and noise is None
         batch = batch_of(person.person.shape[0], garment.garment.shape[0], len(seeds) if seeded else None)
         person, garment = expanded(person, batch), expanded(garment, batch)
-        coarse, grid, shown, framed = None, None, None, isinstance(person, FramedPerson)
+        underlay, coarse, grid, shown, framed = None, None, None, None, isinstance(person, FramedPerson)
         if warped is None and (framed or self._takes_garment):
             warp = self.warp(garment.garment, person, refined=not framed, photograph=framed)
             warped, coarse, grid = warp.warped, warp.coarse, warp.grid
         if framed:
-            repainted, shown = person.masks_under(warped, category)
+            repainted, shown, underlay = person.under(warped, category)
             person = self.encode_person(person.person, repainted, person.pose_map, emasc=emasc)
         noise = noise or self._noise(person, seeds * batch if len(seeds) == 1 else seeds, reference_generator)
         conditioning = self.conditioning(person, warped, noise, posterior=posterior, no_pose=no_pose)
@@ -214,7 +215,8 @@ class TryOnPipeline(Stages):
         images = self.decode(latents, person.skips if emasc else None)
         if emasc and self._takes_garment and (framed if lay_garment is None else lay_garment):
             laid = warped.to(images) / 2 + 0.5
-            images = paste.lay_garment(images, laid, cloth_on_white(laid) * person.mask)
+            cloth = worn_cloth(laid, [joints_of(pose) for pose in person.pose_map]) * person.mask
+            images = paste.lay_garment(images, laid, cloth, underlay)
         shown = person.mask if shown is None else shown
         if paste_back:
             images = paste.paste_back(images, person.person / 2 + 0.5, shown, paste_feather).clamp(0, 1)

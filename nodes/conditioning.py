@@ -9,11 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ladivton_core.body.wearer import joints_of
 from ..ladivton_core.denoising.conditioning import masked_at_half, posterior_mode, try_on_channels, unconditional
 from ..ladivton_core.denoising.noise import item_noise
 from ..ladivton_core.encodings import PersonEncoding
 from ..ladivton_core.preprocessing.masks.agnostic import nothing_to_repaint
-from ..ladivton_core.preprocessing.masks.body_mask import cloth_on_white
+from ..ladivton_core.preprocessing.masks.body_mask import worn_cloth
 from ..ladivton_core.presets import PUBLISHED_VAE_SCALE
 from ..ladivton_core.runtime.finite import require_finite
 from .host.notes import Notes
@@ -30,7 +31,7 @@ from .host.types import (
     item_seeds,
     search_aliases,
 )
-from .tensors import check_multiple_of_8, common_batch, from_image, from_mask, repeat_to
+from .tensors import check_multiple_of_8, common_batch, from_image, from_mask, photo_pixels, repeat_to
 from .upstream import categories_differ, in_running_graph, photo_for_drawn_models
 
 
@@ -60,8 +61,8 @@ def encode_person(
 
 def dress(
     people: PersonEncoding, positive: list, negative: list, vae, garment: Tensor, *, sample_posterior: bool = True,
-    posterior_seed: int = 1234, no_pose: bool = False, lay_garment: bool = False, progress=None,
-    name: str = "encoded_person",
+    posterior_seed: int = 1234, no_pose: bool = False, lay_garment: bool = False, underlay: Tensor | None = None,
+    progress=None, name: str = "encoded_person",
 ) -> tuple[list, list, dict, SkipFeatures]:  # fmt: skip
     """Conditionings with the 27 extra channels, LATENT and skip features of encoded people in warped garments.
 
@@ -70,6 +71,7 @@ def dress(
         sample_posterior, posterior_seed: latents are drawn, item i with seed + i; else they are the posteriors' means.
         no_pose: hides the pose from the model.
         lay_garment: the decoder lays the garment itself into what it decodes.
+        underlay: what it then lays under it (B, H, W, 3) in [0, 1], see `masks/underlay.py`.
         name: what messages call the people.
 
     Raises:
@@ -77,19 +79,28 @@ def dress(
     """
     import comfy.model_management as memory
 
-    _require_same_size(people.person, what=name, warped_garment=garment)
+    under = None if underlay is None else photo_pixels(underlay, "underlay")
+    _require_same_size(
+        people.person, what=name, warped_garment=garment, **({} if under is None else {"underlay": under})
+    )
+    if under is not None and not lay_garment:
+        raise ValueError("'underlay' is laid with the garment only: switch 'lay_garment' on, or disconnect it.")
     for side, conditioning in (("positive", positive), ("negative", negative)):
         for tensor, _ in conditioning:
             require_finite(tensor, f"The text encoder (CLIP) before '{side}'", "Start ComfyUI with --fp32-text-enc.")
     batch = common_batch(
         **{name: people.moments}, warped_garment=garment, positive=largest(positive), negative=largest(negative),
-        mask=people.mask, pose_map=people.pose_map, latents=people.latents,
+        mask=people.mask, pose_map=people.pose_map, latents=people.latents, underlay=under,
     )  # fmt: skip
     moments = batch[name]
     # Encoded as they came: one garment for many people is looked at once.
     garment_moments, _ = encode_moments(vae, garment, progress)
     shown = garment / 2 + 0.5
-    laid = (shown, cloth_on_white(shown) * batch["mask"]) if lay_garment else None
+    laid = None
+    if lay_garment:
+        joints = [joints_of(pose) for pose in people.pose_map]
+        shown = repeat_to(shown, max(len(shown), len(joints)))
+        laid = (shown, worn_cloth(shown, joints) * batch["mask"], batch["underlay"])
     items, size = moments.shape[0], tuple(moments.shape[-2:])
     channels = try_on_channels(
         batch["mask"], moments, batch["pose_map"],
@@ -162,14 +173,20 @@ def posterior_inputs(more: str = "") -> list[io.Input]:
     ]  # fmt: skip
 
 
-def lay_garment_input() -> io.Input:
-    """Whether the decoder lays the garment into its picture, at the end of every conditioning node."""
-    return io.Boolean.Input(
-        "lay_garment", **advanced(), default=False, optional=True,
-        tooltip="Beyond the paper: EMASC Decoder lays the warped garment itself where its cloth lies, "
-            "in the light of what was sampled. Turn it on for photographs with the embedded models, "
-            "which are too small to draw letters.",
-    )  # fmt: skip
+def lay_garment_inputs() -> list[io.Input]:
+    """What the decoder lays into its picture, at the end of every conditioning node."""
+    return [
+        io.Boolean.Input(
+            "lay_garment", **advanced(), default=False, optional=True,
+            tooltip="Beyond the paper: EMASC Decoder lays the warped garment itself where its cloth lies, "
+                "in the light of what was sampled. Turn it on for photographs with the embedded models, "
+                "which are too small to draw letters.",
+        ),
+        io.Image.Input(
+            "underlay", optional=True,
+            tooltip="From Body Mask: laid under the garment, but for what of it is middle grey.",
+        ),
+    ]  # fmt: skip
 
 
 def conditioning_outputs() -> list[io.Output]:
@@ -211,7 +228,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
                         "for a sampler with 'denoise' below 1, "
                         "or with Set Latent Noise Mask, which keeps what it does not repaint.",
                 ),
-                lay_garment_input(),
+                *lay_garment_inputs(),
             ],
             outputs=conditioning_outputs(),
             hidden=[io.Hidden.dynprompt],
@@ -221,7 +238,7 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
     def execute(
         cls, positive: list, negative: list, vae, person: Tensor, mask: Tensor, pose_map: Tensor,
         warped_garment: Tensor, sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False,
-        latent_of_person: bool = False, lay_garment: bool = False,
+        latent_of_person: bool = False, lay_garment: bool = False, underlay: Tensor | None = None,
     ) -> io.NodeOutput:  # fmt: skip
         picture, garment = from_image(person, "person"), from_image(warped_garment, "warped_garment")
         size = (picture.shape[-2], picture.shape[-1])
@@ -240,8 +257,8 @@ class LadiVTON_TryOnConditioning(io.ComfyNode):
         return io.NodeOutput(
             *dress(
                 people, positive, negative, vae, garment, sample_posterior=sample_posterior,
-                posterior_seed=posterior_seed, no_pose=no_pose, lay_garment=lay_garment, progress=progress,
-                name="person",
+                posterior_seed=posterior_seed, no_pose=no_pose, lay_garment=lay_garment, underlay=underlay,
+                progress=progress, name="person",
             ),
             ui=notes.ui,
         )  # fmt: skip

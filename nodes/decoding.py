@@ -155,7 +155,8 @@ def _decode(
             require_finite(decoded, "The VAE's decoder", VAE_ADVICE, vae.vae_dtype)
             picture = vae.process_output(decoded.float()).to(memory.intermediate_device())
             if skip_features.garment is not None:
-                picture = lay_garment(picture, *(_item(part, item).to(picture) for part in skip_features.garment))
+                laid = (None if part is None else _item(part, item).to(picture) for part in skip_features.garment)
+                picture = lay_garment(picture, *laid)
             pictures.append(picture)
     return torch.cat(pictures)
 

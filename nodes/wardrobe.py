@@ -15,7 +15,7 @@ from .conditioning import (
     conditioning_outputs,
     dress,
     encode_person,
-    lay_garment_input,
+    lay_garment_inputs,
     of_empty_masks,
     posterior_inputs,
     text_inputs,
@@ -115,7 +115,7 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
                 EncodedPerson.Input("encoded_person", tooltip="From Encode Person or Wardrobe People."),
                 io.Image.Input("warped_garment", tooltip="From Garment Warper."),
                 *posterior_inputs(),
-                lay_garment_input(),
+                *lay_garment_inputs(),
             ],
             outputs=conditioning_outputs(),
         )  # fmt: skip
@@ -124,13 +124,14 @@ class LadiVTON_GarmentConditioning(io.ComfyNode):
     def execute(
         cls, positive: list, negative: list, vae, encoded_person: PersonEncoding, warped_garment: Tensor,
         sample_posterior: bool = True, posterior_seed: int = 1234, no_pose: bool = False, lay_garment: bool = False,
+        underlay: Tensor | None = None,
     ) -> io.NodeOutput:  # fmt: skip
         garment = from_image(warped_garment, "warped_garment")
         return io.NodeOutput(
             *dress(
                 encoded_person, positive, negative, vae, garment, sample_posterior=sample_posterior,
                 posterior_seed=posterior_seed, no_pose=no_pose, lay_garment=lay_garment,
-                progress=ProgressBar(garment.shape[0]),
+                underlay=underlay, progress=ProgressBar(garment.shape[0]),
             )
         )  # fmt: skip
 

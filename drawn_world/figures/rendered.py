@@ -131,7 +131,7 @@ def figures_of(
     warp = pipeline.warp(sample.garment * 2 - 1, framed, refined=refined, photograph=True)
     warped = warp.warped.cpu()
     lies = cloth_on_white(warped / 2 + 0.5)
-    mask, _ = framed.masks_under(warped, sample.category, say=lambda _: None)
+    mask, *_ = framed.under(warped, sample.category, say=lambda _: None)
     result = pipeline(
         framed, sample.garment * 2 - 1, category=sample.category, warped=warped, seeds=seed, paste_back=True
     ).images.cpu()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ladivton_core.warping.tubes import Tube, arc, smoothstep
+from ladivton_core.body.tubes import Tube, arc, smoothstep
 
 __all__ = ["SIZE", "Tube", "arc", "box", "grid", "smoothstep"]
 

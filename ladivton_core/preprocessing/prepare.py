@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from .masks.agnostic import agnostic_image
 from .masks.body_mask import EMBEDDED_MARGIN, cloth_on_white
 from .masks.person_mask import MaskRule, mask_body, mask_person
 from .masks.regions import Say
+from .masks.underlay import underlay
 from .modes import BODY, PUBLISHED, Mode
 from .people.chosen import Keypoints, Nobody, chosen_joints, own_pixels, people_in, say_if_outside
 from .pose.keypoints import pose_document
@@ -53,6 +54,20 @@ class FittedPerson:
     fits: tuple[Fit, ...]
 
 
+class UnderGarment(NamedTuple):
+    """A person under a warped garment.
+
+    Attributes:
+        repainted: (B, 1, H, W) in {0, 1}.
+        shown: what of a result is taken into the photo (B, 1, H, W) in {0, 1}.
+        underlay: (B, 3, H, W) in [0, 1], see `masks/underlay.py`; None without people.
+    """
+
+    repainted: Tensor
+    shown: Tensor
+    underlay: Tensor | None
+
+
 @dataclass(frozen=True)
 class FramedPerson:
     """People as the models see them, whose mask may wait for the warped garment.
@@ -77,29 +92,27 @@ class FramedPerson:
         """Masked person (B, 3, H, W)."""
         return agnostic_image(self.person, self.mask)
 
-    def masks_under(self, warped: Tensor, category: Category, say: Say = log.warning) -> tuple[Tensor, Tensor]:
-        """What is repainted under a warped garment, and what of it is taken into the photo; the body's for `people`.
+    def under(self, warped: Tensor, category: Category, say: Say = log.warning) -> UnderGarment:
+        """What becomes of the person under a warped garment; the body's masks for `people`.
 
         Args:
             warped: (B, 3, H, W) in [-1, 1].
             say: told of what is wrong with a mask.
 
-        Returns:
-            Two masks (B, 1, H, W) in {0, 1}: the latter is narrower where a silhouette tells the ground, and leaves
-            bare skin as the photo shows it.
-
         Raises:
             ValueError: as `mask_body`.
         """
         if self.people is None:
-            return self.mask, self.mask
+            return UnderGarment(self.mask, self.mask, None)
+        person, garment = self.person.cpu() / 2 + 0.5, warped.cpu() / 2 + 0.5
+        people = [*self.people]
+        silhouette = None if self.silhouette is None else self.silhouette.cpu()
         masks = mask_body(
-            category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(warped / 2 + 0.5).cpu(),
-            people=[*self.people], silhouette=None if self.silhouette is None else self.silhouette.cpu(),
-            person=self.person.cpu(), margin=EMBEDDED_MARGIN, paste=True, say=say,
+            category, (self.person.shape[-2], self.person.shape[-1]), cloth=cloth_on_white(garment), people=people,
+            silhouette=silhouette, person=self.person.cpu(), margin=EMBEDDED_MARGIN, paste=True, say=say,
         )  # fmt: skip
-        repainted, shown = masks.to(self.mask).split(1, 1)
-        return repainted, shown
+        beside, shown = underlay(category, person, masks, garment, people, silhouette)
+        return UnderGarment(*(made.to(self.mask) for made in (masks[:, :1], shown, beside)))
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..body.tubes import Tube, arc, smoothstep
+from ..body.wearer import ARM_HALF, HIP, KNEE, LEG_HALF, TRUNK_HALF, WAIST, WRIST, Plane, Wearer, joints_of, wearer_of
 from .garment_parts import ALONG, PARTS, POINTS, TUBES, PartsFound
-from .tubes import Tube, arc, smoothstep
 
 LEFT_TO_THE_SPLINE = (
     "is bent as a whole, not part by part: the person does not face the camera with shoulders or legs in the picture, "
@@ -31,36 +32,29 @@ LEFT_TO_THE_SPLINE = (
 FRONT, INSIDE = PARTS.index("front"), PARTS.index("inside")
 _CHEST, _BELLY, _SHOULDER = 0.35, 2.0, 0.8
 """Places of the garment's points, see `POINTS`."""
-_WAIST, _HIP, _KNEE, _ANKLE = 1.62, 2.5, 4.6, 6.6
-"""How far below the shoulders' ends a body has them."""
-_ELBOW, _WRIST = 1.45, 2.7
-"""How far along an arm."""
-_JOINT, _JOINTS, _HIPS = 0.77, 0.43, 2.7
-"""Half the distance between the shoulders' joints, and how far they and the hips' lie below the line of the shoulders'
-ends: .35 and 2.5 on rendered people, lower where BlazePose sees them in photographs."""
-_BODY = ([0.0, 0.2, 0.75, 1.0, _WAIST, 2.15, 2.55, 3.3, 9.0], [1.0, 1.0, 0.84, 0.82, 0.70, 0.85, 0.94, 0.85, 0.78])
-"""Half the width of a trunk, by the height."""
-_ARM = ([-0.3, 0.15, 0.7, _ELBOW, 1.75, 2.45, _WRIST], [0.26, 0.27, 0.24, 0.2, 0.2, 0.15, 0.14])
-_LEG = ([0.0, 0.88, 1.38, 2.18, 2.98, 3.53, 4.38, 4.98], [0.35, 0.46, 0.44, 0.36, 0.26, 0.28, 0.19, 0.15])
-"""Half the width of limbs, by the place along them: from the shoulder, and from the waist."""
 _ROUND = 0.76
 """A garment that goes round a body is seen as wide as this, of its width on the table."""
 _OVER, _ARMPIT = ([0.15, 0.5, 0.9, 1.4], [1.0, 0.9, 0.8, 0.74]), 0.95
 """So far beside the spine, by the height, cloth of the trunk lies over the upper part of a sleeve, which ends there."""
-_SHADE = 0.22
-"""How much darker cloth is where it turns away."""
+_TOP, _LONGER, _SQUEEZED, _TUCKED = 2.8, 0.4, 1.25, 3.3
+"""Tops whose hem lies lower are shown shorter, by a share of what is beyond, down to one part of so many; what lies
+lower then is tucked in. Pictures of shops often show them on hollow figures, whose shoulders look narrow."""
+_SLIM = 0.9
+"""Of an arm's width, beside which cloth of the trunk is seen."""
+_SHOULDERS = ([-0.5, -0.36, -0.25, -0.1, 0.05, 0.2, 0.4], [0.5, 0.54, 0.6, 0.7, 0.84, 0.97, 1.06])
+"""How far to the sides cloth lies on them, by the height; a collar stands a little off."""
+_LIGHTEST, _SHADE = 0.992, 0.22
+"""Cloth is never as white as what is none; how much darker it is where it turns away."""
 _LEAST = 0.02
 """Share of a garment's area below which a part is not there."""
 _WHITE = 0.9
 """What is darker in some channel, in [-1, 1], is cloth."""
-_SURE = 0.7
+_SURE = 0.45
 """From this share on it is the inside of a back: a hole in the front is worse than some of it before the neck."""
 _ASKEW = 0.08
 """Radians."""
-_APART = 0.1
-"""Units."""
-_PLAUSIBLE, _TURNED = 1.6, 1.7
-"""Factors by which lengths of a garment, and of a trunk across and down, may be off from each other."""
+_PLAUSIBLE = 1.6
+"""Factor by which lengths of a garment may be off from each other."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +68,6 @@ class Piece:
 
     frame: Tube | Plane
     widths: np.ndarray
-
-
-class Plane:
-    """Coordinates of a trunk: across to the right, and down, from the middle of the line of the shoulders' ends, which
-    lies `depth` above the chest."""
-
-    def __init__(self, chest: np.ndarray, across: np.ndarray, down: np.ndarray, depth: float) -> None:
-        self._matrix = np.stack([across, down], 1)
-        self._start = chest - down * depth
-        self._inverse = np.linalg.inv(self._matrix)
-
-    def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Down and across, in units, of points."""
-        x, y = x - self._start[0], y - self._start[1]
-        inverse = self._inverse
-        return inverse[1, 0] * x + inverse[1, 1] * y, inverse[0, 0] * x + inverse[0, 1] * y
-
-    def place(self, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-        """Points (..., 2) of down and across."""
-        return np.stack(np.broadcast_arrays(across, down), -1) @ self._matrix.T + self._start
 
 
 @dataclass(frozen=True)
@@ -163,7 +137,7 @@ def read_flat(found: PartsFound, garment: Tensor) -> FlatGarment | None:
 
 def _settled(labels: Tensor, garment: Tensor) -> Tensor:
     """Shares of the parts (len(PARTS), h, w): of a trunk or of legs, whichever is more; of cloth where it is seen."""
-    shares = labels.softmax(0)
+    shares = F.avg_pool2d(labels.softmax(0), 3, 1, 1, count_include_pad=False)
     cloth, legs = shares.sum((1, 2)), PARTS.index("leg_right")
     shares[slice(1, legs) if cloth[legs:].sum() > cloth[1:legs].sum() else slice(legs, None)] = 0
     size = tuple(shares.shape[-2:])
@@ -191,92 +165,17 @@ def _widths(frame: Tube | Plane, x: np.ndarray, y: np.ndarray, where: np.ndarray
     return table
 
 
-def joints_of(pose_map: Tensor) -> np.ndarray:
-    """Joints (18, 2) as (x, y) in pixels that a pose map (18, H, W) was drawn from; not numbers where one is missing.
-
-    The logarithm of a dot is a parabola, so that three values tell where its top is, off the canvas too.
-    """
-    joints, reach = np.full((len(pose_map), 2), np.nan), 3
-    height, width = pose_map.shape[-2:]
-    for number, dots in enumerate(pose_map.double().cpu().numpy()):
-        if dots.max() < 0.5:
-            continue
-        y, x = np.unravel_index(dots.argmax(), dots.shape)
-        x, y = np.clip(x, reach, width - 1 - reach), np.clip(y, reach, height - 1 - reach)
-        for axis, values in enumerate(
-            (dots[y, x - reach : x + reach + 1 : reach], dots[y - reach : y + reach + 1 : reach, x])
-        ):
-            before, here, after = np.log(np.maximum(values, 1e-30))
-            joints[number, axis] = (x, y)[axis] + reach * (after - before) / (2 * (2 * here - before - after))
-    return joints
-
-
-@dataclass(frozen=True)
-class Wearer:
-    """Where on a person garments go.
-
-    Attributes:
-        unit: pixels a unit.
-        trunk: coordinates of the trunk.
-        arms, legs: right and left.
-    """
-
-    unit: float
-    trunk: Plane
-    arms: tuple[Tube, Tube]
-    legs: tuple[Tube, Tube]
-
-
-def wearer_of(joints: np.ndarray) -> Wearer | None:
-    """Frames of a person who is seen from the front; None where joints do not tell.
-
-    Args:
-        joints: COCO-18 (18, 2), not numbers where they are missing.
-    """
-    (right, left), hips, knees = joints[[2, 5]], joints[[8, 11]], joints[[9, 12]]
-    if np.isfinite([right, left]).all():
-        across, chest = (left - right) / (2 * _JOINT), (right + left) / 2
-        down = np.array([-across[1], across[0]])
-        if np.isfinite(hips).all():
-            down = (hips.mean(0) - chest) / (_HIPS - _JOINTS)
-    elif np.isfinite([hips, knees]).all():  # a photo that begins at the chest
-        down = (knees.mean(0) - hips.mean(0)) / (_KNEE - _HIP)
-        across = np.array([down[1], -down[0]]) * np.sign(hips[1, 0] - hips[0, 0])
-        chest = hips.mean(0) - down * (_HIP - _JOINTS)
-    else:
-        return None
-    wide, tall = float(np.linalg.norm(across)), float(np.linalg.norm(down))
-    if across[0] < 0.5 * wide or down[1] < 0.5 * tall or max(wide, tall) > _TURNED * min(wide, tall):
-        return None
-    unit = float(np.sqrt(wide * tall))
-    trunk = Plane(chest, across, down, _JOINTS)
-
-    def known(point: np.ndarray, before: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-        """A joint, where it is known and does not lie on the one before it, as of a limb that points at the camera."""
-        return point if np.isfinite(point).all() and np.linalg.norm(point - before) > _APART * unit else otherwise
-
-    arms, legs = [], []
-    for sign, start in ((-1, 2), (1, 5)):
-        shoulder, elbow, wrist, *leg = joints[[start, start + 1, start + 2, start + 6, start + 7, start + 8]]
-        shoulder = known(shoulder, chest, chest + across * sign * _JOINT)
-        elbow = known(elbow, shoulder, shoulder + (down + across * sign * 0.15) * _ELBOW)
-        wrist = known(wrist, elbow, elbow + (elbow - shoulder) * (_WRIST - _ELBOW) / _ELBOW)
-        arms.append(Tube([shoulder, elbow, wrist], [0, _ELBOW, _WRIST], 0.3))
-        hip = known(leg[0], chest, trunk.place(np.array(_HIPS), np.array(sign * 0.42)))
-        waist = hip - down * (_HIP - _WAIST) - across * sign * 0.07
-        knee = known(leg[1], hip, hip + down * (_KNEE - _HIP))
-        ankle = known(leg[2], knee, knee + (knee - hip) * (_ANKLE - _KNEE) / (_KNEE - _HIP))
-        legs.append(Tube([waist, hip, knee, ankle], np.array([_WAIST, _HIP, _KNEE, _ANKLE]) - _WAIST, 0.3))
-    return Wearer(unit, trunk, tuple(arms), tuple(legs))
-
-
-def dress(found: PartsFound, garment: Tensor, pose_map: Tensor) -> tuple[Tensor, Tensor] | None:
+def dress(
+    found: PartsFound, garment: Tensor, pose_map: Tensor, hidden: Tensor | None = None
+) -> tuple[Tensor, Tensor] | None:
     """A garment dressed by its skeleton.
 
     Args:
         found: in this one garment.
         garment: the picture (3, h, w) in [-1, 1], on white.
         pose_map: the person's (18, H, W).
+        hidden: what of the person is not shown (H, W) bool: where thighs are seen a top is worn, no longer than
+            tops are.
 
     Returns:
         Grid (H, W, 2) in the garment's frame, as `warper.sample_garment` reads it, and the shade (H, W) in [0, 1] that
@@ -285,7 +184,9 @@ def dress(found: PartsFound, garment: Tensor, pose_map: Tensor) -> tuple[Tensor,
     flat, wearer = read_flat(found, garment), wearer_of(joints_of(pose_map))
     if flat is None or wearer is None:
         return None
-    places, shade = worn(flat, wearer, tuple(pose_map.shape[-2:]))
+    size = tuple(pose_map.shape[-2:])
+    top = hidden is not None and not _legs_hidden(hidden.cpu().numpy(), wearer)
+    places, shade = worn(flat, wearer, size, top=top)
     return _grid(places, flat.size), torch.from_numpy(shade)
 
 
@@ -294,11 +195,20 @@ def _grid(places: np.ndarray, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy((2 * places + 1) / np.array([size[1], size[0]]) - 1).float()
 
 
-def worn(flat: FlatGarment, wearer: Wearer, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _legs_hidden(hidden: np.ndarray, wearer: Wearer) -> bool:
+    """Whether most of the thighs that a picture shows are hidden (H, W) bool."""
+    along = np.linspace((HIP + KNEE) / 2 + 0.3, KNEE, 12) - WAIST
+    places = np.round(np.concatenate([leg.place(along, np.zeros(12)) for leg in wearer.legs])).astype(int)
+    there = ((places >= 0) & (places < (hidden.shape[1], hidden.shape[0]))).all(1)
+    return bool(there.any()) and hidden[tuple(places[there].T[::-1])].mean() > 0.5
+
+
+def worn(flat: FlatGarment, wearer: Wearer, size: tuple[int, int], top: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Where in the garment's picture every pixel of a person looks (H, W, 2), pixels; and the form's shade (H, W).
 
     Args:
         size: (height, width) of the person's picture.
+        top: the garment ends at the hips.
     """
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
     places = np.broadcast_to(flat.nowhere, (*size, 2)).copy()
@@ -306,13 +216,26 @@ def worn(flat: FlatGarment, wearer: Wearer, size: tuple[int, int]) -> tuple[np.n
     limbs, over = dict(zip(TUBES, (*wearer.arms, *wearer.legs), strict=True)), np.zeros(size, bool)
     for name in flat.pieces:  # the trunk first, what lies over it later
         if name == "front":
-            area, seen, place, q, over = _trunk(flat, wearer, columns, rows)
+            area, seen, place, q, over = _trunk(flat, wearer, columns, rows, top)
         else:
             area, seen, place, q = _limb(flat, name, limbs[name], wearer.unit, columns, rows, over)
         where = np.zeros(size, bool)
         where[area] = seen
-        places[where], shade[where] = place[seen], 1 - _SHADE * np.abs(q[seen]) ** 3
+        places[where], shade[where] = place[seen], _LIGHTEST - _SHADE * np.abs(q[seen]) ** 3
+        if name == "front":
+            arms = _bare_arms(flat, wearer, columns, rows)
+            places[arms], shade[arms] = flat.nowhere, 1
     return places, shade
+
+
+def _bare_arms(flat: FlatGarment, wearer: Wearer, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Where arms (H, W) bool, below their sleeves, lie before the trunk."""
+    bare = np.zeros(columns.shape, bool)
+    end = max([_ARMPIT, *(flat.pieces[name].widths[-1, 0] for name in TUBES[:2] if name in flat.pieces)])
+    for arm in wearer.arms:
+        along, across = arm.locate(columns, rows)
+        bare |= (along > end) & (along < WRIST) & (np.abs(across) < _SLIM * wearer.unit * np.interp(along, *ARM_HALF))
+    return bare
 
 
 def _share(flat: FlatGarment, places: np.ndarray, *parts: str) -> np.ndarray:
@@ -322,13 +245,17 @@ def _share(flat: FlatGarment, places: np.ndarray, *parts: str) -> np.ndarray:
 
 
 def _trunk(
-    flat: FlatGarment, wearer: Wearer, columns: np.ndarray, rows: np.ndarray
+    flat: FlatGarment, wearer: Wearer, columns: np.ndarray, rows: np.ndarray, top: bool
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The trunk as `_limb` gives a limb, over the whole picture; and where it lies over a sleeve (H, W) bool."""
     piece = flat.pieces["front"]
-    down, across = wearer.trunk.locate(columns, rows)
+    on_body, across = wearer.trunk.locate(columns, rows)
+    hem, down = piece.widths[-1, 0], on_body
+    if top and hem > _TOP:
+        shorter = min((hem - _CHEST) / (_TOP + (hem - _TOP) * _LONGER - _CHEST), _SQUEEZED)
+        down = np.where(on_body > _CHEST, _CHEST + (on_body - _CHEST) * shorter, on_body)
     cloth = [np.interp(down, piece.widths[:, 0], piece.widths[:, column]) for column in (1, 2)]
-    bare = np.interp(down, *_BODY)
+    bare = np.interp(on_body, *TRUNK_HALF)
     flat_half = np.where(across < 0, cloth[0], cloth[1])
     own = np.where(down < 0.75, np.minimum(flat_half * _ROUND, bare), flat_half * _ROUND)
     half = np.maximum(bare * 1.015 + 0.012, own)
@@ -338,7 +265,9 @@ def _trunk(
     # up to the arms cloth of the sleeves lies under them
     beyond = (np.abs(across) > 0.95) | (down > 1.2)
     hidden = (_share(flat, place, "inside") > _SURE) | beyond & (_share(flat, place, *TUBES[:2]) > 0.5)
-    seen = (np.abs(across) <= np.where(down > 0.6, half, 9)) & (down > -1) & ~hidden
+    seen = (np.abs(across) <= np.where(down > 0.6, half, np.interp(down, *_SHOULDERS))) & (down > -1) & ~hidden
+    if top:
+        seen &= on_body < _TUCKED
     cloth = _share(flat, place, "front") > 0.5
     over = cloth & (np.abs(across) < np.interp(down, *_OVER))
     return np.s_[:, :], seen, place, q * t * cloth, over
@@ -368,7 +297,7 @@ def _limb(
     along, across = limb.locate(columns[area], rows[area])
     across = across / unit
     cloth = np.where(across < 0, *(np.interp(along, piece.widths[:, 0], piece.widths[:, column]) for column in (1, 2)))
-    bare = np.interp(along, *(_ARM if sleeve else _LEG))
+    bare = np.interp(along, *(ARM_HALF if sleeve else LEG_HALF))
     if sleeve:
         close = bare * 1.05 + 0.02
         half = close + np.maximum(cloth * 0.68 - close, 0) * smoothstep(-0.1, 0.55, along)
@@ -384,7 +313,7 @@ def _limb(
         trunk = (arc(outward) * 2 - 1) * sign
         t = smoothstep(0.8, 1.5, along)
         # both legs meet in the middle, one under the other, so that nothing shows between them
-        under = 0.06 * ((across * sign < 0) & (along < _HIP - _WAIST))
+        under = 0.06 * ((across * sign < 0) & (along < HIP - WAIST))
         turned, edge = trunk + (arc(q, 0.9) - trunk) * t, half + under - np.abs(across)
         q = outward * sign + (q - outward * sign) * t
     place = piece.frame.place(along, turned * cloth * 0.985 * flat.unit)

@@ -120,12 +120,13 @@ class GarmentWarper(nn.Module):
             for item in range(len(garment)) if photograph and self.garment_parts is not None else ():
                 one = garment[item : item + 1]
                 with torch.no_grad():
-                    worn = skeleton.dress(self.garment_parts(one), one[0], pose_map[item])
+                    worn = skeleton.dress(self.garment_parts(one), one[0], pose_map[item], (agnostic[item] == 0).all(0))
                 if worn is not None:
                     dressed.append(item)
                     places, shade = (made.to(grid) for made in worn)
                     grid[item] = places
                     coarse[item] = (sample_garment(one, places[None])[0] + 1) * shade - 1
+                    coarse[item, :, shade == 1] = 1
         return WarpResult(coarse, coarse, grid, control_points, tuple(dressed))
 
     def refine(self, coarse: Tensor, agnostic: Tensor, pose_map: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ class SkipFeatures:
 
     features: tuple[Tensor, ...]
     mask: Tensor
-    garment: tuple[Tensor, Tensor] | None = None
+    garment: tuple[Tensor, Tensor, Tensor | None] | None = None
 
 
 def item_seeds(seed: int, items: int, index: list[int] | None = None) -> list[int]:

@@ -9,13 +9,13 @@ import torch
 from drawn_world.photographs.inputs import cut_out
 from drawn_world.photographs.scene import FIELD, draw_pair, sample_pair
 from drawn_world.training import garment_parts as training
+from ladivton_core.body.tubes import Tube, arc
 from ladivton_core.checkpoints.build import load
 from ladivton_core.embedded import embedded_path
 from ladivton_core.preprocessing.pose.pose_map import pose_map
 from ladivton_core.presets import TINY
 from ladivton_core.warping import skeleton
 from ladivton_core.warping.garment_parts import PARTS, PartsFound
-from ladivton_core.warping.tubes import Tube, arc
 
 SIZE = (512, 384)
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...body.wearer import ARM_HALF, wearer_of
 from ...mask_edges import grow_mask
 from ..flood import reached
 from ..label_pictures import require_known
@@ -51,6 +52,7 @@ RETURN_MARGIN = 5
 
 # Ground of a warped garment: joined to the picture's border, and in every channel as bright as that, within these.
 _GROUND = (0.97, 0.985)
+_PURE = 0.997
 # Pixels, at 512: what is nowhere wider than twice this may be a white stripe, unless it is exactly the border's white.
 _STRIPE = 4
 # How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
@@ -279,6 +281,27 @@ def cloth_on_white(garment: Tensor) -> Tensor:
     cloth = np.stack([reached(item > 0, core) for item, core in zip(cloth[:, 0].numpy(), thick, strict=True)])
     cloth = np.repeat(np.repeat(cloth, step, 1), step, 2)[:, : darkest.shape[2], : darkest.shape[3]]
     return torch.from_numpy(cloth)[:, None].float().to(garment.device)
+
+
+def worn_cloth(garment: Tensor, joints: Sequence[np.ndarray]) -> Tensor:
+    """Where a warped garment is seen: its cloth, but for bare arms before it.
+
+    Args:
+        garment: on white (B, 3, H, W) in [0, 1]; an arm is bare where it is white altogether.
+        joints: COCO-18 (18, 2) of every person, or of the one, not numbers where they are missing.
+
+    Returns:
+        (B, 1, H, W) float32 in {0, 1}.
+    """
+    cloth, white = cloth_on_white(garment), (garment.amin(1) >= _PURE).cpu().numpy()
+    rows, columns = np.mgrid[: garment.shape[-2], : garment.shape[-1]].astype(np.float32)
+    for item in range(len(garment)):
+        wearer = wearer_of(joints[item if len(joints) > 1 else 0])
+        for arm in () if wearer is None else wearer.arms:
+            along, across = arm.locate(columns, rows)
+            arm = (along > 0) & (np.abs(across) < wearer.unit * np.interp(along, *ARM_HALF))
+            cloth[item, 0][torch.from_numpy(arm & white[item]).to(cloth.device)] = 0
+    return cloth
 
 
 def _part(
