@@ -120,7 +120,7 @@ def test_a_body_mask_needs_no_warped_garment(run, scene):
     worn = scene.parse == LIP20.id("upper_clothes")
     assert masks["upper_body"][worn].mean() > 0.9
     assert not (masks["upper_body"] * (scene.parse == LIP20.id("face"))).sum() > 30
-    outfit, _ = run("BodyMask", **inputs, whole_outfit=True)
+    outfit, *_ = run("BodyMask", **inputs, whole_outfit=True)
     assert torch.equal(outfit, torch.stack(list(masks.values())).amax(0))
     clothes = torch.isin(scene.parse, torch.tensor(LIP20.ids(("upper_clothes", "pants", "skirt", "dress"))))
     assert outfit[clothes].mean() > 0.9

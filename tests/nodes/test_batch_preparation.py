@@ -80,10 +80,12 @@ def test_with_joints_alone_as_the_photo_workflow_and_back_into_the_photo(run, wi
     torch.testing.assert_close(made.framed.pose_map, pose, rtol=0, atol=1e-6)
     lies = torch.ones(1, *SIZE, 3)
     lies[:, 150:420, 90:300] = 0.3
-    both = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, category="upper_body", margin=16)
-    under = made.framed.masks_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
-    assert all(torch.equal(mine[:, 0], its.cpu()) for mine, its in zip(under, both, strict=True))
-    assert bool((both[1] <= both[0]).all()) and not torch.equal(both[0], mask)
+    both = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, category="upper_body", margin=16,
+               draw_underlay=True)  # fmt: skip
+    under = made.framed.under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
+    assert all(torch.equal(mine[:, 0], its.cpu()) for mine, its in zip(under[:2], both[:2], strict=True))
+    torch.testing.assert_close(under.underlay, both[2].movedim(-1, 1), rtol=0, atol=1e-6)
+    assert not torch.equal(both[0], mask)
     node, _ = run("StitchPerson", result=1 - person, photo=wires["person"], fit=fit, mask=mask, feather=3,
                   match_colour=True)  # fmt: skip
     result = 1 - (made.framed.person[0] + 1) / 2
@@ -110,10 +112,10 @@ def test_a_person_found_in_the_photo_as_the_photo_workflow(run, wires, files, mo
     torch.testing.assert_close(made.framed.person, person.movedim(-1, 1) * 2 - 1, rtol=0, atol=1e-6)
     lies = torch.ones(1, *SIZE, 3)
     both = run("BodyMask", warped_garment=lies, keypoints=keypoints, person=person, silhouette=outline,
-               category="upper_body", margin=16)  # fmt: skip
-    under = made.framed.masks_under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
-    assert all(torch.equal(mine[:, 0], its.cpu()) for mine, its in zip(under, both, strict=True))
-    assert bool((both[1] <= both[0]).all()) and float(both[1].sum()) < 0.9 * float(both[0].sum())
+               category="upper_body", margin=16, draw_underlay=True)  # fmt: skip
+    under = made.framed.under(lies.movedim(-1, 1) * 2 - 1, "upper_body")
+    assert all(torch.equal(mine[:, 0], its.cpu()) for mine, its in zip(under[:2], both[:2], strict=True))
+    assert float(both[1].sum()) < 0.9 * float(both[0].sum())
 
 
 @pytest.mark.parametrize("centre", [False, True])

@@ -34,7 +34,7 @@ def said(nodes):
 
 
 def test_it_is_the_cores_mask_and_covers_garment_and_cloth(run, scene, wires):
-    mask, _ = run("BodyMask", **wires, person=scene.person)
+    mask, *_ = run("BodyMask", **wires, person=scene.person)
     cloth = cloth_on_white(wires["warped_garment"].movedim(-1, 1))
     expected = body_mask(
         "upper_body", SIZE, keypoints=scene.joints.double(), cloth=cloth, silhouette=wires["silhouette"][:, None],
@@ -48,24 +48,24 @@ def test_it_is_the_cores_mask_and_covers_garment_and_cloth(run, scene, wires):
 
 
 def test_a_batch_is_its_items_and_a_single_one_serves_all(run, wires):
-    both, _ = run("BodyMask", **wires)
+    both, *_ = run("BodyMask", **wires)
     for item in range(2):
-        alone, _ = run("BodyMask", **{name: value[item : item + 1] for name, value in wires.items()})
+        alone, *_ = run("BodyMask", **{name: value[item : item + 1] for name, value in wires.items()})
         assert torch.equal(alone[0], both[item])
-    shared, _ = run("BodyMask", **wires | {"silhouette": torch.ones(1, *SIZE)})
+    shared, *_ = run("BodyMask", **wires | {"silhouette": torch.ones(1, *SIZE)})
     assert shared.shape == (2, *SIZE)
 
 
 def test_labels_decide_where_they_are_connected_and_kept_masks_always(run, scene, wires):
     keep = torch.zeros(1, *SIZE)
     keep[:, 50:60] = 1
-    mask, _ = run("BodyMask", **wires, parse_map=scene.parse_map, keep_mask=keep)
+    mask, *_ = run("BodyMask", **wires, parse_map=scene.parse_map, keep_mask=keep)
     labels = torch.isin(scene.parse, torch.tensor(LIP20.ids(("face", "hair", "left_shoe", "right_shoe"))))
     assert not mask[labels].any() and not mask[:, 50:60].any()
     worn = scene.parse == LIP20.id("upper_clothes")
     worn[:, 50:60] = False
     assert mask[worn].all()
-    _, (atr, _) = (
+    _, (atr, *_) = (
         run("BodyMask", **wires | {"keypoints": None}, parse_map=scene.parse_map),
         run("BodyMask", **wires, parse_map=type(scene.parse_map)(atr18_from_lip20(scene.parse), ATR18)),
     )
@@ -77,7 +77,7 @@ def test_nobody_passes_and_what_looks_wrong_is_said(run, said, scene, wires):
     alone = {**wires, "keypoints": [scene.keypoints[0], {"people": []}]}
     with pytest.raises(ValueError, match="Picture 1 of 'keypoints' shows nobody"):
         run("BodyMask", **alone)
-    mask, _ = run("BodyMask", **alone, nobody="pass")
+    mask, *_ = run("BodyMask", **alone, nobody="pass")
     assert mask[0].any() and not mask[1].any()
     (line,) = said(**wires | {"warped_garment": torch.ones(2, *SIZE, 3)})
     assert line.startswith("Warning: A 'warped_garment' is white")
@@ -90,7 +90,7 @@ def test_nobody_passes_and_what_looks_wrong_is_said(run, said, scene, wires):
 
 
 def test_without_joints_it_stays_beside_the_cloth(run, wires):
-    mask, _ = run("BodyMask", **wires | {"keypoints": None}, margin=0)
+    mask, *_ = run("BodyMask", **wires | {"keypoints": None}, margin=0)
     cloth = (wires["warped_garment"] < 0.9).any(-1)
     assert mask[cloth].all() and not mask[~cloth.any(-1)].any()
 
@@ -98,7 +98,7 @@ def test_without_joints_it_stays_beside_the_cloth(run, wires):
 def test_the_result_is_stitched_within_it(run, scene, wires):
     photo = scene.person
     person, keypoints, _, _, fit = run("FitPerson", photo=photo, keypoints=scene.keypoints, width=96, height=128)
-    mask, _ = run("BodyMask", **wires | {"keypoints": keypoints})
+    mask, *_ = run("BodyMask", **wires | {"keypoints": keypoints})
     stitched, _ = run("StitchPerson", result=1 - person, photo=photo, fit=fit, mask=mask)
     assert torch.equal(stitched[mask < 0.5], photo[mask < 0.5]) and (stitched != photo)[mask > 0.5].any()
 
@@ -129,3 +129,13 @@ def test_what_stays_of_shirt_and_trousers_under_a_dress_is_said_or_repainted(nod
     assert any("'repaint_worn'" in line for line in lines)
     mask, lines = masked(repaint_worn=True)
     assert mask[worn].mean() > 0.97 and not any("stay:" in line for line in lines)
+
+
+def test_an_underlay_is_drawn_where_it_is_asked_for(run, scene, wires, nodes):
+    assert run("BodyMask", **wires)[2] is None
+    with pytest.raises(ValueError, match="connect 'person', or switch it off"):
+        run("BodyMask", **wires, draw_underlay=True)
+    mask, paste, under = run("BodyMask", **wires, person=scene.person, draw_underlay=True)
+    assert under.shape == (2, *SIZE, 3) and paste.shape == mask.shape
+    changed = (under - scene.person).abs().amax(-1) > 0.01
+    assert changed.any() and bool((paste[changed & ((under - 0.5).abs().amax(-1) > 0.01)] == 1).all())

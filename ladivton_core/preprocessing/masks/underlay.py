@@ -1,0 +1,210 @@
+"""What shows beside the new garment where the old one was: the wall, skin, and the clothes that hung under it.
+
+A model draws that by itself. One too small to draw it is given it: the wall as it is around the person, limbs of the
+shapes of `body/wearer.py` in the skin's own colours, and the clothes below a top or above trousers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...body.tubes import Tube, smoothstep
+from ...body.wearer import ARM_HALF, ELBOW, HIP, LEG_HALF, TRUNK_HALF, WRIST, Wearer, wearer_of
+from ...mask_edges import grow_mask, soften_mask
+from ..labels import Category
+from ..pose.dialects import JOINTS, finite_joints
+from .arms import is_missing
+from .body_drawing import BodyFrame, body_frame
+from .body_mask import bare_skin, worn_cloth
+from .ground import ground_behind
+from .silhouette import outline_of
+
+_NECK = ([-1.3, -0.5, -0.36, -0.25, -0.1, 0.05, 0.2, 0.4], [0.25, 0.25, 0.31, 0.42, 0.62, 0.82, 0.93, 0.96])
+"""Half the width of neck and shoulders, by the height; from there on it is the trunk's."""
+_FACE = 0.32
+"""So many body sizes below the middle of eyes, ears and nose is the chin."""
+_COLLAR = 0.3
+"""So far around what is repainted remains of an old collar are looked for, before the neck."""
+_ALIKE = 0.12
+"""Colours of clothes that differ by less, in every channel."""
+_WIDER, _BESIDE = 0.08, 0.5
+"""So far clothes below a top lie off the body; and so far beside an arm its sleeve is looked for."""
+_SHADE, _CHIN = 0.3, 0.22
+"""How much darker skin is where it turns away, and under a chin."""
+_BARE = (0.25, 0.5)
+"""Limbs whose skin is seen on such a share of their width are left as they are."""
+_TUCKED, _LOOSE = 2.35, 2.1
+"""Clothes below a top that end above the first height end there; others go on up to the second."""
+_LEAST = 0.002
+"""Share of a picture's pixels that have to show skin, or clothes, for their colour to be known."""
+_THICK = 3
+"""Pixels: skin that is nowhere wider than twice this is a dot of the old clothes' pattern."""
+_RIM = 4
+"""Pixels beside a silhouette that may still be the person."""
+GREY = 0.5
+"""Where nothing tells what to show."""
+_TOLD = 1 / 512
+
+
+def underlay(
+    category: Category, pictures: Tensor, masks: Tensor, garment: Tensor, people: Sequence[Tensor],
+    silhouettes: Tensor | None = None, keep: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Pictures of people with what shows beside a new garment in place of the old clothes.
+
+    Args:
+        category: of the garment.
+        pictures: the photos (B, 3, H, W) in [0, 1].
+        masks: what is repainted, and what of it is taken into the photo (B, 2, H, W) in {0, 1}; see `body_mask`.
+        garment: the new one, warped, on white (B, 3, H, W) in [0, 1].
+        people: joints and hands (P, 60, 3) of everybody, the person first, as `people_in` gives them.
+        silhouettes, keep: of the person, and what must stay (B, 1, H, W), or None.
+
+    Returns:
+        The pictures (B, 3, H, W) in [0, 1], and what of a result is taken into the photo (B, 1, H, W) in {0, 1} where
+        they lie under it. They are middle grey under the cloth and where nothing tells what is there: in all of the
+        mask where joints do not tell of a body that faces the camera, and on limbs where no skin is seen.
+    """
+    made = []
+    for item, picture in enumerate(pictures[:, None].float()):
+        points = finite_joints(people[item][0, :, :2].double()) if len(people[item]) else torch.zeros(JOINTS, 2)
+        joints = np.where([[is_missing(joint)] for joint in points[:JOINTS].numpy()], np.nan, points[:JOINTS].numpy())
+        frame, wearer, outline = body_frame(points), wearer_of(joints), None
+        repainted, shown = masks[item : item + 1].split(1, 1)
+        cloth = worn_cloth(garment[item : item + 1], [joints]) * repainted
+        if frame is None or wearer is None:
+            under = picture + (GREY - picture) * repainted
+        else:
+            if silhouettes is not None:
+                person = silhouettes[item, 0].numpy() >= 0.5
+                inside = outline_of(person, frame, with_legs=category != "upper_body").inside
+                outline = None if inside is None else torch.from_numpy(inside)[None, None].float()
+            under = _one(category, picture, repainted, frame, wearer, outline)
+        under = under + (GREY - under) * cloth
+        under = under if keep is None else torch.where(keep[item : item + 1] >= 0.5, picture, under)
+        unknown, same = (
+            ((under - other).abs().amax(1, keepdim=True) < _TOLD).float() for other in (torch.tensor(GREY), picture)
+        )
+        made.append((under, torch.maximum(cloth, unknown * shown + (1 - unknown) * (1 - same))))
+    return tuple(torch.cat(part) for part in zip(*made, strict=True))
+
+
+def _one(
+    category: Category, picture: Tensor, region: Tensor, frame: BodyFrame, wearer: Wearer, outline: Tensor | None
+) -> Tensor:
+    size = (picture.shape[-2], picture.shape[-1])
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    down, across = wearer.trunk.locate(columns, rows)
+    half = np.interp(down, [*_NECK[0], *TRUNK_HALF[0][2:]], [*_NECK[1], *TRUNK_HALF[1][2:]])
+    trunk = _part(half, np.abs(across), across, (down > -1.3) & (down < HIP + 0.8), wearer.unit)
+    limbs = {name: [(tube, *_limb(tube, name, columns, rows, wearer.unit)) for tube in tubes]
+             for name, tubes in (("arms", wearer.arms), ("legs", wearer.legs))}  # fmt: skip
+    body = np.max([trunk[0], *(edge for tubes in limbs.values() for _, edge, _, _ in tubes)], 0) > 0
+    skin = bare_skin(picture[0].movedim(0, -1).numpy(), frame)
+    skin &= _grown(body, round(0.1 * wearer.unit)) | (down < -0.4)
+    skin = _grown(_grown(skin, -_THICK), _THICK)
+    person = np.ones(size, bool) if outline is None else outline[0, 0].numpy() > 0
+    repainted = region[0, 0].numpy() > 0
+    chin = (
+        wearer.trunk.locate(*(frame.head.mean(0) + _FACE * frame.size * frame.down))[0] if len(frame.head) else np.nan
+    )
+    made = ground_behind(picture, _tensor(_grown(body | repainted if outline is None else person, _RIM)))
+    worn = _spread(picture, repainted & (trunk[0] > 0) & ~skin, 1)
+    if skin.any() and worn is not None:  # the old collar and sleeves, where they lie beyond what is repainted
+        remains = _alike(picture, worn) & ~_alike(picture, made)
+        collar = remains & (trunk[0] > 0) & (down > chin) & (down < 0.3)
+        collar &= _grown(repainted, round(_COLLAR * wearer.unit))
+        for _, edge, _, along in limbs["arms"] if category != "lower_body" else ():
+            collar |= remains & (edge > -_BESIDE * wearer.unit) & (down > 0.3) & (along < ELBOW)
+        collar = _grown(collar, 1)
+        repainted, skin = repainted | collar, skin & ~collar
+    inside = torch.ones_like(region) if outline is None else soften_mask(outline, 1, 1)
+    bare, unknown = _spread(picture, skin, _THICK), torch.zeros_like(region)
+    other = person & ~repainted & ~_grown(skin, 2)
+
+    def lay(made: Tensor, colours: Tensor | None, alpha: np.ndarray, shade: np.ndarray | float = 1.0) -> Tensor:
+        alpha = torch.from_numpy(alpha.astype(np.float32)).clamp(0, 1)[None, None] * inside
+        unknown[alpha > 0.5] = float(colours is None)
+        return (
+            made if colours is None else made + (colours * torch.as_tensor(shade, dtype=torch.float32) - made) * alpha
+        )
+
+    def lay_limbs(made: Tensor, name: str) -> Tensor:
+        for tube, edge, q, along in limbs[name]:
+            steps = np.arange(tube.along[0] - 0.3, tube.along[-1] + 0.5, 0.15)
+            near, shares = edge > -0.1 * wearer.unit, []
+            for step in steps:
+                here = near & (np.abs(along - step) < 0.15)
+                shares.append(skin[here].mean() if here.any() else 0.0)
+            around = np.minimum(shares, np.minimum(np.roll(shares, 2), np.roll(shares, -2)))
+            hidden, sleeved = (1 - smoothstep(*_BARE, np.interp(along, steps, told)) for told in (shares, around))
+            # nothing of the old clothes is around what is bare, but on the trunk
+            repainted[(sleeved < 0.5) & (edge > -_BESIDE * wearer.unit) & (trunk[0] < -_WIDER * wearer.unit)] = False
+            made = lay(made, bare, (edge + 0.5).clip(0, 1) * hidden, 1 - _SHADE * np.abs(q).clip(0, 1) ** 3)
+        return made
+
+    if category != "upper_body":
+        made = lay_limbs(made, "legs")
+    if category == "lower_body":
+        cloth = _spread(picture, other & (down < 2.2), 2)
+        made = lay(made, cloth, (trunk[0] + 0.5).clip(0, 1) * (down < HIP))
+    else:
+        shade = (1 - _SHADE * np.abs(trunk[1]).clip(0, 1) ** 3) * (
+            1 - _CHIN * np.exp(-((np.maximum(down - np.nan_to_num(chin, nan=-0.62), 0) / 0.22) ** 2))
+        )
+        made = lay(made, bare, (trunk[0] + 0.5).clip(0, 1) * (down < HIP), shade)
+        if category == "upper_body":
+            arm = np.max([edge for _, edge, _, _ in limbs["arms"]], 0) > -3
+            below = other & (down > 1.0) & (np.abs(across) < 1) & ~arm
+            tops = [down[:, column][rows].min() for column, rows in enumerate(below.T) if rows.any()]
+            top = np.median(tops) if tops else np.nan
+            start = top - 0.02 if top < _TUCKED else _LOOSE
+            hips = (trunk[0] + _WIDER * wearer.unit + 0.5).clip(0, 1)
+            under = _spread(picture, below, 2)
+            if under is not None:  # a skirt beside the hips, or trousers behind a hand
+                repainted &= ~(_alike(picture, under) & (down > start) & (trunk[0] < 0))
+            made = lay(made, under, ((down - start) * wearer.unit + 0.5).clip(0, 1) * hips)
+        made = lay_limbs(made, "arms")
+    made = torch.where(unknown > 0, GREY, made.clamp(0, 1))
+    taken = _tensor(repainted) * (1 - soften_mask(_tensor(skin), -1, 1))
+    return picture + (made - picture) * taken
+
+
+def _tensor(mask: np.ndarray) -> Tensor:
+    return torch.from_numpy(mask)[None, None].float()
+
+
+def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+    return grow_mask(_tensor(mask), pixels)[0, 0].numpy() > 0
+
+
+def _alike(picture: Tensor, other: Tensor) -> np.ndarray:
+    return (picture - other).abs().amax(1)[0].numpy() < _ALIKE
+
+
+def _spread(picture: Tensor, known: np.ndarray, thick: int) -> Tensor | None:
+    """Colours of what is known, spread over the picture; None where too little is as thick as twice some pixels."""
+    known = _grown(known, -thick)
+    return None if known.mean() < _LEAST else ground_behind(picture, _tensor(~known))
+
+
+def _part(half: np.ndarray, off: np.ndarray, across: np.ndarray, there: np.ndarray, unit: float):
+    """Pixels from a part's edge (H, W), positive inside, and how far across it a place is, from -1 to 1."""
+    return np.where(there, (half - off) * unit, -99), across / half
+
+
+def _limb(tube: Tube, name: str, x: np.ndarray, y: np.ndarray, unit: float):
+    """A limb as `_part` tells it, and places along it (H, W)."""
+    along, across = tube.locate(x, y)
+    across = across / unit
+    if name == "arms":
+        half, there = np.interp(along, *ARM_HALF), along < WRIST + 0.1
+        off = np.hypot(across, np.minimum(along - 0.06, 0))
+    else:
+        half, there = np.interp(along, *LEG_HALF), (along > 0.3) & (along < LEG_HALF[0][-1])
+        off = np.abs(across)
+    return *_part(half, off, across, there, unit), along
