@@ -13,7 +13,7 @@ from ..mask_edges import grow_mask, soften_mask
 # Lengths are in pixels of the models' picture.
 _EDGE, _RIM = 1, 3
 """The garment's own edge shows its picture's ground; so far in, a rim as light as that is a shadow on it."""
-_FRINGE, _PALER = 2, 0.04
+_FRINGE, _PALER = 3, 0.04
 """So far in, a rim paler than what is beside it by so much has the ground's white in it."""
 _INNER = 4
 """What a result draws so near to the edge is not the cloth's light."""
@@ -73,9 +73,9 @@ def lay_garment(image: Tensor, garment: Tensor, cloth: Tensor, underlay: Tensor 
     lit = (garment * (drawn / own).clamp(*_SHADE).sqrt()).clamp(0, 1)
     rim, core = cloth - grow_mask(cloth, -_RIM), grow_mask(cloth, -_FRINGE)
     # at its edge cloth is mixed with the white it lay on
-    near = soften_mask(core, feather=_RIM)
-    own = soften_mask(lit * core, feather=_RIM) / near.clamp_min(1e-4)
-    mixed = (cloth - core) * (near > 0.05) * (lit.amin(1, keepdim=True) > own.amin(1, keepdim=True) + _PALER)
+    near = soften_mask(core, feather=2 * _RIM)
+    own = soften_mask(lit * core, feather=2 * _RIM) / near.clamp_min(1e-4)
+    mixed = (cloth - core) * (near > 0.02) * (lit.amin(1, keepdim=True) > own.amin(1, keepdim=True) + _PALER)
     lit = lit + (own - lit) * mixed
     dark = 1 - garment.amin(1, keepdim=True)
     shadow = rim * (dark < grow_mask(dark * cloth, _INNER) * 0.5)

@@ -43,6 +43,8 @@ _SLIM = 0.9
 """Of an arm's width, beside which cloth of the trunk is seen."""
 _SHOULDERS = ([-0.5, -0.36, -0.25, -0.1, 0.05, 0.2, 0.4], [0.5, 0.54, 0.6, 0.7, 0.84, 0.97, 1.06])
 """How far to the sides cloth lies on them, by the height; a collar stands a little off."""
+_ON_SHOULDERS, _LIES = ([0.3, 0.42, 0.62, 0.82, 0.93], [-0.28, -0.18, -0.04, 0.1, 0.23]), 0.25
+"""How high shoulders are, by the place beside the spine, and what lies no farther off on the table lies on them."""
 _LIGHTEST, _SHADE = 0.992, 0.22
 """Cloth is never as white as what is none; how much darker it is where it turns away."""
 _LEAST = 0.02
@@ -254,6 +256,7 @@ def _trunk(
     if top and hem > _TOP:
         shorter = min((hem - _CHEST) / (_TOP + (hem - _TOP) * _LONGER - _CHEST), _SQUEEZED)
         down = np.where(on_body > _CHEST, _CHEST + (on_body - _CHEST) * shorter, on_body)
+    down = down + _onto_shoulders(flat, on_body, across)
     cloth = [np.interp(down, piece.widths[:, 0], piece.widths[:, column]) for column in (1, 2)]
     bare = np.interp(on_body, *TRUNK_HALF)
     flat_half = np.where(across < 0, cloth[0], cloth[1])
@@ -271,6 +274,19 @@ def _trunk(
     cloth = _share(flat, place, "front") > 0.5
     over = cloth & (np.abs(across) < np.interp(down, *_OVER))
     return np.s_[:, :], seen, place, q * t * cloth, over
+
+
+def _onto_shoulders(flat: FlatGarment, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """How much lower than on the person's shoulders (H, W) places of a garment that lies on them are on the table."""
+    heights, beside = np.arange(-0.8, 0.9, 0.02), np.linspace(-0.9, 0.9, 37)
+    place = flat.pieces["front"].frame.place(*np.broadcast_arrays(heights[:, None], beside))
+    cloth = _share(flat, place, "front", *TUBES[:2]) > 0.5
+    top = np.where(cloth.any(0), heights[cloth.argmax(0)], np.nan)
+    off = top - np.interp(np.abs(beside), *_ON_SHOULDERS)
+    off[~(np.abs(off) < _LIES)] = 0  # a neckline, straps
+    off = np.convolve(np.pad(off, 3, mode="edge"), np.ones(7) / 7, "valid")
+    fade = 1 - smoothstep(0.2, 0.9, down)
+    return np.interp(across, beside, off) * fade
 
 
 def _limb(

@@ -23,17 +23,18 @@ from .body_mask import bare_skin, worn_cloth
 from .ground import ground_behind
 from .silhouette import outline_of
 
-_NECK = ([-1.3, -0.5, -0.36, -0.25, -0.1, 0.05, 0.2, 0.4], [0.25, 0.25, 0.31, 0.42, 0.62, 0.82, 0.93, 0.96])
+_NECK = ([-1.3, -0.43, -0.29, -0.18, -0.03, 0.11, 0.25, 0.42], [0.25, 0.25, 0.31, 0.42, 0.62, 0.82, 0.93, 0.96])
 """Half the width of neck and shoulders, by the height; from there on it is the trunk's."""
 _FACE = 0.32
 """So many body sizes below the middle of eyes, ears and nose is the chin."""
 _COLLAR = 0.3
 """So far around what is repainted remains of an old collar are looked for, before the neck."""
+_COVERED = {"arms": ("upper_body", "dresses"), "legs": ("lower_body", "dresses")}
 _ALIKE = 0.12
 """Colours of clothes that differ by less, in every channel."""
 _WIDER, _BESIDE = 0.08, 0.5
 """So far clothes below a top lie off the body; and so far beside an arm its sleeve is looked for."""
-_SHADE, _CHIN = 0.3, 0.22
+_SHADE, _CHIN = 0.25, 0.12
 """How much darker skin is where it turns away, and under a chin."""
 _BARE = (0.25, 0.5)
 """Limbs whose skin is seen on such a share of their width are left as they are."""
@@ -43,6 +44,8 @@ _LEAST = 0.002
 """Share of a picture's pixels that have to show skin, or clothes, for their colour to be known."""
 _THICK = 3
 """Pixels: skin that is nowhere wider than twice this is a dot of the old clothes' pattern."""
+_EDGE = 3
+"""Pixels around what has changed, where a photo of more pixels still shows the old clothes' edge."""
 _RIM = 4
 """Pixels beside a silhouette that may still be the person."""
 GREY = 0.5
@@ -89,7 +92,8 @@ def underlay(
         unknown, same = (
             ((under - other).abs().amax(1, keepdim=True) < _TOLD).float() for other in (torch.tensor(GREY), picture)
         )
-        made.append((under, torch.maximum(cloth, unknown * shown + (1 - unknown) * (1 - same))))
+        changed = grow_mask((1 - same) * (1 - unknown), _EDGE) * torch.maximum(repainted, 1 - same)
+        made.append((under, torch.stack([cloth, unknown * shown, changed]).amax(0)))
     return tuple(torch.cat(part) for part in zip(*made, strict=True))
 
 
@@ -113,16 +117,22 @@ def _one(
         wearer.trunk.locate(*(frame.head.mean(0) + _FACE * frame.size * frame.down))[0] if len(frame.head) else np.nan
     )
     made = ground_behind(picture, _tensor(_grown(body | repainted if outline is None else person, _RIM)))
-    worn = _spread(picture, repainted & (trunk[0] > 0) & ~skin, 1)
-    if skin.any() and worn is not None:  # the old collar and sleeves, where they lie beyond what is repainted
-        remains = _alike(picture, worn) & ~_alike(picture, made)
-        collar = remains & (trunk[0] > 0) & (down > chin) & (down < 0.3)
-        collar &= _grown(repainted, round(_COLLAR * wearer.unit))
-        for _, edge, _, along in limbs["arms"] if category != "lower_body" else ():
-            collar |= remains & (edge > -_BESIDE * wearer.unit) & (down > 0.3) & (along < ELBOW)
-        collar = _grown(collar, 1)
-        repainted, skin = repainted | collar, skin & ~collar
+    worn, ground = _spread(picture, repainted & (trunk[0] > 0) & ~skin, 1), np.zeros(size, bool)
+    if worn is not None:
+        # where the old clothes are not of the ground's colours, what is so is none of the body
+        ground = _alike(picture, made) & ~_alike(worn, made)
+        ground = _grown(_grown(ground, -1), 1)
+    if skin.any() and worn is not None:  # remains of the old clothes beyond what is repainted
+        remains = _alike(picture, worn) & ~ground
+        old = remains & (trunk[0] > 0) & (down > chin) & (down < 0.3)
+        old &= _grown(repainted, round(_COLLAR * wearer.unit))
+        for name, first, last in (("arms", 0.0, ELBOW), ("legs", 1.0, LEG_HALF[0][-1] - 0.1)):
+            for _, edge, _, along in limbs[name] if category in _COVERED[name] else ():
+                old |= remains & (edge > -_BESIDE * wearer.unit) & (down > 0.3) & (along > first) & (along < last)
+        old = _grown(old, 2) & ~ground
+        repainted, skin = repainted | old, skin & ~old
     inside = torch.ones_like(region) if outline is None else soften_mask(outline, 1, 1)
+    inside = inside * (1 - _tensor(ground))
     bare, unknown = _spread(picture, skin, _THICK), torch.zeros_like(region)
     other = person & ~repainted & ~_grown(skin, 2)
 
@@ -166,7 +176,8 @@ def _one(
             hips = (trunk[0] + _WIDER * wearer.unit + 0.5).clip(0, 1)
             under = _spread(picture, below, 2)
             if under is not None:  # a skirt beside the hips, or trousers behind a hand
-                repainted &= ~(_alike(picture, under) & (down > start) & (trunk[0] < 0))
+                beside = (down > start) & (trunk[0] < 0) & ~_grown(arm, round(0.1 * wearer.unit))
+                repainted &= ~(beside & _alike(picture, under))
             made = lay(made, under, ((down - start) * wearer.unit + 0.5).clip(0, 1) * hips)
         made = lay_limbs(made, "arms")
     made = torch.where(unknown > 0, GREY, made.clamp(0, 1))
@@ -205,6 +216,6 @@ def _limb(tube: Tube, name: str, x: np.ndarray, y: np.ndarray, unit: float):
         half, there = np.interp(along, *ARM_HALF), along < WRIST + 0.1
         off = np.hypot(across, np.minimum(along - 0.06, 0))
     else:
-        half, there = np.interp(along, *LEG_HALF), (along > 0.3) & (along < LEG_HALF[0][-1])
+        half, there = np.interp(along, *LEG_HALF), (along > 0.3) & (along < LEG_HALF[0][-1] + 0.5)
         off = np.abs(across)
     return *_part(half, off, across, there, unit), along
