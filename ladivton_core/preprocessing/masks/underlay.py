@@ -7,12 +7,13 @@ shapes of `body/wearer.py` in the skin's own colours, and the clothes below a to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...body.tubes import Tube, smoothstep
+from ...body.tubes import smoothstep
 from ...body.wearer import ARM_HALF, ELBOW, HIP, LEG_HALF, TRUNK_HALF, WRIST, Wearer, wearer_of
 from ...mask_edges import grow_mask, soften_mask
 from ..labels import Category
@@ -29,7 +30,6 @@ _FACE = 0.32
 """So many body sizes below the middle of eyes, ears and nose is the chin."""
 _COLLAR = 0.3
 """So far around what is repainted remains of an old collar are looked for, before the neck."""
-_COVERED = {"arms": ("upper_body", "dresses"), "legs": ("lower_body", "dresses")}
 _ALIKE = 0.12
 """Colours of clothes that differ by less, in every channel."""
 _WIDER, _BESIDE = 0.08, 0.5
@@ -97,38 +97,82 @@ def underlay(
     return tuple(torch.cat(part) for part in zip(*made, strict=True))
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a body, everywhere in the picture (H, W).
+
+    Attributes:
+        edge: pixels from its edge, positive inside.
+        across: how far across it, from -1 to 1.
+        along: how far along it; down a trunk.
+        steps: places along it.
+    """
+
+    edge: np.ndarray
+    across: np.ndarray
+    along: np.ndarray
+    steps: np.ndarray
+
+    @property
+    def alpha(self) -> np.ndarray:
+        return (self.edge + 0.5).clip(0, 1)
+
+    @property
+    def shade(self) -> np.ndarray:
+        return 1 - _SHADE * np.abs(self.across).clip(0, 1) ** 3
+
+
+def _parts(wearer: Wearer, size: tuple[int, int]) -> tuple[_Part, list[_Part], list[_Part], np.ndarray]:
+    """Trunk, arms and legs; and how far to the left of the spine a place is (H, W)."""
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    down, across = wearer.trunk.locate(columns, rows)
+
+    def part(half: np.ndarray, off: np.ndarray, across: np.ndarray, along: np.ndarray, ends: tuple) -> _Part:
+        edge = np.where((along > ends[0]) & (along < ends[1]), (half - off) * wearer.unit, -99)
+        return _Part(edge, across / half, along, np.arange(ends[0], ends[1] + 0.5, 0.15))
+
+    half = np.interp(down, [*_NECK[0], *TRUNK_HALF[0][2:]], [*_NECK[1], *TRUNK_HALF[1][2:]])
+    trunk, arms, legs = part(half, np.abs(across), across, down, (-1.3, HIP + 0.8)), [], []
+    for tube in wearer.arms:
+        along, beside = tube.locate(columns, rows)
+        beside = beside / wearer.unit
+        off = np.hypot(beside, np.minimum(along - 0.06, 0))
+        arms.append(part(np.interp(along, *ARM_HALF), off, beside, along, (-0.3, WRIST + 0.1)))
+    for tube in wearer.legs:
+        along, beside = tube.locate(columns, rows)
+        beside = beside / wearer.unit
+        legs.append(part(np.interp(along, *LEG_HALF), np.abs(beside), beside, along, (0.3, LEG_HALF[0][-1] + 0.5)))
+    return trunk, arms, legs, across
+
+
 def _one(
     category: Category, picture: Tensor, region: Tensor, frame: BodyFrame, wearer: Wearer, outline: Tensor | None
 ) -> Tensor:
-    size = (picture.shape[-2], picture.shape[-1])
-    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    down, across = wearer.trunk.locate(columns, rows)
-    half = np.interp(down, [*_NECK[0], *TRUNK_HALF[0][2:]], [*_NECK[1], *TRUNK_HALF[1][2:]])
-    trunk = _part(half, np.abs(across), across, (down > -1.3) & (down < HIP + 0.8), wearer.unit)
-    limbs = {name: [(tube, *_limb(tube, name, columns, rows, wearer.unit)) for tube in tubes]
-             for name, tubes in (("arms", wearer.arms), ("legs", wearer.legs))}  # fmt: skip
-    body = np.max([trunk[0], *(edge for tubes in limbs.values() for _, edge, _, _ in tubes)], 0) > 0
-    skin = bare_skin(picture[0].movedim(0, -1).numpy(), frame)
-    skin &= _grown(body, round(0.1 * wearer.unit)) | (down < -0.4)
-    skin = _grown(_grown(skin, -_THICK), _THICK)
+    """The picture (1, 3, H, W) with what is beneath the old clothes, as `underlay` gives it, but for the cloth."""
+    size, unit = (picture.shape[-2], picture.shape[-1]), wearer.unit
+    trunk, arms, legs, across = _parts(wearer, size)
+    covered = [(arm, 0.0, ELBOW) for arm in arms if category != "lower_body"]
+    covered += [(leg, 1.0, LEG_HALF[0][-1] - 0.1) for leg in legs if category != "upper_body"]
+    down = trunk.along
+    body = np.max([part.edge for part in (trunk, *arms, *legs)], 0) > 0
     person = np.ones(size, bool) if outline is None else outline[0, 0].numpy() > 0
     repainted = region[0, 0].numpy() > 0
-    chin = (
-        wearer.trunk.locate(*(frame.head.mean(0) + _FACE * frame.size * frame.down))[0] if len(frame.head) else np.nan
-    )
+    skin = bare_skin(picture[0].movedim(0, -1).numpy(), frame) & (_grown(body, round(0.1 * unit)) | (down < -0.4))
+    skin = _grown(_grown(skin, -_THICK), _THICK)
+    chin = np.nan
+    if len(frame.head):
+        chin = float(wearer.trunk.locate(*(frame.head.mean(0) + _FACE * frame.size * frame.down))[0])
     made = ground_behind(picture, _tensor(_grown(body | repainted if outline is None else person, _RIM)))
-    worn, ground = _spread(picture, repainted & (trunk[0] > 0) & ~skin, 1), np.zeros(size, bool)
+    worn, ground = _spread(picture, repainted & (trunk.edge > 0) & ~skin, 1), np.zeros(size, bool)
     if worn is not None:
         # where the old clothes are not of the ground's colours, what is so is none of the body
-        ground = _alike(picture, made) & ~_alike(worn, made)
-        ground = _grown(_grown(ground, -1), 1)
-    if skin.any() and worn is not None:  # remains of the old clothes beyond what is repainted
+        ground = _grown(_grown(_alike(picture, made) & ~_alike(worn, made), -1), 1)
+    if worn is not None and skin.any():  # remains of the old clothes beyond what is repainted
         remains = _alike(picture, worn) & ~ground
-        old = remains & (trunk[0] > 0) & (down > chin) & (down < 0.3)
-        old &= _grown(repainted, round(_COLLAR * wearer.unit))
-        for name, first, last in (("arms", 0.0, ELBOW), ("legs", 1.0, LEG_HALF[0][-1] - 0.1)):
-            for _, edge, _, along in limbs[name] if category in _COVERED[name] else ():
-                old |= remains & (edge > -_BESIDE * wearer.unit) & (down > 0.3) & (along > first) & (along < last)
+        old = remains & (trunk.edge > 0) & (down > chin) & (down < 0.3) & _grown(repainted, round(_COLLAR * unit))
+        for part, first, last in covered:
+            near = (part.edge > -_BESIDE * unit) & (part.along > first) & (part.along < last)
+            old |= remains & near & (down > 0.3)
         old = _grown(old, 2) & ~ground
         repainted, skin = repainted | old, skin & ~old
     inside = torch.ones_like(region) if outline is None else soften_mask(outline, 1, 1)
@@ -139,47 +183,41 @@ def _one(
     def lay(made: Tensor, colours: Tensor | None, alpha: np.ndarray, shade: np.ndarray | float = 1.0) -> Tensor:
         alpha = torch.from_numpy(alpha.astype(np.float32)).clamp(0, 1)[None, None] * inside
         unknown[alpha > 0.5] = float(colours is None)
-        return (
-            made if colours is None else made + (colours * torch.as_tensor(shade, dtype=torch.float32) - made) * alpha
-        )
+        if colours is None:
+            return made
+        return made + (colours * torch.as_tensor(shade, dtype=torch.float32) - made) * alpha
 
-    def lay_limbs(made: Tensor, name: str) -> Tensor:
-        for tube, edge, q, along in limbs[name]:
-            steps = np.arange(tube.along[0] - 0.3, tube.along[-1] + 0.5, 0.15)
-            near, shares = edge > -0.1 * wearer.unit, []
-            for step in steps:
-                here = near & (np.abs(along - step) < 0.15)
-                shares.append(skin[here].mean() if here.any() else 0.0)
-            around = np.minimum(shares, np.minimum(np.roll(shares, 2), np.roll(shares, -2)))
-            hidden, sleeved = (1 - smoothstep(*_BARE, np.interp(along, steps, told)) for told in (shares, around))
-            # nothing of the old clothes is around what is bare, but on the trunk
-            repainted[(sleeved < 0.5) & (edge > -_BESIDE * wearer.unit) & (trunk[0] < -_WIDER * wearer.unit)] = False
-            made = lay(made, bare, (edge + 0.5).clip(0, 1) * hidden, 1 - _SHADE * np.abs(q).clip(0, 1) ** 3)
-        return made
+    def lay_limb(made: Tensor, part: _Part) -> Tensor:
+        near, shares = part.edge > -0.1 * unit, []
+        for step in part.steps:
+            here = near & (np.abs(part.along - step) < 0.15)
+            shares.append(skin[here].mean() if here.any() else 0.0)
+        around = np.minimum(shares, np.minimum(np.roll(shares, 2), np.roll(shares, -2)))
+        hidden, sleeved = (1 - smoothstep(*_BARE, np.interp(part.along, part.steps, told)) for told in (shares, around))
+        # nothing of the old clothes is around what is bare, but on the trunk
+        repainted[(sleeved < 0.5) & (part.edge > -_BESIDE * unit) & (trunk.edge < -_WIDER * unit)] = False
+        return lay(made, bare, part.alpha * hidden, part.shade)
 
-    if category != "upper_body":
-        made = lay_limbs(made, "legs")
+    for leg in legs if category != "upper_body" else ():
+        made = lay_limb(made, leg)
     if category == "lower_body":
-        cloth = _spread(picture, other & (down < 2.2), 2)
-        made = lay(made, cloth, (trunk[0] + 0.5).clip(0, 1) * (down < HIP))
+        made = lay(made, _spread(picture, other & (down < _LOOSE + 0.1), 2), trunk.alpha * (down < HIP))
     else:
-        shade = (1 - _SHADE * np.abs(trunk[1]).clip(0, 1) ** 3) * (
-            1 - _CHIN * np.exp(-((np.maximum(down - np.nan_to_num(chin, nan=-0.62), 0) / 0.22) ** 2))
-        )
-        made = lay(made, bare, (trunk[0] + 0.5).clip(0, 1) * (down < HIP), shade)
+        under_chin = np.exp(-((np.maximum(down - np.nan_to_num(chin, nan=-0.62), 0) / 0.22) ** 2))
+        made = lay(made, bare, trunk.alpha * (down < HIP), trunk.shade * (1 - _CHIN * under_chin))
         if category == "upper_body":
-            arm = np.max([edge for _, edge, _, _ in limbs["arms"]], 0) > -3
+            arm = np.max([part.edge for part in arms], 0) > -3
             below = other & (down > 1.0) & (np.abs(across) < 1) & ~arm
             tops = [down[:, column][rows].min() for column, rows in enumerate(below.T) if rows.any()]
             top = np.median(tops) if tops else np.nan
-            start = top - 0.02 if top < _TUCKED else _LOOSE
-            hips = (trunk[0] + _WIDER * wearer.unit + 0.5).clip(0, 1)
-            under = _spread(picture, below, 2)
+            start, under = top - 0.02 if top < _TUCKED else _LOOSE, _spread(picture, below, 2)
             if under is not None:  # a skirt beside the hips, or trousers behind a hand
-                beside = (down > start) & (trunk[0] < 0) & ~_grown(arm, round(0.1 * wearer.unit))
+                beside = (down > start) & (trunk.edge < 0) & ~_grown(arm, round(0.1 * unit))
                 repainted &= ~(beside & _alike(picture, under))
-            made = lay(made, under, ((down - start) * wearer.unit + 0.5).clip(0, 1) * hips)
-        made = lay_limbs(made, "arms")
+            hips = (trunk.edge + _WIDER * unit + 0.5).clip(0, 1)
+            made = lay(made, under, ((down - start) * unit + 0.5).clip(0, 1) * hips)
+        for arm in arms:
+            made = lay_limb(made, arm)
     made = torch.where(unknown > 0, GREY, made.clamp(0, 1))
     taken = _tensor(repainted) * (1 - soften_mask(_tensor(skin), -1, 1))
     return picture + (made - picture) * taken
@@ -201,21 +239,3 @@ def _spread(picture: Tensor, known: np.ndarray, thick: int) -> Tensor | None:
     """Colours of what is known, spread over the picture; None where too little is as thick as twice some pixels."""
     known = _grown(known, -thick)
     return None if known.mean() < _LEAST else ground_behind(picture, _tensor(~known))
-
-
-def _part(half: np.ndarray, off: np.ndarray, across: np.ndarray, there: np.ndarray, unit: float):
-    """Pixels from a part's edge (H, W), positive inside, and how far across it a place is, from -1 to 1."""
-    return np.where(there, (half - off) * unit, -99), across / half
-
-
-def _limb(tube: Tube, name: str, x: np.ndarray, y: np.ndarray, unit: float):
-    """A limb as `_part` tells it, and places along it (H, W)."""
-    along, across = tube.locate(x, y)
-    across = across / unit
-    if name == "arms":
-        half, there = np.interp(along, *ARM_HALF), along < WRIST + 0.1
-        off = np.hypot(across, np.minimum(along - 0.06, 0))
-    else:
-        half, there = np.interp(along, *LEG_HALF), (along > 0.3) & (along < LEG_HALF[0][-1] + 0.5)
-        off = np.abs(across)
-    return *_part(half, off, across, there, unit), along
