@@ -34,8 +34,8 @@ _CHEST, _BELLY, _SHOULDER = 0.35, 2.0, 0.8
 """Places of the garment's points, see `POINTS`."""
 _ROUND = 0.76
 """A garment that goes round a body is seen as wide as this, of its width on the table."""
-_OVER, _ARMPIT = ([0.15, 0.5, 0.9, 1.4], [1.0, 0.9, 0.8, 0.74]), 0.95
-"""So far beside the spine, by the height, cloth of the trunk lies over the upper part of a sleeve, which ends there."""
+_OVER, _ARMPIT, _UPPER = ([0.15, 0.5, 0.9, 1.3, 1.8], [1.0, 0.9, 0.82, 0.74, 0.66]), 0.95, 1.4
+"""So far beside the spine, by the height, cloth of the trunk lies over a sleeve, down to an armpit, and to the elbow."""
 _TOP, _LONGER, _SQUEEZED, _TUCKED = 3.0, 0.3, 1.25, 3.3
 """Tops whose hem lies lower are shown shorter, by a share of what is beyond, down to one part of so many; what lies
 lower then is tucked in. Pictures of shops often show them on hollow figures, whose shoulders look narrow."""
@@ -45,8 +45,6 @@ _SHOULDERS = ([-0.5, -0.36, -0.25, -0.1, 0.05, 0.2, 0.4], [0.5, 0.54, 0.6, 0.7, 
 """How far to the sides cloth lies on them, by the height; a collar stands a little off."""
 _ON_SHOULDERS, _LIES = ([0.3, 0.42, 0.62, 0.82, 0.93], [-0.28, -0.18, -0.04, 0.1, 0.23]), 0.28
 """How high shoulders are, by the place beside the spine, and what lies no farther off on the table lies on them."""
-_UNSURE = 0.06
-"""Joints of shoulders lie so much higher or lower."""
 _LIGHTEST, _SHADE = 0.992, 0.22
 """Cloth is never as white as what is none; how much darker it is where it turns away."""
 _LEAST = 0.02
@@ -286,7 +284,6 @@ def _onto_shoulders(flat: FlatGarment, down: np.ndarray, across: np.ndarray) -> 
     top = np.where(cloth.any(0), heights[cloth.argmax(0)], np.nan)
     off = top - np.interp(np.abs(beside), *_ON_SHOULDERS)
     off[~(np.abs(off) < _LIES)] = 0  # a neckline, straps
-    off = np.sign(off) * np.maximum(np.abs(off) - _UNSURE, 0)
     off = np.convolve(np.pad(off, 3, mode="edge"), np.ones(7) / 7, "valid")
     fade = 1 - smoothstep(0.2, 0.9, down)
     return np.interp(across, beside, off) * fade
@@ -340,5 +337,5 @@ def _limb(
     cloth = _share(flat, place, name, "front") if sleeve else _share(flat, place, *TUBES[2:])
     seen = (edge > 0) & (cloth > 0.5)
     if sleeve:
-        seen, q = seen & ~(over[area] & (along < _ARMPIT)), q * smoothstep(0.3, 0.9, along)
+        seen, q = seen & ~(over[area] & (along < _UPPER)), q * smoothstep(0.3, 0.9, along)
     return area, seen, place, q

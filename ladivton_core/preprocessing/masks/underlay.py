@@ -28,7 +28,9 @@ _NECK = ([-1.3, -0.43, -0.29, -0.18, -0.03, 0.11, 0.25, 0.42], [0.25, 0.25, 0.31
 """Half the width of neck and shoulders, by the height; from there on it is the trunk's."""
 _FACE = 0.32
 """So many body sizes below the middle of eyes, ears and nose is the chin."""
-_COLLAR = 0.3
+_CHEST = 0.9
+"""From this height on old clothes are seen, whatever their neckline."""
+_COLLAR = 0.8
 """So far around what is repainted remains of an old collar are looked for, before the neck."""
 _ALIKE = 0.12
 """Colours of clothes that differ by less, in every channel."""
@@ -152,7 +154,7 @@ def _one(
     size, unit = (picture.shape[-2], picture.shape[-1]), wearer.unit
     trunk, arms, legs, across = _parts(wearer, size)
     covered = [(arm, 0.0, ELBOW) for arm in arms if category != "lower_body"]
-    covered += [(leg, 1.0, LEG_HALF[0][-1] - 0.1) for leg in legs if category != "upper_body"]
+    covered += [(leg, 0.2, LEG_HALF[0][-1] - 0.1) for leg in legs if category != "upper_body"]
     down = trunk.along
     body = np.max([part.edge for part in (trunk, *arms, *legs)], 0) > 0
     person = np.ones(size, bool) if outline is None else outline[0, 0].numpy() > 0
@@ -163,12 +165,16 @@ def _one(
     if len(frame.head):
         chin = float(wearer.trunk.locate(*(frame.head.mean(0) + _FACE * frame.size * frame.down))[0])
     made = ground_behind(picture, _tensor(_grown(body | repainted if outline is None else person, _RIM)))
-    worn, ground = _spread(picture, repainted & (trunk.edge > 0) & ~skin, 1), np.zeros(size, bool)
+    worn, ground = _spread(picture, repainted & (trunk.edge > 0) & (down > _CHEST) & ~skin, 1), np.zeros(size, bool)
     if worn is not None:
         # where the old clothes are not of the ground's colours, what is so is none of the body
         ground = _grown(_grown(_alike(picture, made) & ~_alike(worn, made), -1), 1)
+        repainted &= ~_grown(ground, -2)
     if worn is not None and skin.any():  # remains of the old clothes beyond what is repainted
-        remains = _alike(picture, worn) & ~ground
+        seen, remains = _spread(picture, skin, _THICK), _alike(picture, worn) & ~ground
+        if seen is not None:  # a neck in bright light or in a chin's shade
+            remains &= ~_alike(picture, seen)
+            skin |= _alike(picture, seen, 2 * _ALIKE) & ~_alike(picture, worn) & (trunk.edge > 0) & (down < 1)
         old = remains & (trunk.edge > 0) & (down > chin) & (down < 0.3) & _grown(repainted, round(_COLLAR * unit))
         for part, first, last in covered:
             near = (part.edge > -_BESIDE * unit) & (part.along > first) & (part.along < last)
@@ -219,7 +225,7 @@ def _one(
         for arm in arms:
             made = lay_limb(made, arm)
     made = torch.where(unknown > 0, GREY, made.clamp(0, 1))
-    taken = _tensor(repainted) * (1 - soften_mask(_tensor(skin), -1, 1))
+    taken = _tensor(repainted) * (1 - soften_mask(_tensor(skin), -2, 3))
     return picture + (made - picture) * taken
 
 
@@ -231,8 +237,8 @@ def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     return grow_mask(_tensor(mask), pixels)[0, 0].numpy() > 0
 
 
-def _alike(picture: Tensor, other: Tensor) -> np.ndarray:
-    return (picture - other).abs().amax(1)[0].numpy() < _ALIKE
+def _alike(picture: Tensor, other: Tensor, least: float = _ALIKE) -> np.ndarray:
+    return (picture - other).abs().amax(1)[0].numpy() < least
 
 
 def _spread(picture: Tensor, known: np.ndarray, thick: int) -> Tensor | None:
