@@ -35,7 +35,7 @@ _CHEST, _BELLY, _SHOULDER = 0.35, 2.0, 0.8
 _ROUND = 0.76
 """A garment that goes round a body is seen as wide as this, of its width on the table."""
 _OVER, _ARMPIT, _UPPER = ([0.15, 0.5, 0.9, 1.3, 1.8], [1.0, 0.9, 0.82, 0.74, 0.66]), 0.95, 1.4
-"""So far beside the spine, by the height, cloth of the trunk lies over a sleeve, down to an armpit, and to the elbow."""
+"""So far beside the spine, by the height, cloth of the trunk lies over a sleeve: to the armpit, and to the elbow."""
 _TOP, _LONGER, _SQUEEZED, _TUCKED = 3.0, 0.3, 1.25, 3.3
 """Tops whose hem lies lower are shown shorter, by a share of what is beyond, down to one part of so many; what lies
 lower then is tucked in. Pictures of shops often show them on hollow figures, whose shoulders look narrow."""
