@@ -5,12 +5,13 @@ Nothing here changes a result. `agreement.py` compares joints with a parse map, 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .framing.fitting import turned_points
+from .framing.framing import downwards, quarter_turns
 from .garment.backdrop import backdrop_of
 from .labels import LabelSet
 from .pose.agreement import labels_in_doubt
@@ -20,8 +21,6 @@ SMALL, TINY = 0.07, 0.03
 """A body smaller than this share of the photo's height will be soft, or cannot be dressed."""
 SIDE = 0.45
 """Shoulders narrower than this share of the torso are seen from the side."""
-UPRIGHT = 60.0
-"""Degrees by which a trunk may lean in the photo."""
 SMALLEST_SIDE = 256
 AT_THE_EDGE = 0.01
 """Eyes nearer to a photo's border than this share of its height: the rest of the head is cut off."""
@@ -59,7 +58,14 @@ def check_person(
         parse: labels (H, W) at the photo's size, or None.
         labels: vocabulary of `parse`.
     """
-    found = [*_size(joints, size), *_seen(joints, size, category), *_view(joints)]
+    down, found, stood, upright = downwards(joints), [], joints, size
+    if down is not None and (turns := quarter_turns(down)):
+        found.append(
+            Finding("The person lies, or the photo is turned: 'framing' of Fit Person turns them upright.", 0.1)
+        )
+        stood = turned_points(joints, size, turns) * (joints > 0).any(-1, keepdim=True)
+        upright = size[::-1] if turns % 2 else size
+    found += [*_size(stood, upright), *_seen(stood, upright, category), *_view(stood)]
     if parse is not None and labels is not None:
         doubt = labels_in_doubt(parse[None], joints[None], labels)
         if doubt:
@@ -142,8 +148,6 @@ def _view(joints: Tensor) -> list[Finding]:
         return []
     across = float(joints[5, 0] - joints[2, 0])
     torso = float((top - bottom).norm())
-    if abs(math.degrees(math.atan2(float(bottom[0] - top[0]), float(bottom[1] - top[1])))) > UPRIGHT:
-        return [Finding("The person lies, or the photo is turned: turn it until they stand.", 0.5)]
     if abs(across) < SIDE * torso:
         return [Finding("The person is seen from the side: the models know people from the front.", 0.3)]
     if across < 0:

@@ -57,10 +57,11 @@ def test_a_head_outside_the_photo_says_nothing_against_trousers():
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_whoever_does_not_stand_is_told_to_be_turned_and_nothing_else(turns):
+    """What is cut off, and the side that is seen, are those of the upright photo."""
     x, y = PERSON.T
     turned = {1: (y, SIZE[1] - x), 2: (SIZE[1] - x, SIZE[0] - y), 3: (SIZE[0] - y, x)}[turns]
     size = SIZE if turns == 2 else SIZE[::-1]
     (found,) = check_person(torch.stack(turned, 1), size, "dresses")
-    assert "turn it until they stand" in found.text
+    assert "turns them upright" in found.text
     leaning = PERSON @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]]) + torch.tensor([600.0, 0.0])  # by 37 degrees
     assert "turn" not in texts(leaning, (1400, 1400))

@@ -2,8 +2,9 @@
 
 The graphs (`blazepose.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
 looks for a head with a body below it. Where the first look finds nobody, a second one looks at a dark photo in more
-light, then for people who are small in it. Somebody whose head the photo cuts off is looked for where their silhouette
-says that a body may hang, and is said to be one by `Person.headless`.
+light, then at a turned one, then for people who are small in it. A photo wider than high is looked at in parts as well:
+groups stand in it. Somebody whose head the photo cuts off is looked for where their silhouette says that a body may
+hang, and is said to be one by `Person.headless`.
 """
 
 from __future__ import annotations
@@ -54,10 +55,12 @@ _LOWEST_LEVEL = 0.25
 _SAME_PERSON = 0.15
 # Around a detector's box: BlazePose looks for a whole person with some ground around.
 _AROUND_BOX = 0.2
+# The detector saw one person in two squares: how far apart their middles lie, and by how much one is larger, at most.
+_ONE_REGION = (0.25, 1.5)
 _TILES = (0.5, 0.25)
 """Sides of the squares in which people are looked for who are small, as shares of the photo's longer side."""
 _SMALLEST_TILE = 160
-_SURE = 0.8
+_SURE, _SURE_OF_MORE = 0.8, 0.75
 """Cats, cups, coins and clothes lying flat reach .6, whoever is there .85 and more in one of the squares around."""
 _HEAD_ABOVE = 0.35
 """Share of a garment's picture in which the nose of whoever wears it lies; that of a print lies on the chest."""
@@ -141,12 +144,12 @@ class PersonFinder:
         self._detector, self._landmarks, self._silhouette = (graphs[n] for n in (DETECTOR, LANDMARKS, SILHOUETTE))
 
     def __call__(self, photo: Tensor, smallest_score: float = SMALLEST_SCORE, twice: bool = True) -> list[Person]:
-        """Everyone in a photo, the surest first.
+        """Everyone in a photo, the largest first.
 
         Args:
             photo: (3, H, W) in [0, 1], any size.
             smallest_score: of the detector; what the landmarks then find unlikely is dropped.
-            twice: look a second time where the first look finds nobody.
+            twice: look a second time where the first look finds nobody, or in a wide photo.
 
         Returns:
             A list, empty when nobody is found.
@@ -163,11 +166,16 @@ class PersonFinder:
         if twice and not found:
             if (lit := _in_more_light(photo)) is not photo:
                 photo, found = lit, self._seen(lit, [whole], smallest_score)
+            turned = [replace(whole, angle=quarters * math.pi / 2) for quarters in (1, 2, 3)]
+            found = found or self._seen(photo, turned, max(smallest_score, _SURE))
             for share in _TILES:
                 if not found and share * max(size) >= _SMALLEST_TILE:
                     found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE))
             found = found or self._cut_off(photo)
-        return _apart(self._people(photo, found))
+        if twice and found and size[1] > size[0] and _TILES[0] * size[1] >= _SMALLEST_TILE:
+            found = self._seen(photo, _tiles(size, _TILES[0]), max(smallest_score, _SURE_OF_MORE), found)
+        people = sorted(self._people(photo, found), key=lambda person: -_spread(person))
+        return _apart(people)
 
     def inside(self, photo: Tensor, boxes: Sequence[Box], smallest_score: float = SMALLEST_SCORE) -> list[Person]:
         """The largest person in each box, in the boxes' order: also those who are too small in the whole photo.
@@ -197,14 +205,20 @@ class PersonFinder:
             people.append(replace(one, joints=joints, hands=hands, silhouette=outline))
         return _apart(people)
 
-    def _seen(self, photo: Tensor, squares: Sequence[Region], smallest_score: float) -> list[tuple[np.ndarray, Region]]:
-        """Landmarks of everyone in these squares of a photo, and where the detector saw them; the surest first."""
+    def _seen(
+        self, photo: Tensor, squares: Sequence[Region], smallest_score: float,
+        known: Sequence[tuple[np.ndarray, Region]] = (),
+    ) -> list[tuple[np.ndarray, Region]]:  # fmt: skip
+        """Landmarks of everyone in these squares of a photo, and where the detector saw them: those who are known, then
+        the surest."""
         seen = []
         for square in squares:
             boxes, scores = self._detector(cut_out(photo, square, self._detector.side) * 2 - 1)
             seen += regions(boxes, scores, square, smallest_score)
-        found: list[tuple[np.ndarray, Region]] = []
+        found: list[tuple[np.ndarray, Region]] = [*known]
         for region in sorted(seen, key=lambda region: -region.score):
+            if any(_near(region, other) for _, other in found):
+                continue
             values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
             points = landmarks(values, region)
             if float(sure[0]) >= _CERTAIN and not any(_same(points, other) for other, _ in found):
@@ -245,7 +259,8 @@ class PersonFinder:
         return people
 
     def _outline(self, photo: Tensor, region: Region, size: tuple[int, int], joints: Tensor) -> Tensor:
-        upright = replace(region, angle=0.0, side=region.side * 1.1)
+        quarter = round(region.angle / (math.pi / 2)) * math.pi / 2  # the graph knows people who stand
+        upright = replace(region, angle=quarter, side=region.side * 1.1)
         drawn = self._silhouette(cut_out(photo, upright, self._silhouette.side))[0]
         soft = paste(drawn[..., 0], upright, size).clamp(0, 1)
         return (soft / _level(soft, joints)).clamp(0, 1)
@@ -284,6 +299,18 @@ def _in_more_light(photo: Tensor) -> Tensor:
     grey = photo.mean(0).flatten()
     level = float(grey[:: max(len(grey) // 100_000, 1)].quantile(0.9))
     return (photo * (_LIT / max(level, 1e-3))).clamp(0, 1) if level < _DARK else photo
+
+
+def _near(region: Region, other: Region) -> bool:
+    """Whether two regions, of the detector in overlapping squares, are of one person."""
+    small, large = sorted((region.side, other.side))
+    return math.dist(region.centre, other.centre) < _ONE_REGION[0] * small and large < _ONE_REGION[1] * small
+
+
+def _spread(person: Person) -> float:
+    """Area of the box around the joints that are sure."""
+    points = person.joints[person.joints[:, 2] > BODY.smallest_score, :2]
+    return float((points.amax(0) - points.amin(0)).prod()) if len(points) else 0.0
 
 
 def largest(people: Sequence[Person]) -> int:
