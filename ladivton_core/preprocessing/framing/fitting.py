@@ -92,7 +92,7 @@ class Fit:
         return replace(self, source=self.source[::-1] if self.turns % 2 else self.source, turns=0)
 
     def after_turns(self, source: tuple[int, int], turns: int) -> Fit:
-        """This fit, planned for an upright photo, for the photo of size `source` that is upright after so many turns."""
+        """This fit, planned for an upright photo, for a photo of size `source` that stands after so many turns."""
         return replace(self, source=source, turns=turns)
 
     def turn(self, image: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def fit_image(
 
 
 def turned_points(points: Tensor, size: tuple[int, int], turns: int) -> Tensor:
-    """Points (..., 2), (x, y) in pixels of a picture of `size` (height, width), after quarter turns of it to the left."""
+    """Points (..., 2), (x, y) in pixels of a picture of `size` (height, width), after quarter turns to the left."""
     x, y = points.unbind(-1)
     height, width = size
     return torch.stack([(x, y), (y, width - x), (width - x, height - y), (height - y, x)][turns % 4], -1)

@@ -4,7 +4,7 @@ The graphs (`blazepose.py`) run on this machine through `ai-edge-litert`; nothin
 looks for a head with a body below it. Where the first look finds nobody, a second one looks at a dark photo in more
 light, then at a turned one, then for people who are small in it. A photo wider than high is looked at in parts as well:
 groups stand in it. Somebody whose head the photo cuts off is looked for where their silhouette says that a body may
-hang, and is said to be one by `Person.headless`.
+hang, also in place of somebody of whom the first look is not sure, and is said to be one by `Person.headless`.
 """
 
 from __future__ import annotations
@@ -67,10 +67,14 @@ _HEAD_ABOVE = 0.35
 # A photo is dark where nine tenths of it lie below this, and is lit until a tenth lies above the other.
 _DARK, _LIT = 0.35, 0.75
 
-_CUT_OFF = 0.02
+_CUT_OFF = 0.2
 """Whose silhouette comes this near to the photo's upper border (share of its height) may go on above it."""
-_WHOLE = 1.6
-"""How much taller whoever is cut off is taken to be than what the photo shows of them, before they are followed."""
+_WHOLE = (1.6, 1.3, 1.0)
+"""How much taller whoever is cut off may be than what the photo shows of them, before they are followed."""
+_WEAK = 0.75
+"""Whose head is in the photo, if only up to the eyes, is found surer than this; a headless body seldom is."""
+_PART = 0.6
+"""Of the silhouette's height somebody has to span, else they were found in a print, or in part of the person."""
 _FOLLOWED = 3
 _BORNE_OUT = 0.8
 """Of hips and legs has to lie in the silhouette, else the joints are nobody's."""
@@ -161,7 +165,7 @@ class PersonFinder:
             raise ValueError(f"the photo has the shape {tuple(photo.shape)}; expected (3, height, width) in [0, 1]")
         photo = photo.detach().float().cpu()
         size = (photo.shape[-2], photo.shape[-1])
-        whole = Region((size[1] / 2, size[0] / 2), float(max(size)), 0.0)
+        whole = _whole(photo)
         found = self._seen(photo, [whole], smallest_score)
         if twice and not found:
             if (lit := _in_more_light(photo)) is not photo:
@@ -171,7 +175,8 @@ class PersonFinder:
             for share in _TILES:
                 if not found and share * max(size) >= _SMALLEST_TILE:
                     found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE))
-            found = found or self._cut_off(photo)
+        if twice and len(found) <= 1 and not (found and self._stands(photo, *found[0])):
+            found = self._cut_off(photo) or found
         if twice and found and size[1] > size[0] and _TILES[0] * size[1] >= _SMALLEST_TILE:
             found = self._seen(photo, _tiles(size, _TILES[0]), max(smallest_score, _SURE_OF_MORE), found)
         people = sorted(self._people(photo, found), key=lambda person: -_spread(person))
@@ -225,29 +230,50 @@ class PersonFinder:
                 found.append((points, region))
         return found
 
+    def _stands(self, photo: Tensor, points: np.ndarray, region: Region) -> bool:
+        """Whether somebody was found for certain: surely, and not in part of what the silhouette shows."""
+        if region.score < _WEAK:
+            return False
+        rows, seen = self._drawn(photo).nonzero()[:, 0], points[:33][points[:33, 2] > _CERTAIN, 1]
+        tall = np.ptp(seen.clip(0, photo.shape[-2])) if len(seen) else 0
+        return not len(rows) or tall > _PART * float(rows.max() - rows.min())
+
+    def _drawn(self, photo: Tensor) -> Tensor:
+        """Where the silhouette graph sees somebody in all of a photo (H, W), bool."""
+        whole = _whole(photo)
+        drawn = self._silhouette(cut_out(photo, whole, self._silhouette.side))[0]
+        return paste(drawn[..., 0], whole, (photo.shape[-2], photo.shape[-1])) >= 0.5
+
     def _cut_off(self, photo: Tensor) -> list[tuple[np.ndarray, Region]]:
         """The same of somebody from the front whose head lies above the photo, without head and shoulders there."""
-        height, width = photo.shape[-2:]
-        whole = Region((width / 2, height / 2), float(max(height, width)), 0.0)
-        drawn = paste(self._silhouette(cut_out(photo, whole, self._silhouette.side))[0][..., 0], whole, (height, width))
-        rows, columns = (drawn >= 0.5).nonzero().T.numpy()
+        height, drawn = photo.shape[-2], self._drawn(photo)
+        rows, columns = drawn.nonzero().T.numpy()
         if not len(rows) or rows.min() > _CUT_OFF * height:
             return []
-        middle = np.array([np.median(columns), rows.max() - (half := np.ptp(rows) * _WHOLE / 2)])
-        region = region_between(middle, middle - [0, half])
-        for _ in range(_FOLLOWED):  # as BlazePose follows somebody through a video
-            seen = region
-            values, sure = self._landmarks(cut_out(photo, seen, self._landmarks.side))[:2]
-            points = landmarks(values, seen)
-            region = region_between(points[33, :2], points[34, :2])
-        points = _from_the_front(points)
+        best: tuple[float, float, np.ndarray] | None = None
+        for taller in _WHOLE:
+            middle = np.array([np.median(columns), rows.max() - (half := np.ptp(rows) * taller / 2)])
+            points, sure = self._followed(photo, region_between(middle, middle - [0, half]))
+            joints = coco18(torch.from_numpy(points[:33]))
+            legs = bool((joints[_KNEES, 2] > _CERTAIN).all() and joints[_KNEES, 1].min() > joints[_HIP_JOINTS, 1].max())
+            borne_out = round(_share_inside(joints, drawn), 2)
+            # a cup or a cat that fills the photo has no knees
+            if legs and sure >= _CERTAIN and borne_out >= _BORNE_OUT and (best is None or (borne_out, sure) > best[:2]):
+                best = borne_out, sure, points
+        if best is None:
+            return []
+        points = best[2]
         points[:_SHOULDERS, 2] = 0
         points[:_HIPS, 2] *= points[:_HIPS, 1] > _GUESSED * height
-        joints = coco18(torch.from_numpy(points[:33]))
-        legs = bool((joints[_KNEES, 2] > _CERTAIN).all() and joints[_KNEES, 1].min() > joints[_HIP_JOINTS, 1].max())
-        if not legs or float(sure[0]) < _CERTAIN or _share_inside(joints, drawn >= 0.5) < _BORNE_OUT:
-            return []  # a cup or a cat that fills the photo has no knees
-        return [(points, replace(seen, score=float(sure[0])))]
+        return [(points, replace(_whole(photo), score=best[1]))]
+
+    def _followed(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:
+        """Landmarks of somebody from the front, followed from a region as BlazePose does it through a video."""
+        for _ in range(_FOLLOWED):
+            values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
+            points = landmarks(values, region)
+            region = region_between(points[33, :2], points[34, :2])
+        return _from_the_front(points), float(sure[0])
 
     def _people(self, photo: Tensor, found: Sequence[tuple[np.ndarray, Region]]) -> list[Person]:
         people = []
@@ -264,6 +290,12 @@ class PersonFinder:
         drawn = self._silhouette(cut_out(photo, upright, self._silhouette.side))[0]
         soft = paste(drawn[..., 0], upright, size).clamp(0, 1)
         return (soft / _level(soft, joints)).clamp(0, 1)
+
+
+def _whole(photo: Tensor) -> Region:
+    """The square around a photo (3, H, W)."""
+    height, width = photo.shape[-2:]
+    return Region((width / 2, height / 2), float(max(height, width)), 0.0)
 
 
 def _from_the_front(points: np.ndarray) -> np.ndarray:
