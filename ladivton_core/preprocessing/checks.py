@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .framing.fitting import turned_points
 from .framing.framing import downwards, quarter_turns
-from .garment.backdrop import backdrop_of
+from .garment.backdrop import WHITE, backdrop_of
 from .labels import LabelSet
 from .pose.agreement import labels_in_doubt
 from .pose.body_size import body_size, known, middle
@@ -22,6 +22,8 @@ SMALL, TINY = 0.07, 0.03
 SIDE = 0.45
 """Shoulders narrower than this share of the torso are seen from the side."""
 SMALLEST_SIDE = 256
+VARIED = 0.15
+"""Garments whose colours spread by more than this lose most where they hang beside the truth (docs/photos.md)."""
 AT_THE_EDGE = 0.01
 """Eyes nearer to a photo's border than this share of its height: the rest of the head is cut off."""
 
@@ -96,9 +98,18 @@ def check_garment(garment: Tensor, worn_by: int = 0) -> list[Finding]:
         found.append(
             Finding("The garment's ground is not white and goes into the warp: set 'backdrop' of Prepare Garment.", 0.1)
         )
+    if (spread := _spread(garment)) > VARIED:
+        cost = min(3 * (spread - VARIED), 0.4)
+        found.append(Finding("The garment's colours differ much: where it hangs a little beside, that shows.", cost))
     if min(garment.shape[-2:]) < SMALLEST_SIDE:
         found.append(Finding("The garment's picture is small; its pattern will be soft.", 0.1))
     return found
+
+
+def _spread(garment: Tensor) -> float:
+    """Spread of the colours of what is not white in a garment's picture (3, H, W), mean of the channels."""
+    cloth = garment[:, (garment < WHITE).any(0)]
+    return float(cloth.std(1).mean()) if cloth.shape[1] > 1 else 0.0
 
 
 def score_of(findings: list[Finding]) -> float:
@@ -133,6 +144,10 @@ def _seen(joints: Tensor, size: tuple[int, int], category: str) -> list[Finding]
         elif len(seen) < len(there):
             found.append(Finding(f"The photo cuts off one of the {name}.", cost / 4))
     if category == "lower_body":
+        if not any(known(joints, joint) and _inside(joints[joint], size) for joint in _HEAD):
+            found.append(
+                Finding("The photo shows no head: joints that Find Person guesses in it are right in most photos.", 0.3)
+            )
         return found
     eyes = [joints[joint] for joint in _EYES if known(joints, joint)]
     if not any(known(joints, joint) and _inside(joints[joint], size) for joint in _HEAD):
