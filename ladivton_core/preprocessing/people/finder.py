@@ -234,19 +234,19 @@ class PersonFinder:
         """Whether somebody was found for certain: surely, and not in part of what the silhouette shows."""
         if region.score < _WEAK:
             return False
-        rows, seen = self._drawn(photo).nonzero()[:, 0], points[:33][points[:33, 2] > _CERTAIN, 1]
+        drawn, seen = self._drawn(photo), points[:33][points[:33, 2] > _CERTAIN, 1]
+        rows = (drawn >= 0.5).any(1).nonzero()[0] * (_whole(photo).side / len(drawn))
         tall = np.ptp(seen.clip(0, photo.shape[-2])) if len(seen) else 0
-        return not len(rows) or tall > _PART * float(rows.max() - rows.min())
+        return not len(rows) or tall > _PART * np.ptp(rows)
 
-    def _drawn(self, photo: Tensor) -> Tensor:
-        """Where the silhouette graph sees somebody in all of a photo (H, W), bool."""
-        whole = _whole(photo)
-        drawn = self._silhouette(cut_out(photo, whole, self._silhouette.side))[0]
-        return paste(drawn[..., 0], whole, (photo.shape[-2], photo.shape[-1])) >= 0.5
+    def _drawn(self, photo: Tensor) -> np.ndarray:
+        """Where the silhouette graph sees somebody in the square around a photo (side, side), in [0, 1]."""
+        return self._silhouette(cut_out(photo, _whole(photo), self._silhouette.side))[0][..., 0]
 
     def _cut_off(self, photo: Tensor) -> list[tuple[np.ndarray, Region]]:
         """The same of somebody from the front whose head lies above the photo, without head and shoulders there."""
-        height, drawn = photo.shape[-2], self._drawn(photo)
+        height, width = photo.shape[-2:]
+        drawn = paste(self._drawn(photo), _whole(photo), (height, width)) >= 0.5
         rows, columns = drawn.nonzero().T.numpy()
         if not len(rows) or rows.min() > _CUT_OFF * height:
             return []
