@@ -66,7 +66,8 @@ class LadiVTON_FitPerson(io.ComfyNode):
                     "framing", options=[WHOLE, *CATEGORIES], default=WHOLE, optional=True,
                     tooltip="Needs keypoints. A category shows the chosen person as its data set does: "
                         "'upper_body' from head to hips, 'lower_body' from chest to shoes, "
-                        "'dresses' from head to shoes. 'fit' then counts for frames without a person only.",
+                        "'dresses' from head to shoes. 'fit' then counts for frames without a person only. "
+                        "Who lies or stands on their head is turned upright; 'Stitch Person' turns the result back.",
                 ),
                 nobody_input(),
                 io.Combo.Input(

@@ -88,7 +88,7 @@ class KeptEncoding:
                 told = json.loads(file.metadata()["ladi_vton"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no dictionary
             photo = tensors.pop("photo", None)
-            fit = told["fit"] and Fit(**{name: tuple(value) for name, value in told["fit"].items()})
+            fit = told["fit"] and Fit(**{name: v if name == "turns" else tuple(v) for name, v in told["fit"].items()})
             return cls(_encoding(_KINDS[told["kind"]], tensors), told["cost"], fit, photo)
         except Exception:  # safetensors has errors of its own; whatever it is, the encoding is made again
             return None

@@ -106,6 +106,10 @@ def garment_detail(
         size = tuple(round(side * scale) for side in whole) if spline is None else tuple(spline.shape[:2])
         fit = Fit.plan(whole, size, "stretch")
     _require_together(picture, fit, spline, region)
+    if fit.turns:
+        picture, region = fit.turn(picture), None if region is None else fit.turn(region)
+        made = garment_detail(picture, garment, fit.upright, spline=spline, region=region, laid=laid, say=say)
+        return fit.turn_back(made[0]), fit.turn_back(made[1])
     top, left, *full = fit.taken
     here = (..., slice(top, top + full[0]), slice(left, left + full[1]))
     base, garment = picture[here][None].float(), garment[None].float()

@@ -69,6 +69,10 @@ def stitch(
             f"result {tuple(result.shape)} and photo {tuple(photo.shape)} do not belong to this fit; expected "
             f"(3, {fit.size[0]}, {fit.size[1]}) and (3, {fit.source[0]}, {fit.source[1]})"
         )
+    if fit.turns:
+        photo, onto = fit.turn(photo), None if onto is None else fit.turn(onto)
+        given = {"blend": blend, "match_colour": match_colour, "onto": onto}
+        return fit.turn_back(stitch(result, photo, fit.upright, weight, **given))
     fitted = fit.apply(photo[None])[0]
     if match_colour and weight is not None:
         result = colours_matched(result, fitted, weight)
@@ -77,7 +81,7 @@ def stitch(
     inner, base = (resize(picture[here][None], fit.taken[2:], nearest=False)[0] for picture in (result, fitted))
     change = (result - fitted)[here].abs().amax(0, keepdim=True)[None]
     change = F.max_pool2d(change, 7, stride=1, padding=3)
-    kept = _upright((1 - change / _UNCHANGED).clamp(0, 1)[0], fit)
+    kept = _at_photo((1 - change / _UNCHANGED).clamp(0, 1)[0], fit)
     there = _window_of(fit)
     stitched = (photo if onto is None else onto).clone()
     old, share = stitched[there].clone(), share_in_photo(weight, fit)[there].to(photo)
@@ -91,14 +95,14 @@ def stitch(
 def share_in_photo(weight: Tensor | None, fit: Fit) -> Tensor:
     """How much of every pixel of the photo (1, *fit.source) a weight (1, *fit.size) takes; None takes the window."""
     top, left, height, width = fit.placed
-    share = torch.zeros(1, *fit.source, device=None if weight is None else weight.device)
+    share = torch.zeros(1, *fit.upright.source, device=None if weight is None else weight.device)
     inner = torch.ones(1) if weight is None else weight[..., top : top + height, left : left + width]
-    share[_window_of(fit)] = inner if weight is None else _upright(inner, fit).to(share)
-    return share
+    share[_window_of(fit)] = inner if weight is None else _at_photo(inner, fit).to(share)
+    return fit.turn_back(share)
 
 
 def _window_of(fit: Fit) -> tuple:
-    """Index of what was taken from the photo."""
+    """Index of what was taken from the upright photo."""
     top, left, height, width = fit.taken
     return (..., slice(top, top + height), slice(left, left + width))
 
@@ -134,7 +138,7 @@ def colours_matched(result: Tensor, fitted: Tensor, weight: Tensor) -> Tensor:
     return ((result - now.mean(1)[:, None, None]) * gain + right.mean(1)[:, None, None]).clamp(0, 1)
 
 
-def _upright(weight: Tensor, fit: Fit) -> Tensor:
+def _at_photo(weight: Tensor, fit: Fit) -> Tensor:
     """A weight (1, h, w) of the fitted window at the photo's resolution, without overshoot: 0 stays 0."""
     if tuple(weight.shape[-2:]) == tuple(fit.taken[2:]):
         return weight

@@ -31,6 +31,7 @@ from .pose.pose_map import SIGMA, pose_map
 
 log = logging.getLogger(__name__)
 
+_TURNS = {1: "a quarter turn to the left", 2: "half a turn", 3: "a quarter turn to the right"}
 SOFT = 2.0
 """A person enlarged more than this many times comes out soft, and is told so."""
 
@@ -257,8 +258,14 @@ def _windows(
         if fit is None:
             if joints[picture].any():
                 say(f"The joints of picture {picture} do not tell where the person is: all of it is shown.")
-            fit = whole
-        elif (scale := fit.placed[2] / fit.taken[2]) > SOFT:
+            fits.append(whole)
+            continue
+        if fit.turns:
+            say(
+                f"The person of picture {picture} lies, or the photo is turned: the window is turned upright, "
+                f"{_TURNS[fit.turns]}, and the way back into the photo turns the result back."
+            )
+        if (scale := fit.placed[2] / fit.taken[2]) > SOFT:
             say(
                 f"The person of picture {picture} is small in the photo and is enlarged {scale:.1f} times: "
                 "the result will be soft. Use a photo in which they are larger."

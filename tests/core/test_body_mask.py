@@ -359,3 +359,38 @@ def test_a_silhouette_that_is_dropped_tells_no_ground(drawn):
             repainted, pasted = body(category, joints, paste=True, **given).split(1, 1)
             assert torch.equal(repainted, body(category, joints, **given))
             assert torch.equal(repainted, pasted) != told
+
+
+@pytest.mark.parametrize("rule", [region, body])
+def test_a_hand_in_a_pocket_or_behind_the_back_keeps_no_cloth_and_a_bare_one_its_skin_alone(drawn, rule):
+    category, _, parse, joints, _ = next(person for person in drawn if person[0] == "dresses")
+    frame, silhouette = body_frame(joints[0]), silhouette_of(parse)
+    points, cloth = torch.zeros(1, POINTS, 2).double(), torch.tensor([0.1, 0.3, 0.5])
+    points[:, :18] = joints
+    wrist = frame.waist + frame.down * 0.3 * frame.size
+    points[0, 3], points[0, 4] = torch.from_numpy(frame.shoulders[0] + [0.0, 0.5 * frame.size]), torch.from_numpy(wrist)
+    for knuckle, across in zip(KNUCKLES, np.linspace(-0.1, 0.1, len(KNUCKLES)), strict=True):
+        points[0, 18 + knuckle] = torch.from_numpy(wrist + (frame.down * 0.15 + frame.across * across) * frame.size)
+    rows, columns = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+
+    def disc(middle, reach):
+        return np.hypot(columns - middle[0], rows - middle[1]) < reach * frame.size
+
+    skin, picture = torch.tensor([0.8, 0.6, 0.5])[:, None], cloth[:, None, None].expand(3, *SIZE).clone()
+    picture[:, disc(frame.head.mean(0), 0.3)] = skin
+    arms = torch.zeros(SIZE, dtype=torch.bool)
+    for share in np.linspace(0, 1, 40):
+        arms |= disc(frame.shoulders[0] + share * (wrist - frame.shoulders[0]), 0.12)
+    hand = wrist + frame.down * 0.2 * frame.size
+    given = {"silhouette": silhouette, "picture": picture[None]}
+    kept = rule(category, points, **given)[0, 0]
+    assert kept[disc(hand, 0.04)].mean() == 0, "sleeve and glove"
+    picture[:, arms & ~disc(hand, 0.2)] = skin
+    assert rule(category, points, **given)[0, 0][disc(hand, 0.04)].mean() == 1, "a bare arm whose hand is not seen"
+    beside = frame.across * 0.05 * frame.size
+    picture[:, disc(hand + 2 * beside, 0.1)] = skin
+    shown = rule(category, points, **given)[0, 0]
+    assert shown[disc(hand + beside, 0.02)].mean() == 0
+    assert shown[disc(hand - beside, 0.015)].mean() == 1, "cloth beside its skin"
+    grey = picture.mean(0, keepdim=True).expand(3, -1, -1)[None]
+    assert not bare_skin(grey[0].movedim(0, -1).numpy(), frame).any()

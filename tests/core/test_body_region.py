@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from drawn_world.figures.photos import HEAD, mask_figures, published_mask
 from drawn_world.world.scene import DrawnWorld
+from ladivton_core.preprocessing.framing.fitting import turned_points
 from ladivton_core.preprocessing.framing.framing import framed, framed_together
 from ladivton_core.preprocessing.labels import ATR18, CATEGORIES, LABEL_SETS, LIP20, atr18_from_lip20
 from ladivton_core.preprocessing.masks.agnostic import agnostic_mask
@@ -228,6 +229,42 @@ def test_steady_framing_follows_the_person_without_trembling(drawn):
     assert framed_together(torch.zeros(2, 18, 2), "dresses", source, size, "smooth") == [None, None]
     with pytest.raises(ValueError, match="'trembling'"):
         framed_together(joints, "dresses", source, size, "trembling")
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_whoever_lies_or_stands_on_their_head_is_framed_upright(drawn, turns):
+    """The window of a turned photo shows what that of the upright photo does; who sits, leans or bends over stands."""
+    _, parse, joints = drawn[2]
+    person = torch.rand(3, *parse.shape)
+    lying, source = person.rot90(-turns, (1, 2)), tuple(person.shape[1:])
+    turned = turned_points(joints, source, -turns) * (joints > 0).any(1, keepdim=True)
+    for category in CATEGORIES:
+        fit = framed(turned, category, tuple(lying.shape[1:]), (512, 384))
+        assert fit.turns == turns
+        upright = framed(joints, category, source, (512, 384))
+        torch.testing.assert_close(fit.apply(lying[None]), upright.apply(person[None]), rtol=0, atol=1e-6)
+        torch.testing.assert_close(fit.apply_points(turned), upright.apply_points(joints), rtol=0, atol=1e-3)
+    bent = joints.clone()
+    bent[[0, 1, 2, 5, 14, 15, 16, 17], 1] = joints[8, 1]  # the trunk is level, the legs stand
+    bent[[0, 1, 2, 5, 14, 15, 16, 17], 0] = joints[8, 0] + 80
+    assert framed(bent, "upper_body", source, (512, 384)).turns == 0
+    frames = torch.stack([turned, turned, joints, torch.zeros_like(joints)])
+    for steady in ("smooth", "one window"):
+        assert {fit.turns for fit in framed_together(frames, "dresses", source[::-1], (512, 384), steady)} == {turns}
+
+
+def test_a_window_is_rather_smaller_than_bordered_as_long_as_head_and_garment_are_in_it(drawn):
+    _, _, joints = drawn[2]
+    for left, right, bottom in ((60, 330, 512), (0, 384, 300), (90, 300, 330)):
+        shown = joints - torch.tensor([left, 0.0])
+        shown = torch.where(shown[:, 1:] < bottom, shown, 0.0)
+        source = (bottom, right - left)
+        fit = framed(shown, "dresses", source, (512, 384))
+        head, inside = shown[0, 1], fit.apply_points(shown[(shown > 1).any(1)])
+        assert ((inside >= 0) & (inside <= torch.tensor([384.0, 512.0]))).all()
+        assert fit.taken[0] < head
+        invented = 1 - fit.placed[2] * fit.placed[3] / (512 * 384)
+        assert invented < 0.35, invented
 
 
 def test_dress_codes_rule_is_narrower_and_keeps_the_neck(drawn):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ladivton_core.preprocessing.checks import check_person, score_of
+from ladivton_core.preprocessing.checks import check_garment, check_person, score_of
 
 SIZE = (1000, 700)
 PERSON = torch.tensor([
@@ -50,17 +50,29 @@ def test_half_of_a_pair_outside_costs_less_than_all_of_it():
     assert 1 > score_of(half) > score_of(all_of_it)
 
 
-def test_a_head_outside_the_photo_says_nothing_against_trousers():
+def test_a_head_outside_the_photo_is_told_for_trousers_and_one_cut_at_the_eyes_is_not():
     shown = PERSON - torch.tensor([0.0, 200])
-    assert "head" not in texts(shown, (SIZE[0] - 200, SIZE[1]), "lower_body")
+    assert "no head" in texts(shown, (SIZE[0] - 200, SIZE[1]), "lower_body")
+    assert "head" not in texts(PERSON - torch.tensor([0.0, 128]), (SIZE[0] - 128, SIZE[1]), "lower_body")
+
+
+def test_a_garment_loses_score_by_how_much_its_colours_differ():
+    rows = torch.arange(400)[:, None] // 20 % 2
+    scores = []
+    for contrast in (0.0, 0.1, 0.4, 0.6, 0.9):
+        garment = torch.ones(3, 400, 300)
+        garment[:, 50:350, 50:250] = (0.05 + contrast * rows.expand(400, 300))[50:350, 50:250]
+        scores.append(score_of(check_garment(garment)))
+    assert scores[0] == scores[1] == 1 and scores[2] > scores[3] >= scores[4] == 0.6
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_whoever_does_not_stand_is_told_to_be_turned_and_nothing_else(turns):
+    """What is cut off, and the side that is seen, are those of the upright photo."""
     x, y = PERSON.T
     turned = {1: (y, SIZE[1] - x), 2: (SIZE[1] - x, SIZE[0] - y), 3: (SIZE[0] - y, x)}[turns]
     size = SIZE if turns == 2 else SIZE[::-1]
     (found,) = check_person(torch.stack(turned, 1), size, "dresses")
-    assert "turn it until they stand" in found.text
+    assert "turns them upright" in found.text
     leaning = PERSON @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]]) + torch.tensor([600.0, 0.0])  # by 37 degrees
     assert "turn" not in texts(leaning, (1400, 1400))

@@ -150,6 +150,18 @@ def test_the_spline_travels_through_the_window(window):
     assert error(made, truth) < 0.8 * error(result, truth) and weight.mean() > 0.05
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_photo_gets_the_detail_that_the_upright_one_gets(turns):
+    fit, truth = Fit.window(HIGH, LOW, 30.0, 20.0, 200.0), print_of()
+    result = through_the_models(truth)
+    given = {"spline": grid(), "laid": True}
+    upright = garment_detail(result, truth, fit, region=region(), **given)
+    lying, there = (picture.rot90(-turns, (1, 2)) for picture in (result, region()))
+    turned = fit.after_turns(tuple(lying.shape[1:]), turns)
+    for made, expected in zip(garment_detail(lying, truth, turned, region=there, **given), upright, strict=True):
+        assert torch.equal(made, expected.rot90(-turns, (1, 2)))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_any_number_format(dtype):
     truth = print_of()

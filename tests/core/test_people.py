@@ -40,6 +40,8 @@ def test_a_turned_portrait_gives_turned_joints(find, portrait):
     back = torch.stack([512 - y, x], 1)
     head_and_shoulders = [0, 2, 5, 14, 15]
     assert (back - person.joints[:, :2])[head_and_shoulders].norm(dim=1).median() < 30
+    upright, there = person.silhouette > 0.5, turned.silhouette.rot90(-1, (0, 1)) > 0.5
+    assert (upright & there).sum() > 0.8 * (upright | there).sum()
 
 
 def test_two_people_have_joints_and_pixels_of_their_own(find, portrait):
@@ -52,6 +54,20 @@ def test_two_people_have_joints_and_pixels_of_their_own(find, portrait):
     assert people[largest(people)].joints[0, 0] < 400
     both = (people[0].silhouette > 0.5) & (people[1].silhouette > 0.5)
     assert not both.any()
+
+
+def test_everyone_in_a_wide_photo_is_found_the_largest_first(find, portrait):
+    """Five in a row are too small in all of it, or some of them stand before others' legs."""
+    row = torch.full((3, 360, 1900), 0.7)
+    for place, tall in enumerate((300, 360, 260, 320, 280)):
+        small = torch.nn.functional.interpolate(portrait[None], (tall, tall), mode="area")[0]
+        row[:, 360 - tall :, 380 * place : 380 * place + tall] = small
+    assert len(find(row, twice=False)) < 5
+    people = find(row)
+    assert len(people) == 5 and largest(people) == 0
+    sizes = [float((p.joints[[2, 5], 0].diff()).abs()) for p in people]
+    assert sizes[0] > 1.1 * sizes[-1]
+    assert [round(float(p.joints[0, 0])) // 380 for p in people][0] == 1
 
 
 def test_nobody_in_an_empty_picture_of_any_size(find):

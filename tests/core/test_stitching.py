@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from ladivton_core.finishing.editing import bring_back
 from ladivton_core.finishing.stitching import colours_matched, stitch
 from ladivton_core.preprocessing.framing.fitting import Fit, labels_at
 
@@ -40,6 +41,36 @@ def test_points_come_back_from_hundreds_of_fits():
         corner, extent = torch.tensor([new_left, new_top]), torch.tensor([new_width, new_height])
         assert ((there >= corner - 1e-6) & (there <= corner + extent + 1e-6)).all(), fit
         assert (fit.restore_points(there) - points).abs().max() <= 0.5, fit
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_photo_goes_there_and_back_as_the_upright_one_does(photo, turns):
+    """To the bit: pictures, points, results and how much of them is taken."""
+    for upright in fits((180, 140)):
+        lying = photo.rot90(-turns, (1, 2))
+        fit = upright.after_turns(tuple(lying.shape[1:]), turns)
+        assert fit.upright == upright and fit.times == upright.times
+        assert torch.equal(fit.apply(lying[None], fill="blur"), upright.apply(photo[None], fill="blur"))
+        spots = torch.zeros(1, 1, 180, 140)
+        spots[..., 60, 80] = 1
+        row, column = (spots[0, 0].rot90(-turns, (0, 1)) > 0).nonzero()[0].tolist()
+        point = torch.tensor([[column + 0.5, row + 0.5], [0.0, 0.0]], dtype=torch.float64)
+        there = fit.apply_points(point)
+        torch.testing.assert_close(there, upright.apply_points(torch.tensor([[80.5, 60.5], [0, 0]]).double()))
+        torch.testing.assert_close(fit.restore_points(there), point)
+        result, weight = torch.rand(3, 64, 48), torch.zeros(1, 64, 48)
+        weight[:, 10:50, 8:40] = torch.rand(40, 32)
+        assert torch.equal(
+            fit.restore(result[None], lying[None], weight[None])[0],
+            upright.restore(result[None], photo[None], weight[None])[0].rot90(-turns, (1, 2)),
+        )
+        given = {"mask": weight, "feather": 3, "match_colour": True, "only_changed": True}
+        ours, theirs = bring_back(result, lying, fit, **given), bring_back(result, photo, upright, **given)
+        for mine, other in zip(ours, theirs, strict=True):
+            assert torch.equal(mine, other.rot90(-turns, (1, 2)))
+        onto = torch.rand(3, 180, 140)
+        mine = bring_back(result, lying, fit, onto=onto.rot90(-turns, (1, 2)), **given)[0]
+        assert torch.equal(mine, bring_back(result, photo, upright, onto=onto, **given)[0].rot90(-turns, (1, 2)))
 
 
 @pytest.mark.parametrize("blend", ["feather", "poisson"])

@@ -26,14 +26,16 @@ class Fit:
     Attributes:
         source: (height, width) of the photo.
         size: (height, width) of the fitted picture.
-        taken: what was taken from the photo.
+        taken: what was taken from the photo, in pixels of the photo after the turns.
         placed: where it went.
+        turns: quarter turns to the left, 0 to 3, that bring the photo upright before anything is taken from it.
     """
 
     source: tuple[int, int]
     size: tuple[int, int]
     taken: tuple[int, int, int, int]
     placed: tuple[int, int, int, int]
+    turns: int = 0
 
     @classmethod
     def plan(cls, source: tuple[int, int], size: tuple[int, int], mode: FitMode = "pad") -> Fit:
@@ -81,7 +83,25 @@ class Fit:
     @property
     def times(self) -> int:
         """How many times as large the fitted picture would have to be to hold the photo's pixels; 1 or more."""
-        return max(round(max(self.source[0] / self.size[0], self.source[1] / self.size[1])), 1)
+        height, width = self.upright.source
+        return max(round(max(height / self.size[0], width / self.size[1])), 1)
+
+    @property
+    def upright(self) -> Fit:
+        """The same fit of the photo that was turned before: `turn` and `turn_back` go there and back."""
+        return replace(self, source=self.source[::-1] if self.turns % 2 else self.source, turns=0)
+
+    def after_turns(self, source: tuple[int, int], turns: int) -> Fit:
+        """This fit, planned for an upright photo, for a photo of size `source` that stands after so many turns."""
+        return replace(self, source=source, turns=turns)
+
+    def turn(self, image: Tensor) -> Tensor:
+        """A picture (..., *source), upright: (..., *upright.source)."""
+        return image.rot90(self.turns, (-2, -1)) if self.turns else image
+
+    def turn_back(self, image: Tensor) -> Tensor:
+        """An upright picture (..., *upright.source) as the photo lies: (..., *source)."""
+        return image.rot90(-self.turns, (-2, -1)) if self.turns else image
 
     def enlarged(self, times: int) -> Fit:
         """The same window in a fitted picture so many times as large."""
@@ -104,6 +124,7 @@ class Fit:
                 f"the picture has the shape {tuple(image.shape)}; expected (B, C, {self.source[0]}, {self.source[1]}), "
                 "the size this fit was planned for: plan another one with `Fit.plan`"
             )
+        image = self.turn(image)
         top, left, height, width = self.taken
         inner = resize(image[..., top : top + height, left : left + width], self.placed[2:], nearest)
         top, left, height, width = self.placed
@@ -124,12 +145,15 @@ class Fit:
         top, left, height, width = self.taken
         new_top, new_left, new_height, new_width = self.placed
         scale = points.new_tensor([new_width / width, new_height / height])
-        moved = (points - points.new_tensor([left, top])) * scale + points.new_tensor([new_left, new_top])
+        upright = turned_points(points, self.source, self.turns)
+        moved = (upright - points.new_tensor([left, top])) * scale + points.new_tensor([new_left, new_top])
         return torch.where((points > 0).any(-1, keepdim=True), moved, torch.zeros_like(points))
 
     def restore_points(self, points: Tensor) -> Tensor:
         """The way back of `apply_points`: points (..., 2) of the fitted picture in pixels of the photo."""
-        return Fit(self.size, self.source, self.placed, self.taken).apply_points(points)
+        source = self.upright.source
+        back = turned_points(Fit(self.size, source, self.placed, self.taken).apply_points(points), source, -self.turns)
+        return torch.where((points > 0).any(-1, keepdim=True), back, torch.zeros_like(points))
 
     def restore(self, result: Tensor, photo: Tensor, mask: Tensor | None = None) -> Tensor:
         """Put a fitted result back into the photo it came from.
@@ -154,13 +178,13 @@ class Fit:
         inner = resize(result[..., top : top + height, left : left + width], self.taken[2:], nearest=False)
         new_top, new_left, new_height, new_width = self.taken
         here = (..., slice(new_top, new_top + new_height), slice(new_left, new_left + new_width))
-        restored = photo.clone()
+        restored = self.turn(photo).clone()
         if mask is None:
             restored[here] = inner
         else:
             weight = resize(mask[..., top : top + height, left : left + width], self.taken[2:], nearest=False)
-            restored[here] = photo[here] + (inner - photo[here]) * weight
-        return restored
+            restored[here] += (inner - restored[here]) * weight
+        return self.turn_back(restored)
 
 
 def fit_image(
@@ -169,6 +193,13 @@ def fit_image(
     """Fit (B, C, H, W) to (height, width); returns the picture and the `Fit` that undoes it."""
     fit = Fit.plan((image.shape[-2], image.shape[-1]), size, mode)
     return fit.apply(image, fill=fill), fit
+
+
+def turned_points(points: Tensor, size: tuple[int, int], turns: int) -> Tensor:
+    """Points (..., 2), (x, y) in pixels of a picture of `size` (height, width), after quarter turns to the left."""
+    x, y = points.unbind(-1)
+    height, width = size
+    return torch.stack([(x, y), (y, width - x), (width - x, height - y), (height - y, x)][turns % 4], -1)
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:

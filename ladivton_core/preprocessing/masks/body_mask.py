@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...body.wearer import ARM_HALF, wearer_of
@@ -42,6 +41,7 @@ from .clothes_ends import Ends, clothes_ends
 from .ground import like_ground
 from .regions import Say, empty_masks, log
 from .silhouette import INNER, outline_of
+from .skin import bare_skin, limbs_seen
 
 MARGIN, EMBEDDED_MARGIN = 12, 16
 """Pixels on a body of the data sets' size at 512 x 384: in general, and for the embedded models, which learned from
@@ -55,15 +55,9 @@ _GROUND = (0.97, 0.985)
 _PURE = 0.997
 # Pixels, at 512: what is nowhere wider than twice this may be a white stripe, unless it is exactly the border's white.
 _STRIPE = 4
-# How far skin may lie from the face's: in light, in red over green, in both over blue; natural logarithms.
-_SKIN = ((-0.9, 0.45), (-0.16, 0.16), (-0.2, 0.2))
-_PALER = 0.45
-_FACE_POINTS = 3
 _HAND_SEEN, _ARM_SEEN = 0.2, 0.4
 # Pixels: a piece that is nowhere wider than twice this is a dot of the old garment's pattern.
 _THICK = 3
-# From this share of the trunk on it is not skin but the old garment.
-_SKIN_COLOURED = 0.5
 # Pieces of cloth nowhere thicker than twice this, at 512 pixels, are smudges.
 _SPECK = 2
 # How far above the waist of the old trousers new ones may begin; the top above stays.
@@ -189,7 +183,7 @@ def _around(
         beyond = kept
     else:
         part, beyond = _part(frame, category, ends, outline, size)
-        kept = _kept(frame, category, ends, outline, size)
+        kept = _kept(frame, category, ends, outline, size, colours)
     if labelled is not None:
         part, kept, beyond = _by_labels(*labelled, category, frame, part, NECK_LIFT_AT_512 * share)
     elif skin.any() and lies is not None:
@@ -216,44 +210,6 @@ def _around(
         stays |= like_ground(colours, outline, frame.size, share) & ~trunk(frame, INNER, size)
     masks = np.stack([grown[0], grown[1] & ~stays]) & ~beyond
     return (masks if lies is None else masks | lies) & ~kept
-
-
-def bare_skin(picture: np.ndarray, frame: BodyFrame) -> np.ndarray:
-    """Where a picture (H, W, 3) in [0, 1] has the colour of the face, in light and in shade; (H, W) bool.
-
-    Skin is told by the ratios of its channels, which change little with the light (Fleck, Forsyth and Bregler 1996 is
-    of that kind), and by the face's own, whatever its colour. Nowhere where no face is known, or the trunk is as
-    largely of that colour as a garment of skin's colour would be.
-    """
-    size = picture.shape[:2]
-    nothing = np.zeros(size, bool)
-    if len(frame.head) < _FACE_POINTS:
-        return nothing
-    radius = round(size[0] / 256)
-    smooth = F.avg_pool2d(
-        torch.from_numpy(picture).movedim(-1, 0)[None].float(), 2 * radius + 1, 1, radius, count_include_pad=False
-    )
-    red, green, blue = smooth[0].clamp_min(1 / 255).log().numpy()
-    measures = ((red + green + blue) / 3, red - green, (red + green) / 2 - blue)
-    rows, columns = np.mgrid[: size[0], : size[1]]
-
-    def disc(middle: np.ndarray, reach: float) -> np.ndarray:
-        return np.hypot(columns - middle[0], rows - middle[1]) < reach * frame.size
-
-    face = disc(frame.head.mean(0), 0.13)
-    if not face.any():
-        return nothing
-    skin = np.ones(size, bool)
-    for number, (measure, (least, most)) in enumerate(zip(measures, _SKIN, strict=True)):
-        middle = np.median(measure[face])
-        if number:  # a pale face is not far from white, which is no skin
-            least = max(least, -_PALER * middle)
-        skin &= (measure > middle + least) & (measure < middle + most)
-    trunk = skin[disc((frame.chest + frame.waist) / 2, 0.35)]
-    if trunk.sum() > _SKIN_COLOURED * trunk.size:
-        return nothing
-    core = grow_mask(torch.from_numpy(skin)[None, None].float(), -max(radius // 2, 1))
-    return grow_mask(core, radius)[0, 0].bool().numpy()
 
 
 def cloth_on_white(garment: Tensor) -> Tensor:
@@ -338,13 +294,20 @@ def _bust(frame: BodyFrame, size: Size) -> np.ndarray:
     return filled(size, [[first, first + 0.25 * up, base[0], top[0], top[1], base[1], last + 0.25 * up, last]])
 
 
-def _kept(frame: BodyFrame, category: Category, ends: Ends, outline: np.ndarray | None, size: Size) -> np.ndarray:
+def _kept(
+    frame: BodyFrame,
+    category: Category,
+    ends: Ends,
+    outline: np.ndarray | None,
+    size: Size,
+    colours: np.ndarray | None,
+) -> np.ndarray:
     """What stays though the garment lies over it, as joints and silhouette tell it."""
     shape = SHAPES[category]
-    kept = head(frame, shape, size) | hands(frame, shape, size)
+    kept = head(frame, shape, size) | limbs_seen(frame, shape, size, colours, with_arms=category == "lower_body")
     if category == "lower_body":
         waist = ends.fitted(shape, category).waist + _HIGHER
-        kept |= arms(frame, shape.arm, 0.8 * shape.arm, size) | (frame.depth(size) < -waist)
+        kept |= frame.depth(size) < -waist
     elif outline is not None and len(frame.head):
         kept |= outline & _beside_the_neck(frame, size) & ~arms(frame, _SLEEVE_ALONE, _SLEEVE_ALONE, size)
     if category != "upper_body":

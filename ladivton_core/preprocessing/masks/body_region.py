@@ -31,7 +31,6 @@ from .body_drawing import (
     arms,
     body_frame,
     feet,
-    hands,
     head,
     legs,
     neck_above,
@@ -40,6 +39,7 @@ from .body_drawing import (
 from .clothes_ends import Ends, clothes_ends
 from .regions import Say, empty_masks, log
 from .silhouette import outline_of
+from .skin import limbs_seen
 
 
 def body_region(
@@ -163,7 +163,7 @@ def _region(
         for wrist, cuff in zip((RIGHT_WRIST, LEFT_WRIST), frame.cuffs, strict=True):
             points[wrist] = points[wrist] if cuff is None else cuff
         stroke = arm_stroke(points, size, stroke_width or relative_stroke(joints, size, labels), "skip")
-    fixed = _fixed(frame, category, shape, below, size, depth)
+    fixed = _fixed(frame, category, shape, below, size, depth, picture)
     # the stroke is wider than an arm: beside it a silhouette shows trousers, without one nothing does
     fixed &= ~stroke if outline is None else outline & ~(stroke & arms(frame, shape.arm, shape.arm, size))
     face = head(frame, shape, size)
@@ -179,13 +179,14 @@ def _region(
 
 
 def _fixed(
-    frame: BodyFrame, category: Category, shape: Shape, below: Sequence[float], size: Size, depth: np.ndarray
-) -> np.ndarray:
+    frame: BodyFrame, category: Category, shape: Shape, below: Sequence[float], size: Size, depth: np.ndarray,
+    picture: np.ndarray | None,
+) -> np.ndarray:  # fmt: skip
     """Hands, feet, and what is worn above or below the garment: kept, as far as the silhouette shows it."""
-    fixed = hands(frame, shape, size)
+    fixed = limbs_seen(frame, shape, size, picture, with_arms=category == "lower_body")
     if category == "upper_body":
         return fixed | (depth > shape.hem)
     fixed |= feet(frame, below, size)
     if category == "lower_body":
-        fixed |= arms(frame, shape.arm, 0.8 * shape.arm, size) | (depth < -shape.waist)
+        fixed |= depth < -shape.waist
     return fixed

@@ -2,8 +2,9 @@
 
 The graphs (`blazepose.py`) run on this machine through `ai-edge-litert`; nothing of the photo leaves it. BlazePose
 looks for a head with a body below it. Where the first look finds nobody, a second one looks at a dark photo in more
-light, then for people who are small in it. Somebody whose head the photo cuts off is looked for where their silhouette
-says that a body may hang, and is said to be one by `Person.headless`.
+light, then at a turned one, then for people who are small in it. A photo wider than high is looked at in parts as well:
+groups stand in it. Somebody whose head the photo cuts off is looked for where their silhouette says that a body may
+hang, also in place of somebody of whom the first look is not sure, and is said to be one by `Person.headless`.
 """
 
 from __future__ import annotations
@@ -54,20 +55,26 @@ _LOWEST_LEVEL = 0.25
 _SAME_PERSON = 0.15
 # Around a detector's box: BlazePose looks for a whole person with some ground around.
 _AROUND_BOX = 0.2
+# The detector saw one person in two squares: how far apart their middles lie, and by how much one is larger, at most.
+_ONE_REGION = (0.25, 1.5)
 _TILES = (0.5, 0.25)
 """Sides of the squares in which people are looked for who are small, as shares of the photo's longer side."""
 _SMALLEST_TILE = 160
-_SURE = 0.8
+_SURE, _SURE_OF_MORE = 0.8, 0.75
 """Cats, cups, coins and clothes lying flat reach .6, whoever is there .85 and more in one of the squares around."""
 _HEAD_ABOVE = 0.35
 """Share of a garment's picture in which the nose of whoever wears it lies; that of a print lies on the chest."""
 # A photo is dark where nine tenths of it lie below this, and is lit until a tenth lies above the other.
 _DARK, _LIT = 0.35, 0.75
 
-_CUT_OFF = 0.02
+_CUT_OFF = 0.2
 """Whose silhouette comes this near to the photo's upper border (share of its height) may go on above it."""
-_WHOLE = 1.6
-"""How much taller whoever is cut off is taken to be than what the photo shows of them, before they are followed."""
+_WHOLE = (1.6, 1.3, 1.0)
+"""How much taller whoever is cut off may be than what the photo shows of them, before they are followed."""
+_WEAK = 0.75
+"""Whose head is in the photo, if only up to the eyes, is found surer than this; a headless body seldom is."""
+_PART = 0.6
+"""Of the silhouette's height somebody has to span, else they were found in a print, or in part of the person."""
 _FOLLOWED = 3
 _BORNE_OUT = 0.8
 """Of hips and legs has to lie in the silhouette, else the joints are nobody's."""
@@ -141,12 +148,12 @@ class PersonFinder:
         self._detector, self._landmarks, self._silhouette = (graphs[n] for n in (DETECTOR, LANDMARKS, SILHOUETTE))
 
     def __call__(self, photo: Tensor, smallest_score: float = SMALLEST_SCORE, twice: bool = True) -> list[Person]:
-        """Everyone in a photo, the surest first.
+        """Everyone in a photo, the largest first.
 
         Args:
             photo: (3, H, W) in [0, 1], any size.
             smallest_score: of the detector; what the landmarks then find unlikely is dropped.
-            twice: look a second time where the first look finds nobody.
+            twice: look a second time where the first look finds nobody, or in a wide photo.
 
         Returns:
             A list, empty when nobody is found.
@@ -158,16 +165,22 @@ class PersonFinder:
             raise ValueError(f"the photo has the shape {tuple(photo.shape)}; expected (3, height, width) in [0, 1]")
         photo = photo.detach().float().cpu()
         size = (photo.shape[-2], photo.shape[-1])
-        whole = Region((size[1] / 2, size[0] / 2), float(max(size)), 0.0)
+        whole = _whole(photo)
         found = self._seen(photo, [whole], smallest_score)
         if twice and not found:
             if (lit := _in_more_light(photo)) is not photo:
                 photo, found = lit, self._seen(lit, [whole], smallest_score)
+            turned = [replace(whole, angle=quarters * math.pi / 2) for quarters in (1, 2, 3)]
+            found = found or self._seen(photo, turned, max(smallest_score, _SURE))
             for share in _TILES:
                 if not found and share * max(size) >= _SMALLEST_TILE:
                     found = self._seen(photo, _tiles(size, share), max(smallest_score, _SURE))
-            found = found or self._cut_off(photo)
-        return _apart(self._people(photo, found))
+        if twice and len(found) <= 1 and not (found and self._stands(photo, *found[0])):
+            found = self._cut_off(photo) or found
+        if twice and found and size[1] > size[0] and _TILES[0] * size[1] >= _SMALLEST_TILE:
+            found = self._seen(photo, _tiles(size, _TILES[0]), max(smallest_score, _SURE_OF_MORE), found)
+        people = sorted(self._people(photo, found), key=lambda person: -_spread(person))
+        return _apart(people)
 
     def inside(self, photo: Tensor, boxes: Sequence[Box], smallest_score: float = SMALLEST_SCORE) -> list[Person]:
         """The largest person in each box, in the boxes' order: also those who are too small in the whole photo.
@@ -197,43 +210,70 @@ class PersonFinder:
             people.append(replace(one, joints=joints, hands=hands, silhouette=outline))
         return _apart(people)
 
-    def _seen(self, photo: Tensor, squares: Sequence[Region], smallest_score: float) -> list[tuple[np.ndarray, Region]]:
-        """Landmarks of everyone in these squares of a photo, and where the detector saw them; the surest first."""
+    def _seen(
+        self, photo: Tensor, squares: Sequence[Region], smallest_score: float,
+        known: Sequence[tuple[np.ndarray, Region]] = (),
+    ) -> list[tuple[np.ndarray, Region]]:  # fmt: skip
+        """Landmarks of everyone in these squares of a photo, and where the detector saw them: those who are known, then
+        the surest."""
         seen = []
         for square in squares:
             boxes, scores = self._detector(cut_out(photo, square, self._detector.side) * 2 - 1)
             seen += regions(boxes, scores, square, smallest_score)
-        found: list[tuple[np.ndarray, Region]] = []
+        found: list[tuple[np.ndarray, Region]] = [*known]
         for region in sorted(seen, key=lambda region: -region.score):
+            if any(_near(region, other) for _, other in found):
+                continue
             values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
             points = landmarks(values, region)
             if float(sure[0]) >= _CERTAIN and not any(_same(points, other) for other, _ in found):
                 found.append((points, region))
         return found
 
+    def _stands(self, photo: Tensor, points: np.ndarray, region: Region) -> bool:
+        """Whether somebody was found for certain: surely, and not in part of what the silhouette shows."""
+        if region.score < _WEAK:
+            return False
+        drawn, seen = self._drawn(photo), points[:33][points[:33, 2] > _CERTAIN, 1]
+        rows = (drawn >= 0.5).any(1).nonzero()[0] * (_whole(photo).side / len(drawn))
+        tall = np.ptp(seen.clip(0, photo.shape[-2])) if len(seen) else 0
+        return not len(rows) or tall > _PART * np.ptp(rows)
+
+    def _drawn(self, photo: Tensor) -> np.ndarray:
+        """Where the silhouette graph sees somebody in the square around a photo (side, side), in [0, 1]."""
+        return self._silhouette(cut_out(photo, _whole(photo), self._silhouette.side))[0][..., 0]
+
     def _cut_off(self, photo: Tensor) -> list[tuple[np.ndarray, Region]]:
         """The same of somebody from the front whose head lies above the photo, without head and shoulders there."""
         height, width = photo.shape[-2:]
-        whole = Region((width / 2, height / 2), float(max(height, width)), 0.0)
-        drawn = paste(self._silhouette(cut_out(photo, whole, self._silhouette.side))[0][..., 0], whole, (height, width))
-        rows, columns = (drawn >= 0.5).nonzero().T.numpy()
+        drawn = paste(self._drawn(photo), _whole(photo), (height, width)) >= 0.5
+        rows, columns = drawn.nonzero().T.numpy()
         if not len(rows) or rows.min() > _CUT_OFF * height:
             return []
-        middle = np.array([np.median(columns), rows.max() - (half := np.ptp(rows) * _WHOLE / 2)])
-        region = region_between(middle, middle - [0, half])
-        for _ in range(_FOLLOWED):  # as BlazePose follows somebody through a video
-            seen = region
-            values, sure = self._landmarks(cut_out(photo, seen, self._landmarks.side))[:2]
-            points = landmarks(values, seen)
-            region = region_between(points[33, :2], points[34, :2])
-        points = _from_the_front(points)
+        best: tuple[float, float, np.ndarray] | None = None
+        for taller in _WHOLE:
+            middle = np.array([np.median(columns), rows.max() - (half := np.ptp(rows) * taller / 2)])
+            points, sure = self._followed(photo, region_between(middle, middle - [0, half]))
+            joints = coco18(torch.from_numpy(points[:33]))
+            legs = bool((joints[_KNEES, 2] > _CERTAIN).all() and joints[_KNEES, 1].min() > joints[_HIP_JOINTS, 1].max())
+            borne_out = round(_share_inside(joints, drawn), 2)
+            # a cup or a cat that fills the photo has no knees
+            if legs and sure >= _CERTAIN and borne_out >= _BORNE_OUT and (best is None or (borne_out, sure) > best[:2]):
+                best = borne_out, sure, points
+        if best is None:
+            return []
+        points = best[2]
         points[:_SHOULDERS, 2] = 0
         points[:_HIPS, 2] *= points[:_HIPS, 1] > _GUESSED * height
-        joints = coco18(torch.from_numpy(points[:33]))
-        legs = bool((joints[_KNEES, 2] > _CERTAIN).all() and joints[_KNEES, 1].min() > joints[_HIP_JOINTS, 1].max())
-        if not legs or float(sure[0]) < _CERTAIN or _share_inside(joints, drawn >= 0.5) < _BORNE_OUT:
-            return []  # a cup or a cat that fills the photo has no knees
-        return [(points, replace(seen, score=float(sure[0])))]
+        return [(points, replace(_whole(photo), score=best[1]))]
+
+    def _followed(self, photo: Tensor, region: Region) -> tuple[np.ndarray, float]:
+        """Landmarks of somebody from the front, followed from a region as BlazePose does it through a video."""
+        for _ in range(_FOLLOWED):
+            values, sure = self._landmarks(cut_out(photo, region, self._landmarks.side))[:2]
+            points = landmarks(values, region)
+            region = region_between(points[33, :2], points[34, :2])
+        return _from_the_front(points), float(sure[0])
 
     def _people(self, photo: Tensor, found: Sequence[tuple[np.ndarray, Region]]) -> list[Person]:
         people = []
@@ -245,10 +285,17 @@ class PersonFinder:
         return people
 
     def _outline(self, photo: Tensor, region: Region, size: tuple[int, int], joints: Tensor) -> Tensor:
-        upright = replace(region, angle=0.0, side=region.side * 1.1)
+        quarter = round(region.angle / (math.pi / 2)) * math.pi / 2  # the graph knows people who stand
+        upright = replace(region, angle=quarter, side=region.side * 1.1)
         drawn = self._silhouette(cut_out(photo, upright, self._silhouette.side))[0]
         soft = paste(drawn[..., 0], upright, size).clamp(0, 1)
         return (soft / _level(soft, joints)).clamp(0, 1)
+
+
+def _whole(photo: Tensor) -> Region:
+    """The square around a photo (3, H, W)."""
+    height, width = photo.shape[-2:]
+    return Region((width / 2, height / 2), float(max(height, width)), 0.0)
 
 
 def _from_the_front(points: np.ndarray) -> np.ndarray:
@@ -284,6 +331,18 @@ def _in_more_light(photo: Tensor) -> Tensor:
     grey = photo.mean(0).flatten()
     level = float(grey[:: max(len(grey) // 100_000, 1)].quantile(0.9))
     return (photo * (_LIT / max(level, 1e-3))).clamp(0, 1) if level < _DARK else photo
+
+
+def _near(region: Region, other: Region) -> bool:
+    """Whether two regions, of the detector in overlapping squares, are of one person."""
+    small, large = sorted((region.side, other.side))
+    return math.dist(region.centre, other.centre) < _ONE_REGION[0] * small and large < _ONE_REGION[1] * small
+
+
+def _spread(person: Person) -> float:
+    """Area of the box around the joints that are sure."""
+    points = person.joints[person.joints[:, 2] > BODY.smallest_score, :2]
+    return float((points.amax(0) - points.amin(0)).prod()) if len(points) else 0.0
 
 
 def largest(people: Sequence[Person]) -> int:
