@@ -20,9 +20,10 @@ from ..labels import Category
 from ..pose.dialects import JOINTS, finite_joints
 from .arms import is_missing
 from .body_drawing import BodyFrame, body_frame
-from .body_mask import bare_skin, worn_cloth
+from .body_mask import worn_cloth
 from .ground import ground_behind
 from .silhouette import outline_of
+from .skin import bare_skin
 
 _NECK = ([-1.3, -0.43, -0.29, -0.18, -0.03, 0.11, 0.25, 0.42], [0.25, 0.25, 0.31, 0.42, 0.62, 0.82, 0.93, 0.96])
 """Half the width of neck and shoulders, by the height; from there on it is the trunk's."""
