@@ -194,8 +194,9 @@ def test_it_opens_with_a_result_in_view_on_a_small_screen(name):
 def test_what_a_node_says_has_room_below_it(name):
     """The page makes the node higher by its words (`web/js/notes.js`), over whatever lies there.
 
-    What is said of missing files, of people who are real, of files that are another person's, and of a garment that
-    cannot be dressed part by part; the last two with what Nodes 2.0 takes more for the node itself.
+    What is said of missing files, of people who are real, of files that are another person's, of a garment that is
+    squeezed or lies on a busy ground, and of one that cannot be dressed part by part; the last three with what Nodes
+    2.0 takes more for the node itself.
     """
     nodes, into = {node["id"]: node for node in PAGES[name]["nodes"]}, {link[0]: link[1] for link in PAGES[name]["links"]}
 
@@ -215,6 +216,8 @@ def test_what_a_node_says_has_room_below_it(name):
             said = 172 if name == "wardrobe" else 232
         elif node["type"] == "LadiVTON_GarmentWarper" and node["widgets_values"] == [True]:
             said = 180
+        elif node["type"] == "LadiVTON_PrepareGarment" and name != "tryon_dresscode":
+            said = 172
         end = y + 20 * rows + 24 * widgets + 10 + said
         below = [
             other["pos"][1] - 30 for other in nodes.values()
