@@ -195,8 +195,8 @@ def test_what_a_node_says_has_room_below_it(name):
     """The page makes the node higher by its words (`web/js/notes.js`), over whatever lies there.
 
     What is said of missing files, of people who are real, of files that are another person's, of a garment that is
-    squeezed or lies on a busy ground, and of one that cannot be dressed part by part; the last three with what Nodes
-    2.0 takes more for the node itself.
+    squeezed or lies on a busy ground, and of one that cannot be dressed part by part; with what Nodes 2.0 takes more
+    for the node itself.
     """
     nodes, into = {node["id"]: node for node in PAGES[name]["nodes"]}, {link[0]: link[1] for link in PAGES[name]["links"]}
 
@@ -205,8 +205,8 @@ def test_what_a_node_says_has_room_below_it(name):
         return {source["type"] for source in sources}.union(*map(before, sources))
 
     published = "models" in PAGES[name]
-    words = {"LadiVTON_FindPerson": 116, "LadiVTON_LoadModels": 148 if published else 52}
-    words |= {} if published else {"LadiVTON_TryOnConditioning": 116}
+    words = {"LadiVTON_FindPerson": 154, "LadiVTON_LoadModels": 170 if published else 78}
+    words |= {} if published else {"LadiVTON_TryOnConditioning": 156}
     for node in nodes.values():
         (x, y), width = node["pos"], node["size"][0]
         widgets = sum("widget" in socket for socket in node["inputs"])
