@@ -214,6 +214,8 @@ def test_what_a_node_says_has_room_below_it(name):
         said = words.get(node["type"], 0)
         if node["type"] == "LadiVTON_AgnosticPerson" and "LadiVTON_LoadKeypoints" in before(node):
             said = 172 if name == "wardrobe" else 232
+        elif node["type"] == "LadiVTON_PoseMap" and "LadiVTON_LoadKeypoints" in before(node):
+            said = 200
         elif node["type"] == "LadiVTON_GarmentWarper" and node["widgets_values"] == [True]:
             said = 180
         elif node["type"] == "LadiVTON_PrepareGarment" and name != "tryon_dresscode":
