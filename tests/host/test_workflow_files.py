@@ -198,7 +198,10 @@ def test_what_a_node_says_has_room_below_it(name):
     squeezed or lies on a busy ground, and of one that cannot be dressed part by part; with what Nodes 2.0 takes more
     for the node itself.
     """
-    nodes, into = {node["id"]: node for node in PAGES[name]["nodes"]}, {link[0]: link[1] for link in PAGES[name]["links"]}
+    nodes, into = (
+        {node["id"]: node for node in PAGES[name]["nodes"]},
+        {link[0]: link[1] for link in PAGES[name]["links"]},
+    )
 
     def before(node) -> set[str]:
         sources = [nodes[into[socket["link"]]] for socket in node["inputs"] if socket["link"]]
