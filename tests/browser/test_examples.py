@@ -33,10 +33,12 @@ SAVED = """
 """
 VALUES = "() => window.app.graph.nodes.map(node => node.widgets[0].value)"
 LABELS = "() => window.app.graph.nodes.map(({ widgets: [list] }) => list.options.getOptionLabel(list.value))"
+# On nodes, as they are drawn: beside them, and in memory, a page also has what an earlier run made.
 SHOWN = """
 () => {
-    const inNodes = window.app.graph.nodes.flatMap(node => node.imgs ?? []);
-    const pictures = [...inNodes, ...document.images].filter(image => image.src.includes("/view?"));
+    const drawn = document.querySelector("[data-node-id]") && [...document.querySelectorAll("[data-node-id] img")];
+    const inNodes = drawn ?? window.app.graph.nodes.flatMap(node => node.imgs ?? []);
+    const pictures = inNodes.filter(image => image.src.includes("/view?"));
     return [...new Set(pictures.filter(image => image.naturalWidth > 1)
         // the newest page asks for the name and the folder apart
         .map(image => new URL(image.src).searchParams.get("filename").replace(/ \\[temp\\]$/, "")))].sort();

@@ -155,8 +155,8 @@ def picture_in_doubt(pictures: Tensor, parse: Tensor) -> str | None:
         bare = float((there & ~_around(out)).sum() / there.sum())
         if beside > _NOBODY and bare > _ON_GROUND:
             return (
-                f"Joints and parse map are not of picture {number}: {beside:.0%} of what stands out from its ground lies "
-                f"beside all labels, {bare:.0%} of the labels on bare ground."
+                f"Joints and parse map are not of picture {number}: {beside:.0%} of what stands out from its ground "
+                f"lies beside all labels, {bare:.0%} of the labels on bare ground."
             )
     return None
 
