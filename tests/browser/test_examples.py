@@ -6,7 +6,10 @@ file of its own.
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hosting.shipped import page_file
 
 pytestmark = pytest.mark.long
 
@@ -30,10 +33,12 @@ SAVED = """
 """
 VALUES = "() => window.app.graph.nodes.map(node => node.widgets[0].value)"
 LABELS = "() => window.app.graph.nodes.map(({ widgets: [list] }) => list.options.getOptionLabel(list.value))"
+# On nodes, as they are drawn: beside them, and in memory, a page also has what an earlier run made.
 SHOWN = """
 () => {
-    const inNodes = window.app.graph.nodes.flatMap(node => node.imgs ?? []);
-    const pictures = [...inNodes, ...document.images].filter(image => image.src.includes("/view?"));
+    const drawn = document.querySelector("[data-node-id]") && [...document.querySelectorAll("[data-node-id] img")];
+    const inNodes = drawn ?? window.app.graph.nodes.flatMap(node => node.imgs ?? []);
+    const pictures = inNodes.filter(image => image.src.includes("/view?"));
     return [...new Set(pictures.filter(image => image.naturalWidth > 1)
         // the newest page asks for the name and the folder apart
         .map(image => new URL(image.src).searchParams.get("filename").replace(/ \\[temp\\]$/, "")))].sort();
@@ -96,6 +101,29 @@ def test_a_list_shows_names_first_and_in_nodes_2_their_pictures(request, open_pa
     page.screenshot(f"examples_listed_{request.node.callspec.id}")
     assert page.tab.get_by_text("[temp]").count() == 0
     assert page.tab.evaluate(BROKEN) == [] and page.problems == []
+
+
+# Names of the pictures on the nodes that cannot be read to their end, the dots that follow it included.
+CUT_OFF = """
+() => [...document.querySelectorAll("[data-node-id] button .truncate > span")]
+    .filter(span => /\\[example\\]$/.test(span.innerText) && span.firstChild).flatMap(span => {
+        const [name, box] = [document.createRange(), span.parentElement.getBoundingClientRect()];
+        name.setStart(span.firstChild, 0);
+        name.setEnd(span.firstChild, span.innerText.indexOf(" "));
+        const dots = 10 * window.app.canvas.ds.scale;
+        return name.getBoundingClientRect().right + dots > box.right ? [span.innerText] : [];
+    })
+"""
+
+
+def test_pictures_names_are_read_on_the_start_templates_narrow_nodes(open_page, newest_server):
+    page = open_page(newest_server, True)
+    page.load(json.loads(page_file("tryon_embedded").read_text(encoding="utf-8")))
+    names = page.tab.locator("[data-node-id] button .truncate > span", has_text="[example]")
+    for name in ("person", "garment", "parse"):
+        names.get_by_text(f"{name}.png").first.wait_for()
+    page.screenshot("examples_names")
+    assert page.tab.evaluate(CUT_OFF) == []
 
 
 WORDED = """

@@ -184,18 +184,25 @@ def asks_the_model_but_for_steps(page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loader", "other"), [("Keypoints", "dresses_keypoints.json"), ("ParseMap", "dresses_parse.png")]
+    ("loaders", "said"),
+    [
+        (("Keypoints",), "In picture 0 joints and parse map are not of one photo"),
+        (("ParseMap",), "In picture 0 joints and parse map are not of one photo"),
+        (("Keypoints", "ParseMap"), "Joints and parse map are not of picture 0"),
+    ],
 )
-def test_start_here_says_that_a_file_is_of_another_person(open_page, view, small_samples, loader, other):
+def test_start_here_says_that_a_file_is_of_another_person(open_page, view, small_samples, loaders, said):
     page, client = open_page(*view), ComfyClient(view[0].url)
     workflow = shrunk(page_file("tryon_embedded"), view[0], small_samples)
     page.load(workflow)
     page.tab.evaluate(SET, ["LadiVTON_TryOnSampler", "steps", 1])
-    page.tab.evaluate(SET, [f"LadiVTON_Load{loader}", "file", f"small_{other}"])
+    others = {"Keypoints": "small_dresses_keypoints.json", "ParseMap": "small_dresses_parse.png"}
+    for loader in loaders:
+        page.tab.evaluate(SET, [f"LadiVTON_Load{loader}", "file", others[loader]])
     page.press_run(client)
-    told(page, "AgnosticPerson", "⚠ In picture 0 joints and parse map are not of one photo")
+    told(page, "AgnosticPerson", f"⚠ {said}")
     assert page.tab.evaluate(OVERLAPPING) == [], "the words are behind the next node"
-    page.screenshot(f"another_persons_{loader}_{'nodes2' if view[1] else 'classic'}")
+    page.screenshot(f"another_persons_{'_'.join(loaders)}_{'nodes2' if view[1] else 'classic'}")
 
 
 def test_a_new_error_takes_the_place_of_an_old_warning(page, client, small):

@@ -12,7 +12,7 @@ from PIL import Image
 from drawn_world.world.scene import DrawnWorld
 from ladivton_core.datasets.layouts import find, open_dataset, recognise
 from ladivton_core.preprocessing.labels import ATR18, LIP20, atr18_from_lip20
-from ladivton_core.preprocessing.pose.agreement import labels_in_doubt, mask_in_doubt, outside_picture
+from ladivton_core.preprocessing.pose.agreement import labels_in_doubt, mask_in_doubt, outside_picture, picture_in_doubt
 from ladivton_core.preprocessing.pose.keypoints import COCO18, keypoints_from_openpose
 
 SIZE = (512, 384)
@@ -107,6 +107,38 @@ def sample_of(repository):
 def test_joints_and_labels_of_two_photos_are_told_apart_in_every_combination(sample_of, joints_of, parse_of):
     joints, parse = sample_of(joints_of)[0], sample_of(parse_of)[1]
     assert (labels_in_doubt(parse, joints, LIP20) is None) == (joints_of == parse_of)
+
+
+@pytest.fixture
+def person_of(repository):
+    """`person_of(prefix)`: one of the pack's pictures, (1, 3, H, W) in [0, 1]."""
+
+    def read(name: str) -> torch.Tensor:
+        picture = Image.open(repository / "samples" / f"{name}person.png").convert("RGB")
+        return torch.tensor(np.array(picture)).permute(2, 0, 1)[None] / 255
+
+    return read
+
+
+@pytest.mark.parametrize("person", ["", "dresses_"])
+@pytest.mark.parametrize("others", CATEGORIES)
+def test_joints_and_labels_that_are_both_another_persons_are_told_by_the_picture(person_of, sample_of, person, others):
+    said = picture_in_doubt(person_of(person), sample_of(others)[1])
+    assert said is None if person == others else said.startswith("Joints and parse map are not of picture 0: ")
+
+
+def test_own_labels_clothes_of_the_grounds_colour_and_grounds_that_are_not_plain_raise_no_doubt(person_of, sample_of):
+    drawn = DrawnWorld(seed=5, size=(256, 192)).scene(range(16), range(16, 32))
+    assert picture_in_doubt(drawn.person, drawn.parse) is None
+    assert picture_in_doubt(drawn.person, torch.roll(drawn.parse, 60, dims=-1)) is not None
+    person, parse = person_of(""), sample_of("")[1]
+    worn = torch.isin(parse, torch.tensor(LIP20.ids(("upper_clothes", "pants"))))[:, None]
+    white = torch.where(worn | (parse == 0)[:, None], 0.97, person)
+    assert picture_in_doubt(white, parse) is None
+    others = sample_of("dresses_")[1]
+    assert picture_in_doubt(white, others) is not None
+    busy = torch.where((parse == 0)[:, None], torch.rand(person.shape), person)
+    assert picture_in_doubt(busy, others) is None
 
 
 def test_a_painted_mask_beside_another_persons_joints_is_told(sample_of, repository):

@@ -164,6 +164,7 @@ def test_package_and_files_are_asked_for_at_once_with_one_command_of_this_interp
     with pytest.raises(ImportError) as refused:
         find_graphs([other, folder])
     first, command, *rest = str(refused.value).split("\n")
+    assert command.startswith("To get them: ")
     assert "ai-edge-litert" in first and all(name in first for name in GRAPHS)
     assert command.count(sys.executable) == 2 and "pip install ai-edge-litert" in command and "start.py" in command
     assert command.endswith(f'checkpoints download pose --models "{tmp_path / "models"}"')
@@ -172,7 +173,11 @@ def test_package_and_files_are_asked_for_at_once_with_one_command_of_this_interp
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ImportError, match="^Finding people needs the package ai-edge-litert.\n") as refused:
         find_graphs([tmp_path])
-    assert "download pose" not in str(refused.value)
+    assert "download pose" not in str(refused.value) and "\nTo get it: " in str(refused.value)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    (tmp_path / GRAPHS[1]).unlink()
+    with pytest.raises(FileNotFoundError, match=f"^Finding people needs the file {GRAPHS[1]}.\nTo get it: "):
+        find_graphs([tmp_path])
 
 
 def test_a_silhouette_counts_from_how_sure_its_graph_is_of_the_body():

@@ -191,18 +191,41 @@ def test_it_opens_with_a_result_in_view_on_a_small_screen(name):
 
 
 @pytest.mark.parametrize("name", TITLES)
-def test_what_a_node_says_when_files_are_missing_or_people_are_real_has_room_below_it(name):
-    """The page makes the node higher by its words (`web/js/notes.js`), over whatever lies there."""
+def test_what_a_node_says_has_room_below_it(name):
+    """The page makes the node higher by its words (`web/js/notes.js`), over whatever lies there.
+
+    What is said of missing files, of people who are real, of files that are another person's, of a garment that is
+    squeezed or lies on a busy ground, and of one that cannot be dressed part by part; with what Nodes 2.0 takes more
+    for the node itself.
+    """
+    nodes, into = (
+        {node["id"]: node for node in PAGES[name]["nodes"]},
+        {link[0]: link[1] for link in PAGES[name]["links"]},
+    )
+
+    def before(node) -> set[str]:
+        sources = [nodes[into[socket["link"]]] for socket in node["inputs"] if socket["link"]]
+        return {source["type"] for source in sources}.union(*map(before, sources))
+
     published = "models" in PAGES[name]
-    words = {"LadiVTON_FindPerson": 116, "LadiVTON_LoadModels": 148 if published else 52}
-    words |= {} if published else {"LadiVTON_TryOnConditioning": 116}
-    for node in PAGES[name]["nodes"]:
+    words = {"LadiVTON_FindPerson": 154, "LadiVTON_LoadModels": 170 if published else 78}
+    words |= {} if published else {"LadiVTON_TryOnConditioning": 156}
+    for node in nodes.values():
         (x, y), width = node["pos"], node["size"][0]
         widgets = sum("widget" in socket for socket in node["inputs"])
         rows = max(len(node["inputs"]) - widgets, len(node["outputs"]))
-        end = y + 20 * rows + 24 * widgets + 10 + words.get(node["type"], 0)
+        said = words.get(node["type"], 0)
+        if node["type"] == "LadiVTON_AgnosticPerson" and "LadiVTON_LoadKeypoints" in before(node):
+            said = 172 if name == "wardrobe" else 232
+        elif node["type"] == "LadiVTON_PoseMap" and "LadiVTON_LoadKeypoints" in before(node):
+            said = 200
+        elif node["type"] == "LadiVTON_GarmentWarper" and node["widgets_values"] == [True]:
+            said = 180
+        elif node["type"] == "LadiVTON_PrepareGarment" and name != "tryon_dresscode":
+            said = 172
+        end = y + 20 * rows + 24 * widgets + 10 + said
         below = [
-            other["pos"][1] - 30 for other in PAGES[name]["nodes"]
+            other["pos"][1] - 30 for other in nodes.values()
             if other["pos"][1] > y and other["pos"][0] < x + width and x < other["pos"][0] + other["size"][0]
         ]  # fmt: skip
         assert end <= min(below, default=end), (node["type"], node.get("title"))

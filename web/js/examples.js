@@ -1,6 +1,8 @@
 // The pack's examples in lists, as nodes/host/listing.py offers them. A picture is called by what ComfyUI finds it under,
 // "person [example].png [temp]", and shown as "person.png [example]". Values of older files, "[example] person.png",
 // become today's, so that the page finds the picture before a run.
+// Nodes 2.0 leaves a picture's name three letters on a node of the usual width: there its label takes no more room than it
+// needs, and the name is as small as every other.
 
 import { app } from "../../../scripts/app.js";
 
@@ -19,6 +21,15 @@ function takeTheGarment(node, list) {
     const first = (other) => other.comfyClass === node.comfyClass && other.widgets?.some((box) => box.value === PERSON);
     if (list.value === PERSON && list.options.values.includes(GARMENT) && others.some(first)) list.value = GARMENT;
 }
+
+const ours = '[values*="[example].png [temp]"]'; // which the page writes on the widget's element
+document.head.appendChild(document.createElement("style")).textContent = `
+    [data-testid="node-widgets"]:has(${ours}) {
+        grid-template-columns: min-content minmax(40px, min-content) minmax(125px, 1fr);
+    }
+    [data-testid="node-widget"] ${ours} button { font-size: 12px }
+    [data-testid="node-widget"] ${ours} button > span { padding-right: 0 }
+    [data-testid="node-widget"] ${ours} button > i { width: 12px; margin-right: 2px }`;
 
 const shown = (value) => String(value ?? "").replace(/ \[example\](\.\w+) \[temp\]$/, "$1 [example]");
 

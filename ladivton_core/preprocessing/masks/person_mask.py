@@ -28,7 +28,7 @@ from ..people.chosen import (
     people_in,
     say_if_outside,
 )
-from ..pose.agreement import labels_in_doubt, mask_in_doubt, outside_picture
+from ..pose.agreement import labels_in_doubt, mask_in_doubt, outside_picture, picture_in_doubt
 from ..pose.keypoints import JOINTS
 from .agnostic import GROW, Neck, agnostic_mask, nothing_to_repaint
 from .arms import MissingJoints
@@ -253,6 +253,8 @@ def _from_labels(batch: dict, category: str, labels: LabelSet, mode: Mode, rule:
         parse_map = torch.where(batch["own"][:, 0], parse_map, 0)
     if doubt := labels_in_doubt(parse_map, joints, labels):
         say(f"{doubt} Check 'label_set' of Load Parse Map, and that all are of one photo.")
+    elif doubt := picture_in_doubt((batch["person"] + 1) / 2, parse_map):
+        say(f"{doubt} Check that all are of one photo.")
 
     left = labels.left_in_place(category)
     also = (*rule.also_repaint, *(left if rule.repaint_worn else ()))

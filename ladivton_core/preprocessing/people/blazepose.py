@@ -167,9 +167,11 @@ def find_graphs(folders: Sequence[Path]) -> dict[str, Path]:
     package = importlib.util.find_spec("ai_edge_litert") is None
     if not (missing or package):
         return {name: found[name] for name in GRAPHS}
-    wanted = [f"the package {PACKAGE}"] * package + [f"the files {', '.join(missing)}"] * bool(missing)
+    files = "file" if len(missing) == 1 else "files"
+    wanted = [f"the package {PACKAGE}"] * package + [f"the {files} {', '.join(missing)}"] * bool(missing)
     lines = [f"Finding people needs {' and '.join(wanted)}."]
-    lines.append("To get it: " + " && ".join([INSTALL] * package + [_fetching(*folders)] * bool(missing)))
+    it = "it" if package + len(missing) == 1 else "them"
+    lines.append(f"To get {it}: " + " && ".join([INSTALL] * package + [_fetching(*folders)] * bool(missing)))
     if missing:
         places = " or ".join(map(str, folders)) or f"models/ladi_vton/{FOLDER}"
         lines.append(f"The files (10 MB, Google, Apache-2.0; {SOURCE}) belong into {places}.")

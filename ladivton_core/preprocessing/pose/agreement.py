@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..labels import LABEL_SETS, Category, LabelSet
@@ -59,6 +60,9 @@ _ALONG: dict[Category, tuple[tuple[int, int], ...]] = {
 _LEAST_COVERED, _MOST_BESIDE, _BESIDE = 0.5, 0.15, 0.4
 """Of what a garment always covers; of a mask, further from the body than this share of the trunk (or thighs). Drawn
 people's own garments grown by 15 px: 0.75 at least, and 0."""
+_GROUND, _STANDS_OUT, _NOBODY, _ON_GROUND = 0.08, 0.12, 0.04, 0.02
+"""How far a plain ground may be from a plane, in [0, 1], and what stands out from it at least; then, the shares from
+which on a person is not where the labels are. On drawn people's own pictures the second is 0.002 at most."""
 _ON_THE_PERSON = ("nose", "neck", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 """Joints in the middle of a body part: on the background only if parse map and joints do not belong together."""
 _HELD_BY = ("neck", "left_shoulder", "right_shoulder")
@@ -127,6 +131,61 @@ def labels_in_doubt(parse: Tensor, keypoints: Tensor, labels: LabelSet) -> str |
                 f"lie on other parts or nobody ({_named(far)})."
             )
     return None
+
+
+def picture_in_doubt(pictures: Tensor, parse: Tensor) -> str | None:
+    """Whether the person of a picture stands where the labels have somebody.
+
+    Args:
+        pictures: (B, 3, H, W) in [0, 1].
+        parse: their label maps (B, H, W), integers; 0 is the background.
+
+    Returns:
+        A sentence for the first picture it holds for, else None: much stands out from the ground far from every label,
+        and labels lie where nothing does. It can be told before a plain ground only, and not of somebody who stands
+        much the same way; clothes of the ground's colour and things beside the person are one of the two, not both.
+    """
+    for number, (picture, labels) in enumerate(zip(pictures, parse, strict=True)):
+        step = max(1, labels.shape[0] // 128)
+        out = _standing_out(picture[:, ::step, ::step].permute(1, 2, 0).double().cpu())
+        there = labels[::step, ::step].cpu() > 0
+        if out is None or not out.any() or not there.any():
+            continue
+        beside = float((out & ~_around(there)).sum() / out.sum())
+        bare = float((there & ~_around(out)).sum() / there.sum())
+        if beside > _NOBODY and bare > _ON_GROUND:
+            return (
+                f"Joints and parse map are not of picture {number}: {beside:.0%} of what stands out from its ground "
+                f"lies beside all labels, {bare:.0%} of the labels on bare ground."
+            )
+    return None
+
+
+def _standing_out(picture: Tensor) -> Tensor | None:
+    """What of a picture (H, W, 3) is not its ground, as booleans (H, W); None where the ground is not plain.
+
+    The ground is a plane through the colours along the upper and both side edges, where a person is cut off seldom.
+    """
+    height, width = picture.shape[:2]
+    down, across = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    places = torch.stack([torch.ones_like(down), down, across], -1).double()
+    rim = torch.ones(height, width, dtype=torch.bool)
+    rim[max(2, height // 40) :, max(2, height // 40) : -max(2, height // 40)] = False
+    at, colours = places[rim], picture[rim]
+    plane = torch.linalg.lstsq(at, colours).solution
+    for _ in range(3):  # without what is no ground
+        far = (at @ plane - colours).abs().amax(-1)
+        near = far <= far.quantile(0.8)
+        plane = torch.linalg.lstsq(at[near], colours[near]).solution
+    if (at @ plane - colours).abs().amax(-1).quantile(0.95) > _GROUND:
+        return None
+    return (places @ plane - picture).abs().amax(-1) > _STANDS_OUT
+
+
+def _around(there: Tensor) -> Tensor:
+    """A map of booleans (H, W) and what is near it."""
+    reach = max(1, round(_NEAR * there.shape[0]))
+    return F.max_pool2d(there[None, None].float(), 2 * reach + 1, 1, reach)[0, 0] > 0
 
 
 def mask_in_doubt(mask: Tensor, keypoints: Tensor, category: Category) -> str | None:
