@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from .batches import require_pictures
-from .body.wearer import joints_of
 from .checkpoints.build import load_embedded, load_parts
 from .decoding import paste
 from .decoding.taps import downscale_factor
@@ -215,7 +214,7 @@ class TryOnPipeline(Stages):
         images = self.decode(latents, person.skips if emasc else None)
         if emasc and self._takes_garment and (framed if lay_garment is None else lay_garment):
             laid = warped.to(images) / 2 + 0.5
-            cloth = worn_cloth(laid, [joints_of(pose) for pose in person.pose_map]) * person.mask
+            cloth = worn_cloth(laid) * person.mask
             images = paste.lay_garment(images, laid, cloth, underlay)
         shown = person.mask if shown is None else shown
         if paste_back:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ladivton_core.body.wearer import joints_of
 from ..ladivton_core.denoising.conditioning import masked_at_half, posterior_mode, try_on_channels, unconditional
 from ..ladivton_core.denoising.noise import item_noise
 from ..ladivton_core.encodings import PersonEncoding
@@ -96,11 +95,7 @@ def dress(
     # Encoded as they came: one garment for many people is looked at once.
     garment_moments, _ = encode_moments(vae, garment, progress)
     shown = garment / 2 + 0.5
-    laid = None
-    if lay_garment:
-        joints = [joints_of(pose) for pose in people.pose_map]
-        shown = repeat_to(shown, max(len(shown), len(joints)))
-        laid = (shown, worn_cloth(shown, joints) * batch["mask"], batch["underlay"])
+    laid = (shown, worn_cloth(shown) * batch["mask"], batch["underlay"]) if lay_garment else None
     items, size = moments.shape[0], tuple(moments.shape[-2:])
     channels = try_on_channels(
         batch["mask"], moments, batch["pose_map"],

@@ -51,6 +51,8 @@ _LEAST = 0.02
 """Share of a garment's area below which a part is not there."""
 _WHITE = 0.9
 """What is darker in some channel, in [-1, 1], is cloth."""
+_LITTLE = 0.3
+"""Up to this share a place may be ground: cloth's edge is the picture's own."""
 _SURE = 0.45
 """From this share on it is the inside of a back: a hole in the front is worse than some of it before the neck."""
 _ASKEW = 0.08
@@ -271,6 +273,7 @@ def _trunk(
     seen = (np.abs(across) <= np.where(down > 0.6, half, np.interp(down, *_SHOULDERS))) & (down > -1) & ~hidden
     if top:
         seen &= on_body < _TUCKED
+    seen &= _share(flat, place, *PARTS[1:]) > _LITTLE
     cloth = _share(flat, place, "front") > 0.5
     over = cloth & (np.abs(across) < np.interp(down, *_OVER))
     return np.s_[:, :], seen, place, q * t * cloth, over

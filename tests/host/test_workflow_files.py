@@ -45,7 +45,7 @@ def test_the_script_writes_them(client, name, skip_if_too_old):
 def test_what_a_page_adds_goes_and_a_widget_that_has_come_since_is_entered(client):
     from make_workflows import in_form
 
-    definitions, whole = client.object_info(), PAGES["tryon_photo"]
+    definitions, whole = client.object_info(), PAGES["any_inpainting"]
     saved = copy.deepcopy(whole)
     saved["extra"] |= {"frontendVersion": "1.2.3", "linkExtensions": []}
     for node in saved["nodes"]:
@@ -53,7 +53,7 @@ def test_what_a_page_adds_goes_and_a_widget_that_has_come_since_is_entered(clien
         for socket in (*node["inputs"], *node["outputs"]):
             socket |= {"localized_name": "x", "shape": 7}
     older = next(node for node in saved["nodes"] if node["type"] == "LadiVTON_BodyMask")
-    assert older["inputs"].pop()["name"] == "whole_outfit" and older["widgets_values"].pop() is False
+    assert older["inputs"].pop()["name"] == "draw_underlay" and older["widgets_values"].pop() is False
     assert [in_form(saved, definitions)[key] for key in ("links", "extra")] == [whole["links"], whole["extra"]]
     assert in_form(saved, definitions) == whole
     older["widgets_values"].append("more")

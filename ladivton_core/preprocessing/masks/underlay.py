@@ -76,12 +76,12 @@ def underlay(
         mask where joints do not tell of a body that faces the camera, and on limbs where no skin is seen.
     """
     made = []
-    for item, picture in enumerate(pictures[:, None].float()):
+    for item, picture in enumerate(_not_grey(pictures[:, None].float(), 2)):
         points = finite_joints(people[item][0, :, :2].double()) if len(people[item]) else torch.zeros(JOINTS, 2)
         joints = np.where([[is_missing(joint)] for joint in points[:JOINTS].numpy()], np.nan, points[:JOINTS].numpy())
         frame, wearer, outline = body_frame(points), wearer_of(joints), None
         repainted, shown = masks[item : item + 1].split(1, 1)
-        cloth = worn_cloth(garment[item : item + 1], [joints]) * repainted
+        cloth = worn_cloth(garment[item : item + 1]) * repainted
         if frame is None or wearer is None:
             under = picture + (GREY - picture) * repainted
         else:
@@ -225,9 +225,14 @@ def _one(
             made = lay(made, under, ((down - start) * unit + 0.5).clip(0, 1) * hips)
         for arm in arms:
             made = lay_limb(made, arm)
-    made = torch.where(unknown > 0, GREY, made.clamp(0, 1))
     taken = _tensor(repainted) * (1 - soften_mask(_tensor(skin), -2, 3))
-    return picture + (made - picture) * taken
+    mixed = _not_grey(picture + (made.clamp(0, 1) - picture) * taken)
+    return torch.where((unknown > 0) & (taken > 0.5), GREY, mixed)
+
+
+def _not_grey(picture: Tensor, channels: int = 1) -> Tensor:
+    """What is grey by itself is none of what is not known."""
+    return torch.where((picture - GREY).abs().amax(channels, keepdim=True) < 2 * _TOLD, GREY + 4 * _TOLD, picture)
 
 
 def _tensor(mask: np.ndarray) -> Tensor:
