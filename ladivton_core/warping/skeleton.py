@@ -51,10 +51,10 @@ _LEAST = 0.02
 """Share of a garment's area below which a part is not there."""
 _WHITE = 0.9
 """What is darker in some channel, in [-1, 1], is cloth."""
-_LITTLE = 0.3
-"""Up to this share a place may be ground: cloth's edge is the picture's own."""
-_SURE = 0.45
-"""From this share on it is the inside of a back: a hole in the front is worse than some of it before the neck."""
+_GROUND = 0.7
+"""From this share on a place is ground; up to it cloth's edge is the picture's own."""
+_SURE, _NECKLINE = 0.45, 0.9
+"""From this share on it is the inside of a back, above this height."""
 _ASKEW = 0.08
 """Radians."""
 _PLAUSIBLE = 1.6
@@ -269,11 +269,13 @@ def _trunk(
     place = piece.frame.place(down, across + (low - across) * t)
     # up to the arms cloth of the sleeves lies under them
     beyond = (np.abs(across) > 0.95) | (down > 1.2)
-    hidden = (_share(flat, place, "inside") > _SURE) | beyond & (_share(flat, place, *TUBES[:2]) > 0.5)
+    hidden = (_share(flat, place, "inside") > _SURE) & (down < _NECKLINE) | beyond & (
+        _share(flat, place, *TUBES[:2]) > 0.5
+    )
     seen = (np.abs(across) <= np.where(down > 0.6, half, np.interp(down, *_SHOULDERS))) & (down > -1) & ~hidden
     if top:
         seen &= on_body < _TUCKED
-    seen &= _share(flat, place, *PARTS[1:]) > _LITTLE
+    seen &= _share(flat, place, PARTS[0]) < _GROUND
     cloth = _share(flat, place, "front") > 0.5
     over = cloth & (np.abs(across) < np.interp(down, *_OVER))
     return np.s_[:, :], seen, place, q * t * cloth, over

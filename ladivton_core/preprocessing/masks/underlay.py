@@ -171,6 +171,8 @@ def _one(
         # where the old clothes are not of the ground's colours, what is so is none of the body
         ground = _grown(_grown(_alike(picture, made) & ~_alike(worn, made), -1), 1)
         repainted &= ~_grown(ground, -2)
+        # beyond a silhouette's edge only what looks like the old clothes is theirs
+        repainted &= _grown(person | body, _RIM + 1) | _alike(picture, worn, 2 * _ALIKE)
     if worn is not None and skin.any():  # remains of the old clothes beyond what is repainted
         seen, remains = _spread(picture, skin, _THICK), _alike(picture, worn) & ~ground
         if seen is not None:  # a neck in bright light or in a chin's shade
@@ -199,7 +201,7 @@ def _one(
         for step in part.steps:
             here = near & (np.abs(part.along - step) < 0.15)
             shares.append(skin[here].mean() if here.any() else 0.0)
-        around = np.minimum(shares, np.minimum(np.roll(shares, 2), np.roll(shares, -2)))
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(shares, 2, mode="edge"), 5).min(1)
         hidden, sleeved = (1 - smoothstep(*_BARE, np.interp(part.along, part.steps, told)) for told in (shares, around))
         # nothing of the old clothes is around what is bare, but on the trunk
         repainted[(sleeved < 0.5) & (part.edge > -_BESIDE * unit) & (trunk.edge < -_WIDER * unit)] = False
