@@ -18,15 +18,14 @@ from ..ladivton_core.checkpoints.clip_layout import text_to_hf, vision_to_hf
 from ..ladivton_core.checkpoints.reading import read_state_dict
 from ..ladivton_core.embedded import PARTS, embedded_path
 from ..ladivton_core.presets import SD2, TINY
-from .host.model_files import files_of, files_with, find, fingerprint, weights_at
+from .host.model_files import PUBLISHED_SETS, files_of, files_with, find, fingerprint, weights_at
 from .host.notes import Notes
 from .host.types import CATEGORY, Emasc, InversionAdapter, TorchPart, Warper, io, search_aliases
+from .hurdles import stop_at_hurdles
 from .recommended import settings_of
 
 PRECISIONS = {"default": None, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 EMBEDDED = "embedded"
-PUBLISHED_SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
-"""What a person reads -> group of `checkpoints/sources.json`."""
 NON_COMMERCIAL = "The published weights are CC BY-NC 4.0: non-commercial use only."
 
 SEARCHED = (
@@ -158,6 +157,7 @@ class LadiVTON_LoadModels(io.ComfyNode):
                         "which are small, and ComfyUI's choice for the published ones.",
                 ),
             ],
+            hidden=[io.Hidden.dynprompt],
             outputs=all_outputs(),
         )  # fmt: skip
 
@@ -168,6 +168,7 @@ class LadiVTON_LoadModels(io.ComfyNode):
             paths, dtype = embedded_files(), dtype or torch.float32
             notes.say("Drawn people and garments only. For photographs choose other 'models'.")
         else:
+            stop_at_hurdles(cls.hidden)
             paths = files_of(PUBLISHED_SETS[models])
             notes.say(f"{models}: {', '.join(Path(path).name for path in paths.values())}.")
         return io.NodeOutput(*load_all(paths, dtype), ui=notes.ui)

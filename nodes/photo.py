@@ -22,7 +22,7 @@ from ..ladivton_core.preprocessing.garment.backdrop import ground_to_white
 from ..ladivton_core.preprocessing.label_pictures import labels_from_colours
 from ..ladivton_core.preprocessing.labels import CATEGORIES, LABEL_SETS
 from ..ladivton_core.preprocessing.modes import BODY
-from ..ladivton_core.preprocessing.people.blazepose import FOLDER, GRAPHS
+from ..ladivton_core.preprocessing.people.blazepose import GRAPHS
 from ..ladivton_core.preprocessing.people.chosen import NOBODY, chosen_joints, people_in
 from ..ladivton_core.preprocessing.people.finder import SMALLEST_SCORE, Person, PersonFinder, boxes_in, largest
 from ..ladivton_core.preprocessing.people.parser import WEIGHTS, load_parser, parse_photo
@@ -30,6 +30,7 @@ from ..ladivton_core.preprocessing.pose.dialects import POINTS
 from ..ladivton_core.preprocessing.pose.keypoints import pose_document
 from .host.listing import Listed, can_be_chosen
 from .host.model_files import FOLDER as MODELS
+from .host.model_files import graph_folders
 from .host.notes import Notes
 from .host.types import (
     CATEGORY,
@@ -42,6 +43,7 @@ from .host.types import (
     one_by_one,
     search_aliases,
 )
+from .hurdles import stop_at_hurdles
 from .person import nobody_input, person_index_input
 from .tensors import common_batch, photo_pixels
 from .upstream import ground_is_turned_white
@@ -50,11 +52,6 @@ log = logging.getLogger(__name__)
 
 PLACES = (MODELS, "RMBG")
 """Folders under ComfyUI's models that may hold a parser's folder: ours, and where ComfyUI-RMBG keeps its own."""
-
-
-def graph_folders() -> list[Path]:
-    """Where BlazePose's graphs may lie: `pose` under every folder of models/ladi_vton."""
-    return [Path(folder) / FOLDER for folder in folder_paths.get_folder_paths(MODELS)]
 
 
 @functools.lru_cache(maxsize=2)
@@ -104,6 +101,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
                         "their order. Finds people who are small in the photo.",
                 ),
             ],
+            hidden=[io.Hidden.dynprompt],
             outputs=[
                 PoseKeypoint.Output(
                     "keypoints", display_name="keypoints", tooltip="Joints and hands of everyone, with scores."
@@ -124,6 +122,7 @@ class LadiVTON_FindPerson(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         import comfy.model_management as memory
 
+        stop_at_hurdles(cls.hidden)
         find, pixels, notes = person_finder(), photo_pixels(photo, "photo"), Notes("Find Person")
         size = (pixels.shape[-2], pixels.shape[-1])
         documents, silhouettes, found, counts = [], [], [], []

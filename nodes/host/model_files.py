@@ -17,6 +17,7 @@ from ...ladivton_core.checkpoints.build import check, module_names
 from ...ladivton_core.checkpoints.inventory import LADI_FOLDER, Found, Source, look, sources
 from ...ladivton_core.checkpoints.layouts import check_values
 from ...ladivton_core.checkpoints.reading import read_state_dict
+from ...ladivton_core.preprocessing.people.blazepose import FOLDER as POSE
 from ...ladivton_core.presets import Preset
 from ...ladivton_core.start import fetching
 from .listing import Listed, can_be_chosen
@@ -29,6 +30,8 @@ MORE_FOLDERS = {
     "unet": ("diffusion_models",), "vae": ("vae",), "text_encoder": ("text_encoders",), "vision": ("clip_vision",)
 }  # fmt: skip
 """Part -> ComfyUI's own folders in which its files may lie as well."""
+PUBLISHED_SETS = {"VITON-HD": "vitonhd", "Dress Code": "dresscode"}
+"""What a person reads -> group of `checkpoints/sources.json`."""
 STOCK = "sd2"
 """Group of `sources.json` with what every published try-on takes from others."""
 CHANNELS = 31
@@ -51,6 +54,11 @@ def register_folder(name: str, endings: set[str]) -> None:
 def folders_of(part: str) -> tuple[str, ...]:
     """Folders below ComfyUI's `models` in which files of a part may lie, ours first."""
     return (FOLDER, *MORE_FOLDERS.get(part, ()))
+
+
+def graph_folders() -> list[Path]:
+    """Where BlazePose's graphs may lie: `pose` under every folder of models/ladi_vton."""
+    return [Path(folder) / POSE for folder in folder_paths.get_folder_paths(FOLDER)]
 
 
 def files_with(part: str) -> Listed:

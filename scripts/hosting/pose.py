@@ -6,11 +6,13 @@ files with `python -m ladivton_core.checkpoints download pose`. Standard library
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from .installation import Host, InstallationError, alone, download
@@ -67,6 +69,20 @@ def provide(base: Path, folder: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in expected():
         shutil.copyfile(folder / name, target / name)
+
+
+@contextlib.contextmanager
+def withheld(base: Path) -> Iterator[None]:
+    """Meanwhile a server with this base folder has no graphs."""
+    there, aside = (base / "models" / "ladi_vton" / name for name in ("pose", "pose_withheld"))
+    provided = there.is_dir()
+    if provided:
+        there.rename(aside)
+    try:
+        yield
+    finally:
+        if provided:
+            aside.rename(there)
 
 
 def _sha256(file: Path) -> str | None:

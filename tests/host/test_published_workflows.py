@@ -102,6 +102,19 @@ def test_without_the_files_the_run_fails_and_names_all_of_them(client, published
         assert words in said
 
 
+@pytest.mark.parametrize("name", ["tryon_photo_vitonhd", "tryon_photo_dresscode"])
+def test_where_the_finders_files_lack_as_well_one_run_names_everything(client, comfy_server, published, name):
+    with pose.withheld(comfy_server.base):
+        result = client.run(published(name))
+    assert result.error["node_type"] in ("LadiVTON_FindPerson", "LadiVTON_LoadModels")
+    first, command, *rest = result.error["exception_message"].strip().split("\n")
+    which = "dresscode" if "dresscode" in name else "vitonhd"
+    for words in (*pose.expected(), *(f"{part}_{which}.pth" for part in OWN.values()), "sd2_inpainting_vae"):
+        assert words in first
+    assert "download pose" in command and f"download {which} sd2" in command
+    assert any("Apache-2.0" in line for line in rest) and any("CC BY-NC 4.0" in line for line in rest)
+
+
 def test_in_older_files_without_the_weights_every_loader_says_what_to_put_where(client, repository):
     workflow = json.loads((repository / "tests/promises/0.1.0/api/tryon_vitonhd.json").read_text("utf-8"))
     for node in workflow.values():

@@ -210,6 +210,8 @@ def test_what_a_node_says_has_room_below_it(name):
     published = "models" in PAGES[name]
     words = {"LadiVTON_FindPerson": 154, "LadiVTON_LoadModels": 170 if published else 78}
     words |= {} if published else {"LadiVTON_TryOnConditioning": 156}
+    if name in ("tryon_photo_vitonhd", "tryon_photo_dresscode"):
+        words |= dict.fromkeys(["LadiVTON_FindPerson", "LadiVTON_LoadModels"], 320)  # each says both
     for node in nodes.values():
         (x, y), width = node["pos"], node["size"][0]
         widgets = sum("widget" in socket for socket in node["inputs"])

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ladivton_core.embedded import EMBEDDED_DIR
+from ladivton_core.preprocessing.people.blazepose import GRAPHS
 
 
 @pytest.fixture
@@ -271,6 +272,64 @@ def test_one_loader_gives_the_embedded_models_or_the_published_files_once_they_a
     found = run("LoadModels", models="Dress Code", precision="float32")
     for own, same in zip(weights_of(found), weights_of(embedded), strict=True):
         assert torch.equal(own, same)
+
+
+@pytest.fixture
+def met(nodes, module, monkeypatch):
+    """`met("LoadModels", graph)`: what the node of that type raises in that running graph (API format)."""
+    from comfy_execution.graph import DynamicPrompt
+    from comfy_execution.utils import CurrentNodeContext
+
+    def run(kind: str, graph: dict) -> Exception:
+        node_class = nodes[f"LadiVTON_{kind}"]
+        (here,) = (key for key, node in graph.items() if node["class_type"] == f"LadiVTON_{kind}")
+        monkeypatch.setattr(node_class, "hidden", SimpleNamespace(dynprompt=DynamicPrompt(graph)))
+        inputs = {name: value for name, value in graph[here]["inputs"].items() if not isinstance(value, list)}
+        photo = {"photo": torch.zeros(1, 8, 8, 3)} if kind == "FindPerson" else {}
+        refusals = (ValueError, FileNotFoundError, ImportError)
+        with CurrentNodeContext("prompt", here, 0), pytest.raises(refusals) as refused:
+            node_class.execute(**photo | inputs)
+        return refused.value
+
+    return run
+
+
+def photo_graph(models: object = "Dress Code", *, first: str = "FindPerson") -> dict:
+    """The two nodes of a photo template that need files, one of them first, among others."""
+    nodes = {
+        "photo": {"class_type": "LoadImage", "inputs": {"image": "me.png"}},
+        "FindPerson": {"class_type": "LadiVTON_FindPerson", "inputs": {"photo": ["photo", 0]}},
+        "LoadModels": {"class_type": "LadiVTON_LoadModels", "inputs": {"models": models}},
+    }
+    return {first: nodes.pop(first)} | nodes
+
+
+@pytest.mark.parametrize("first", ["FindPerson", "LoadModels"])
+def test_whichever_node_runs_first_names_what_both_lack(met, every_folder, first):
+    alone = {kind: str(met(kind, {kind: photo_graph()[kind]})).split("\n") for kind in ("FindPerson", "LoadModels")}
+    error = met(first, photo_graph(first=first))
+    assert type(error) is type(met(first, {first: photo_graph()[first]}))
+    named, command, *rest = str(error).split("\n")
+    assert named.startswith(alone[first][0]), "its own comes first"
+    for own, theirs, *advice in alone.values():
+        assert own in named and theirs.partition(": ")[2] in command
+        assert all(line in rest for line in advice)
+    assert all(name in named for name in (*NAMES.values(), *GRAPHS)) and "' as well: " in named
+    assert command.count("start.py") == 2 and " && " in command
+
+
+def test_where_nothing_else_is_missing_nothing_more_is_said(met, every_folder):
+    alone = {kind: str(met(kind, {kind: photo_graph()[kind]})) for kind in ("FindPerson", "LoadModels")}
+    for models in ("embedded", ["elsewhere", 0]):
+        assert str(met("FindPerson", photo_graph(models))) == alone["FindPerson"]
+    twice = photo_graph("embedded") | {"again": {"class_type": "LadiVTON_LoadModels", "inputs": {"models": "Dress"}}}
+    assert str(met("FindPerson", twice)) == alone["FindPerson"]
+    pose = every_folder["unet"] / "pose"
+    pose.mkdir()
+    for name in GRAPHS:
+        (pose / name).touch()
+    pytest.importorskip("ai_edge_litert")
+    assert str(met("LoadModels", photo_graph())) == alone["LoadModels"]
 
 
 def test_one_error_names_every_missing_file_with_its_folder_and_one_command_for_all(nodes, run, every_folder):
