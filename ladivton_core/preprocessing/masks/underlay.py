@@ -35,6 +35,8 @@ _COLLAR = 0.8
 """So far around what is repainted remains of an old collar are looked for, before the neck."""
 _ALIKE = 0.12
 """Colours of clothes that differ by less, in every channel."""
+_CORE = 0.1
+"""So far within a trunk no ground is seen."""
 _WIDER, _BESIDE = 0.08, 0.5
 """So far clothes below a top lie off the body; and so far beside an arm its sleeve is looked for."""
 _SHADE, _CHIN = 0.25, 0.12
@@ -168,8 +170,10 @@ def _one(
     made = ground_behind(picture, _tensor(_grown(body | repainted if outline is None else person, _RIM)))
     worn, ground = _spread(picture, repainted & (trunk.edge > 0) & (down > _CHEST) & ~skin, 1), np.zeros(size, bool)
     if worn is not None:
-        # where the old clothes are not of the ground's colours, what is so is none of the body
-        ground = _grown(_grown(_alike(picture, made) & ~_alike(worn, made), -1), 1)
+        # what has the ground's colours rather than the old clothes' is none of the body,
+        # but well within the trunk
+        nearer = (2 * (picture - made).abs().amax(1) < (picture - worn).abs().amax(1))[0].numpy()
+        ground = _grown(_grown(_alike(picture, made) & nearer, -1), 1) & (trunk.edge < _CORE * unit)
         repainted &= ~_grown(ground, -2)
         # beyond a silhouette's edge only what looks like the old clothes is theirs
         repainted &= _grown(person | body, _RIM + 1) | _alike(picture, worn, 2 * _ALIKE)
